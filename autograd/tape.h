@@ -1,0 +1,58 @@
+// The tape: which tensor came from which by what. An op computes its result y as if there were no gradients, then calls record() with the function
+// that turns dy into one gradient per input. Ops are unknown here; the engine (backward.h) only walks.
+#pragma once
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace rmt {
+
+using Grads = std::vector<Tensor>;                        // one per input of the op, same shape and dtype as it; undefined = no gradient flows there
+using Backward = std::function<Grads(const Tensor& dy)>;  // dy has y's shape and dtype. Captures detached tensors only.
+
+// A place on the tape: a leaf (a parameter, an input under study), which collects a gradient, or the result of an op, which passes it on.
+struct Node {
+  const char* op = "leaf";
+  Shape shape;
+  DType dtype = DType::f32;
+  std::vector<std::shared_ptr<Node>> inputs;  // null where an input needs no gradient
+  Backward backward;                          // empty for a leaf, and for an op once the gradient went through it
+  Tensor grad;                                // leaves only
+  bool done = false;                          // the gradient went through: a second pass is an error
+  ~Node();                                    // lets long chains go without recursion
+};
+
+// Puts y on the tape and returns it; does nothing when no input needs a gradient or recording is off. Second order is not supported:
+// gradients computed inside a backward are not recorded.
+Tensor record(const char* op, Tensor y, const std::vector<Tensor>& inputs, Backward backward);
+
+// Would record() record an op on these inputs? Lets an op skip saving what only its backward needs.
+bool needs_grad(const std::vector<Tensor>& inputs);
+inline bool needs_grad(const Tensor& x) { return needs_grad(std::vector<Tensor>{x}); }
+
+// A leaf that collects a gradient: x's storage under a new handle.
+Tensor leaf(const Tensor& x);
+// The gradient collected by a leaf; undefined before the first backward.
+Tensor grad(const Tensor& leaf);
+void set_grad(const Tensor& leaf, const Tensor& g);
+void clear_grad(const Tensor& leaf);
+
+// While one lives, this thread records nothing (evaluation) / records even inside a NoGrad (recompute).
+class GradMode {
+ public:
+  explicit GradMode(bool on);
+  ~GradMode();
+  GradMode(const GradMode&) = delete;
+  GradMode& operator=(const GradMode&) = delete;
+  static bool enabled();
+
+ private:
+  bool before_;
+};
+struct NoGrad : GradMode {
+  NoGrad() : GradMode(false) {}
+};
+
+}  // namespace rmt

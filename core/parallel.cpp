@@ -1,0 +1,152 @@
+#include "core/parallel.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "core/error.h"
+
+namespace rmt {
+namespace {
+
+thread_local bool inside = false;  // this thread is running a piece
+
+void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+struct Job {
+  const std::function<void(int64_t, int64_t)>* f;  // outlives every claimed piece, not every Job
+  int64_t n, grain, pieces;
+  std::atomic<int64_t> next{0}, done{0};
+  std::atomic<bool> failed{false};
+  std::exception_ptr error;
+
+  Job(const std::function<void(int64_t, int64_t)>& body, int64_t count, int64_t step) : f(&body), n(count), grain(step), pieces((count + step - 1) / step) {}
+
+  void work() {
+    inside = true;
+    for (int64_t i; (i = next.fetch_add(1)) < pieces; done.fetch_add(1)) try {
+        (*f)(i * grain, std::min(n, (i + 1) * grain));
+      } catch (...) {
+        if (!failed.exchange(true)) error = std::current_exception();
+      }
+    inside = false;
+  }
+};
+
+// Workers that take pieces of the one current job. The caller works too and waits for claimed pieces only, never for a sleeping worker.
+class Pool {
+ public:
+  explicit Pool(int n) { resize(n); }
+  ~Pool() { stop(); }
+  int size() const { return size_; }
+
+  void resize(int n) {
+    std::lock_guard use(use_);
+    stop();
+    quit_ = false;
+    size_ = n;
+    for (int i = 1; i < n; ++i) workers_.emplace_back([this, seen = ticket_.load()] { loop(seen); });
+  }
+
+  bool run(const std::shared_ptr<Job>& job) {
+    std::unique_lock use(use_, std::try_to_lock);
+    if (!use) return false;
+    post(job);
+    job->work();
+    for (int spins = 0; job->done.load(std::memory_order_acquire) < job->pieces;) ++spins < kSpins ? relax() : std::this_thread::yield();
+    return true;
+  }
+
+ private:
+  static constexpr int kSpins = 4000;  // loops come microseconds apart in a training step: look for the next one a while before sleeping
+
+  void post(std::shared_ptr<Job> job) {
+    {
+      std::lock_guard lock(mutex_);
+      job_ = std::move(job);
+      ++ticket_;
+    }
+    wake_.notify_all();
+  }
+
+  void loop(uint64_t seen) {
+    for (;;) {
+      for (int i = 0; i < kSpins && ticket_.load(std::memory_order_acquire) == seen; ++i) relax();
+      std::shared_ptr<Job> job;
+      {
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock, [&] { return ticket_ != seen; });
+        seen = ticket_;
+        job = job_;
+      }
+      if (quit_) return;
+      job->work();
+    }
+  }
+
+  void stop() {
+    quit_ = true;
+    post(nullptr);
+    for (std::thread& t : workers_) t.join();
+    workers_.clear();
+  }
+
+  std::mutex use_, mutex_;
+  std::condition_variable wake_;
+  std::atomic<uint64_t> ticket_{0};  // one a job
+  std::atomic<int> size_{1};
+  std::atomic<bool> quit_{false};
+  std::shared_ptr<Job> job_;
+  std::vector<std::thread> workers_;
+};
+
+int default_threads() {
+  if (const char* text = std::getenv("RMT_THREADS")) {
+    int n = std::atoi(text);
+    CHECK(n >= 1, "RMT_THREADS=", text, " is not a number of threads: give 1 or more");
+    return n;
+  }
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : int(std::max(1u, std::thread::hardware_concurrency()));
+}
+
+Pool& pool() {
+  static Pool p(default_threads());
+  return p;
+}
+
+}  // namespace
+
+void parallel_for(int64_t n, int64_t grain, const std::function<void(int64_t, int64_t)>& f) {
+  if (n <= 0) return;
+  CHECK(grain > 0, "parallel_for: grain ", grain, " must be positive");
+  if (!inside && n > grain && threads() > 1) {
+    auto job = std::make_shared<Job>(f, n, grain);
+    if (pool().run(job)) {
+      if (job->error) std::rethrow_exception(job->error);
+      return;
+    }
+  }
+  for (int64_t b = 0; b < n; b += grain) f(b, std::min(n, b + grain));
+}
+
+int threads() { return pool().size(); }
+
+void set_threads(int n) {
+  CHECK(n >= 1 && n <= 1024, "threads: ", n, " is not between 1 and 1024");
+  if (n != threads()) pool().resize(n);
+}
+
+}  // namespace rmt

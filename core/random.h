@@ -1,0 +1,91 @@
+// Counter-based random numbers: a number is a pure function of (seed, purpose, indices), so it depends neither on how many were drawn before nor on
+// which thread draws it. Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+#pragma once
+#include <array>
+#include <cmath>
+#include <cstdint>
+
+#include "core/error.h"
+
+namespace rmt {
+
+// What a number is for: the same seed gives unrelated streams to each.
+enum class Purpose : uint32_t { test = 1, init, shuffle, augment, drop_path, drawing };
+
+inline std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
+  auto [a, b, c, d] = counter;
+  for (int round = 0; round < 10; ++round) {
+    uint64_t x = uint64_t(0xD2511F53u) * a, y = uint64_t(0xCD9E8D57u) * c;
+    a = uint32_t(y >> 32) ^ b ^ key[0], b = uint32_t(y);
+    c = uint32_t(x >> 32) ^ d ^ key[1], d = uint32_t(x);
+    key[0] += 0x9E3779B9u, key[1] += 0xBB67AE85u;
+  }
+  return {a, b, c, d};
+}
+
+// A stream of numbers for one (seed, purpose, i, j). i below 2^40, j below 2^32: epoch and sample, layer and element, ...
+class Random {
+ public:
+  Random(uint64_t seed, Purpose purpose, uint64_t i = 0, uint64_t j = 0)
+      : key_{uint32_t(seed), uint32_t(seed >> 32)}, counter_{0, uint32_t(j), uint32_t(i), uint32_t(i >> 32) | uint32_t(purpose) << 8} {
+    CHECK(i >> 40 == 0 && j >> 32 == 0, "Random: indices ", i, ", ", j, " are out of range");
+  }
+
+  uint32_t bits() {
+    if (have_ == 0) {
+      block_ = philox(counter_, key_);
+      ++counter_[0];
+      have_ = 4;
+    }
+    return block_[size_t(4 - have_--)];
+  }
+  double uniform() {  // [0, 1), 53 bits
+    uint64_t hi = bits() >> 5, lo = bits() >> 6;
+    return double(hi << 26 | lo) * 0x1p-53;
+  }
+  double uniform(double lo, double hi) { return lo + (hi - lo) * uniform(); }
+  int64_t below(int64_t n) {  // 0 ... n - 1
+    CHECK(n > 0, "Random::below(", n, ")");
+    return int64_t(uniform() * double(n));
+  }
+  double normal() {  // mean 0, variance 1, by Box and Muller
+    double u = 1 - uniform(), v = uniform();
+    return std::sqrt(-2 * std::log(u)) * std::cos(6.283185307179586 * v);
+  }
+
+ private:
+  std::array<uint32_t, 2> key_;
+  std::array<uint32_t, 4> counter_, block_{};
+  int have_ = 0;
+};
+
+// A pseudo-random permutation of [0, n) that needs no memory: position -> index. Four Feistel rounds on the smallest even number of bits that holds
+// n, repeated until the result falls inside [0, n).
+class Permutation {
+ public:
+  Permutation(int64_t n, uint64_t seed, uint64_t epoch) : n_(uint64_t(n)), seed_(seed), epoch_(epoch) {
+    CHECK(n >= 0, "Permutation of ", n, " elements");
+    while ((uint64_t(1) << (2 * half_)) < n_) ++half_;
+  }
+  int64_t operator()(int64_t position) const {
+    CHECK(position >= 0 && uint64_t(position) < n_, "Permutation: position ", position, " is not in [0, ", n_, ")");
+    uint64_t x = uint64_t(position), mask = (uint64_t(1) << half_) - 1;
+    do {
+      uint64_t left = x >> half_, right = x & mask;
+      for (uint32_t round = 0; round < 4; ++round) {
+        auto r = philox({uint32_t(right), round, uint32_t(epoch_), uint32_t(Purpose::shuffle)}, {uint32_t(seed_), uint32_t(seed_ >> 32)});
+        uint64_t f = (uint64_t(r[1]) << 32 | r[0]) & mask;
+        uint64_t next = left ^ f;
+        left = right, right = next;
+      }
+      x = left << half_ | right;
+    } while (x >= n_);
+    return int64_t(x);
+  }
+
+ private:
+  uint64_t n_, seed_, epoch_;
+  int half_ = 1;
+};
+
+}  // namespace rmt

@@ -1,0 +1,126 @@
+#include "core/tensor.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace rmt {
+namespace {
+
+// f(T{}) with T the element type of dtype.
+template <class F>
+void with_type(DType dtype, F f) {
+  switch (dtype) {
+    case DType::f32: return f(float());
+    case DType::f64: return f(double());
+    case DType::bf16: return f(bf16());
+    case DType::i32: return f(int32_t());
+    case DType::i64: return f(int64_t());
+    case DType::u8: return f(uint8_t());
+  }
+}
+
+template <class To, class From>
+To convert(From x) {
+  if constexpr (std::is_same_v<From, bf16>)
+    return convert<To>(float(x));
+  else if constexpr (std::is_same_v<To, bf16>)
+    return bf16(float(x));
+  else
+    return static_cast<To>(x);
+}
+
+}  // namespace
+
+Tensor Tensor::empty(const Shape& shape, DType dtype) {
+  double elements = 1;
+  for (int64_t d : shape) {
+    CHECK(d >= 0, "empty: shape ", shape, " has a negative extent");
+    elements *= double(d);
+  }
+  CHECK(elements < 1e15, "empty: shape ", shape, " is larger than any memory");
+  Tensor x;
+  x.storage_ = std::make_shared<Storage>(size_t(shape.numel()) * size_of(dtype));
+  x.shape_ = shape;
+  x.dtype_ = dtype;
+  return x;
+}
+
+Tensor Tensor::zeros(const Shape& shape, DType dtype) {
+  Tensor x = empty(shape, dtype);
+  std::memset(x.raw(), 0, x.nbytes());
+  return x;
+}
+
+Tensor Tensor::full(const Shape& shape, double value, DType dtype) {
+  Tensor x = empty(shape, dtype);
+  x.fill(value);
+  return x;
+}
+
+Tensor Tensor::view(const Shape& shape) const {
+  CHECK(defined(), "view: undefined tensor");
+  CHECK(!node, "view: this tensor is on the tape and its gradient would be lost; use ops::view, or detach() first");
+  Shape s = shape;
+  for (int i = 0; i < s.rank(); ++i)
+    if (s[i] == -1) {
+      s.set(i, 1);
+      s.set(i, s.numel() ? numel() / s.numel() : 0);
+      break;
+    }
+  CHECK(s.numel() == numel(), "view: shape ", shape_, " has ", numel(), " elements and cannot be seen as ", shape);
+  Tensor x = *this;
+  x.shape_ = s;
+  return x;
+}
+
+Tensor Tensor::slice(int64_t begin, int64_t end) const {
+  CHECK(defined() && rank() > 0, "slice: needs a tensor with at least one dimension");
+  CHECK(!node, "slice: this tensor is on the tape and its gradient would be lost; detach() first");
+  CHECK(0 <= begin && begin <= end && end <= dim(0), "slice: [", begin, ", ", end, ") is not inside shape ", shape_);
+  Tensor x = *this;
+  x.shape_.set(0, 1);
+  x.offset_ += size_t(begin * x.shape_.numel()) * size_of(dtype_);
+  x.shape_.set(0, end - begin);
+  return x;
+}
+
+Tensor Tensor::detach() const {
+  Tensor x = *this;
+  x.node = nullptr;
+  return x;
+}
+
+Tensor Tensor::clone() const {
+  if (!defined()) return {};
+  Tensor x = empty(shape_, dtype_);
+  std::memcpy(x.raw(), raw(), nbytes());
+  return x;
+}
+
+Tensor Tensor::to(DType dtype) const {
+  if (!defined() || dtype == dtype_) return detach();
+  Tensor x = empty(shape_, dtype);
+  x.copy_from(*this);
+  return x;
+}
+
+void Tensor::copy_from(const Tensor& x) const {
+  CHECK(defined() && x.defined() && numel() == x.numel(), "copy_from: shape ", x.shape(), " does not fill shape ", shape_);
+  if (dtype_ == x.dtype_) {
+    std::memmove(raw(), x.raw(), nbytes());
+    return;
+  }
+  with_type(dtype_, [&](auto to) {
+    with_type(x.dtype_, [&](auto from) {
+      using To = decltype(to);
+      using From = decltype(from);
+      std::transform(x.data<From>(), x.data<From>() + x.numel(), data<To>(), [](From v) { return convert<To>(v); });
+    });
+  });
+}
+
+void Tensor::fill(double value) const {
+  with_type(dtype_, [&](auto t) { std::fill_n(data<decltype(t)>(), numel(), convert<decltype(t)>(value)); });
+}
+
+}  // namespace rmt

@@ -1,0 +1,42 @@
+// check_op: everything that must hold for an op, in one call. tests/ops/<op>_test.cpp gives the op, its inputs and a slow definition of it.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "autograd/tape.h"
+#include "core/random.h"
+
+namespace rmt::test {
+
+using Inputs = const std::vector<Tensor>&;
+using Op = std::function<Tensor(Inputs)>;
+using Naive = std::function<std::vector<double>(Inputs)>;  // the definition, on f64 tensors, by plain loops: y's elements in order
+
+struct CheckOptions {
+  Naive reference = nullptr;         // compare the f64 result with it: |y - ref| <= 1e-12 (1 + |ref|) (sums of a few thousand rounded terms)
+  std::vector<bool> differentiable;  // which inputs have a gradient; default: all floating-point ones
+  // f32 against f64 on the same (f32-representable) inputs, for y and every gradient: ||y32 - y64|| <= f32_tolerance ||y64||. The default is 16
+  // roundings of 2^-24 an element; an op with long chains states its own and why.
+  double f32_tolerance = 16 * 0x1p-24;
+  // Central differences (x +- h, h = 1e-5 (1 + |x|)) in f64: error h^2 f''' / 6 + 2e-16 |y| / h, about 1e-10 for values of order 1.
+  double gradient_tolerance = 2e-8;
+  bool may_be_zero = false;  // else an all-zero result or gradient fails
+  int64_t max_probes = 200;  // elements of an input whose derivative is taken numerically (evenly spread when there are more)
+};
+
+// y = op(inputs), for inputs in f64 (integer inputs as they are). Checks: against the definition; gradients in f64 against central differences of
+// sum(y u) with a random u; f32 against f64 forward and backward; finite; inputs unchanged; a second backward adds exactly the same again; results
+// and gradients identical bit for bit with 1, 2 and 3 threads. Failures are reported through GoogleTest with `name`.
+void check_op(const std::string& name, const Op& op, std::vector<Tensor> inputs, const CheckOptions& options = {});
+
+// f64 numbers from N(0, 1), rounded to f32 so that both precisions see the same values.
+Tensor randn(const Shape& shape, uint64_t seed = 1, double mean = 0, double deviation = 1);
+
+// ||a - b|| / ||b|| in double (0 when both are 0).
+double relative_error(const Tensor& a, const Tensor& b);
+
+// EXPECTs that f throws rmt::Error whose message contains every one of `parts`.
+void expect_error(const std::function<void()>& f, const std::vector<std::string>& parts);
+
+}  // namespace rmt::test
