@@ -114,7 +114,8 @@ def main():
             loss.backward()
             optimizer.step()
             losses, rates, step = losses + loss.item(), rates + lr, step + 1
-        line = {'epoch': epoch, 'n_parameters': parameters, 'train_loss': losses / len(train), 'train_lr': rates / len(train), **evaluate(model, test), 'seconds': round(time.time() - start, 2)}
+        line = {'epoch': epoch, 'n_parameters': parameters, 'train_loss': losses / len(train), 'train_lr': rates / len(train),
+                **evaluate(model, test), 'seconds': round(time.time() - start, 2)}
         print(json.dumps(line), flush=True)
         if a.out:
             with open(a.out, 'a') as f: f.write(json.dumps(line) + '\n')
