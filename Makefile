@@ -21,7 +21,7 @@ OPT      := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-saniti
 else
 OPT      := -O3
 endif
-CXXFLAGS += -std=c++20 -g1 $(OPT) $(MARCH) -fno-math-errno -fno-trapping-math -ffp-contract=fast -Wall -Wextra -Wshadow -Wno-psabi -I. -pthread
+CXXFLAGS += -std=c++20 -g1 $(OPT) $(MARCH) -fno-math-errno -fno-trapping-math -ffp-contract=fast -Wall -Wextra -Wshadow -Wno-psabi -Wno-missing-field-initializers -I. -pthread
 LDFLAGS  += -pthread
 NVCC     := $(shell command -v nvcc 2>/dev/null)
 ISA      := $(shell echo | $(CXX) $(MARCH) -dM -E -x c++ - 2>/dev/null | awk '/__AVX512F__/{a=1} /__AVX2__/{b=1} /__ARM_NEON /{c=1} END{print a?"AVX-512":b?"AVX2":c?"NEON":"generic"}')

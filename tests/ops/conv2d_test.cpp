@@ -1,0 +1,58 @@
+#include <gtest/gtest.h>
+
+#include "ops/ops.h"
+#include "tests/check_op.h"
+
+namespace rmt::test {
+namespace {
+
+Naive naive_conv2d(int64_t stride, int64_t pad) {
+  return [=](Inputs in) {
+    const Tensor &x = in[0], &w = in[1];
+    int64_t B = x.dim(0), H = x.dim(1), W = x.dim(2), I = x.dim(3), O = w.dim(0), k = w.dim(2);
+    int64_t OH = (H + 2 * pad - k) / stride + 1, OW = (W + 2 * pad - k) / stride + 1;
+    std::vector<double> y;
+    for (int64_t b = 0; b < B; ++b)
+      for (int64_t oy = 0; oy < OH; ++oy)
+        for (int64_t ox = 0; ox < OW; ++ox)
+          for (int64_t o = 0; o < O; ++o) {
+            double s = in[2].defined() ? in[2].data<double>()[o] : 0;
+            for (int64_t i = 0; i < k; ++i)
+              for (int64_t j = 0; j < k; ++j) {
+                int64_t yy = oy * stride + i - pad, xx = ox * stride + j - pad;
+                if (yy < 0 || yy >= H || xx < 0 || xx >= W) continue;
+                for (int64_t c = 0; c < I; ++c) s += x.data<double>()[((b * H + yy) * W + xx) * I + c] * w.data<double>()[((o * I + c) * k + i) * k + j];
+              }
+            y.push_back(s);
+          }
+    return y;
+  };
+}
+
+}  // namespace
+
+TEST(Conv2d, Op) {
+  struct Case {
+    int64_t B, H, W, I, O, k, stride, pad;
+  };
+  for (Case c :
+       {Case{1, 1, 1, 1, 1, 3, 1, 1}, Case{2, 7, 13, 3, 5, 3, 2, 1}, Case{2, 8, 6, 4, 33, 3, 1, 1}, Case{1, 9, 5, 3, 4, 4, 4, 0}, Case{0, 5, 5, 2, 3, 3, 1, 1},
+        Case{2, 57, 49, 3, 7, 3, 2, 1}, Case{3, 40, 40, 2, 100, 3, 1, 1}, Case{1, 3, 2, 2, 2, 5, 1, 2}, Case{1, 6, 6, 2, 3, 1, 2, 0}}) {
+    auto op = [c](Inputs in) { return ops::conv2d(in[0], in[1], in[2], c.stride, c.pad); };
+    check_op(str("conv2d ", c.B, " ", c.H, " ", c.W, " ", c.I, " ", c.O, " k", c.k, " s", c.stride), op,
+             {randn({c.B, c.H, c.W, c.I}, 1), randn({c.O, c.I, c.k, c.k}, 2, 0, 0.3), randn({c.O}, 3)},
+             {.reference = naive_conv2d(c.stride, c.pad), .max_probes = 30});
+  }
+  check_op("conv2d without bias", [](Inputs in) { return ops::conv2d(in[0], in[1], in[2], 1, 1); }, {randn({1, 4, 5, 2}, 1), randn({3, 2, 3, 3}, 2), Tensor()},
+           {.reference = naive_conv2d(1, 1)});
+}
+
+TEST(Conv2d, Errors) {
+  Tensor x = Tensor::zeros({1, 4, 4, 3});
+  expect_error([&] { ops::conv2d(x, Tensor::zeros({2, 4, 3, 3}), {}, 1, 1); }, {"conv2d", "3 channels", "takes 4"});
+  expect_error([&] { ops::conv2d(x, Tensor::zeros({2, 3, 7, 7}), {}, 1, 1); }, {"conv2d", "smaller than the filter"});
+  expect_error([&] { ops::conv2d(x, Tensor::zeros({2, 3, 3, 3}), {}, 0, 1); }, {"stride 0"});
+  expect_error([&] { ops::conv2d(x, Tensor::zeros({2, 3, 3, 3}), Tensor::zeros({3}), 1, 1); }, {"bias (3)"});
+}
+
+}  // namespace rmt::test

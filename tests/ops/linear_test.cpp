@@ -1,0 +1,41 @@
+#include <gtest/gtest.h>
+
+#include "ops/ops.h"
+#include "tests/check_op.h"
+
+namespace rmt::test {
+namespace {
+
+std::vector<double> naive_linear(Inputs in) {
+  int64_t O = in[1].dim(0), I = in[1].dim(1), rows = in[0].numel() / I;
+  std::vector<double> y;
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t o = 0; o < O; ++o) {
+      double s = in[2].defined() ? in[2].data<double>()[o] : 0;
+      for (int64_t i = 0; i < I; ++i) s += in[0].data<double>()[r * I + i] * in[1].data<double>()[o * I + i];
+      y.push_back(s);
+    }
+  return y;
+}
+
+Tensor linear(Inputs in) { return ops::linear(in[0], in[1], in[2]); }
+
+}  // namespace
+
+TEST(Linear, Op) {  // rows, I, O around the sizes of the register tile, of a pass in depth and of a piece
+  for (auto [rows, I, O] : std::vector<std::tuple<int64_t, int64_t, int64_t>>{
+           {1, 1, 1}, {7, 13, 49}, {12, 32, 32}, {13, 33, 31}, {57, 7, 100}, {0, 5, 3}, {1, 321, 65}, {2100, 16, 24}, {200, 330, 70}}) {
+    CheckOptions o{.reference = naive_linear, .max_probes = 60};
+    check_op(str("linear ", rows, " x ", I, " -> ", O), linear, {randn({rows, I}, 1), randn({O, I}, 2, 0, 1 / std::sqrt(double(I))), randn({O}, 3)}, o);
+  }
+  check_op("linear without bias, 4-D", linear, {randn({2, 3, 5, 8}, 1), randn({6, 8}, 2), Tensor()}, {.reference = naive_linear});
+}
+
+TEST(Linear, Errors) {
+  expect_error([] { ops::linear(Tensor::zeros({2, 5}), Tensor::zeros({4, 6})); }, {"linear", "(2, 5)", "(4, 6)"});
+  expect_error([] { ops::linear(Tensor::zeros({2, 6}), Tensor::zeros({4, 6}), Tensor::zeros({6})); }, {"linear", "bias (6)"});
+  expect_error([] { ops::linear(Tensor::zeros({2, 6}, DType::f64), Tensor::zeros({4, 6})); }, {"f32", "f64"});
+  expect_error([] { ops::linear(Tensor::zeros({2, 6}, DType::bf16), Tensor::zeros({4, 6}, DType::bf16)); }, {"bf16", "Tensor::to"});
+}
+
+}  // namespace rmt::test
