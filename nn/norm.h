@@ -1,0 +1,41 @@
+// Normalisation over the channels of a position (LayerNorm) and over the batch for each channel (BatchNorm).  (..., C) -> same
+#pragma once
+#include "nn/module.h"
+#include "ops/ops.h"
+
+namespace rmt::nn {
+
+struct LayerNorm : Module {
+  Tensor& weight;  // (C)
+  Tensor& bias;    // (C)
+  double eps;
+  explicit LayerNorm(int64_t C, double eps_ = 1e-6) : weight(parameter("weight", {C})), bias(parameter("bias", {C})), eps(eps_) {}
+  Tensor forward(const Tensor& x) { return ops::layer_norm(x, weight, bias, eps); }
+
+ protected:
+  void init_own(const std::function<Random()>&) override { weight.fill(1), bias.fill(0); }
+};
+
+// Statistics of the batch in training, which also move the running ones; the running ones in evaluation.
+struct BatchNorm : Module {
+  Tensor &weight, &bias;               // (C)
+  Tensor &running_mean, &running_var;  // (C)
+  Tensor& num_batches_tracked;         // () i64
+  explicit BatchNorm(int64_t C)
+      : weight(parameter("weight", {C})),
+        bias(parameter("bias", {C})),
+        running_mean(buffer("running_mean", Tensor::zeros({C}))),
+        running_var(buffer("running_var", Tensor::full({C}, 1))),
+        num_batches_tracked(buffer("num_batches_tracked", Tensor::zeros({}, DType::i64))) {}
+  Tensor forward(const Tensor& x) {
+    if (mode().training) ++*num_batches_tracked.data<int64_t>();
+    return ops::batch_norm(x, weight, bias, running_mean, running_var, {.training = mode().training});
+  }
+
+ protected:
+  void init_own(const std::function<Random()>&) override {
+    weight.fill(1), bias.fill(0), running_mean.fill(0), running_var.fill(1), num_batches_tracked.fill(0);
+  }
+};
+
+}  // namespace rmt::nn
