@@ -1,0 +1,71 @@
+#include "train/run_folder.h"
+
+#include <ctime>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "core/error.h"
+#include "train/files.h"
+
+namespace rmt {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string timestamp() {
+  std::time_t now = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&now, &local);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y%m%d-%H%M%S", &local);
+  return text;
+}
+
+// True when the folder is now there, empty and ours.
+bool claim(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(fs::path(path).parent_path(), error);
+  bool made = fs::create_directory(path, error);
+  CHECK(!error, path, ": cannot make the run's folder: ", error.message(), "; choose another place with --output");
+  return made || fs::is_empty(path, error);
+}
+
+}  // namespace
+
+RunFolder RunFolder::create(const std::string& output, const std::string& experiment, const std::string& model, int64_t image_size) {
+  fs::path base = output.empty() ? "." : output;
+  if (!experiment.empty()) {
+    std::string path = (base / experiment).string();
+    CHECK(claim(path), path, ": exists and is not empty; continue that run with --resume ", path, " or choose another --experiment");
+    return RunFolder(path);
+  }
+  std::string name = str(timestamp(), "-", model, "-", image_size), path = (base / name).string();
+  for (int again = 2; !claim(path); ++again) path = (base / str(name, "-", again)).string();
+  return RunFolder(path);
+}
+
+RunFolder RunFolder::open(const std::string& path) {
+  CHECK(fs::is_directory(path), path, ": no such run folder");
+  return RunFolder(path);
+}
+
+void RunFolder::append(const EpochLog& e) {
+  nlohmann::ordered_json line{{"epoch", e.epoch},          {"n_parameters", e.n_parameters}, {"train_loss", e.train_loss},
+                              {"train_lr", e.train_lr},    {"test_loss", e.test_loss},       {"test_acc1", e.test_acc1},
+                              {"test_acc5", e.test_acc5},  {"seconds", e.seconds},           {"images_per_s", e.images_per_s},
+                              {"bad_images", e.bad_images}};
+  append_line(*this / "log.jsonl", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
+void RunFolder::truncate_log(int64_t epoch) {
+  std::string path = *this / "log.jsonl", kept, line;
+  if (!fs::exists(path)) return;
+  for (std::istringstream in(read_file(path, size_t(1) << 30)); std::getline(in, line);) {
+    auto entry = nlohmann::json::parse(line, nullptr, false);  // a torn last line does not parse
+    if (entry.is_object() && entry.contains("epoch") && entry["epoch"].is_number_integer() && entry["epoch"] < epoch) kept += line + '\n';
+  }
+  write_file(path, kept);
+}
+
+}  // namespace rmt
