@@ -1,0 +1,85 @@
+#include "tests/golden_model.h"
+
+#include <cmath>
+
+#include "core/parallel.h"
+
+namespace rmt::test {
+namespace {
+
+bool ends(const std::string& s, const std::string& with) { return s.size() >= with.size() && s.compare(s.size() - with.size(), with.size(), with) == 0; }
+
+uint64_t seed_of(const std::string& name) {  // FNV-1a
+  uint64_t h = 0xcbf29ce484222325;
+  for (unsigned char c : name) h = (h ^ c) * 0x100000001b3;
+  return h;
+}
+
+uint64_t mixed(uint64_t seed, uint64_t index) {  // splitmix64
+  uint64_t x = seed + (index + 1) * 0x9E3779B97F4A7C15;
+  x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9;
+  x = (x ^ x >> 27) * 0x94D049BB133111EB;
+  return x ^ x >> 31;
+}
+
+double value_of(uint64_t hash, double offset, double scale) { return float(offset + scale * (double(hash >> 40) * 0x1p-23 - 1)); }
+
+struct Rule {
+  double offset, scale;
+};
+
+Rule rule_of(const std::string& name, const Shape& shape) {
+  if (ends(name, "running_mean")) return {0, 0.1};
+  if (ends(name, "running_var")) return {1, 0.5};
+  if (ends(name, "gamma_1") || ends(name, "gamma_2")) return {0.5, 0.1};
+  if (ends(name, ".bias")) return {0, 0.1};
+  if (shape.rank() == 1) return {1, 0.1};
+  double scale = std::sqrt(3.0 / double(shape.numel() / shape[0]));
+  return {0, ends(name, ".pos.conv.weight") ? scale / 4 : scale};
+}
+
+}  // namespace
+
+uint64_t golden_hash(const std::string& name, uint64_t index) { return mixed(seed_of(name), index); }
+
+double golden_value(const std::string& name, uint64_t index, double offset, double scale) { return value_of(golden_hash(name, index), offset, scale); }
+
+void golden_fill(nn::Module& model) {
+  for (nn::Entry& e : model.state()) {
+    if (ends(e.name, "Relpos.angle") || ends(e.name, "Relpos.decay")) continue;
+    if (ends(e.name, "num_batches_tracked")) {
+      e.tensor->fill(0);
+      continue;
+    }
+    auto [offset, scale] = rule_of(e.name, e.tensor->shape());
+    Tensor values = Tensor::empty(e.tensor->shape(), DType::f64);
+    uint64_t seed = seed_of(e.name);
+    for (int64_t i = 0; i < values.numel(); ++i) values.data<double>()[i] = value_of(mixed(seed, uint64_t(i)), offset, scale);
+    e.tensor->copy_from(values);
+  }
+}
+
+Tensor golden_images(int64_t B, int64_t H, int64_t W) {
+  Tensor x = Tensor::empty({B, H, W, 3}, DType::f64);
+  double* p = x.data<double>();
+  for (int64_t b = 0; b < B; ++b)
+    for (int64_t i = 0; i < H * W; ++i)
+      for (int64_t c = 0; c < 3; ++c) *p++ = golden_value("input", uint64_t((b * 3 + c) * H * W + i), 0, 1.7);
+  return x;
+}
+
+std::vector<double> golden_digest(const std::string& name, const Tensor& x, const std::function<uint64_t(int64_t)>& index) {
+  std::vector<double> sums(17);
+  uint64_t seed = seed_of(name + "#sign");
+  Tensor values = x.to(DType::f64);
+  for (int64_t i = 0; i < x.numel(); ++i) {
+    double v = values.data<double>()[i];
+    uint64_t hash = mixed(seed, index ? index(i) : uint64_t(i));
+    sums[0] += v * v;
+    for (int j = 0; j < 16; ++j) sums[size_t(j) + 1] += hash >> j & 1 ? v : -v;
+  }
+  sums[0] = std::sqrt(sums[0]);
+  return sums;
+}
+
+}  // namespace rmt::test
