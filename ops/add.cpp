@@ -1,0 +1,27 @@
+// y = a + b;   da = dy, db = dy
+#include "core/elementwise.h"
+#include "ops/dispatch.h"
+#include "ops/expect.h"
+#include "ops/ops.h"
+
+namespace rmt {
+namespace cpu {
+namespace {
+
+template <class T>
+void add_forward(const T* a, const T* b, T* y, int64_t n) {
+  simd::for_vectors<T>(n, [=](int64_t i, int count) { simd::store<T>(y + i, simd::load(a + i, count) + simd::load(b + i, count), count); });
+}
+
+}  // namespace
+}  // namespace cpu
+
+Tensor ops::add(const Tensor& a, const Tensor& b) {
+  expect_defined("add", "a", a);
+  expect("add", "b", b, a.shape(), a.dtype());
+  Tensor y = Tensor::empty_like(a);
+  DISPATCH(a, add_forward, ptr(a), ptr(b), ptr(y), a.numel());
+  return record("add", y, {a, b}, [](const Tensor& dy) -> Grads { return {dy, dy}; });
+}
+
+}  // namespace rmt
