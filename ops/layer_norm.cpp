@@ -1,0 +1,80 @@
+// y = z w + bias,  z = (x - mean) rstd,  rstd = (var + eps)^-1/2, mean and var over the C columns of a row
+// dx = rstd (g - mean(g) - z mean(g z)) with g = dy w;   dw = sum over rows of dy z,  dbias = sum over rows of dy
+#include "core/rows.h"
+#include "ops/dispatch.h"
+#include "ops/expect.h"
+#include "ops/ops.h"
+
+namespace rmt {
+namespace cpu {
+namespace {
+
+using simd::Vec;
+
+// A row is in L1 after its first pass. The variance is that of x - mean: E[x^2] - E[x]^2 would cancel.
+template <class T>
+void layer_norm_forward(const T* x, const T* w, const T* bias, T* y, T* mean, T* rstd, int64_t rows, int64_t C, double eps) {
+  simd::for_rows(rows, C, [=](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      const T* row = x + r * C;
+      T* out = y + r * C;
+      Vec<T> s{}, q{};
+      simd::for_columns<T>(C, [&](int64_t c, auto count) { s += simd::load(row + c, count); });
+      const T m = simd::sum<T>(s) / T(C);
+      simd::for_columns<T>(C, [&](int64_t c, auto count) {
+        Vec<T> d = simd::load(row + c, count, m) - m;
+        q += d * d;
+      });
+      const T k = 1 / std::sqrt(simd::sum<T>(q) / T(C) + T(eps));
+      simd::for_columns<T>(C, [&](int64_t c, auto count) {
+        Vec<T> z = (simd::load(row + c, count) - m) * k;
+        simd::store<T>(out + c, z * simd::load(w + c, count) + simd::load(bias + c, count), count);
+      });
+      mean[r] = m, rstd[r] = k;
+    }
+  });
+}
+
+// dx, dw and dbias in one pass over x and dy. dx may be null.
+template <class T>
+void layer_norm_backward(const T* x, const T* w, const T* mean, const T* rstd, const T* dy, T* dx, T* dw, T* dbias, int64_t rows, int64_t C) {
+  std::vector<double> sums = simd::sum_rows<T>(rows, C, 2 * C, [=](int64_t begin, int64_t end, T* part) {
+    for (int64_t r = begin; r < end; ++r) {
+      const T *row = x + r * C, *drow = dy + r * C, m = mean[r], k = rstd[r];
+      Vec<T> sum_g{}, sum_gz{};
+      simd::for_columns<T>(C, [&](int64_t c, auto count) {
+        Vec<T> d = simd::load(drow + c, count), dz = d * ((simd::load(row + c, count) - m) * k), weight = simd::load(w + c, count);
+        sum_g += d * weight;
+        sum_gz += dz * weight;
+        simd::store<T>(part + c, simd::load(part + c, count) + dz, count);
+        simd::store<T>(part + C + c, simd::load(part + C + c, count) + d, count);
+      });
+      if (!dx) continue;
+      const T mean_g = simd::sum<T>(sum_g) / T(C), mean_gz = simd::sum<T>(sum_gz) / T(C);
+      simd::for_columns<T>(C, [&](int64_t c, auto count) {
+        Vec<T> g = simd::load(drow + c, count) * simd::load(w + c, count), z = (simd::load(row + c, count) - m) * k;
+        simd::store<T>(dx + r * C + c, k * (g - mean_g - z * mean_gz), count);
+      });
+    }
+  });
+  std::copy_n(sums.begin(), C, dw);
+  std::copy_n(sums.begin() + C, C, dbias);
+}
+
+}  // namespace
+}  // namespace cpu
+
+Tensor ops::layer_norm(const Tensor& x, const Tensor& w, const Tensor& bias, double eps) {  // x (..., C), w bias (C)
+  const int64_t C = expect_columns("layer_norm", "x", x), rows = x.numel() / C;
+  expect("layer_norm", "w", w, {C}, x.dtype());
+  expect("layer_norm", "bias", bias, {C}, x.dtype());
+  Tensor y = Tensor::empty_like(x), mean = Tensor::empty({rows}, x.dtype()), rstd = Tensor::empty_like(mean);
+  DISPATCH(x, layer_norm_forward, ptr(x), ptr(w), ptr(bias), ptr(y), ptr(mean), ptr(rstd), rows, C, eps);
+  return record("layer_norm", y, {x, w, bias}, [x = x.detach(), w = w.detach(), mean, rstd, rows, C, needs_dx = needs_grad(x)](const Tensor& dy) -> Grads {
+    Tensor dx = needs_dx ? Tensor::empty_like(x) : Tensor(), dw = Tensor::empty_like(w), dbias = Tensor::empty_like(w);
+    DISPATCH(x, layer_norm_backward, ptr(x), ptr(w), ptr(mean), ptr(rstd), ptr(dy), ptr(dx), ptr(dw), ptr(dbias), rows, C);
+    return {dx, dw, dbias};
+  });
+}
+
+}  // namespace rmt
