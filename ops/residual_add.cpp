@@ -1,0 +1,67 @@
+// y = x + s_b gamma_c f;   dx = dy,  df = s_b gamma_c dy,  dgamma_c = sum over rows of s_b f dy
+#include "core/rows.h"
+#include "ops/dispatch.h"
+#include "ops/expect.h"
+#include "ops/ops.h"
+
+namespace rmt {
+namespace cpu {
+namespace {
+
+using simd::Vec;
+
+// B samples of R rows of C columns. gamma and s may be null: 1.
+template <class T>
+void residual_add_forward(const T* x, const T* f, const T* gamma, const T* s, T* y, int64_t B, int64_t R, int64_t C) {
+  simd::for_rows(B * R, C, [=](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      const Vec<T> scale = simd::broadcast<T>(s ? s[r / R] : T(1));
+      simd::for_columns<T>(C, [&](int64_t c, auto count) {
+        Vec<T> k = gamma ? scale * simd::load(gamma + c, count) : scale;
+        simd::store<T>(y + r * C + c, simd::load(x + r * C + c, count) + k * simd::load(f + r * C + c, count), count);
+      });
+    }
+  });
+}
+
+// df and dgamma in one pass over dy and f; each may be null, and f too when dgamma is.
+template <class T>
+void residual_add_backward(const T* f, const T* gamma, const T* s, const T* dy, T* df, T* dgamma, int64_t B, int64_t R, int64_t C) {
+  std::vector<double> sums = simd::sum_rows<T>(B * R, C, dgamma ? C : 0, [=](int64_t begin, int64_t end, T* part) {
+    for (int64_t r = begin; r < end; ++r) {
+      const T scale = s ? s[r / R] : T(1);
+      simd::for_columns<T>(C, [&](int64_t c, auto count) {
+        Vec<T> g = scale * simd::load(dy + r * C + c, count);
+        if (dgamma) simd::store<T>(part + c, simd::load(part + c, count) + g * simd::load(f + r * C + c, count), count);
+        if (df) simd::store<T>(df + r * C + c, gamma ? g * simd::load(gamma + c, count) : g, count);
+      });
+    }
+  });
+  if (dgamma) std::copy_n(sums.begin(), C, dgamma);
+}
+
+}  // namespace
+}  // namespace cpu
+
+Tensor ops::residual_add(const Tensor& x, const Tensor& f, const Tensor& gamma, const Tensor& s) {  // x f (B, ..., C), gamma C elements, s (B)
+  const int64_t C = expect_columns("residual_add", "x", x);
+  CHECK(x.rank() >= 2, "residual_add: x is ", x.shape(), ", expected (B, ..., C)");
+  const int64_t B = x.dim(0), R = B ? x.numel() / (B * C) : 0;
+  expect("residual_add", "f", f, x.shape(), x.dtype());
+  CHECK(!gamma.defined() || (gamma.numel() == C && gamma.dtype() == x.dtype()), "residual_add: gamma is ", gamma.dtype(), " ", gamma.shape(), ", expected ", C,
+        " elements of ", x.dtype());
+  if (s.defined()) expect("residual_add", "s", s, {B}, x.dtype());
+  CHECK(!needs_grad(s), "residual_add: s has no gradient; detach() it");
+  Tensor y = Tensor::empty_like(x);
+  DISPATCH(x, residual_add_forward, ptr(x), ptr(f), ptr(gamma), ptr(s), ptr(y), B, R, C);
+  if (!gamma.defined() && !s.defined()) return record("residual_add", y, {x, f}, [](const Tensor& dy) -> Grads { return {dy, dy}; });
+  const bool needs_df = needs_grad(f), needs_dgamma = needs_grad(gamma);
+  return record("residual_add", y, {x, f, gamma},
+                [f = needs_dgamma ? f.detach() : Tensor(), gamma = gamma.detach(), s = s.detach(), needs_df, B, R, C](const Tensor& dy) -> Grads {
+                  Tensor df = needs_df ? Tensor::empty_like(dy) : Tensor(), dgamma = f.defined() ? Tensor::empty_like(gamma) : Tensor();
+                  DISPATCH(dy, residual_add_backward, ptr(f), ptr(gamma), ptr(s), ptr(dy), ptr(df), ptr(dgamma), B, R, C);
+                  return {dy, df, dgamma};
+                });
+}
+
+}  // namespace rmt
