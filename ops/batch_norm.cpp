@@ -1,0 +1,127 @@
+// y = z w + bias,  z = (x - mean) rstd,  rstd = (var + eps)^-1/2, mean and var of each column over the M rows, or given
+// dw = sum over rows of dy z,  dbias = sum over rows of dy;   dx = w rstd (dy - dbias / M - z dw / M), or w rstd dy when mean and var are given
+#include "core/rows.h"
+#include "ops/dispatch.h"
+#include "ops/expect.h"
+#include "ops/ops.h"
+
+namespace rmt {
+namespace cpu {
+namespace {
+
+using simd::Vec;
+
+// Mean and biased variance of each column of x (M, C) in one pass over memory: a block of rows that stays in L2 gives its own mean and sum of squares
+// around it; then M var = sum over blocks of (squares + rows (block mean - mean)^2)  (Chan, Golub, LeVeque 1979), in double.
+template <class T>
+void batch_norm_statistics(const T* x, T* mean, T* var, int64_t M, int64_t C) {
+  const int64_t R = std::min<int64_t>(256, simd::row_grain(C)), blocks = (M + R - 1) / R;
+  std::vector<T> means(size_t(blocks * C)), squares(size_t(blocks * C));
+  auto size = [=](int64_t b) { return std::min(M, (b + 1) * R) - b * R; };
+  simd::for_rows(blocks, R * C, [&](int64_t first, int64_t last) {
+    for (int64_t b = first; b < last; ++b) {
+      const T* block = x + b * R * C;
+      T *m = &means[size_t(b * C)], *q = &squares[size_t(b * C)];
+      for (int64_t r = 0; r < size(b); ++r)
+        simd::for_columns<T>(C, [&](int64_t c, auto count) { simd::store<T>(m + c, simd::load(m + c, count) + simd::load(block + r * C + c, count), count); });
+      for (int64_t c = 0; c < C; ++c) m[c] /= T(size(b));
+      for (int64_t r = 0; r < size(b); ++r)
+        simd::for_columns<T>(C, [&](int64_t c, auto count) {
+          Vec<T> d = simd::load(block + r * C + c, count) - simd::load(m + c, count);
+          simd::store<T>(q + c, simd::load(q + c, count) + d * d, count);
+        });
+    }
+  });
+  std::vector<double> mu(static_cast<size_t>(C)), total(static_cast<size_t>(C));
+  for (int64_t b = 0; b < blocks; ++b)
+    for (int64_t c = 0; c < C; ++c) mu[size_t(c)] += double(size(b)) / double(M) * double(means[size_t(b * C + c)]);
+  for (int64_t b = 0; b < blocks; ++b)
+    for (int64_t c = 0; c < C; ++c) {
+      double d = double(means[size_t(b * C + c)]) - mu[size_t(c)];
+      total[size_t(c)] += double(squares[size_t(b * C + c)]) + double(size(b)) * d * d;
+    }
+  for (int64_t c = 0; c < C; ++c) mean[c] = T(mu[size_t(c)]), var[c] = T(total[size_t(c)] / double(M));
+}
+
+template <class T>
+void batch_norm_track(const T* mean, const T* var, T* running_mean, T* running_var, int64_t M, int64_t C, double momentum) {
+  for (int64_t c = 0; c < C; ++c) {
+    running_mean[c] = T((1 - momentum) * double(running_mean[c]) + momentum * double(mean[c]));
+    running_var[c] = T((1 - momentum) * double(running_var[c]) + momentum * double(var[c]) * double(M) / double(M - 1));
+  }
+}
+
+template <class T>
+void batch_norm_forward(const T* x, const T* w, const T* bias, const T* mean, const T* var, T* rstd, T* y, int64_t M, int64_t C, double eps) {
+  std::vector<T> scales(static_cast<size_t>(C));
+  T* scale = scales.data();
+  for (int64_t c = 0; c < C; ++c) rstd[c] = T(1 / std::sqrt(double(var[c]) + eps)), scale[c] = w[c] * rstd[c];
+  simd::for_rows(M, C, [=](int64_t begin, int64_t end) {
+    for (int64_t i = begin * C; i < end * C; i += C)
+      simd::for_columns<T>(C, [&](int64_t c, auto count) {
+        Vec<T> d = simd::load(x + i + c, count) - simd::load(mean + c, count);
+        simd::store<T>(y + i + c, d * simd::load(scale + c, count) + simd::load(bias + c, count), count);
+      });
+  });
+}
+
+// dx may be null. given: mean and var do not depend on x.
+template <class T>
+void batch_norm_backward(const T* x, const T* w, const T* mean, const T* rstd, const T* dy, T* dx, T* dw, T* dbias, int64_t M, int64_t C, bool given) {
+  std::vector<double> sums = simd::sum_rows<T>(M, C, 2 * C, [=](int64_t begin, int64_t end, T* part) {
+    for (int64_t i = begin * C; i < end * C; i += C)
+      simd::for_columns<T>(C, [&](int64_t c, auto count) {
+        Vec<T> g = simd::load(dy + i + c, count), d = simd::load(x + i + c, count) - simd::load(mean + c, count);
+        simd::store<T>(part + c, simd::load(part + c, count) + g * d, count);
+        simd::store<T>(part + C + c, simd::load(part + C + c, count) + g, count);
+      });
+  });
+  std::vector<T> factors(size_t(3 * C));  // dx = a (dy - b - (x - mean) k)
+  T *a = factors.data(), *b = a + C, *k = b + C;
+  for (int64_t c = 0; c < C; ++c) {
+    dw[c] = T(sums[size_t(c)] * double(rstd[c])), dbias[c] = T(sums[size_t(C + c)]);
+    a[c] = w[c] * rstd[c];
+    if (!given) b[c] = dbias[c] / T(M), k[c] = rstd[c] * dw[c] / T(M);
+  }
+  if (!dx) return;
+  simd::for_rows(M, C, [=](int64_t begin, int64_t end) {
+    for (int64_t i = begin * C; i < end * C; i += C)
+      simd::for_columns<T>(C, [&](int64_t c, auto count) {
+        Vec<T> d = simd::load(x + i + c, count) - simd::load(mean + c, count);
+        Vec<T> g = simd::load(dy + i + c, count) - simd::load(b + c, count) - d * simd::load(k + c, count);
+        simd::store<T>(dx + i + c, simd::load(a + c, count) * g, count);
+      });
+  });
+}
+
+}  // namespace
+}  // namespace cpu
+
+Tensor ops::batch_norm(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& running_mean, const Tensor& running_var,
+                       const BatchNormOptions& o) {  // x (..., C), the others (C)
+  const int64_t C = expect_columns("batch_norm", "x", x), M = x.numel() / C;
+  const bool running = running_mean.defined() || running_var.defined();
+  expect("batch_norm", "w", w, {C}, x.dtype());
+  expect("batch_norm", "bias", bias, {C}, x.dtype());
+  if (running || !o.training) {
+    expect("batch_norm", "running_mean", running_mean, {C}, x.dtype());
+    expect("batch_norm", "running_var", running_var, {C}, x.dtype());
+  }
+  CHECK(!o.training || M > 1, "batch_norm: training needs more than one row for a variance, x is ", x.shape(), "; use a larger batch or evaluation mode");
+  Tensor y = Tensor::empty_like(x), mean = Tensor::empty({C}, x.dtype()), var = Tensor::empty_like(mean), rstd = Tensor::empty_like(mean);
+  if (o.training) {
+    DISPATCH(x, batch_norm_statistics, ptr(x), ptr(mean), ptr(var), M, C);
+    if (running) DISPATCH(x, batch_norm_track, ptr(mean), ptr(var), ptr(running_mean), ptr(running_var), M, C, o.momentum);
+  } else {
+    mean.copy_from(running_mean), var.copy_from(running_var);
+  }
+  DISPATCH(x, batch_norm_forward, ptr(x), ptr(w), ptr(bias), ptr(mean), ptr(var), ptr(rstd), ptr(y), M, C, o.eps);
+  return record("batch_norm", y, {x, w, bias},
+                [x = x.detach(), w = w.detach(), mean, rstd, M, C, given = !o.training, needs_dx = needs_grad(x)](const Tensor& dy) -> Grads {
+                  Tensor dx = needs_dx ? Tensor::empty_like(x) : Tensor(), dw = Tensor::empty_like(w), dbias = Tensor::empty_like(w);
+                  DISPATCH(x, batch_norm_backward, ptr(x), ptr(w), ptr(mean), ptr(rstd), ptr(dy), ptr(dx), ptr(dw), ptr(dbias), M, C, given);
+                  return {dx, dw, dbias};
+                });
+}
+
+}  // namespace rmt
