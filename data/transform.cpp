@@ -1,0 +1,85 @@
+#include "data/transform.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+
+namespace rmt {
+namespace {
+
+// Python's round(): ties to even.
+int64_t round_even(double x) { return int64_t(std::nearbyint(x)); }
+
+// pixels (H, W, 3) -> out (H, W, 3), each row mirrored if asked. A byte has 256 values, so the formula is tabulated.
+void normalise(const uint8_t* pixels, int64_t height, int64_t width, bool mirror, const TransformOptions& options, float* out) {
+  float table[3][256];
+  for (size_t c = 0; c < 3; ++c)
+    for (int v = 0; v < 256; ++v) table[c][v] = (float(v) / 255.f - options.mean[c]) / options.deviation[c];
+  const int64_t step = mirror ? -3 : 3;
+  for (int64_t y = 0; y < height; ++y) {
+    const uint8_t* p = pixels + (y * width + (mirror ? width - 1 : 0)) * 3;
+    for (int64_t x = 0; x < width; ++x, p += step, out += 3) {
+      out[0] = table[0][p[0]];
+      out[1] = table[1][p[1]];
+      out[2] = table[2][p[2]];
+    }
+  }
+}
+
+// Scratch for one thread's resized bytes.
+uint8_t* pixels_for(int64_t size) {
+  thread_local std::vector<uint8_t> pixels;
+  pixels.resize(size_t(size * size * 3));
+  return pixels.data();
+}
+
+}  // namespace
+
+void check(const TransformOptions& o) {
+  CHECK(o.image_size >= 1 && o.image_size <= 4096, "image size ", o.image_size, " is not in [1, 4096]");
+  CHECK(o.scale_min > 0 && o.scale_min <= o.scale_max && o.scale_max <= 1, "crop scale [", o.scale_min, ", ", o.scale_max, "] is not inside (0, 1]");
+  CHECK(o.ratio_min > 0 && o.ratio_min <= o.ratio_max && o.ratio_max <= 1e6, "crop ratio [", o.ratio_min, ", ", o.ratio_max, "]: wants 0 < first <= second");
+  CHECK(o.flip >= 0 && o.flip <= 1, "flip probability ", o.flip, " is not in [0, 1]");
+  CHECK(o.crop_pct > 0.01 && o.crop_pct <= 1, "crop_pct ", o.crop_pct, " is not in (0.01, 1]");
+  for (size_t c = 0; c < 3; ++c)
+    CHECK(std::isfinite(o.mean[c]) && std::isfinite(o.deviation[c]) && o.deviation[c] > 0, "mean ", o.mean[c], " and standard deviation ", o.deviation[c],
+          " of channel ", c, ": both must be finite, the second above 0");
+}
+
+Crop random_crop(int64_t width, int64_t height, const TransformOptions& o, Random& random) {
+  const double area = double(width) * double(height), log_min = std::log(o.ratio_min), log_max = std::log(o.ratio_max);
+  for (int attempt = 0; attempt < 10; ++attempt) {
+    double target = area * random.uniform(o.scale_min, o.scale_max), ratio = std::exp(random.uniform(log_min, log_max));
+    int64_t w = round_even(std::sqrt(target * ratio)), h = round_even(std::sqrt(target / ratio));
+    if (w < 1 || h < 1 || w > width || h > height) continue;
+    int64_t y = random.below(height - h + 1), x = random.below(width - w + 1);
+    return {x, y, w, h};
+  }
+  // The largest centred rectangle with an allowed ratio.
+  int64_t w = width, h = height;
+  const double ratio = double(width) / double(height);
+  if (ratio < o.ratio_min) h = std::clamp<int64_t>(round_even(double(w) / o.ratio_min), 1, height);
+  if (ratio > o.ratio_max) w = std::clamp<int64_t>(round_even(double(h) * o.ratio_max), 1, width);
+  return {(width - w) / 2, (height - h) / 2, w, h};
+}
+
+void train_transform(const Image& image, const TransformOptions& o, Random random, float* out) {
+  Crop crop = random_crop(image.width, image.height, o, random);
+  bool mirror = random.uniform() < o.flip;
+  uint8_t* pixels = pixels_for(o.image_size);
+  resize(image, crop, o.image_size, o.image_size, {0, 0, o.image_size, o.image_size}, pixels);
+  normalise(pixels, o.image_size, o.image_size, mirror, o, out);
+}
+
+void eval_transform(const Image& image, const TransformOptions& o, float* out) {
+  const int64_t size = o.image_size, shorter = int64_t(std::floor(double(size) / o.crop_pct));
+  const bool wide = image.width > image.height;
+  const int64_t width = wide ? shorter * image.width / image.height : shorter, height = wide ? shorter : shorter * image.height / image.width;
+  Crop window{round_even(double(width - size) / 2), round_even(double(height - size) / 2), size, size};
+  uint8_t* pixels = pixels_for(size);
+  resize(image, {0, 0, image.width, image.height}, width, height, window, pixels);
+  normalise(pixels, size, size, false, o, out);
+}
+
+}  // namespace rmt

@@ -1,0 +1,30 @@
+// From a decoded image to the floats that a network reads.
+#pragma once
+#include <array>
+
+#include "core/random.h"
+#include "data/resize.h"
+
+namespace rmt {
+
+struct TransformOptions {
+  int64_t image_size = 224;                              // the result is (image_size, image_size, 3)
+  double scale_min = 0.08, scale_max = 1;                // training: the crop's share of the image's area
+  double ratio_min = 3. / 4, ratio_max = 4. / 3;         // training: the crop's width / height
+  double flip = 0.5;                                     // training: probability of a horizontal mirror
+  double crop_pct = 0.875;                               // evaluation: image_size / shorter side after the resize
+  std::array<float, 3> mean = {0.485f, 0.456f, 0.406f};  // ImageNet's, of values in [0, 1]
+  std::array<float, 3> deviation = {0.229f, 0.224f, 0.225f};
+};
+
+void check(const TransformOptions& options);  // throws an Error that names the option which makes no sense
+
+// RandomResizedCrop's rectangle (Szegedy et al., "Going deeper with convolutions", 2014; torchvision's rounding and its fallback after 10 tries).
+Crop random_crop(int64_t width, int64_t height, const TransformOptions& options, Random& random);
+
+// out (image_size, image_size, 3) = (pixel / 255 - mean) / deviation. Training: random crop, bicubic resize, random mirror.
+void train_transform(const Image& image, const TransformOptions& options, Random random, float* out);
+// Evaluation: shorter side to floor(image_size / crop_pct), centre crop, as timm and torchvision do.
+void eval_transform(const Image& image, const TransformOptions& options, float* out);
+
+}  // namespace rmt
