@@ -109,24 +109,17 @@ void multiply_range(int64_t i0, int64_t i1, int64_t j0, int64_t j1, const T* a, 
   }
 }
 
-// Columns [m0, m0 + m) of `depth` rows of a, as slivers of kRows columns, zero-padded: [sliver][k][kRows]; adds each column into sum.
+// The first m columns of `depth` rows of a, as slivers of `width` columns, zero-padded: [sliver][k][width]; adds each column into sum unless null.
 template <class T, int width>
 void pack_columns(const T* a, int64_t lda, int64_t m, int64_t depth, T* out, T* sum) {
-  for (int64_t i = 0; i < m; i += width, out += depth * width) {
-    int n = int(std::min<int64_t>(width, m - i));
-    T total[width] = {};
-    for (int64_t k = 0; k < depth; ++k) {
-      T* to = out + k * width;
-      const T* from = a + k * lda + i;
-      if (n == width)
-        for (int c = 0; c < width; ++c) to[c] = from[c];
-      else
-        for (int c = 0; c < width; ++c) to[c] = c < n ? from[c] : T(0);
-      if (sum)
-        for (int c = 0; c < width; ++c) total[c] += to[c];
-    }
+  int64_t whole = m / width * width;
+  for (int64_t k = 0; k < depth; ++k, a += lda) {
+    T* to = out + k * width;
+    for (int64_t i = 0; i < whole; i += width, to += depth * width) std::memcpy(to, a + i, width * sizeof(T));
+    if (whole < m)
+      for (int c = 0; c < width; ++c) to[c] = whole + c < m ? a[whole + c] : T(0);
     if (sum)
-      for (int c = 0; c < n; ++c) sum[i + c] += total[c];
+      for (int64_t i = 0; i < m; ++i) sum[i] += a[i];
   }
 }
 
