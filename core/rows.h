@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "core/parallel.h"
@@ -9,21 +10,24 @@
 
 namespace rmt::simd {
 
-// The first n of lanes<T> numbers, `rest` in the other lanes: a value that the reduction at hand ignores.
-template <class T>
-inline Vec<T> load(const T* p, int n, T rest) {
-  Vec<T> v = broadcast<T>(rest);
-  std::memcpy(&v, p, size_t(n) * sizeof(T));
-  return v;
+// The first N of lanes<T> numbers, `rest` in the other lanes (a value that the reduction at hand ignores). N is constant, so that this is a narrow load
+// and at most a blend, where load(p, n) goes through memory.
+template <class T, int N>
+inline Vec<T> load(const T* p, std::integral_constant<int, N>, T rest = 0) {
+  if constexpr (N == lanes<T>) return load(p);
+  typedef T Part __attribute__((vector_size(N * sizeof(T))));
+  Part part;
+  std::memcpy(&part, p, sizeof part);
+  return [&]<int... I>(std::integer_sequence<int, I...>) { return __builtin_shufflevector(part, rest - Part{}, (I < N ? I : N)...); }
+  (std::make_integer_sequence<int, lanes<T>>());
 }
 
-// f(c, count) for the vectors of one row. Give f an `auto count`: it is a compile-time constant but in the row's last, partial vector.
-template <class T, class F>
-inline void for_columns(int64_t C, F f) {
-  constexpr int V = lanes<T>;
-  int64_t c = 0;
-  for (; c + V <= C; c += V) f(c, std::integral_constant<int, V>());
-  if (c < C) f(c, int(C - c));
+// f(c, count) for the vectors of one row: full ones, then the rest as a sum of powers of two. Give f an `auto count`: it is a compile-time constant.
+template <class T, int N = lanes<T>, class F>
+inline void for_columns(int64_t C, const F& f, int64_t c = 0) {
+  for (; C - c >= N; c += N) f(c, std::integral_constant<int, N>());
+  if constexpr (N > 1)
+    if (c < C) for_columns<T, N / 2>(C, f, c);
 }
 
 // How many rows of C numbers make a piece of work worth handing to another thread, about 2^15 numbers.
