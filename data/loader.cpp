@@ -1,0 +1,197 @@
+#include "data/loader.h"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+
+#include "core/error.h"
+
+namespace rmt {
+
+struct Loader::Slot {
+  int64_t number, size;
+  Batch batch;
+  int64_t taken = 0, finished = 0;  // samples
+  std::vector<Skip> skips;
+  std::exception_ptr error;  // the first in order of position
+  int64_t error_position = -1;
+};
+
+Loader::Loader(const ImageFolder& folder, const LoaderOptions& options) : folder_(folder), options_(options) {
+  CHECK(options.batch_size >= 1 && options.batch_size <= 65536, "loader: batch size ", options.batch_size, " is not in [1, 65536]");
+  CHECK(options.workers >= 0 && options.workers <= 256, "loader: ", options.workers, " workers is not in [0, 256]");
+  CHECK(options.max_bad >= 0, "loader: max_bad ", options.max_bad, " is below 0");
+  check(options.transform);
+  const int64_t n = folder.size(), size = options.batch_size;
+  const bool drop_last = options.drop_last.value_or(options.train);
+  batches_ = drop_last ? n / size : (n + size - 1) / size;
+  CHECK(batches_ > 0, "loader: ", folder.directory(), " has ", n, " images, fewer than one batch of ", size, "; use a smaller batch size");
+  if (options.cache_bytes > 0) cache_.resize(size_t(n));
+}
+
+Loader::~Loader() { stop(); }
+
+void Loader::start(int64_t epoch, int64_t first_batch) {
+  CHECK(epoch >= 0, "loader: epoch ", epoch, " is below 0");
+  CHECK(first_batch >= 0 && first_batch <= batches_, "loader: an epoch has ", batches_, " batches, cannot start at ", first_batch);
+  stop();
+  epoch_ = epoch, next_batch_ = slots_made_ = first_batch, wait_seconds_ = 0;
+  if (options_.workers == 0) return;
+  // Enough to do for every thread while the caller holds one batch.
+  int64_t ahead = 3 + 2 * options_.workers / options_.batch_size;
+  while (ahead-- > 0 && slots_made_ < batches_) add_slot();
+  // Signals are for the thread that trains.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  try {
+    for (int i = 0; i < options_.workers; ++i) threads_.emplace_back([this] { work(); });
+  } catch (...) {  // no more threads to be had: those that started do the work, or nobody
+    if (threads_.empty()) {
+      pthread_sigmask(SIG_SETMASK, &before, nullptr);
+      throw;
+    }
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void Loader::stop() {
+  {
+    std::lock_guard lock(mutex_);
+    quit_ = true;
+  }
+  work_.notify_all();
+  for (std::thread& t : threads_) t.join();
+  threads_.clear();
+  ring_.clear();
+  quit_ = false;
+}
+
+void Loader::add_slot() {
+  auto slot = std::make_unique<Slot>();
+  const int64_t begin = slots_made_ * options_.batch_size, side = options_.transform.image_size;
+  slot->number = slots_made_;
+  slot->size = std::min(options_.batch_size, folder_.size() - begin);
+  slot->batch.images = Tensor::empty({slot->size, side, side, 3});
+  slot->batch.labels = Tensor::empty({slot->size}, DType::i64);
+  slot->batch.indices.resize(size_t(slot->size));
+  std::lock_guard lock(mutex_);
+  ring_.push_back(std::move(slot));
+  ++slots_made_;
+}
+
+// A worker's life: take the first sample that nobody has taken, make it, repeat.
+void Loader::work() {
+  for (;;) {
+    Slot* slot = nullptr;
+    int64_t position = 0;
+    {
+      std::unique_lock lock(mutex_);
+      auto untaken = [&] {
+        for (auto& s : ring_)
+          if (s->taken < s->size) return slot = s.get(), true;
+        return false;
+      };
+      work_.wait(lock, [&] { return quit_ || untaken(); });
+      if (quit_) return;
+      position = slot->taken++;
+    }
+    finish_sample(*slot, position);  // the slot stays: a batch is handed out only when all its samples are finished
+  }
+}
+
+void Loader::finish_sample(Slot& slot, int64_t position) {
+  std::vector<Skip> skips;
+  std::exception_ptr error;
+  try {
+    skips = make_sample(slot, position);
+  } catch (...) {
+    error = std::current_exception();
+  }
+  bool last;
+  {
+    std::lock_guard lock(mutex_);
+    slot.skips.insert(slot.skips.end(), skips.begin(), skips.end());
+    if (error && (!slot.error || position < slot.error_position)) slot.error = error, slot.error_position = position;
+    last = ++slot.finished == slot.size;
+  }
+  if (last) done_.notify_all();
+}
+
+// Writes one sample to its place: a function of (seed, epoch, index) and of nothing else.
+std::vector<Loader::Skip> Loader::make_sample(Slot& slot, int64_t position) {
+  const int64_t n = folder_.size(), side = options_.transform.image_size, place = slot.number * options_.batch_size + position;
+  int64_t index = options_.train ? Permutation(n, options_.seed, uint64_t(epoch_))(place) : place;
+  std::vector<Skip> skips;
+  std::shared_ptr<const Image> image;
+  while (!image) try {
+      image = read(index);
+    } catch (const Error& e) {
+      skips.push_back({position, index, e.what()});
+      int64_t count = int64_t(skips.size());
+      CHECK(count <= options_.max_bad && count < n, "loader: ", count, " images in a row could not be read, the last one: ", e.what());
+      index = (index + 1) % n;
+    }
+  float* out = slot.batch.images.data<float>() + position * side * side * 3;
+  if (options_.train)
+    train_transform(*image, options_.transform, Random(options_.seed, Purpose::augment, uint64_t(epoch_), uint64_t(index)), out);
+  else
+    eval_transform(*image, options_.transform, out);
+  slot.batch.labels.data<int64_t>()[position] = folder_.label(index);
+  slot.batch.indices[size_t(position)] = index;
+  return skips;
+}
+
+std::shared_ptr<const Image> Loader::read(int64_t index) {
+  if (!cache_.empty()) {
+    std::lock_guard lock(cache_mutex_);
+    if (cache_[size_t(index)]) return cache_[size_t(index)];
+  }
+  auto image = std::make_shared<const Image>(read_image(folder_.path(index)));
+  if (!cache_.empty()) {
+    std::lock_guard lock(cache_mutex_);
+    int64_t bytes = int64_t(image->rgb.size());
+    if (!cache_[size_t(index)] && cached_bytes_ + bytes <= options_.cache_bytes) cache_[size_t(index)] = image, cached_bytes_ += bytes;
+  }
+  return image;
+}
+
+std::optional<Batch> Loader::next() {
+  CHECK(epoch_ >= 0, "loader: next() before start()");
+  if (next_batch_ == batches_) return std::nullopt;
+  auto began = std::chrono::steady_clock::now();
+  if (options_.workers == 0) {
+    add_slot();
+    for (int64_t i = 0; i < ring_.front()->size; ++i) finish_sample(*ring_.front(), i);
+  }
+  std::unique_ptr<Slot> slot;
+  {
+    std::unique_lock lock(mutex_);
+    done_.wait(lock, [&] { return ring_.front()->finished == ring_.front()->size; });
+    slot = std::move(ring_.front());
+    ring_.pop_front();
+  }
+  ++next_batch_;
+  if (options_.workers > 0 && slots_made_ < batches_) {
+    add_slot();
+    work_.notify_all();
+  }
+  wait_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  return hand_out(*slot);
+}
+
+Batch Loader::hand_out(Slot& slot) {
+  if (slot.error) std::rethrow_exception(slot.error);
+  std::stable_sort(slot.skips.begin(), slot.skips.end(), [](const Skip& a, const Skip& b) { return a.position < b.position; });
+  for (const Skip& skip : slot.skips) {
+    if (!bad_indices_.insert(skip.index).second) continue;
+    bad_.push_back({folder_.path(skip.index), skip.reason});
+    CHECK(int64_t(bad_.size()) <= options_.max_bad, "loader: more than ", options_.max_bad, " images could not be read, the last one: ", skip.reason,
+          "; repair the data or raise --max-bad-images");
+  }
+  return std::move(slot.batch);
+}
+
+}  // namespace rmt

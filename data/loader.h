@@ -1,0 +1,90 @@
+// Batches from an image folder, made by threads ahead of their use. Every sample is a function of (seed, epoch, index) and has its place in its batch, so
+// neither the number of threads nor their timing can change a byte, and a run resumes in mid-epoch by naming the next batch.
+#pragma once
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <thread>
+
+#include "core/tensor.h"
+#include "data/image_folder.h"
+#include "data/transform.h"
+
+namespace rmt {
+
+struct Batch {
+  Tensor images;                 // (B, S, S, 3) f32
+  Tensor labels;                 // (B) i64
+  std::vector<int64_t> indices;  // (B) which images of the folder these are
+};
+
+struct LoaderOptions {
+  int64_t batch_size = 128;
+  int workers = 2;  // 0: next() does the work itself
+  uint64_t seed = 0;
+  bool train = true;                       // shuffled and augmented, the last batch dropped if it is not full; else in order, centre crops, all of them
+  std::optional<bool> drop_last;           // unset: as train
+  int64_t max_bad = 100;                   // so many unreadable files are replaced; one more is an error
+  int64_t cache_bytes = int64_t(1) << 30;  // decoded images are kept in memory up to this much
+  TransformOptions transform;
+};
+
+// An image that could not be read, and why.
+struct BadImage {
+  std::string path, reason;
+};
+
+class Loader {
+ public:
+  Loader(const ImageFolder& folder, const LoaderOptions& options);  // the folder must outlive the loader
+  ~Loader();
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
+
+  // Begins an epoch at one of its batches, dropping what was under way.
+  void start(int64_t epoch, int64_t first_batch = 0);
+  // The epoch's next batch; nothing after the last. An unreadable image is replaced by the next readable one of the folder.
+  std::optional<Batch> next();
+
+  int64_t batches() const { return batches_; }               // in a whole epoch
+  double wait_seconds() const { return wait_seconds_; }      // spent in next() since start()
+  const std::vector<BadImage>& bad() const { return bad_; }  // met in the batches handed out so far, each file once, in order of appearance
+
+ private:
+  struct Skip {  // a bad image met at a position of a batch
+    int64_t position, index;
+    std::string reason;
+  };
+  struct Slot;  // a batch in the making
+
+  void stop();
+  void work();
+  void add_slot();
+  std::vector<Skip> make_sample(Slot& slot, int64_t position);
+  void finish_sample(Slot& slot, int64_t position);
+  std::shared_ptr<const Image> read(int64_t index);
+  Batch hand_out(Slot& slot);
+
+  const ImageFolder& folder_;
+  const LoaderOptions options_;
+  int64_t batches_ = 0, epoch_ = -1, next_batch_ = 0;
+  double wait_seconds_ = 0;
+  std::vector<BadImage> bad_;
+  std::set<int64_t> bad_indices_;
+
+  std::vector<std::thread> threads_;
+  std::mutex mutex_;  // guards quit_, ring_ and the counts in its slots
+  std::condition_variable work_, done_;
+  std::deque<std::unique_ptr<Slot>> ring_;  // the next batches, in order
+  int64_t slots_made_ = 0;                  // the number of the batch after the ring's last
+  bool quit_ = false;
+
+  std::mutex cache_mutex_;  // guards the cache: by index, null where not kept
+  std::vector<std::shared_ptr<const Image>> cache_;
+  int64_t cached_bytes_ = 0;
+};
+
+}  // namespace rmt
