@@ -1,0 +1,216 @@
+#include "train/trainer.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "core/parallel.h"
+#include "nn/rmt/model.h"
+#include "tests/check_op.h"
+#include "tests/train/folder.h"
+#include "tests/train/small_images.h"
+#include "train/files.h"
+
+namespace rmt::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A very small RMT with everything that has a state: batch norms, drop path, layer scale.
+nn::RmtConfig tiny() {
+  nn::RmtConfig c = nn::rmt_config("rmt_n");
+  c.num_classes = 2, c.dims = {8, 8, 16, 16}, c.depths = {1, 1, 2, 1}, c.heads = {1, 1, 2, 2};
+  c.projection = 16, c.drop_path = 0.3, c.layer_scale = {false, false, true, true};
+  return c;
+}
+
+TrainOptions tiny_options(const std::string& data) {
+  TrainOptions o;
+  o.data_dir = data, o.model = "tiny", o.img_size = 32, o.epochs = 4, o.batch_size = 5, o.lr = 0.01, o.warmup_epochs = 1, o.log_interval = 0;
+  return o;
+}
+
+// What a program does: images, model, trainer, run.
+struct TinyRun {
+  TrainOptions options;
+  ImageFolder train, val;
+  nn::Rmt model;
+  std::ostringstream out;
+  Trainer trainer;
+
+  TinyRun(const TrainOptions& o, const RunFolder& folder)
+      : options(o),
+        train(o.data_dir, "train"),
+        val(o.data_dir, "val", train.classes()),
+        model(tiny()),
+        trainer(
+            model, [this](const Tensor& x) { return model.forward(x); }, train, val, o, folder, out) {
+    model.init(o.seed);
+  }
+};
+
+struct TrainerTest : testing::Test {
+  TemporaryFolder folder;
+  std::string data = folder / "data";
+  TrainerTest() { draw_small_images(data); }
+  RunFolder new_run(const std::string& name) { return RunFolder::create(folder.path(), name, "tiny", 32); }
+};
+
+std::vector<nlohmann::json> log_of(const RunFolder& run) {
+  std::vector<nlohmann::json> out;
+  std::istringstream in(read_file(run / "log.jsonl", 1 << 20));
+  for (std::string line; std::getline(in, line);) out.push_back(nlohmann::json::parse(line));
+  return out;
+}
+
+}  // namespace
+
+TEST_F(TrainerTest, LearnsAndLeavesARunFolder) {
+  RunFolder folder_of_run = new_run("run");
+  TinyRun run(tiny_options(data), folder_of_run);
+  EXPECT_TRUE(run.trainer.run());
+  std::vector<nlohmann::json> log = log_of(folder_of_run);
+  ASSERT_EQ(log.size(), 4u);
+  EXPECT_LT(log[3]["train_loss"], log[0]["train_loss"]);
+  EXPECT_GT(log[3]["test_acc1"], 50.) << "dark and light are not told apart";
+  EXPECT_EQ(log[0]["n_parameters"], run.model.parameter_count());
+  EXPECT_DOUBLE_EQ(log[0]["train_lr"], (1e-6 + (1e-6 + 0.75 * (0.01 - 1e-6))) / 2) << "mean over the 4 steps of the warm-up";
+
+  // best holds the model alone, under names that the model itself has; last holds what a resume needs.
+  Archive best = read_safetensors(folder_of_run / "best.safetensors"), last = read_safetensors(folder_of_run / "last.safetensors");
+  EXPECT_EQ(best.tensors.size(), run.model.state().size());
+  EXPECT_EQ(last.tensors.size(), run.model.state().size() + 3 * run.model.parameters().size());
+  EXPECT_EQ(describe(best).classes, (std::vector<std::string>{"dark", "light"}));
+  EXPECT_EQ(options_from_json(describe(best).options, "").img_size, 32);
+  EXPECT_NE(run.out.str().find("epoch 4/4"), std::string::npos) << run.out.str();
+}
+
+TEST_F(TrainerTest, ResumedRunEqualsTheUninterruptedOneBitForBit) {
+  TrainOptions options = tiny_options(data);
+  RunFolder straight = new_run("straight"), broken = new_run("broken");
+  TinyRun(options, straight).trainer.run();
+
+  // Stops after epoch 2 of 4: validation breaks there, as a kill would have stopped it.
+  TinyRun first(options, broken);
+  int evaluations = 0;
+  nn::Rmt& model = first.model;
+  Trainer stopping(
+      model,
+      [&](const Tensor& x) {
+        CHECK(model.mode().training || ++evaluations <= 2 * 2, "stop");
+        return model.forward(x);
+      },
+      first.train, first.val, options, broken, first.out);
+  EXPECT_THROW(stopping.run(), Error);
+  broken.append({.epoch = 2});  // logged, but killed before its checkpoint
+
+  int before = threads();
+  set_threads(3);  // neither these nor the loader's change anything
+  options.workers = 1;
+  TinyRun second(options, RunFolder::open(broken.path()));
+  second.trainer.resume(read_safetensors(broken / "last.safetensors"));
+  second.trainer.run();
+  set_threads(before);
+
+  Archive a = read_safetensors(straight / "last.safetensors"), b = read_safetensors(broken / "last.safetensors");
+  ASSERT_EQ(a.tensors.size(), b.tensors.size());
+  for (auto& [name, x] : a.tensors) EXPECT_EQ(std::memcmp(x.raw(), b.at(name).raw(), x.nbytes()), 0) << name;
+  EXPECT_EQ(a.metadata.at("progress"), b.metadata.at("progress"));
+  std::vector<nlohmann::json> log_a = log_of(straight), log_b = log_of(broken);
+  ASSERT_EQ(log_a.size(), log_b.size());
+  for (size_t i = 0; i < log_a.size(); ++i)
+    for (const char* name : {"epoch", "train_loss", "train_lr", "test_loss", "test_acc1", "test_acc5"}) EXPECT_EQ(log_a[i][name], log_b[i][name]) << name;
+}
+
+TEST_F(TrainerTest, FullDiskDoesNotStopTheRun) {
+  RunFolder folder_of_run = new_run("run");
+  TrainOptions options = tiny_options(data);
+  options.epochs = 2;
+  TinyRun(options, folder_of_run).trainer.run();
+  std::string before = read_file(folder_of_run / "last.safetensors", 1 << 24);
+
+  options.epochs = 3;
+  TinyRun run(options, folder_of_run);
+  run.trainer.resume(read_safetensors(folder_of_run / "last.safetensors"));
+  testing::internal::CaptureStderr();
+  bool saved = true;
+  {
+    FileSizeLimit limit(2000);
+    saved = run.trainer.run();
+  }
+  EXPECT_FALSE(saved);
+  std::string warnings = testing::internal::GetCapturedStderr();
+  EXPECT_NE(warnings.find("last.safetensors: cannot write: File too large"), std::string::npos) << warnings;
+  EXPECT_NE(run.out.str().find("epoch 3/3"), std::string::npos) << "it went on to the end";
+  EXPECT_EQ(read_file(folder_of_run / "last.safetensors", 1 << 24), before);
+  EXPECT_FALSE(fs::exists(folder_of_run / "last.safetensors.tmp"));
+}
+
+TEST_F(TrainerTest, ABadImageIsNamedAndReplaced) {
+  std::ofstream(data + "/train/dark/0.jpg", std::ios::trunc) << "no image";
+  std::ofstream(data + "/val/light/zero.png", std::ios::trunc);
+  RunFolder folder_of_run = new_run("run");
+  TrainOptions options = tiny_options(data);
+  options.epochs = 2, options.batch_size = 24;
+  TinyRun run(options, folder_of_run);
+  testing::internal::CaptureStderr();
+  EXPECT_TRUE(run.trainer.run());
+  std::string warnings = testing::internal::GetCapturedStderr();
+  auto log = log_of(folder_of_run);
+  ASSERT_EQ(log[0]["bad_images"].size(), 2u);
+  EXPECT_EQ(log[1]["bad_images"].size(), 0u) << "named once";
+  for (const char* name : {"train/dark/0.jpg", "val/light/zero.png"}) {
+    EXPECT_NE(log[0]["bad_images"].dump().find(name), std::string::npos) << log[0]["bad_images"];
+    EXPECT_NE(warnings.find(name), std::string::npos) << warnings;
+  }
+  options.max_bad_images = 0;
+  expect_error([&] { TinyRun(options, new_run("none")).trainer.run(); }, {"could not be read", "dark/0.jpg"});
+}
+
+TEST_F(TrainerTest, NonFiniteLossStopsAndKeepsTheCheckpoint) {
+  RunFolder folder_of_run = new_run("run");
+  TrainOptions options = tiny_options(data);
+  TinyRun run(options, folder_of_run);
+  int64_t steps = 4;  // an epoch
+  Trainer trainer(
+      run.model,
+      [&](const Tensor& x) {
+        Tensor logits = run.model.forward(x);
+        if (run.model.mode().training && run.model.mode().step == steps + 1) logits.fill(std::nan(""));
+        return logits;
+      },
+      run.train, run.val, options, folder_of_run, run.out);
+  expect_error([&] { trainer.run(); }, {"the loss is nan at step 5, learning rate 0.0", "of epoch 0, is kept in " + folder_of_run.path(), "--lr"});
+  TinyRun after(options, folder_of_run);
+  EXPECT_NO_THROW(after.trainer.resume(read_safetensors(folder_of_run / "last.safetensors")));
+}
+
+TEST_F(TrainerTest, MoreImagesInABatchThanInTheFolder) {
+  TrainOptions options = tiny_options(data);
+  options.batch_size = 25;
+  expect_error([&] { TinyRun(options, new_run("run")); }, {"24 images", "batch of 25"});
+}
+
+TEST(Metrics, CountsRanksAndMeanLoss) {
+  Metrics m;
+  // Ranks 0, 1 and 5 of the label; NaN logits are never right.
+  float nan = std::nanf("");
+  m.add(Tensor::from<float>({9, 1, 2, 3, 4, 5, /**/ 9, 8, 0, 0, 0, 0, /**/ 5, 4, 3, 2, 1, 0}, {3, 6}), Tensor::from<int64_t>({0, 1, 5}, {3}));
+  EXPECT_EQ(m.top1, 1);
+  EXPECT_EQ(m.top5, 2);
+  EXPECT_DOUBLE_EQ(m.acc1(), 100. / 3);
+  m.add(Tensor::from<float>({nan, nan, nan, nan, nan, nan}, {1, 6}), Tensor::from<int64_t>({0}, {1}));
+  EXPECT_EQ(m.top1, 1);
+  EXPECT_EQ(m.top5, 2);
+
+  Metrics loss;  // means over samples, not over batches: log 2 twice and log 4 once
+  loss.add(Tensor::zeros({2, 2}), Tensor::from<int64_t>({0, 1}, {2}));
+  loss.add(Tensor::zeros({1, 4}), Tensor::from<int64_t>({3}, {1}));
+  EXPECT_NEAR(loss.loss(), (2 * std::log(2.) + std::log(4.)) / 3, 4 * 0x1p-24);
+}
+
+}  // namespace rmt::test

@@ -1,0 +1,63 @@
+#include "train/model_file.h"
+
+#include <filesystem>
+
+namespace rmt {
+namespace {
+
+ops::DecayMode decay_mode_named(const std::string& name) {
+  if (name == "log_additive") return ops::DecayMode::log_additive;
+  if (name == "post_multiply") return ops::DecayMode::post_multiply;
+  CHECK(name == "post_multiply_normalised", "unknown decay mode \"", name, "\"; known: log_additive, post_multiply, post_multiply_normalised");
+  return ops::DecayMode::post_multiply_normalised;
+}
+
+void set_stages(std::array<bool, 4>& stages, const std::string& text, const char* flag) {
+  if (text.empty()) return;
+  CHECK(text.size() == 4 && text.find_first_not_of("01") == std::string::npos, "--", flag, " ", text, ": give one 0 or 1 for each of the 4 stages, as in 1110");
+  for (size_t i = 0; i < 4; ++i) stages[i] = text[i] == '1';
+}
+
+}  // namespace
+
+nn::RmtConfig model_config(const TrainOptions& o, int64_t num_classes) {
+  nn::RmtConfig c = nn::rmt_config(o.model);
+  c.num_classes = num_classes;
+  if (o.drop_path >= 0) c.drop_path = o.drop_path;
+  c.recompute = o.grad_checkpointing;
+  c.decay_mode = decay_mode_named(o.decay_mode);
+  c.decay = o.decay, c.rotary = o.rotary, c.local_context = o.local_context;
+  c.position_conv = o.position_conv, c.ffn_conv = o.ffn_conv, c.conv_stem = o.conv_stem;
+  set_stages(c.decomposed, o.decomposed, "decomposed");
+  set_stages(c.layer_scale, o.layer_scale, "layer-scale");
+  return c;
+}
+
+TransformOptions transform_options(const TrainOptions& o) {
+  TransformOptions t;
+  t.image_size = o.img_size;
+  t.scale_min = o.scale[0], t.scale_max = o.scale[1];
+  t.ratio_min = o.ratio[0], t.ratio_max = o.ratio[1];
+  t.flip = o.hflip;
+  t.crop_pct = o.crop_pct;
+  for (size_t c = 0; c < 3; ++c) t.mean[c] = float(o.mean[c]), t.deviation[c] = float(o.std[c]);
+  return t;
+}
+
+ModelFile load_model_file(const std::string& path, const std::string& model) {
+  Archive archive = read_safetensors(std::filesystem::is_directory(path) ? path + "/best.safetensors" : path);
+  Description d = describe(archive);
+  ModelFile file;
+  if (!d.options.empty()) file.options = options_from_json(d.options, archive.path);
+  file.classes = d.classes;
+  std::string recorded = !d.options.empty() ? file.options.model : d.architecture;
+  CHECK(!model.empty() || !recorded.empty(), archive.path, ": does not say which model it holds; name it with --model");
+  file.options.model = model.empty() ? recorded : model;
+  const Tensor& head = archive.at("head.weight");
+  CHECK(head.rank() == 2, archive.path, ": head.weight is ", head.shape(), ", expected (classes, channels)");
+  file.model = std::make_unique<nn::Rmt>(model_config(file.options, head.dim(0)));
+  load_model(*file.model, archive, file.options.model);
+  return file;
+}
+
+}  // namespace rmt

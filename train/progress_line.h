@@ -1,0 +1,39 @@
+// The line that says how a run is going, on stderr: repainted in place on a terminal, one line every `interval` steps elsewhere (0: none).
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace rmt {
+
+class Stopwatch {
+ public:
+  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+// Where a run stands in the middle of an epoch.
+struct StepReport {
+  int64_t epoch, epochs, step, steps;  // of this epoch, counted from 0
+  double loss, mean_loss, lr;
+  double images_per_s, waiting;  // share of the time spent waiting for data
+};
+
+class ProgressLine {
+ public:
+  ProgressLine(int64_t interval, int64_t steps_to_go);
+  void show(const StepReport& report);  // once a step
+  void clear();                         // before anything else is printed
+
+ private:
+  int64_t interval_, to_go_, done_ = 0;
+  bool terminal_;
+  Stopwatch clock_, repaint_;
+};
+
+// 3725 s -> "1:02:05"
+std::string hours_minutes_seconds(double seconds);
+
+}  // namespace rmt

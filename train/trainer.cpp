@@ -1,0 +1,156 @@
+#include "train/trainer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iomanip>
+#include <iostream>
+#include <sstream>
+
+#include "autograd/backward.h"
+#include "train/model_file.h"
+#include "train/schedule.h"
+
+namespace rmt {
+
+LoaderOptions loader_options(const TrainOptions& o, bool train) {
+  LoaderOptions l;
+  l.batch_size = train || o.validation_batch_size == 0 ? o.batch_size : o.validation_batch_size;
+  l.workers = int(o.workers);
+  l.seed = o.seed;
+  l.train = train;
+  l.max_bad = o.max_bad_images;
+  l.transform = transform_options(o);
+  return l;
+}
+
+Metrics evaluate(nn::Module& model, const Forward& forward, Loader& loader) {
+  NoGrad off;
+  model.mode().training = false;
+  Metrics metrics;
+  loader.start(0);
+  while (auto batch = loader.next()) metrics.add(forward(batch->images), batch->labels);
+  return metrics;
+}
+
+Trainer::Trainer(nn::Module& model, Forward forward, const ImageFolder& train, const ImageFolder& test, const TrainOptions& options, RunFolder folder,
+                 std::ostream& out)
+    : model_(model),
+      forward_(std::move(forward)),
+      options_(options),
+      train_(train, loader_options(options, true)),
+      test_(test, loader_options(options, false)),
+      classes_(train.classes()),
+      optimizer_(model.parameters(), {.weight_decay = options.weight_decay}),
+      folder_(std::move(folder)),
+      out_(out) {}
+
+void Trainer::resume(const Archive& archive) {
+  load_model(model_, archive, options_.model);
+  progress_ = load_optimizer(optimizer_, archive);
+  folder_.truncate_log(progress_.epoch);
+}
+
+bool Trainer::run() {
+  if (progress_.epoch >= options_.epochs) out_ << "all " << options_.epochs << " epochs are done; --epochs adds more" << std::endl;
+  line_ = ProgressLine(options_.log_interval, (options_.epochs - progress_.epoch) * train_.batches());
+  for (int64_t epoch = progress_.epoch; epoch < options_.epochs; ++epoch) {
+    EpochLog log = train_epoch(epoch);
+    Metrics test = evaluate(model_, forward_, test_);
+    CHECK(std::isfinite(test.loss()), "the test loss is ", test.loss(), " after epoch ", epoch, ": ", last_checkpoint());
+    finish_epoch(std::move(log), test);
+  }
+  return saved_all_;
+}
+
+EpochLog Trainer::train_epoch(int64_t epoch) {
+  const Schedule schedule{options_.lr, options_.min_lr, options_.warmup_lr, double(options_.epochs), options_.warmup_epochs};
+  const int64_t steps = train_.batches();
+  double loss_sum = 0, lr_sum = 0;
+  int64_t images = 0, i = 0;
+  Stopwatch clock;
+  train_.start(epoch);
+  for (; auto batch = train_.next(); ++i) {
+    int64_t t = epoch * steps + i;
+    double lr = options_.sched_on_updates ? lr_of_step(schedule, t, steps) : lr_of_epoch(schedule, epoch);
+    double loss = step(*batch, t, lr);
+    loss_sum += loss, lr_sum += lr, images += batch->labels.numel();
+    double seconds = clock.seconds();
+    line_.show({epoch, options_.epochs, i, steps, loss, loss_sum / double(i + 1), lr, double(images) / seconds, train_.wait_seconds() / seconds});
+  }
+  line_.clear();
+  double n = double(std::max<int64_t>(i, 1)), seconds = clock.seconds();
+  return {.epoch = epoch,
+          .n_parameters = model_.parameter_count(),
+          .train_loss = loss_sum / n,
+          .train_lr = lr_sum / n,
+          .seconds = seconds,
+          .images_per_s = double(images) / seconds};
+}
+
+// One step of the optimizer; returns the loss before it.
+double Trainer::step(const Batch& batch, int64_t t, double lr) {
+  model_.mode().training = true;
+  model_.mode().seed = options_.seed;
+  model_.mode().step = t;
+  model_.zero_grad();
+  Tensor logits = forward_(batch.images);  // (B, K)
+  Tensor loss = ops::cross_entropy(logits, ops::smooth_one_hot(batch.labels, logits.dim(1), options_.smoothing));
+  double value = loss.item<float>();
+  CHECK(std::isfinite(value), "the loss is ", value, " at step ", t, ", learning rate ", lr, ": ", last_checkpoint());
+  backward(loss);
+  optimizer_.step(lr);
+  return value;
+}
+
+void Trainer::finish_epoch(EpochLog log, const Metrics& test) {
+  log.test_loss = test.loss(), log.test_acc1 = test.acc1(), log.test_acc5 = test.acc5();
+  note_bad_images(log);
+  bool best = log.test_acc1 > progress_.best_acc1;
+  progress_.epoch = log.epoch + 1;
+  if (best) progress_.best_acc1 = log.test_acc1, progress_.best_epoch = log.epoch;
+
+  std::ostringstream text;
+  text << std::fixed << std::setprecision(4) << "epoch " << log.epoch + 1 << "/" << options_.epochs << "  train loss " << log.train_loss << "  test loss "
+       << log.test_loss << std::setprecision(2) << "  top-1 " << log.test_acc1 << " %  top-5 " << log.test_acc5 << " %  " << std::setprecision(1)
+       << log.images_per_s << " img/s  " << log.seconds << " s" << (best ? "  best" : "");
+  out_ << text.str() << std::endl;
+
+  // The log first and the last checkpoint at the end: a run that is killed in between does the epoch again and takes its line back.
+  try_to_save([&] { folder_.append(log); });
+  if (best) try_to_save([&] { save("best.safetensors", false); });
+  try_to_save([&] { save("last.safetensors", true); });
+}
+
+// What a message about a run gone wrong ends with.
+std::string Trainer::last_checkpoint() const {
+  std::string kept =
+      progress_.epoch ? str("the last checkpoint, of epoch ", progress_.epoch - 1, ", is kept in ", folder_.path()) : "there is no checkpoint yet";
+  return str("training stopped, ", kept, "; lower --lr or lengthen --warmup-epochs");
+}
+
+// Those met for the first time in this epoch.
+void Trainer::note_bad_images(EpochLog& log) {
+  for (auto [loader, seen] : {std::pair{&train_, &bad_seen_[0]}, std::pair{&test_, &bad_seen_[1]}})
+    for (; *seen < loader->bad().size(); ++*seen) {
+      const BadImage& bad = loader->bad()[*seen];
+      log.bad_images.push_back(bad.path + ": " + bad.reason);
+      std::cerr << "bad image, replaced by the next: " << log.bad_images.back() << "\n";
+    }
+}
+
+void Trainer::save(const std::string& name, bool resumable) {
+  Archive archive = model_archive(model_, {options_.model, classes_, to_json(options_)});
+  if (resumable) add_optimizer(archive, optimizer_, progress_);
+  write_safetensors(folder_ / name, archive);
+}
+
+void Trainer::try_to_save(const std::function<void()>& f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    std::cerr << "warning: " << e.what() << "; training goes on, what was saved before is kept" << std::endl;
+    saved_all_ = false;
+  }
+}
+
+}  // namespace rmt

@@ -1,0 +1,57 @@
+// The training loop. A run is a function of its options and its images: order, crops, drop path and rate depend on (seed, epoch, step) alone, so that a run
+// that was stopped and resumed ends with the same bits as one that was not.
+#pragma once
+#include <functional>
+#include <ostream>
+
+#include "data/loader.h"
+#include "train/checkpoint.h"
+#include "train/metrics.h"
+#include "train/options.h"
+#include "train/progress_line.h"
+#include "train/run_folder.h"
+
+namespace rmt {
+
+using Forward = std::function<Tensor(const Tensor& images)>;  // (B, H, W, 3) -> logits (B, K)
+
+LoaderOptions loader_options(const TrainOptions& options, bool train);
+
+// Top-1, top-5 and loss over everything that the loader holds.
+Metrics evaluate(nn::Module& model, const Forward& forward, Loader& loader);
+
+class Trainer {
+ public:
+  // `out` receives one line an epoch; the progress line and warnings go to stderr.
+  Trainer(nn::Module& model, Forward forward, const ImageFolder& train, const ImageFolder& test, const TrainOptions& options, RunFolder folder,
+          std::ostream& out);
+
+  // Goes on where a last.safetensors of the same model and options stopped.
+  void resume(const Archive& archive);
+  // All epochs that are left. False when something could not be saved: training went on without it.
+  bool run();
+
+ private:
+  EpochLog train_epoch(int64_t epoch);
+  double step(const Batch& batch, int64_t t, double lr);
+  void finish_epoch(EpochLog log, const Metrics& test);
+  void note_bad_images(EpochLog& log);
+  std::string last_checkpoint() const;
+  void save(const std::string& name, bool resumable);
+  void try_to_save(const std::function<void()>& f);
+
+  nn::Module& model_;
+  Forward forward_;
+  TrainOptions options_;
+  Loader train_, test_;
+  std::vector<std::string> classes_;
+  AdamW optimizer_;
+  RunFolder folder_;
+  std::ostream& out_;
+  Progress progress_;
+  ProgressLine line_{0, 0};
+  size_t bad_seen_[2] = {0, 0};
+  bool saved_all_ = true;
+};
+
+}  // namespace rmt
