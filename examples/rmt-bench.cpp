@@ -1,0 +1,100 @@
+// Throughput of a model on random images: training steps or inferences. With --json one line under the names that tools for other libraries print too.
+#include <sys/resource.h>
+
+#include <cstdio>
+#include <optional>
+
+#include "autograd/backward.h"
+#include "core/parallel.h"
+#include "examples/program.h"
+#include "train/model_file.h"
+#include "train/optimizer.h"
+#include "train/progress_line.h"
+
+using namespace rmt;
+
+struct Flags {
+  TrainOptions model{.model = "rmt_t"};
+  std::string mode = "infer";
+  int64_t batch = 8, iters = 5, warmup = 2, classes = 1000;
+  int threads = 0;
+  bool json = false;
+};
+
+struct Times {
+  double median, spread, warmup;  // seconds; (p90 - p10) / median; seconds
+};
+
+static Times measure(const Flags& f, const std::function<void()>& step) {
+  Stopwatch ready;
+  for (int64_t i = 0; i < f.warmup; ++i) step();
+  Times t{.median = 0, .spread = 0, .warmup = ready.seconds()};
+  std::vector<double> all;
+  for (int64_t i = 0; i < f.iters; ++i) {
+    Stopwatch clock;
+    step();
+    all.push_back(clock.seconds());
+  }
+  std::sort(all.begin(), all.end());
+  size_t n = all.size();
+  t.median = (all[(n - 1) / 2] + all[n / 2]) / 2;
+  t.spread = (all[size_t(0.9 * double(n - 1))] - all[size_t(0.1 * double(n - 1))]) / t.median;
+  return t;
+}
+
+static int bench(const Flags& f) {
+  if (f.threads > 0) set_threads(f.threads);
+  check(f.model);
+  const int64_t B = f.batch, S = f.model.img_size;
+  nn::Rmt model(model_config(f.model, f.classes));
+  model.init(0);
+  Tensor images = Tensor::empty({B, S, S, 3}), labels = Tensor::empty({B}, DType::i64);
+  Random random(0, Purpose::test);
+  for (int64_t i = 0; i < images.numel(); ++i) images.data<float>()[i] = float(random.normal());
+  for (int64_t i = 0; i < B; ++i) labels.data<int64_t>()[i] = random.below(f.classes);
+
+  std::optional<AdamW> optimizer;
+  if (f.mode == "train") optimizer.emplace(model.parameters(), AdamWOptions{});
+  Times t = measure(f, [&] {
+    if (f.mode == "infer") {
+      NoGrad off;
+      model.forward(images);
+      return;
+    }
+    model.mode().training = true;
+    ++model.mode().step;
+    model.zero_grad();
+    backward(ops::cross_entropy(model.forward(images), ops::smooth_one_hot(labels, f.classes, 0)));
+    optimizer->step(1e-3);
+  });
+
+  rusage use{};
+  getrusage(RUSAGE_SELF, &use);
+  long peak = use.ru_maxrss / 1024;  // Linux counts in KiB
+  auto n = [](int64_t x) { return static_cast<long long>(x); };
+  if (f.json)
+    std::printf(
+        "{\"model\": \"%s\", \"mode\": \"%s\", \"device\": \"cpu\", \"threads\": %d, \"batch\": %lld, \"size\": %lld, \"median_s\": %.6f, "
+        "\"images_per_s\": %.2f, \"spread\": %.3f, \"peak_MiB\": %ld, \"warmup_s\": %.1f, \"iters\": %lld}\n",
+        f.model.model.c_str(), f.mode.c_str(), threads(), n(B), n(S), t.median, double(B) / t.median, t.spread, peak, t.warmup, n(f.iters));
+  else
+    std::printf("%s %s, batch %lld, %lld px, %d threads: %.1f images/s, median %.4f s of %lld (spread %.1f %%), peak memory %ld MiB\n", f.model.model.c_str(),
+                f.mode.c_str(), n(B), n(S), threads(), double(B) / t.median, t.median, n(f.iters), 100 * t.spread, peak);
+  return 0;
+}
+
+int main(int argc, char** argv) {
+  Flags f;
+  CLI::App app("Measures training steps or inferences a second on random images.", "rmt-bench");
+  app.option_defaults()->always_capture_default();
+  add_model_flags(app, f.model);
+  app.add_option("--mode", f.mode, "train: forward, loss, backward, AdamW; infer: forward alone")->check(CLI::IsMember({"train", "infer"}));
+  app.add_option("-b,--batch,--batch-size", f.batch, "images a step")->check(CLI::Range(1, 1 << 20));
+  app.add_option("--num-classes", f.classes, "outputs of the model")->check(CLI::Range(1, 1 << 20));
+  app.add_option("--iters", f.iters, "steps that are measured")->check(CLI::Range(1, 1 << 20));
+  app.add_option("--warmup", f.warmup, "steps before these")->check(CLI::Range(0, 1 << 20));
+  app.add_option("--threads", f.threads, "threads; 0: RMT_THREADS, else every processor")->check(CLI::Range(0, 1024));
+  app.add_flag("--json", f.json, "print one JSON line");
+  if (int status = parse_flags(app, argc, argv); status >= 0) return status;
+  return run_program(app, [&] { return bench(f); });
+}

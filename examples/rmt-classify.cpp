@@ -1,0 +1,84 @@
+// What is on these images: the most likely classes with their names. Or, for other programs: a tensor of images in, logits out.
+#include <cmath>
+#include <cstdio>
+#include <numeric>
+
+#include "core/parallel.h"
+#include "examples/program.h"
+#include "train/model_file.h"
+
+using namespace rmt;
+
+struct Flags {
+  std::string checkpoint, model, tensor, output_tensor;
+  std::vector<std::string> images;
+  int64_t img_size = 0, top = 5;
+  int threads = 0;
+};
+
+static void print_top(const ModelFile& file, const std::string& path, const Tensor& logits, int64_t top) {
+  std::vector<float> p = ops::softmax(logits).to_vector<float>();
+  std::vector<int64_t> order(p.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return p[size_t(a)] > p[size_t(b)]; });
+  std::printf("%s\n", path.c_str());
+  for (size_t i = 0; i < order.size() && int64_t(i) < top; ++i)
+    std::printf("  %6.2f %%  %s\n", 100 * double(p[size_t(order[i])]), file.class_name(order[i]).c_str());
+}
+
+// One image at a time, so that a bad one among many is named and the others still get their answer.
+static int classify_images(const Flags& f, ModelFile& file) {
+  TransformOptions transform = transform_options(file.options);
+  const int64_t S = transform.image_size;
+  int status = 0;
+  for (const std::string& path : f.images) {
+    Tensor x = Tensor::empty({1, S, S, 3});
+    try {
+      eval_transform(read_image(path), transform, x.data<float>());
+    } catch (const Error& e) {
+      std::cerr << "rmt-classify: " << e.what() << std::endl;
+      status = 1;
+      continue;
+    }
+    print_top(file, path, file.model->forward(x), f.top);
+  }
+  return status;
+}
+
+static int classify_tensor(const Flags& f, ModelFile& file) {
+  Archive in = read_safetensors(f.tensor), out;
+  CHECK(!in.tensors.empty(), f.tensor, ": holds no tensor");
+  const Tensor& x = in.tensors.size() == 1 ? in.tensors.begin()->second : in.at("input");
+  CHECK(x.rank() == 4 && x.dim(3) == 3 && is_float(x.dtype()), f.tensor, ": the input is ", x.dtype(), " ", x.shape(),
+        ", expected normalised images (B, H, W, 3)");
+  out.tensors["logits"] = file.model->forward(x.to(DType::f32));
+  write_safetensors(f.output_tensor, out);
+  return 0;
+}
+
+static int classify(const Flags& f) {
+  CHECK(f.images.empty() == !f.tensor.empty(), "give images, or --tensor and --output-tensor");
+  CHECK(f.tensor.empty() == f.output_tensor.empty(), "--tensor and --output-tensor go together");
+  if (f.threads > 0) set_threads(f.threads);
+  ModelFile file = load_model_file(f.checkpoint, f.model);
+  if (f.img_size > 0) file.options.img_size = f.img_size;
+  check(file.options);
+  NoGrad off;
+  return f.tensor.empty() ? classify_images(f, file) : classify_tensor(f, file);
+}
+
+int main(int argc, char** argv) {
+  Flags f;
+  CLI::App app("Names what is on images, by a checkpoint of rmt-train.", "rmt-classify");
+  app.option_defaults()->always_capture_default();
+  app.add_option("--checkpoint", f.checkpoint, "safetensors file, or a run folder (its best.safetensors)")->required();
+  app.add_option("images", f.images, "JPEG or PNG files");
+  app.add_option("--top", f.top, "classes an image")->check(CLI::Range(1, 1 << 20));
+  app.add_option("--model", f.model, "architecture; empty: as the checkpoint says");
+  app.add_option("--img-size", f.img_size, "pixels; 0: as in training");
+  app.add_option("--tensor", f.tensor, "safetensors file with normalised images (B, H, W, 3), alone or called input, instead of image files");
+  app.add_option("--output-tensor", f.output_tensor, "safetensors file for its logits (B, classes)");
+  app.add_option("--threads", f.threads, "threads; 0: RMT_THREADS, else every processor")->check(CLI::Range(0, 1024));
+  if (int status = parse_flags(app, argc, argv); status >= 0) return status;
+  return run_program(app, [&] { return classify(f); });
+}

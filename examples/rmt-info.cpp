@@ -1,0 +1,42 @@
+// What a model costs: parameters, multiply-adds and memory of its parts, counted from the shapes alone.
+#include <cstdio>
+
+#include "examples/program.h"
+#include "nn/rmt/cost.h"
+#include "train/model_file.h"
+
+using namespace rmt;
+
+static void print_row(const nn::Cost& c) {
+  double attention = double(c.attention_multiply_adds), all = double(c.multiply_adds), rest = all - attention;
+  std::printf("%-14s %12lld  %8.3f %8.3f %8.3f  %8.3f %8.3f %8.3f  %9.1f\n", c.name.c_str(), static_cast<long long>(c.parameters), all / 1e9, attention / 1e9,
+              rest / 1e9, all / (1 << 30), attention / (1 << 30), rest / (1 << 30), double(c.kept_values) * 4 / (1 << 20));
+}
+
+static int info(const TrainOptions& o, int64_t classes) {
+  check(o);
+  nn::RmtConfig config = model_config(o, classes);
+  std::vector<nn::Cost> parts = nn::cost(config, o.img_size, o.img_size);
+  std::printf(
+      "%s at %lld x %lld, %lld classes. Multiply-adds of one image: all, of Q K^T and A V, all others. Memory: what a training step keeps of one\n"
+      "image's forward pass, in f32.\n\n",
+      o.model.c_str(), static_cast<long long>(o.img_size), static_cast<long long>(o.img_size), static_cast<long long>(classes));
+  std::printf("%-14s %12s  %26s  %26s  %9s\n", "", "", "1e9 multiply-adds", "2^30 multiply-adds", "memory");
+  std::printf("%-14s %12s  %8s %8s %8s  %8s %8s %8s  %9s\n", "part", "parameters", "all", "attn", "rest", "all", "attn", "rest", "MiB");
+  for (const nn::Cost& c : parts) print_row(c);
+  nn::Cost sum = nn::total(parts);
+  sum.name = "total";
+  print_row(sum);
+  return 0;
+}
+
+int main(int argc, char** argv) {
+  TrainOptions o;
+  int64_t classes = 1000;
+  CLI::App app("Prints parameters, multiply-adds and activation memory of a model, part by part.", "rmt-info");
+  app.option_defaults()->always_capture_default();
+  add_model_flags(app, o);
+  app.add_option("--num-classes", classes, "outputs of the model")->check(CLI::Range(1, 1 << 20));
+  if (int status = parse_flags(app, argc, argv); status >= 0) return status;
+  return run_program(app, [&] { return info(o, classes); });
+}

@@ -1,0 +1,133 @@
+// The programs as a user runs them: exit status, what they print, what they leave. BIN is their folder (tests/run.sh is given it by the Makefile).
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "tests/check_op.h"
+#include "tests/train/folder.h"
+#include "tests/train/small_images.h"
+#include "train/safetensors.h"
+
+namespace rmt::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Result {
+  int status;
+  std::string text;  // stdout and stderr
+};
+
+struct Programs : testing::Test {
+  TemporaryFolder folder;
+  std::string data = folder / "data", bin = std::getenv("BIN") ? fs::absolute(std::getenv("BIN")).string() : "";
+  void SetUp() override {
+    if (bin.empty()) GTEST_SKIP() << "BIN is not set: 'make test' sets it to the folder of the programs";
+  }
+  // Runs it inside the temporary folder.
+  Result run(const std::string& command) {
+    std::string line = "cd '" + folder.path() + "' && '" + bin + "'/" + command + " 2>&1";
+    FILE* pipe = popen(line.c_str(), "r");
+    Result r{-1, ""};
+    char buffer[4096];
+    for (size_t n; (n = fread(buffer, 1, sizeof buffer, pipe)) > 0;) r.text.append(buffer, n);
+    int status = pclose(pipe);
+    r.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return r;
+  }
+  void expect(const std::string& command, int status, const std::vector<std::string>& parts) {
+    Result r = run(command);
+    EXPECT_EQ(r.status, status) << command << "\n" << r.text;
+    for (const std::string& part : parts) EXPECT_NE(r.text.find(part), std::string::npos) << command << ": \"" << part << "\" is not in\n" << r.text;
+  }
+};
+
+}  // namespace
+
+TEST_F(Programs, HelpShowsFlagsAndDefaults) {
+  for (const char* name : {"rmt-train", "rmt-eval", "rmt-classify", "rmt-info", "rmt-bench"})
+    expect(str(name, " --help"), 0, {"Usage: " + std::string(name), "--help"});
+  expect("rmt-train --help", 0, {"--data-dir,--data-path", "--batch-size INT=128", "--epochs INT=300", "--smoothing FLOAT=0.1", "--img-size"});
+}
+
+TEST_F(Programs, WrongUsageIsStatus2AndNamesTheNearestFlag) {
+  expect("rmt-train --epoch 3", 2, {"rmt-train: ", "--epoch", "did you mean --epochs?"});
+  expect("rmt-train --batchsize=3", 2, {"did you mean --batch-size?"});
+  expect("rmt-train --epochs three", 2, {"--epochs", "three"});
+  expect("rmt-eval", 2, {"checkpoint is required"});
+  expect("rmt-bench --mode dance", 2, {"--mode", "train"});
+}
+
+TEST_F(Programs, BadInputIsStatus1NamesTheThingAndLeavesNothing) {
+  draw_small_images(data);
+  fs::create_directories(folder / "empty/train");
+  std::ofstream(folder / "bad.safetensors") << "{}";
+  expect("rmt-train --data-dir absent", 1, {"rmt-train: ", "absent"});
+  expect("rmt-train --data-dir empty", 1, {"empty/train"});
+  expect("rmt-train --data-dir data --model rmt_x", 1, {"rmt_x", "rmt_n, rmt_t, rmt_s, rmt_b, rmt_l"});
+  expect("rmt-train --data-dir data --img-size 31", 1, {"--img-size 31", "32"});
+  expect("rmt-train --data-dir data --model rmt_n --decomposed 11", 1, {"--decomposed 11", "4 stages"});
+  expect("rmt-train --resume absent.safetensors", 1, {"absent.safetensors", "No such file"});
+  expect("rmt-train --resume bad.safetensors", 1, {"bad.safetensors", "not a valid safetensors file"});
+  expect("rmt-eval bad.safetensors", 1, {"bad.safetensors", "not a valid safetensors file"});
+  expect("rmt-classify --checkpoint bad.safetensors", 1, {"give images"});
+  EXPECT_EQ(folder.names(), (std::vector<std::string>{"bad.safetensors", "data", "empty"})) << "something was left behind";
+}
+
+TEST_F(Programs, TrainResumeEvaluateClassify) {
+  draw_small_images(data);
+  const std::string flags =
+      "rmt-train --data-dir data --model rmt_n --img-size 32 -b 8 --validation-batch-size 4 --experiment run --lr 1e-3 --warmup-epochs 0 -j 1";
+  expect(flags + " --epochs 1", 0, {"rmt_n, ", " parameters; data: 2 classes, 24 + 8 images", "run folder output/run", "epoch 1/1"});
+  for (const char* name : {"args.json", "log.jsonl", "last.safetensors", "best.safetensors"}) EXPECT_TRUE(fs::exists(folder / "output/run/" + name)) << name;
+  expect(flags + " --epochs 1", 1, {"output/run: exists and is not empty", "--resume"});
+  expect("rmt-train --resume output/run --epochs 2", 0, {"epoch 2/2"});
+  expect("rmt-train --resume output/run", 0, {"all 2 epochs are done"});
+  expect("rmt-train --resume output/run/best.safetensors", 1, {"without the state of its training", "last.safetensors"});
+  expect("rmt-train --resume output/run --model rmt_t", 1, {"does not fit the model", "patch_embed.proj.0.weight", "holds rmt_n, this model is rmt_t"});
+
+  expect("rmt-eval output/run", 0, {"rmt_n at 32 px on data", "top-1", "8 images"});
+  expect("rmt-eval output/run/last.safetensors --data-dir data -b 3", 0, {"8 images"});
+  expect("rmt-classify --checkpoint output/run data/val/dark/0.jpg", 0, {"data/val/dark/0.jpg", " %  dark", " %  light"});
+  std::ofstream(folder / "text.jpg") << "no image";
+  expect("rmt-classify --checkpoint output/run text.jpg data/val/dark/0.jpg", 1, {"text.jpg", " %  light"});
+}
+
+TEST_F(Programs, ClassifyTakesTensorsAndGivesLogits) {
+  draw_small_images(data);
+  ASSERT_EQ(run("rmt-train --data-dir data --model rmt_n --img-size 32 -b 24 --epochs 1 --experiment run").status, 0);
+  Archive in;
+  in.tensors["input"] = randn({2, 33, 47, 3}).to(DType::f32);
+  in.tensors["other"] = Tensor::zeros({1});
+  write_safetensors(folder / "in.safetensors", in);
+  expect("rmt-classify --checkpoint output/run --tensor in.safetensors --output-tensor out.safetensors", 0, {});
+  EXPECT_EQ(read_safetensors(folder / "out.safetensors").at("logits").shape(), (Shape{2, 2}));
+  in.tensors["input"] = Tensor::zeros({2, 3, 33, 47});
+  write_safetensors(folder / "in.safetensors", in);
+  expect("rmt-classify --checkpoint output/run --tensor in.safetensors --output-tensor out.safetensors", 1, {"(2, 3, 33, 47)", "(B, H, W, 3)"});
+}
+
+TEST_F(Programs, BenchPrintsTheNamesOfTheRival) {
+  for (const char* mode : {"train", "infer"}) {
+    Result r = run(str("rmt-bench --model rmt_n --size 32 --batch 2 --iters 2 --warmup 1 --json --mode ", mode));
+    EXPECT_EQ(r.status, 0) << r.text;
+    auto line = nlohmann::json::parse(r.text, nullptr, false);
+    for (const char* name : {"model", "mode", "device", "threads", "batch", "size", "median_s", "images_per_s", "spread", "peak_MiB", "warmup_s", "iters"})
+      EXPECT_TRUE(line.contains(name)) << name << " is not in " << r.text;
+  }
+}
+
+TEST_F(Programs, InfoCountsParametersAndMultiplyAdds) {  // RMT.md 1.1
+  expect("rmt-info --model rmt_t", 0, {"14334216", "2.637", "0.275", "2.456"});
+  expect("rmt-info --model rmt_l", 0, {"95464864", "19.488", "0.620", "18.150"});
+}
+
+TEST_F(Programs, ToursRun) {
+  for (const char* name : {"tour_tensor", "tour_autograd", "tour_write_an_op"}) expect(name, 0, {});
+}
+
+}  // namespace rmt::test
