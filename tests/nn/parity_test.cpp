@@ -30,12 +30,12 @@ struct Case {
 
 std::string name_of(const Case& c) { return str(c.model, "_", c.H, "x", c.W, c.training ? "_train" : "_eval"); }
 
-struct Run {
+struct Result {
   Tensor logits, input_gradient;
   std::vector<std::pair<std::string, Tensor>> gradients, statistics;
 };
 
-Run run(const Case& c, DType dtype) {
+Result run(const Case& c, DType dtype) {
   RmtConfig config = rmt_config(c.model);
   config.drop_path = 0;
   Rmt model(config);
@@ -45,7 +45,7 @@ Run run(const Case& c, DType dtype) {
   Tensor images = leaf(golden_images(2, c.H, c.W).to(dtype)), upstream = Tensor::empty({2, 1000}, DType::f64);
   for (int64_t i = 0; i < 2000; ++i) upstream.data<double>()[i] = golden_value("upstream", uint64_t(i), 0, 1);
   Tensor y = model.forward(images);
-  Run r{.logits = y.detach()};
+  Result r{.logits = y.detach()};
   backward(y, upstream.to(dtype));
   r.input_gradient = grad(images);
   for (nn::Entry& e : model.state()) {
@@ -71,7 +71,7 @@ struct Scale {
   double of(double norm) const { return norm < 1e-9 * largest ? largest : norm; }
 };
 
-void expect_f64_parity(const Case& c, const Run& r, const Archive& golden) {
+void expect_f64_parity(const Case& c, const Result& r, const Archive& golden) {
   EXPECT_LE(relative_error(r.logits, golden.at("logits")), kF64Tolerance);
   const double* digest = golden.at("grad_digest").data<double>();
   ASSERT_EQ(golden.at("grad_digest").shape(), (Shape{int64_t(r.gradients.size()), 17}));
@@ -101,7 +101,7 @@ void expect_f64_parity(const Case& c, const Run& r, const Archive& golden) {
 // Rounding errors of two different summation orders are two draws from one distribution: over all of a model's parameters their ratio is near 1, of a
 // single small tensor it may by chance be more. Asked: no more than twice PyTorch's error for the logits, the input's gradient and the gradients
 // together (root mean square of the relative errors), and no parameter beyond twice PyTorch's worst.
-void expect_f32_parity(const Case& c, const Run& r32, const Run& r64, const Archive& golden) {
+void expect_f32_parity(const Case& c, const Result& r32, const Result& r64, const Archive& golden) {
   double logits = relative_error(r32.logits, r64.logits) / *golden.at("logits_fp32_error").data<double>();
   double input = relative_error(r32.input_gradient, r64.input_gradient) / *golden.at("input_fp32_error").data<double>();
   EXPECT_LE(logits, 2) << "f32 logits";
@@ -125,11 +125,13 @@ void expect_f32_parity(const Case& c, const Run& r32, const Run& r64, const Arch
               std::sqrt(our_sum / their_sum), our_worst / their_worst);
 }
 
-class Parity : public testing::TestWithParam<Case> {};
+void PrintTo(const Case& c, std::ostream* out) { *out << name_of(c); }
 
-TEST_P(Parity, OfficialCode) {
+class OfficialModel : public testing::TestWithParam<Case> {};
+
+TEST_P(OfficialModel, Parity) {
   Archive golden = read_safetensors(str("tests/golden/", name_of(GetParam()), ".safetensors"));
-  Run r64 = run(GetParam(), DType::f64);
+  Result r64 = run(GetParam(), DType::f64);
   expect_f64_parity(GetParam(), r64, golden);
   expect_f32_parity(GetParam(), run(GetParam(), DType::f32), r64, golden);
 }
@@ -146,7 +148,7 @@ std::vector<Case> cases() {
   return all;
 }
 
-INSTANTIATE_TEST_SUITE_P(, Parity, testing::ValuesIn(cases()), [](const auto& info) { return name_of(info.param); });
+INSTANTIATE_TEST_SUITE_P(, OfficialModel, testing::ValuesIn(cases()), [](const auto& test) { return name_of(test.param); });
 
 }  // namespace
 
