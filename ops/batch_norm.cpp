@@ -11,36 +11,46 @@ namespace {
 
 using simd::Vec;
 
-// Mean and biased variance of each column of x (M, C) in one pass over memory: a block of rows that stays in L2 gives its own mean and sum of squares
-// around it; then M var = sum over blocks of (squares + rows (block mean - mean)^2)  (Chan, Golub, LeVeque 1979), in double.
+// Mean and sum of squares around it, of n rows and of k more -> of all n + k, for each column (Chan, Golub, LeVeque 1979).
+template <class T>
+void merge(int64_t n, double* mean, double* squares, int64_t k, const T* more_mean, const T* more_squares, int64_t C) {
+  const double share = double(k) / double(n + k);
+  for (int64_t c = 0; c < C; ++c) {
+    const double d = double(more_mean[c]) - mean[c];
+    mean[c] += d * share;
+    squares[c] += double(more_squares[c]) + d * d * double(n) * share;
+  }
+}
+
+// Mean and biased variance of each column of x (M, C) in one pass over memory: blocks of R rows, which stay in L2 for the pass that needs their mean,
+// merged in double into up to 16 fixed parts, and these in order.
 template <class T>
 void batch_norm_statistics(const T* x, T* mean, T* var, int64_t M, int64_t C) {
-  const int64_t R = std::min<int64_t>(256, simd::row_grain(C)), blocks = (M + R - 1) / R;
-  std::vector<T> means(size_t(blocks * C)), squares(size_t(blocks * C));
-  auto size = [=](int64_t b) { return std::min(M, (b + 1) * R) - b * R; };
-  simd::for_rows(blocks, R * C, [&](int64_t first, int64_t last) {
-    for (int64_t b = first; b < last; ++b) {
-      const T* block = x + b * R * C;
-      T *m = &means[size_t(b * C)], *q = &squares[size_t(b * C)];
-      for (int64_t r = 0; r < size(b); ++r)
-        simd::for_columns<T>(C, [&](int64_t c, auto count) { simd::store<T>(m + c, simd::load(m + c, count) + simd::load(block + r * C + c, count), count); });
-      for (int64_t c = 0; c < C; ++c) m[c] /= T(size(b));
-      for (int64_t r = 0; r < size(b); ++r)
+  const int64_t R = std::min<int64_t>(256, simd::row_grain(C)), parts = part_count(M, R);
+  std::vector<double> means(size_t(parts * C)), squares(size_t(parts * C));
+  parallel_for(parts, 1, [&](int64_t p, int64_t) {
+    std::vector<T> sums(size_t(2 * C));
+    T *m = sums.data(), *q = m + C;
+    const int64_t first = part_begin(M, parts, p), last = part_begin(M, parts, p + 1);
+    for (int64_t begin = first; begin < last; begin += R) {
+      const int64_t end = std::min(begin + R, last);
+      std::fill(sums.begin(), sums.end(), T(0));
+      for (int64_t i = begin * C; i < end * C; i += C)
+        simd::for_columns<T>(C, [&](int64_t c, auto count) { simd::store<T>(m + c, simd::load(m + c, count) + simd::load(x + i + c, count), count); });
+      for (int64_t c = 0; c < C; ++c) m[c] /= T(end - begin);
+      for (int64_t i = begin * C; i < end * C; i += C)
         simd::for_columns<T>(C, [&](int64_t c, auto count) {
-          Vec<T> d = simd::load(block + r * C + c, count) - simd::load(m + c, count);
+          Vec<T> d = simd::load(x + i + c, count) - simd::load(m + c, count);
           simd::store<T>(q + c, simd::load(q + c, count) + d * d, count);
         });
+      merge(begin - first, &means[size_t(p * C)], &squares[size_t(p * C)], end - begin, m, q, C);
     }
   });
-  std::vector<double> mu(static_cast<size_t>(C)), total(static_cast<size_t>(C));
-  for (int64_t b = 0; b < blocks; ++b)
-    for (int64_t c = 0; c < C; ++c) mu[size_t(c)] += double(size(b)) / double(M) * double(means[size_t(b * C + c)]);
-  for (int64_t b = 0; b < blocks; ++b)
-    for (int64_t c = 0; c < C; ++c) {
-      double d = double(means[size_t(b * C + c)]) - mu[size_t(c)];
-      total[size_t(c)] += double(squares[size_t(b * C + c)]) + double(size(b)) * d * d;
-    }
-  for (int64_t c = 0; c < C; ++c) mean[c] = T(mu[size_t(c)]), var[c] = T(total[size_t(c)] / double(M));
+  for (int64_t p = 1; p < parts; ++p) {
+    const int64_t n = part_begin(M, parts, p), k = part_begin(M, parts, p + 1) - n;
+    merge(n, means.data(), squares.data(), k, &means[size_t(p * C)], &squares[size_t(p * C)], C);
+  }
+  for (int64_t c = 0; c < C; ++c) mean[c] = T(means[size_t(c)]), var[c] = T(squares[size_t(c)] / double(M));
 }
 
 template <class T>
