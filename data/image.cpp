@@ -37,7 +37,7 @@ class Heap {
 
   void* take(size_t n) {
     if (n > limit_ - used_) return nullptr;
-    auto* block = static_cast<Block*>(std::malloc(sizeof(Block) + n));
+    auto* block = static_cast<Block*>(std::calloc(1, sizeof(Block) + n));  // zeros: what a broken file leaves unset must not differ from run to run
     if (!block) return nullptr;
     used_ += n;
     *block = {blocks_, nullptr, n};
@@ -64,7 +64,7 @@ class Heap {
   static thread_local Heap* current;
 
  private:
-  struct alignas(32) Block {
+  struct alignas(16) Block {
     Block *next, *previous;
     size_t bytes;
   };
@@ -125,6 +125,16 @@ void check_size(int64_t width, int64_t height, const std::string& name) {
   throw Error(str(name, ": the file ends before the image does (no ", end, "), it was cut short; copy or download it again, or remove it"));
 }
 
+// stb_image before 2.28 writes past its arrays when the counts of a Huffman table (16 bytes after its identifier, then one byte a symbol) exceed 256.
+void check_huffman_tables(Bytes in, size_t begin, size_t end, const std::string& name) {
+  for (size_t at = begin; at < end;) {
+    size_t symbols = 0;
+    for (size_t i = 1; i <= 16 && at + i < end; ++i) symbols += in.data[at + i];
+    at += 17 + symbols;
+    CHECK(symbols <= 256 && at <= end, name, ": broken Huffman table; replace or remove the file");
+  }
+}
+
 // Walks the segments from SOI to EOI (ITU T.81, B.1.1): checks the frame's size, and that EOI is there. What follows EOI is ignored, as everywhere.
 void check_jpeg(Bytes in, const std::string& name) {
   int frames = 0, scans = 0;
@@ -141,10 +151,12 @@ void check_jpeg(Bytes in, const std::string& name) {
     if (!in.has(at, 2)) truncated(name, "end-of-image marker");
     size_t length = in.big_endian(at, 2);
     if (!in.has(at, length)) truncated(name, "end-of-image marker");
+    CHECK(length >= 2, name, ": broken JPEG segment; replace or remove the file");
     if (marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC) {  // SOFn
       CHECK(length >= 8 && ++frames == 1, name, ": broken JPEG frame header; replace or remove the file");
       check_size(in.big_endian(at + 5, 2), in.big_endian(at + 3, 2), name);
     }
+    if (marker == 0xC4) check_huffman_tables(in, at + 2, at + length, name);
     scans += marker == 0xDA;
     CHECK(scans <= 256, name, ": more than 256 scans in one JPEG, which no camera or editor writes; remove it");
     at += length;  // after SOS this is the entropy-coded data: the search for the next marker runs through it
