@@ -128,6 +128,7 @@ TEST(Safetensors, RefusesWhatIsNotExactlyAnArchive) {
       {one(f32 + "\"shape\":[99999999999999999999999]," + at), "not a plain integer"},
       {one(f32 + "\"shape\":[4294967296,4294967296]," + at), "overflows"},
       {one(f32 + "\"shape\":[4294967296,4294967296,0],\"data_offsets\":[0,0]", 0), "overflows"},
+      {one(f32 + "\"shape\":[0,4294967296,4294967296],\"data_offsets\":[0,0]", 0), "overflows"},
       {one(f32 + "\"shape\":[3]," + at), "needs 12 bytes"},
       {one(f32 + shape + "\"data_offsets\":[8,0]"), "begins at 8"},
       {one(f32 + shape + "\"data_offsets\":[4,12]", 12), "begins at 4"},

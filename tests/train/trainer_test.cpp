@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 
 #include "core/parallel.h"
@@ -80,6 +81,14 @@ TEST_F(TrainerTest, LearnsAndLeavesARunFolder) {
   EXPECT_EQ(log[0]["n_parameters"], run.model.parameter_count());
   EXPECT_DOUBLE_EQ(log[0]["train_lr"], (1e-6 + (1e-6 + 0.75 * (0.01 - 1e-6))) / 2) << "mean over the 4 steps of the warm-up";
 
+  // The first epoch with the highest top-1 is the best one.
+  int64_t best_epoch = 0;
+  for (int64_t e = 1; e < 4; ++e)
+    if (log[size_t(e)]["test_acc1"] > log[size_t(best_epoch)]["test_acc1"]) best_epoch = e;
+  nlohmann::json progress = nlohmann::json::parse(read_safetensors(folder_of_run / "last.safetensors").metadata.at("progress"));
+  EXPECT_EQ(progress["best_epoch"], best_epoch);
+  EXPECT_EQ(progress["best_acc1"], log[size_t(best_epoch)]["test_acc1"]);
+
   // best holds the model alone, under names that the model itself has; last holds what a resume needs.
   Archive best = read_safetensors(folder_of_run / "best.safetensors"), last = read_safetensors(folder_of_run / "last.safetensors");
   EXPECT_EQ(best.tensors.size(), run.model.state().size());
@@ -124,6 +133,21 @@ TEST_F(TrainerTest, ResumedRunEqualsTheUninterruptedOneBitForBit) {
   ASSERT_EQ(log_a.size(), log_b.size());
   for (size_t i = 0; i < log_a.size(); ++i)
     for (const char* name : {"epoch", "train_loss", "train_lr", "test_loss", "test_acc1", "test_acc5"}) EXPECT_EQ(log_a[i][name], log_b[i][name]) << name;
+}
+
+TEST_F(TrainerTest, EveryEpochSeesTheImagesAnew) {
+  TrainOptions options = tiny_options(data);
+  TinyRun run(options, new_run("run"));
+  std::set<float> first_pixels;
+  Trainer trainer(
+      run.model,
+      [&](const Tensor& x) {
+        if (run.model.mode().training) first_pixels.insert(x.data<float>()[0]);
+        return run.model.forward(x);
+      },
+      run.train, run.val, options, new_run("other"), run.out);
+  trainer.run();
+  EXPECT_GT(first_pixels.size(), 8u) << "of 4 epochs x 4 batches of noise: epochs repeat each other";
 }
 
 TEST_F(TrainerTest, FullDiskDoesNotStopTheRun) {
@@ -204,6 +228,7 @@ TEST(Metrics, CountsRanksAndMeanLoss) {
   EXPECT_EQ(m.top5, 2);
   EXPECT_DOUBLE_EQ(m.acc1(), 100. / 3);
   m.add(Tensor::from<float>({nan, nan, nan, nan, nan, nan}, {1, 6}), Tensor::from<int64_t>({0}, {1}));
+  m.add(Tensor::from<float>({nan}, {1, 1}), Tensor::from<int64_t>({0}, {1}));
   EXPECT_EQ(m.top1, 1);
   EXPECT_EQ(m.top5, 2);
 
