@@ -157,7 +157,7 @@ void multiply_rows(int64_t M, const T* a, int64_t lda, const PackedB<T>& b, Outp
   if (b.K == 0) return fill_empty(M, b.N, out);
   // Pieces: blocks of rows, and of columns too where there are few rows.
   int64_t slivers = ceil_div(b.N, kCols<T>), row_blocks = ceil_div(M, kBlockRows);
-  int64_t column_blocks = row_blocks >= 8 ? 1 : std::min(slivers, ceil_div(8, std::max<int64_t>(row_blocks, 1)));
+  int64_t column_blocks = row_blocks >= 16 ? 1 : std::min(slivers, ceil_div(16, std::max<int64_t>(row_blocks, 1)));
   parallel_for(row_blocks * column_blocks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) {
       int64_t i = p / column_blocks, j = p % column_blocks;
