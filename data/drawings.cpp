@@ -59,7 +59,6 @@ constexpr Shape kShapes[] = {{"arrow", arrow},         {"circle", circle}, {"cre
 class Texture {
  public:
   Texture(const Colour& colour, Random& random) : kind_(random.below(5)) {
-    for (double& v : first_) v = 0;
     double reach = random.uniform(0.08, 0.22);
     for (size_t c = 0; c < 3; ++c) {
       double d = random.uniform(-reach, reach);
@@ -93,7 +92,7 @@ class Texture {
   }
 
   int64_t kind_;
-  Colour first_, second_;
+  Colour first_{}, second_{};
   double cos_, sin_, frequency_, phase_;
   std::array<double, 64> lattice_;
 };

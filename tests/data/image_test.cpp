@@ -120,6 +120,17 @@ TEST(Image, RefusesHugeClaims) {
   EXPECT_TRUE(contains(error_of([&] { decode(jpeg); }), "pixels, more than"));
 }
 
+// 16 x 255 symbols in one table, all there: stb_image before 2.28 writes them past its arrays.
+TEST(Image, RefusesHuffmanTablesThatAreTooLarge) {
+  std::vector<uint8_t> jpeg = {0xFF, 0xD8, 0xFF, 0xC4, 0, 0, 0};
+  jpeg.insert(jpeg.end(), 16, 255);
+  jpeg.insert(jpeg.end(), 16 * 255, 0);
+  jpeg[4] = uint8_t((jpeg.size() - 4) >> 8), jpeg[5] = uint8_t(jpeg.size() - 4);
+  std::vector<uint8_t> whole = golden_bytes("jpeg-rgb");
+  jpeg.insert(jpeg.end(), whole.begin() + 2, whole.end());
+  EXPECT_TRUE(contains(error_of([&] { decode(jpeg); }), "broken Huffman table"));
+}
+
 TEST(Image, AHeaderThatPromisesMoreThanTheDataHoldIsAnError) {
   std::vector<uint8_t> png = golden_bytes("png-rgb");
   put_big_endian(png, 20, 9000);

@@ -72,6 +72,21 @@ TEST(Loader, BytesDoNotDependOnTheWorkers) {
   }
 }
 
+// The promise in one line: image i of epoch e is the transform of file i with the random numbers of (seed, e, i), wherever it stands.
+TEST(Loader, ASampleIsAFunctionOfSeedEpochAndIndex) {
+  Fixture f;
+  ImageFolder data = f.open();
+  LoaderOptions o = options(2);
+  Loader loader(data, o);
+  std::vector<float> want(12 * 12 * 3);
+  for (uint64_t e : {0, 3})
+    for (const Batch& b : epoch(loader, int64_t(e)))
+      for (size_t i = 0; i < b.indices.size(); ++i) {
+        train_transform(read_image(data.path(b.indices[i])), o.transform, Random(o.seed, Purpose::augment, e, uint64_t(b.indices[i])), want.data());
+        ASSERT_EQ(std::memcmp(b.images.data<float>() + i * want.size(), want.data(), want.size() * sizeof(float)), 0);
+      }
+}
+
 TEST(Loader, BytesDoNotDependOnTheCache) {
   Fixture f;
   ImageFolder data = f.open();
