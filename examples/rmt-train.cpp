@@ -46,12 +46,12 @@ static void add_flags(CLI::App& app, Flags& f) {
       ->group("Optimization");
   optimization("--weight-decay", o.weight_decay, "AdamW's, of matrices and filters");
   optimization("--smoothing", o.smoothing, "label smoothing, 0 to 1");
-  augmentation("--scale", o.scale, "random crop's share of the area: least and most")->expected(2);
-  augmentation("--ratio", o.ratio, "random crop's width / height: least and most")->expected(2);
+  augmentation("--scale", o.scale, "random crop's share of the area: least and most");
+  augmentation("--ratio", o.ratio, "random crop's width / height: least and most");
   augmentation("--hflip", o.hflip, "probability of a mirror image");
   augmentation("--crop-pct", o.crop_pct, "evaluation: image size / shorter side after the resize");
-  augmentation("--mean", o.mean, "of the three channels, values in [0, 1]")->expected(3);
-  augmentation("--std", o.std, "of the three channels, values in [0, 1]")->expected(3);
+  augmentation("--mean", o.mean, "of the three channels, values in [0, 1]");
+  augmentation("--std", o.std, "of the three channels, values in [0, 1]");
   run("--seed", o.seed, "of weights, order, crops and drop path");
   run("--threads", o.threads, "threads that compute; 0: RMT_THREADS, else every processor; the result does not depend on it");
   run("--output,--output_dir", f.output, "folder of the run folders");
@@ -77,6 +77,7 @@ static int train(Flags& f, const std::function<void()>& parse_again) {
   TrainOptions& o = f.options;
   if (o.lr == 0) o.lr = 5e-4 * double(o.batch_size) / 512;
   check(o);
+  check(transform_options(o));
   if (o.threads > 0) set_threads(int(o.threads));
 
   if (o.data_dir == kDrawings) {
@@ -86,15 +87,16 @@ static int train(Flags& f, const std::function<void()>& parse_again) {
   ImageFolder train_images(o.data_dir, "train"), test_images(o.data_dir, "val", train_images.classes());
   nn::Rmt model(model_config(o, int64_t(train_images.classes().size())));
   model.init(o.seed);
+  Trainer trainer(
+      model, [&](const Tensor& images) { return model.forward(images); }, train_images, test_images, o, std::cout);
+  if (!resume.empty()) trainer.resume(resumed);
+
+  // Everything that can be wrong has been looked at: only now something is written.
   RunFolder folder = resume.empty() ? RunFolder::create(f.output, f.experiment, o.model, o.img_size) : RunFolder::open(fs::path(resume).parent_path().string());
   if (resume.empty()) write_file(folder / "args.json", to_json(o));
   std::cout << o.model << ", " << model.parameter_count() << " parameters; " << o.data_dir << ": " << train_images.classes().size() << " classes, "
             << train_images.size() << " + " << test_images.size() << " images; " << threads() << " threads; run folder " << folder.path() << std::endl;
-
-  Trainer trainer(
-      model, [&](const Tensor& images) { return model.forward(images); }, train_images, test_images, o, folder, std::cout);
-  if (!resume.empty()) trainer.resume(resumed);
-  return trainer.run() ? 0 : 1;
+  return trainer.run(folder) ? 0 : 1;
 }
 
 int main(int argc, char** argv) {

@@ -2,7 +2,7 @@
 //
 //   softplus: y = log(1 + e^x),   dy/dx = 1 / (1 + e^-x) = sigmoid(x)
 //
-// In the library an op takes four places: ops/softplus.cpp, ops/softplus.cu, two lines in ops/ops.h and tests/ops/softplus_test.cpp. Nothing else knows it.
+// In the library an op is ops/softplus.cpp, two lines in ops/ops.h, and its proof in tests/ops/softplus_test.cpp. Nothing else knows it.
 #include <cmath>
 #include <cstdio>
 

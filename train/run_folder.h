@@ -17,6 +17,8 @@ struct EpochLog {
 
 class RunFolder {
  public:
+  RunFolder() = default;  // none
+
   // Makes output/experiment, or output/<timestamp>-<model>-<size> when experiment is empty. Error when it is there already and not empty.
   static RunFolder create(const std::string& output, const std::string& experiment, const std::string& model, int64_t image_size);
   // The folder of a run that is to go on; Error when it is none.

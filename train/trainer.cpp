@@ -32,8 +32,7 @@ Metrics evaluate(nn::Module& model, const Forward& forward, Loader& loader) {
   return metrics;
 }
 
-Trainer::Trainer(nn::Module& model, Forward forward, const ImageFolder& train, const ImageFolder& test, const TrainOptions& options, RunFolder folder,
-                 std::ostream& out)
+Trainer::Trainer(nn::Module& model, Forward forward, const ImageFolder& train, const ImageFolder& test, const TrainOptions& options, std::ostream& out)
     : model_(model),
       forward_(std::move(forward)),
       options_(options),
@@ -41,16 +40,16 @@ Trainer::Trainer(nn::Module& model, Forward forward, const ImageFolder& train, c
       test_(test, loader_options(options, false)),
       classes_(train.classes()),
       optimizer_(model.parameters(), {.weight_decay = options.weight_decay}),
-      folder_(std::move(folder)),
       out_(out) {}
 
 void Trainer::resume(const Archive& archive) {
   load_model(model_, archive, options_.model);
   progress_ = load_optimizer(optimizer_, archive);
-  folder_.truncate_log(progress_.epoch);
 }
 
-bool Trainer::run() {
+bool Trainer::run(const RunFolder& folder) {
+  folder_ = folder;
+  folder_.truncate_log(progress_.epoch);
   if (progress_.epoch >= options_.epochs) out_ << "all " << options_.epochs << " epochs are done; --epochs adds more" << std::endl;
   line_ = ProgressLine(options_.log_interval, (options_.epochs - progress_.epoch) * train_.batches());
   for (int64_t epoch = progress_.epoch; epoch < options_.epochs; ++epoch) {

@@ -23,13 +23,12 @@ Metrics evaluate(nn::Module& model, const Forward& forward, Loader& loader);
 class Trainer {
  public:
   // `out` receives one line an epoch; the progress line and warnings go to stderr.
-  Trainer(nn::Module& model, Forward forward, const ImageFolder& train, const ImageFolder& test, const TrainOptions& options, RunFolder folder,
-          std::ostream& out);
+  Trainer(nn::Module& model, Forward forward, const ImageFolder& train, const ImageFolder& test, const TrainOptions& options, std::ostream& out);
 
   // Goes on where a last.safetensors of the same model and options stopped.
   void resume(const Archive& archive);
-  // All epochs that are left. False when something could not be saved: training went on without it.
-  bool run();
+  // All epochs that are left, into this folder. False when something could not be saved: training went on without it.
+  bool run(const RunFolder& folder);
 
  private:
   EpochLog train_epoch(int64_t epoch);

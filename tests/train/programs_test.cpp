@@ -71,6 +71,8 @@ TEST_F(Programs, BadInputIsStatus1NamesTheThingAndLeavesNothing) {
   expect("rmt-train --data-dir data --model rmt_x", 1, {"rmt_x", "rmt_n, rmt_t, rmt_s, rmt_b, rmt_l"});
   expect("rmt-train --data-dir data --img-size 31", 1, {"--img-size 31", "32"});
   expect("rmt-train --data-dir data --model rmt_n --decomposed 11", 1, {"--decomposed 11", "4 stages"});
+  expect("rmt-train --data-dir data --model rmt_n --scale 2 1", 1, {"scale"});
+  expect("rmt-train --data-dir data --img-size 32 -b 25 --model rmt_n", 1, {"24 images", "batch of 25"});
   expect("rmt-train --resume absent.safetensors", 1, {"absent.safetensors", "No such file"});
   expect("rmt-train --resume bad.safetensors", 1, {"bad.safetensors", "not a valid safetensors file"});
   expect("rmt-eval bad.safetensors", 1, {"bad.safetensors", "not a valid safetensors file"});
@@ -81,7 +83,8 @@ TEST_F(Programs, BadInputIsStatus1NamesTheThingAndLeavesNothing) {
 TEST_F(Programs, TrainResumeEvaluateClassify) {
   draw_small_images(data);
   const std::string flags =
-      "rmt-train --data-dir data --model rmt_n --img-size 32 -b 8 --validation-batch-size 4 --experiment run --lr 1e-3 --warmup-epochs 0 -j 1";
+      "rmt-train --data-dir data --model rmt_n --img-size 32 -b 8 --validation-batch-size 4 --experiment run --lr 1e-3 --warmup-epochs 0 --scale 0.5 1 --mean "
+      "0.5 0.5 0.5 -j 1";
   expect(flags + " --epochs 1", 0, {"rmt_n, ", " parameters; data: 2 classes, 24 + 8 images", "run folder output/run", "epoch 1/1"});
   for (const char* name : {"args.json", "log.jsonl", "last.safetensors", "best.safetensors"}) EXPECT_TRUE(fs::exists(folder / "output/run/" + name)) << name;
   expect(flags + " --epochs 1", 1, {"output/run: exists and is not empty", "--resume"});

@@ -43,13 +43,13 @@ struct TinyRun {
   std::ostringstream out;
   Trainer trainer;
 
-  TinyRun(const TrainOptions& o, const RunFolder& folder)
+  explicit TinyRun(const TrainOptions& o)
       : options(o),
         train(o.data_dir, "train"),
         val(o.data_dir, "val", train.classes()),
         model(tiny()),
         trainer(
-            model, [this](const Tensor& x) { return model.forward(x); }, train, val, o, folder, out) {
+            model, [this](const Tensor& x) { return model.forward(x); }, train, val, o, out) {
     model.init(o.seed);
   }
 };
@@ -72,8 +72,8 @@ std::vector<nlohmann::json> log_of(const RunFolder& run) {
 
 TEST_F(TrainerTest, LearnsAndLeavesARunFolder) {
   RunFolder folder_of_run = new_run("run");
-  TinyRun run(tiny_options(data), folder_of_run);
-  EXPECT_TRUE(run.trainer.run());
+  TinyRun run(tiny_options(data));
+  EXPECT_TRUE(run.trainer.run(folder_of_run));
   std::vector<nlohmann::json> log = log_of(folder_of_run);
   ASSERT_EQ(log.size(), 4u);
   EXPECT_LT(log[3]["train_loss"], log[0]["train_loss"]);
@@ -101,10 +101,10 @@ TEST_F(TrainerTest, LearnsAndLeavesARunFolder) {
 TEST_F(TrainerTest, ResumedRunEqualsTheUninterruptedOneBitForBit) {
   TrainOptions options = tiny_options(data);
   RunFolder straight = new_run("straight"), broken = new_run("broken");
-  TinyRun(options, straight).trainer.run();
+  TinyRun(options).trainer.run(straight);
 
   // Stops after epoch 2 of 4: validation breaks there, as a kill would have stopped it.
-  TinyRun first(options, broken);
+  TinyRun first(options);
   int evaluations = 0;
   nn::Rmt& model = first.model;
   Trainer stopping(
@@ -113,16 +113,16 @@ TEST_F(TrainerTest, ResumedRunEqualsTheUninterruptedOneBitForBit) {
         CHECK(model.mode().training || ++evaluations <= 2 * 2, "stop");
         return model.forward(x);
       },
-      first.train, first.val, options, broken, first.out);
-  EXPECT_THROW(stopping.run(), Error);
+      first.train, first.val, options, first.out);
+  EXPECT_THROW(stopping.run(broken), Error);
   broken.append({.epoch = 2});  // logged, but killed before its checkpoint
 
   int before = threads();
   set_threads(3);  // neither these nor the loader's change anything
   options.workers = 1;
-  TinyRun second(options, RunFolder::open(broken.path()));
+  TinyRun second(options);
   second.trainer.resume(read_safetensors(broken / "last.safetensors"));
-  second.trainer.run();
+  second.trainer.run(RunFolder::open(broken.path()));
   set_threads(before);
 
   Archive a = read_safetensors(straight / "last.safetensors"), b = read_safetensors(broken / "last.safetensors");
@@ -137,7 +137,7 @@ TEST_F(TrainerTest, ResumedRunEqualsTheUninterruptedOneBitForBit) {
 
 TEST_F(TrainerTest, EveryEpochSeesTheImagesAnew) {
   TrainOptions options = tiny_options(data);
-  TinyRun run(options, new_run("run"));
+  TinyRun run(options);
   std::set<float> first_pixels;
   Trainer trainer(
       run.model,
@@ -145,8 +145,8 @@ TEST_F(TrainerTest, EveryEpochSeesTheImagesAnew) {
         if (run.model.mode().training) first_pixels.insert(x.data<float>()[0]);
         return run.model.forward(x);
       },
-      run.train, run.val, options, new_run("other"), run.out);
-  trainer.run();
+      run.train, run.val, options, run.out);
+  trainer.run(new_run("run"));
   EXPECT_GT(first_pixels.size(), 8u) << "of 4 epochs x 4 batches of noise: epochs repeat each other";
 }
 
@@ -154,17 +154,17 @@ TEST_F(TrainerTest, FullDiskDoesNotStopTheRun) {
   RunFolder folder_of_run = new_run("run");
   TrainOptions options = tiny_options(data);
   options.epochs = 2;
-  TinyRun(options, folder_of_run).trainer.run();
+  TinyRun(options).trainer.run(folder_of_run);
   std::string before = read_file(folder_of_run / "last.safetensors", 1 << 24);
 
   options.epochs = 3;
-  TinyRun run(options, folder_of_run);
+  TinyRun run(options);
   run.trainer.resume(read_safetensors(folder_of_run / "last.safetensors"));
   testing::internal::CaptureStderr();
   bool saved = true;
   {
     FileSizeLimit limit(2000);
-    saved = run.trainer.run();
+    saved = run.trainer.run(folder_of_run);
   }
   EXPECT_FALSE(saved);
   std::string warnings = testing::internal::GetCapturedStderr();
@@ -180,9 +180,9 @@ TEST_F(TrainerTest, ABadImageIsNamedAndReplaced) {
   RunFolder folder_of_run = new_run("run");
   TrainOptions options = tiny_options(data);
   options.epochs = 2, options.batch_size = 24;
-  TinyRun run(options, folder_of_run);
+  TinyRun run(options);
   testing::internal::CaptureStderr();
-  EXPECT_TRUE(run.trainer.run());
+  EXPECT_TRUE(run.trainer.run(folder_of_run));
   std::string warnings = testing::internal::GetCapturedStderr();
   auto log = log_of(folder_of_run);
   ASSERT_EQ(log[0]["bad_images"].size(), 2u);
@@ -192,13 +192,13 @@ TEST_F(TrainerTest, ABadImageIsNamedAndReplaced) {
     EXPECT_NE(warnings.find(name), std::string::npos) << warnings;
   }
   options.max_bad_images = 0;
-  expect_error([&] { TinyRun(options, new_run("none")).trainer.run(); }, {"could not be read", "dark/0.jpg"});
+  expect_error([&] { TinyRun(options).trainer.run(new_run("none")); }, {"could not be read", "dark/0.jpg"});
 }
 
 TEST_F(TrainerTest, NonFiniteLossStopsAndKeepsTheCheckpoint) {
   RunFolder folder_of_run = new_run("run");
   TrainOptions options = tiny_options(data);
-  TinyRun run(options, folder_of_run);
+  TinyRun run(options);
   int64_t steps = 4;  // an epoch
   Trainer trainer(
       run.model,
@@ -207,16 +207,16 @@ TEST_F(TrainerTest, NonFiniteLossStopsAndKeepsTheCheckpoint) {
         if (run.model.mode().training && run.model.mode().step == steps + 1) logits.fill(std::nan(""));
         return logits;
       },
-      run.train, run.val, options, folder_of_run, run.out);
-  expect_error([&] { trainer.run(); }, {"the loss is nan at step 5, learning rate 0.0", "of epoch 0, is kept in " + folder_of_run.path(), "--lr"});
-  TinyRun after(options, folder_of_run);
+      run.train, run.val, options, run.out);
+  expect_error([&] { trainer.run(folder_of_run); }, {"the loss is nan at step 5, learning rate 0.0", "of epoch 0, is kept in " + folder_of_run.path(), "--lr"});
+  TinyRun after(options);
   EXPECT_NO_THROW(after.trainer.resume(read_safetensors(folder_of_run / "last.safetensors")));
 }
 
 TEST_F(TrainerTest, MoreImagesInABatchThanInTheFolder) {
   TrainOptions options = tiny_options(data);
   options.batch_size = 25;
-  expect_error([&] { TinyRun(options, new_run("run")); }, {"24 images", "batch of 25"});
+  expect_error([&] { TinyRun{options}; }, {"24 images", "batch of 25"});
 }
 
 TEST(Metrics, CountsRanksAndMeanLoss) {
