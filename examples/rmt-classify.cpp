@@ -71,7 +71,7 @@ int main(int argc, char** argv) {
   Flags f;
   CLI::App app("Names what is on images, by a checkpoint of rmt-train.", "rmt-classify");
   app.option_defaults()->always_capture_default();
-  app.add_option("--checkpoint", f.checkpoint, "safetensors file, or a run folder (its best.safetensors)")->required();
+  app.add_option("checkpoint,--checkpoint", f.checkpoint, "safetensors file, or a run folder (its best.safetensors)")->required();
   app.add_option("images", f.images, "JPEG or PNG files");
   app.add_option("--top", f.top, "classes an image")->check(CLI::Range(1, 1 << 20));
   app.add_option("--model", f.model, "architecture; empty: as the checkpoint says");

@@ -95,7 +95,7 @@ TEST_F(Programs, TrainResumeEvaluateClassify) {
 
   expect("rmt-eval output/run", 0, {"rmt_n at 32 px on data", "top-1", "8 images"});
   expect("rmt-eval output/run/last.safetensors --data-dir data -b 3", 0, {"8 images"});
-  expect("rmt-classify --checkpoint output/run data/val/dark/0.jpg", 0, {"data/val/dark/0.jpg", " %  dark", " %  light"});
+  expect("rmt-classify output/run data/val/dark/0.jpg", 0, {"data/val/dark/0.jpg", " %  dark", " %  light"});
   std::ofstream(folder / "text.jpg") << "no image";
   expect("rmt-classify --checkpoint output/run text.jpg data/val/dark/0.jpg", 1, {"text.jpg", " %  light"});
 }
