@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "core/parallel.h"
-#include "core/simd.h"
+#include "core/rows.h"
 #include "ops/dispatch.h"
 #include "ops/expect.h"
 #include "ops/ops.h"
@@ -126,8 +126,8 @@ void pixels(const Kernel& kernel, int64_t row, int64_t x0) {
   int64_t c = 0;
   std::integral_constant<int, V> full;
   for (; c + kVectors * V <= C; c += kVectors * V) kernel.template block<K, edge, kVectors>(row, x0, c, full);
-  for (; c + V <= C; c += V) kernel.template block<K, edge, 1>(row, x0, c, full);
-  if (c < C) kernel.template block<K, edge, 1>(row, x0, c, int(C - c));
+  simd::for_columns<T>(
+      C, [&](int64_t c1, auto count) { kernel.template block<K, edge, 1>(row, x0, c1, count); }, c);
 }
 
 // All blocks of the rows [begin, end).

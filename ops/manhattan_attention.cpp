@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <limits>
 #include <type_traits>
-#include <vector>
+#include <utility>
 
 #include "core/parallel.h"
 #include "core/rows.h"
@@ -24,7 +24,7 @@ namespace {
 
 using ops::Axis, ops::DecayMode, simd::Vec;
 
-constexpr int64_t kBlock = 4;
+constexpr int64_t kBlock = 4;                      // vectors of queries a block
 constexpr double kLog2e = 1.44269504088896340736;  // scores are in units of log 2: softmax(S) = 2^(S log2 e - max) / sum
 
 struct Lines {  // how the map falls into lines of n positions
@@ -47,23 +47,23 @@ int64_t padded(int64_t n) {
 // yj, whose distances are 0, and the x part slides over the numbers n - 1, ..., 1, 0, 1, ....
 template <class T>
 struct Distance {
-  std::vector<T> numbers;
+  Tensor numbers;
   const T *y, *x;
   int64_t H, W, y_step, x_step;
 
   Distance(const Lines& lines) {
     const int64_t n = lines.n(), np = padded<T>(n);
-    if (lines.axis == Axis::both) {
-      H = lines.H, W = lines.W, y_step = x_step = np;
-      numbers.resize(size_t((H + W) * np));
+    const bool map = lines.axis == Axis::both;
+    numbers = Tensor::zeros({map ? (lines.H + lines.W) * np : n + 2 * np}, dtype_of<T>);
+    T* to = numbers.data<T>();
+    y = to;
+    if (map) {
+      H = lines.H, W = lines.W, y_step = x_step = np, x = y + H * np;
       for (int64_t a = 0; a < H + W; ++a)
-        for (int64_t i = 0; i < np; ++i) numbers[size_t(a * np + i)] = T(a < H ? std::abs(a - i / W) : std::abs(a - H - i % W));
-      y = numbers.data(), x = y + H * np;
+        for (int64_t i = 0; i < np; ++i) to[a * np + i] = T(a < H ? std::abs(a - i / W) : std::abs(a - H - i % W));
     } else {
-      H = 1, W = n, y_step = 0, x_step = -1;
-      numbers.resize(size_t(n + 2 * np));
-      for (int64_t i = 0; i < n + np; ++i) numbers[size_t(np + i)] = T(std::abs(i - (n - 1)));
-      y = numbers.data(), x = y + np + n - 1;
+      H = 1, W = n, y_step = 0, x_step = -1, x = y + np + n - 1;
+      for (int64_t i = 0; i < n + np; ++i) to[np + i] = T(std::abs(i - (n - 1)));
     }
   }
 };
@@ -151,7 +151,7 @@ struct Scores {
   }
 
   // s = P = s factor,  g = P (g - sum_j P g)
-  void backward(T* s, const T* factor, T* g) const {
+  void softmax_backward(T* s, const T* factor, T* g) const {
     for_columns([&](int64_t c, auto nv) {
       constexpr int NV = nv;
       Vec<T> f[NV], sum[NV];
@@ -170,6 +170,19 @@ struct Scores {
         }
     });
   }
+
+  // From s = S, g = dA: s = A, g = dS.
+  void backward(DecayMode mode, T* s, T* factor, T* g) const {
+    const bool post = mode == DecayMode::post_multiply;
+    if (post) {
+      softmax(s, factor, T(0));
+      multiply_decay(g, nullptr, nullptr);
+    } else {
+      attention(mode, s, factor);
+    }
+    softmax_backward(s, factor, g);
+    if (post) multiply_decay(s, nullptr, nullptr);
+  }
 };
 
 // x0, x1 -> x0 cos - sign x1 sin, x1 cos + sign x0 sin for the pairs of channels, table = cos, sin, cos, sin, ...
@@ -180,7 +193,7 @@ inline Vec<T> rotate(Vec<T> x, Vec<T> table, T sign) {
   return x * simd::repeat_even<T>(table) + simd::swap_pairs<T>(x) * (simd::repeat_odd<T>(table) * alternating);
 }
 
-// One head of one line, and its tiles (n, Dp): a position's D channels, padded to whole vectors with zeros.
+// One head of one line, and its tiles (np, Dp): a position's D channels a row, rows and columns padded to whole vectors with zeros.
 template <class T>
 struct Head {
   int64_t n, D, Dp, at, stride;  // position i begins at element at + i stride of a tensor
@@ -193,26 +206,40 @@ struct Head {
     table = rotary ? rotary + first % (lines.H * lines.W) * D : nullptr, table_stride = lines.step() * D;
   }
 
-  // tile_i = factor x_i, rotated if `turn` is 1
+  // tile_i = factor x_i, rotated if `turn`
   void gather(const T* x, T* tile, bool turn, T factor = 1) const {
-    for (int64_t i = 0; i < n; ++i)
-      simd::for_columns<T>(D, [&](int64_t c, auto count) {
-        Vec<T> v = simd::load(x + at + i * stride + c, count) * factor;
-        if (turn && table) v = rotate<T>(v, simd::load(table + i * table_stride + c, count), T(1));
-        simd::store<T>(tile + i * Dp + c, v);
+    const Head h = *this;  // a copy, which the compiler knows that no store changes
+    std::fill(tile + h.n * h.Dp, tile + padded<T>(h.n) * h.Dp, T(0));
+    for (int64_t i = 0; i < h.n; ++i) {
+      if (h.D < h.Dp) simd::store<T>(tile + (i + 1) * h.Dp - simd::lanes<T>, Vec<T>{});
+      simd::for_columns<T>(h.D, [&](int64_t c, auto count) {
+        Vec<T> v = simd::load(x + h.at + i * h.stride + c, count) * factor;
+        if (turn && h.table) v = rotate<T>(v, simd::load(h.table + i * h.table_stride + c, count), T(1));
+        simd::store<T>(tile + i * h.Dp + c, v, count);
       });
+    }
   }
 
   // x_i = factor(i) tile_(i - i0), rotated back if `turn`, for the positions [i0, i1)
   template <class Factor>
   void scatter(const T* tile, T* x, int64_t i0, int64_t i1, bool turn, const Factor& factor) const {
+    const Head h = *this;
     for (int64_t i = i0; i < i1; ++i)
-      simd::for_columns<T>(D, [&](int64_t c, auto count) {
-        Vec<T> v = simd::load<T>(tile + (i - i0) * Dp + c) * factor(i);
-        if (turn && table) v = rotate<T>(v, simd::load(table + i * table_stride + c, count), T(-1));
-        simd::store<T>(x + at + i * stride + c, v, count);
+      simd::for_columns<T>(h.D, [&](int64_t c, auto count) {
+        Vec<T> v = simd::load(tile + (i - i0) * h.Dp + c, count) * factor(i);
+        if (turn && h.table) v = rotate<T>(v, simd::load(h.table + i * h.table_stride + c, count), T(-1));
+        simd::store<T>(x + h.at + i * h.stride + c, v, count);
       });
   }
+};
+
+// One thread's scratch memory, aligned to vectors when handed out in multiples of them.
+template <class T>
+struct Room {
+  Tensor numbers;
+  T* next;
+  explicit Room(int64_t n) : numbers(Tensor::empty({n}, dtype_of<T>)), next(numbers.data<T>()) {}
+  T* take(int64_t n) { return std::exchange(next, next + n); }
 };
 
 // One call's arguments, and work(begin, end) for pieces of its units, numbered line by line and head by head.
@@ -238,10 +265,22 @@ struct Attention {
     parallel_for(lines.count() * lines.heads, grain, work);
   }
 
+  // s (n, columns) = keys b for the tiles keys (np, Dp) and b, the columns of a transposed tile (Dp, np) that belong to a block of queries
+  void products(const T* keys, const T* b, T* s, int64_t columns) const {
+    constexpr int64_t V = simd::lanes<T>;
+    if (Dp == V)  // the row length as a constant, where it is a common one
+      tile::multiply(n, columns, D, keys, std::integral_constant<int64_t, V>(), One(), b, np, s, ld);
+    else if (Dp == 2 * V)
+      tile::multiply(n, columns, D, keys, std::integral_constant<int64_t, 2 * V>(), One(), b, np, s, ld);
+    else
+      tile::multiply(n, columns, D, keys, Dp, One(), b, np, s, ld);
+  }
+
   void forward(T* y) const {
     for_units([&](int64_t begin, int64_t end) {
-      std::vector<T> room(size_t(2 * np * Dp + 2 * n * Dp + n * ld + ld * Dp + ld));
-      T *tq = room.data(), *tq_t = tq + np * Dp, *tk = tq_t + np * Dp, *tv = tk + n * Dp, *s = tv + n * Dp, *ty = s + n * ld, *factor = ty + ld * Dp;
+      Room<T> room(4 * np * Dp + (n + Dp + 1) * ld);
+      T *tq = room.take(np * Dp), *tq_t = room.take(np * Dp), *tk = room.take(np * Dp), *tv = room.take(np * Dp);
+      T *s = room.take(n * ld), *ty = room.take(ld * Dp), *factor = room.take(ld);
       for (int64_t unit = begin; unit < end; ++unit) {
         const Head<T> h = head(unit);
         h.gather(q, tq, true, scale() * T(kLog2e));
@@ -251,7 +290,7 @@ struct Attention {
         for (int64_t first = 0; first < n; first += ld) {
           const Scores<T> block = scores(unit, first);
           const int64_t last = std::min(n, first + ld);
-          tile::multiply(n, block.columns, D, tk, Dp, One(), tq_t + first, np, s, ld);
+          products(tk, tq_t + first, s, block.columns);
           block.attention(lines.mode, s, factor);
           tile::multiply(last - first, Dp, n, s, One(), Ld(), tv, Dp, ty, Dp);
           h.scatter(ty, y, first, last, false, [&](int64_t i) { return factor[i - first]; });
@@ -262,10 +301,10 @@ struct Attention {
 
   void backward(const T* dy, T* dq, T* dk, T* dv) const {
     for_units([&](int64_t begin, int64_t end) {
-      std::vector<T> room(size_t(4 * np * Dp + 4 * n * Dp + 2 * n * ld + ld * Dp + ld));
-      T *tq = room.data(), *tq_t = tq + np * Dp, *tdy = tq_t + np * Dp, *tdy_t = tdy + np * Dp;
-      T *tk = tdy_t + np * Dp, *tv = tk + n * Dp, *tdk = tv + n * Dp, *tdv = tdk + n * Dp, *s = tdv + n * Dp, *ds = s + n * ld, *tdq = ds + n * ld;
-      T* factor = tdq + ld * Dp;
+      Room<T> room(8 * np * Dp + (2 * n + Dp + 1) * ld);
+      T *tq = room.take(np * Dp), *tq_t = room.take(np * Dp), *tdy = room.take(np * Dp), *tdy_t = room.take(np * Dp), *tk = room.take(np * Dp);
+      T *tv = room.take(np * Dp), *tdk = room.take(np * Dp), *tdv = room.take(np * Dp);
+      T *s = room.take(n * ld), *ds = room.take(n * ld), *tdq = room.take(ld * Dp), *factor = room.take(ld);
       for (int64_t unit = begin; unit < end; ++unit) {
         const Head<T> h = head(unit);
         h.gather(q, tq, true, scale() * T(kLog2e));
@@ -277,23 +316,15 @@ struct Attention {
         for (int64_t first = 0; first < n; first += ld) {
           const Scores<T> block = scores(unit, first);
           const int64_t last = std::min(n, first + ld), m = last - first;
-          const bool post = lines.mode == DecayMode::post_multiply, add = first > 0;
-          tile::multiply(n, block.columns, D, tk, Dp, One(), tq_t + first, np, s, ld);
-          tile::multiply(n, block.columns, D, tv, Dp, One(), tdy_t + first, np, ds, ld);
-          if (post) {
-            block.softmax(s, factor, T(0));
-            block.multiply_decay(ds, nullptr, nullptr);
-          } else {
-            block.attention(lines.mode, s, factor);
-          }
-          block.backward(s, factor, ds);
-          if (post) block.multiply_decay(s, nullptr, nullptr);
-          tile::multiply(n, Dp, m, s, Ld(), One(), tdy + first * Dp, Dp, tdv, Dp, add);
-          tile::multiply(n, Dp, m, ds, Ld(), One(), tq + first * Dp, Dp, tdk, Dp, add);
+          products(tk, tq_t + first, s, block.columns);
+          products(tv, tdy_t + first, ds, block.columns);
+          block.backward(lines.mode, s, factor, ds);
+          tile::multiply(n, Dp, m, s, Ld(), One(), tdy + first * Dp, Dp, tdv, Dp, first > 0);
+          tile::multiply(n, Dp, m, ds, Ld(), One(), tq + first * Dp, Dp, tdk, Dp, first > 0);
           tile::multiply(m, Dp, n, ds, One(), Ld(), tk, Dp, tdq, Dp);
           h.scatter(tdq, dq, first, last, true, [&](int64_t) { return scale(); });
         }
-        h.scatter(tdk, dk, 0, n, true, [&](int64_t) { return T(1 / kLog2e); });
+        h.scatter(tdk, dk, 0, n, true, [&](int64_t) { return T(1 / kLog2e); });  // tq is D^-1/2 log2(e) q'
         h.scatter(tdv, dv, 0, n, false, [&](int64_t) { return T(1); });
       }
     });
