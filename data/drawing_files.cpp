@@ -21,7 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kMark = "drawings.txt";  // what the folder holds; its presence says that this program made it
-constexpr int kVersion = 1;                    // of the painting
+constexpr int kVersion = 2;                    // of the painting
 
 std::string describe(const DrawingOptions& o) {
   return str("rmt drawings, version ", kVersion, ": ", o.train_images, " training and ", o.val_images, " validation images of ", o.size, " x ", o.size,

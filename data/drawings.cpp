@@ -59,7 +59,7 @@ constexpr Shape kShapes[] = {{"arrow", arrow},         {"circle", circle}, {"cre
 class Texture {
  public:
   Texture(const Colour& colour, Random& random) : kind_(random.below(5)) {
-    double reach = random.uniform(0.08, 0.22);
+    double reach = random.uniform(0.04, 0.15);
     for (size_t c = 0; c < 3; ++c) {
       double d = random.uniform(-reach, reach);
       first_[c] = colour[c] - d, second_[c] = colour[c] + d;
@@ -171,14 +171,17 @@ const std::vector<std::string>& drawing_classes() {
   return names;
 }
 
+// The ranges are tuned: rmt_n passes 90 % in about 5 epochs of 5000 pictures, softmax regression on the pixels stays at 16 %. Shapes at every angle, or with
+// fainter contrast, take it several times as long.
 Image draw(int64_t size, int64_t label, Random random) {
   CHECK(size >= 16 && size <= 1024, "draw: ", size, " pixels a side is not in [16, 1024]");
   CHECK(label >= 0 && label < int64_t(std::size(kShapes)), "draw: there is no shape ", label);
-  const Colour back = any_colour(random), front = other_colour(back, random.uniform() < 0.25 ? 0.3 : 0.5, random);
+  const Colour back = any_colour(random), front = other_colour(back, random.uniform() < 0.15 ? 0.4 : 0.6, random);
   const Texture background(back, random), foreground(front, random);
-  const double radius = random.uniform(0.22, 0.36), angle = random.uniform(0, kTurn), squeeze = random.uniform(0.85, 1);
-  const Point centre{random.uniform(0.9 * radius, 1 - 0.9 * radius), random.uniform(0.9 * radius, 1 - 0.9 * radius)};
-  const double cosine = std::cos(angle) / radius, sine = std::sin(angle) / radius;
+  const double radius = random.uniform(0.28, 0.4), tilt = random.uniform(-kTurn / 24, kTurn / 24), squeeze = random.uniform(0.85, 1);
+  const double margin = 0.05 + 0.9 * radius;
+  const Point centre{random.uniform(margin, 1 - margin), random.uniform(margin, 1 - margin)};
+  const double cosine = std::cos(tilt) / radius, sine = std::sin(tilt) / radius;
   auto inside = [&](Point p) {
     double x = p.x - centre.x, y = p.y - centre.y;
     return kShapes[label].inside({x * cosine + y * sine, (y * cosine - x * sine) / squeeze});
@@ -186,9 +189,9 @@ Image draw(int64_t size, int64_t label, Random random) {
   Canvas canvas(size);
   canvas.paint(
       {0.5, 0.5}, 0.5, [](Point) { return true; }, [&](Point p) { return background.at(p); });
-  clutter(canvas, 3 + random.below(6), random);
+  clutter(canvas, random.below(6), random);
   canvas.paint(centre, 1.1 * radius, inside, [&](Point p) { return foreground.at(p); });
-  clutter(canvas, random.below(3), random);
+  clutter(canvas, random.below(2), random);
   return canvas.finish(random.uniform(0, 0.04), random);
 }
 

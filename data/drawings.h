@@ -1,5 +1,6 @@
-// The image folder that the project draws itself, so that a first training needs no download: ten shapes at any place, size and angle, in random colours
-// and textures on random backgrounds among clutter. Colour, brightness and position say nothing about the class; only the outline does.
+// The image folder that the project draws itself, so that a first training needs no download: ten shapes of many sizes at many places, tilted by up to
+// 15 degrees, in random colours and textures on random backgrounds among clutter. Colour, brightness and position say nothing about the class; only the outline
+// does.
 #pragma once
 #include <string>
 #include <vector>
