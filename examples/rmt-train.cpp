@@ -19,8 +19,8 @@ struct Flags {
 static const char* const kDrawings = "build/drawings";
 static TrainOptions drawn_defaults() {
   TrainOptions o;
-  o.model = "rmt_n", o.data_dir = kDrawings, o.img_size = 64, o.epochs = 10, o.batch_size = 64, o.lr = 2e-3, o.warmup_epochs = 1;
-  o.scale = {0.35, 1};
+  o.model = "rmt_n", o.data_dir = kDrawings, o.img_size = 64;
+  o.epochs = 12, o.batch_size = 64, o.lr = 1e-3, o.warmup_epochs = 0.5, o.scale = {0.35, 1};
   return o;
 }
 
