@@ -12,6 +12,8 @@
 
 namespace rmt {
 
+static const char* non_finite(double x) { return std::isnan(x) ? "nan" : "infinite"; }  // printed, a nan may carry a sign
+
 LoaderOptions loader_options(const TrainOptions& o, bool train) {
   LoaderOptions l;
   l.batch_size = train || o.validation_batch_size == 0 ? o.batch_size : o.validation_batch_size;
@@ -55,7 +57,7 @@ bool Trainer::run(const RunFolder& folder) {
   for (int64_t epoch = progress_.epoch; epoch < options_.epochs; ++epoch) {
     EpochLog log = train_epoch(epoch);
     Metrics test = evaluate(model_, forward_, test_);
-    CHECK(std::isfinite(test.loss()), "the test loss is ", test.loss(), " after epoch ", epoch, ": ", last_checkpoint());
+    CHECK(std::isfinite(test.loss()), "the test loss is ", non_finite(test.loss()), " after epoch ", epoch, ": ", last_checkpoint());
     finish_epoch(std::move(log), test);
   }
   return saved_all_;
@@ -95,7 +97,7 @@ double Trainer::step(const Batch& batch, int64_t t, double lr) {
   Tensor logits = forward_(batch.images);  // (B, K)
   Tensor loss = ops::cross_entropy(logits, ops::smooth_one_hot(batch.labels, logits.dim(1), options_.smoothing));
   double value = loss.item<float>();
-  CHECK(std::isfinite(value), "the loss is ", value, " at step ", t, ", learning rate ", lr, ": ", last_checkpoint());
+  CHECK(std::isfinite(value), "the loss is ", non_finite(value), " at step ", t, ", learning rate ", lr, ": ", last_checkpoint());
   backward(loss);
   optimizer_.step(lr);
   return value;
