@@ -67,7 +67,7 @@ struct ManhattanOptions {
 };
 // For each head: S_ij = D^-1/2 rot(q_i) . rot(k_j), A from S as the mode says with d = |dx| + |dy| (along an axis: its own distance), y_i = sum_j A_ij v_j.
 // q k v (B, H, W, C), decay (heads): log of the per-step factor, <= 0, no gradient; rotary (H W, D) from rotary_table, or undefined for none.
-// No L x L tensor is kept: backward computes A again from q, k and one log-sum-exp a row.                                            manhattan_attention.cpp
+// No L x L tensor is kept: backward computes A again from q and k. manhattan_attention.cpp
 Tensor manhattan_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& decay, const Tensor& rotary, const ManhattanOptions& options);
 
 // ---- loss -----------------------------------------------------------------------------------------------------------------------------------

@@ -14,8 +14,8 @@ using Op = std::function<Tensor(Inputs)>;
 using Naive = std::function<std::vector<double>(Inputs)>;  // the definition, on f64 tensors, by plain loops: y's elements in order
 
 struct CheckOptions {
-  Naive reference = nullptr;         // compare the f64 result with it: |y - ref| <= 1e-12 (1 + |ref|) (sums of a few thousand rounded terms)
-  std::vector<bool> differentiable;  // which inputs have a gradient; default: all floating-point ones
+  Naive reference = nullptr;              // compare the f64 result with it: |y - ref| <= 1e-12 (1 + |ref|) (sums of a few thousand rounded terms)
+  std::vector<bool> differentiable = {};  // which inputs have a gradient; default: all floating-point ones
   // f32 against f64 on the same (f32-representable) inputs, for y and every gradient: ||y32 - y64|| <= f32_tolerance ||y64||. The default is 16
   // roundings of 2^-24 an element; an op with long chains states its own and why.
   double f32_tolerance = 16 * 0x1p-24;

@@ -23,7 +23,7 @@ Cost stem(const RmtConfig& c, int64_t H, int64_t W) {
 }
 
 Cost block(const RmtConfig& c, size_t s, int64_t H, int64_t W) {
-  int64_t C = c.dims[s], F = int64_t(c.mlp_ratio[s] * double(C)), L = H * W, heads = c.heads[s];
+  int64_t C = c.dims[s], F = int64_t(c.mlp_ratio[s] * double(C)), L = H * W;
   Cost b;
   b.parameters = 4 * (C * C + C) + 2 * 2 * C + (C * F + F) + (F * C + C);
   b.multiply_adds = L * (4 * C * C + 2 * C * F);
@@ -34,10 +34,10 @@ Cost block(const RmtConfig& c, size_t s, int64_t H, int64_t W) {
   b.attention_multiply_adds = 2 * L * C * (c.decomposed[s] ? H + W : L);
   b.multiply_adds += b.attention_multiply_adds;
   // both norms' inputs and outputs, q, k, v, the input of out_proj; of the FFN the inputs of GELU, dwconv and fc2
-  b.kept_values = L * C * (4 + 3 + 1) + L * F * (c.ffn_conv ? 3 : 2) + 4 * L + L * heads;
-  if (c.position_conv) b.kept_values += L * C;              // its input
-  if (c.decomposed[s]) b.kept_values += L * C + L * heads;  // v after the first pass, and that pass' log-sum-exp
-  if (c.layer_scale[s]) b.kept_values += 2 * L * C;         // the branches before their scaling
+  b.kept_values = L * C * (4 + 3 + 1) + L * F * (c.ffn_conv ? 3 : 2) + 4 * L;
+  if (c.position_conv) b.kept_values += L * C;       // its input
+  if (c.decomposed[s]) b.kept_values += L * C;       // v after the first pass
+  if (c.layer_scale[s]) b.kept_values += 2 * L * C;  // the branches before their scaling
   return b;
 }
 
