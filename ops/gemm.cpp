@@ -171,13 +171,15 @@ template <class T>
 void add_transposed_serial(int64_t M, int64_t N, int64_t K, const T* a, int64_t lda, const T* b, int64_t ldb, T* c, int64_t ldc, T* column_sum) {
   constexpr int NR = kCols<T>;
   int64_t depth = pass_depth<T>(K);
-  thread_local std::vector<T> packed_a, packed_b;
+  thread_local std::vector<T> packed_a, packed_b, pass_sum;
   packed_a.resize(size_t(round_up(M, kRows) * depth));
   packed_b.resize(size_t(round_up(N, NR) * depth));
   Tile<T> tile;
   for (int64_t k = 0; k < K; k += depth) {
     int64_t d = std::min(depth, K - k);
-    pack_columns<T, kRows>(a + k * lda, lda, M, d, packed_a.data(), column_sum);
+    if (column_sum) pass_sum.assign(size_t(M), T(0));  // a pass at a time: rounding errors of sums of sums grow slower
+    pack_columns<T, kRows>(a + k * lda, lda, M, d, packed_a.data(), column_sum ? pass_sum.data() : nullptr);
+    for (int64_t i = 0; column_sum && i < M; ++i) column_sum[i] += pass_sum[size_t(i)];
     pack_columns<T, NR>(b + k * ldb, ldb, N, d, packed_b.data(), nullptr);
     for (int64_t j = 0; j < N; j += NR)
       for (int64_t i = 0; i < M; i += kRows) {
