@@ -127,6 +127,8 @@ constexpr size_t kStaticShared = 48 << 10, kMaxShared = 227 << 10;
 
 // The launch's parameters are checked as CUDA does; `body` is one call of the kernel.
 cudaError_t launch(const char* kernel, dim3 grid, dim3 block, size_t shared, cudaStream_t stream, std::function<void()> body);
+// Work of the stream that is not a kernel of ours, such as a matrix product from a library: `work` may touch device memory.
+cudaError_t enqueue(const char* name, cudaStream_t stream, std::function<void()> work);
 // Throws unless p is null or points into (or just behind) a live device block or pinned host memory: a kernel must not be handed a host pointer.
 void check_argument(const char* kernel, int index, const void* p);
 

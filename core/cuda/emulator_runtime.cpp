@@ -263,6 +263,18 @@ cudaError_t launch(const char* kernel, dim3 grid, dim3 block, size_t shared, cud
   return cudaSuccess;
 }
 
+cudaError_t enqueue(const char* name, cudaStream_t stream, Op work) {
+  Lock lock(api);
+  submit(stream, [name = std::string(name), work = std::move(work)] {
+    {
+      Access access;
+      work();
+    }
+    if (settings().check_canaries_each_launch) check_gaps("after " + name);
+  });
+  return cudaSuccess;
+}
+
 void check_argument(const char* kernel, int index, const void* p) {
   Lock lock(api);
   CHECK(!p || memory.contains(p, 0) || is_pinned(p, 0), "emulator: kernel ", kernel, ": argument ", index, ", ", p,
