@@ -165,6 +165,10 @@ struct Warp {
   Group group[32];
 };
 
+struct Stop : Error {  // unwinds the fiber that found an error
+  using Error::Error;
+};
+
 struct Thread {
   uint3 index;
   Fiber* fiber = nullptr;  // null: not begun, or exited
@@ -184,6 +188,7 @@ class Machine {
   SharedMemory shared;
 
   bool in_kernel() const { return running_ != &host_; }
+  int64_t block_serial() const { return serial_; }
   int thread_index() const { return int(current_ - threads_); }
   uint32_t live_lanes() const { return warps_[thread_index() / 32].live; }
 
@@ -213,7 +218,7 @@ class Machine {
     mixed_ |= !same(at, first_->at);
     votes_ += predicate;
     if (arrived_ == count_) {
-      if (mixed_) stop(block_report("divergent barrier"));
+      if (mixed_) throw Stop(block_report("divergent barrier"));
       result_ = std::exchange(votes_, 0);
       arrived_ = 0;
       for (int w = 0; w < kMaxWarps; ++w) wake(w, std::exchange(warps_[w].in_barrier, 0));
@@ -232,8 +237,9 @@ class Machine {
       Group& g = warp.group[i];
       if (!(g.mask & bit()) || !(g.arrived & mask)) continue;  // they do not wait for each other
       if (g.mask != mask || g.finish != finish || !same(g.at, at))
-        stop(block_report(str("warp lanes that wait for each other in different calls: lane ", thread_index() % 32, " came to ", what, " with mask ", hex(mask),
-                              " at ", str_of(at), ", where lanes ", hex(g.arrived), " wait in ", g.what, " with mask ", hex(g.mask), " at ", str_of(g.at))));
+        throw Stop(
+            block_report(str("warp lanes that wait for each other in different calls: lane ", thread_index() % 32, " came to ", what, " with mask ", hex(mask),
+                             " at ", str_of(at), ", where lanes ", hex(g.arrived), " wait in ", g.what, " with mask ", hex(g.mask), " at ", str_of(g.at))));
       group = &g;
     }
     if (!group) *(group = &warp.group[warp.groups++]) = {what, mask, 0, finish, at};
@@ -241,20 +247,16 @@ class Machine {
     if (!release_if_complete(warp, *group)) go(pick());
   }
 
-  [[noreturn]] void fail(std::string&& message) {
-    error_ = str("thread ", str_of(current_->index), ": ", message);
-    stop(std::move(message));
-  }
+  [[noreturn]] void fail(const std::string& message) { throw Stop(str("thread ", str_of(current_->index), ": ", message)); }
 
   // What every fiber does for ever: run the thread that is current to its end, then whoever comes next. A thread that has not begun is begun on this same
   // stack.
   [[noreturn]] void work() {
     after_switch();
     for (;;) {
-      call_kernel();
-      exit_thread();
+      const bool completed = run_thread();
       idle_.push_back(running_);
-      go(pick());
+      go(completed ? pick() : nullptr);
     }
   }
 
@@ -275,6 +277,7 @@ class Machine {
   void run_block(uint64_t b) {
     blockIdx = {unsigned(b % gridDim.x), unsigned(b / gridDim.x % gridDim.y), unsigned(b / gridDim.x / gridDim.y)};
     ++counters().blocks;
+    ++serial_;
     shared.begin_block(work_->shared);
     arrived_ = votes_ = 0;
     mixed_ = false;
@@ -293,15 +296,20 @@ class Machine {
     throw Error(str("emulator: kernel ", work_->kernel, ", block ", str_of(blockIdx), ": ", std::exchange(error_, {})));
   }
 
-  void call_kernel() {
-    std::string what = "an exception";
+  // Nothing is thrown beyond a fiber's end.
+  bool run_thread() {
     try {
-      return work_->body();
+      work_->body();
+      exit_thread();
+      return true;
+    } catch (const Stop& stop) {
+      error_ = stop.what();
     } catch (const std::exception& e) {
-      what = e.what();
+      error_ = str("thread ", str_of(current_->index), ": thrown in the kernel: ", e.what());
     } catch (...) {
+      error_ = str("thread ", str_of(current_->index), ": something thrown in the kernel");
     }
-    fail("thrown in the kernel: " + std::exchange(what, {}));
+    return false;
   }
 
   void exit_thread() {
@@ -348,11 +356,11 @@ class Machine {
   bool upward() const { return order_ == Order::fair_forward || order_ == Order::greedy_ascending; }
   void restart_cursor() { warp_ = lane_ = upward() ? 31 : 0; }
 
-  // The next thread to run; null when all have exited.
+  // The next thread to run; null for the host, when all have exited or none can run.
   Thread* pick() {
     if (!ready_) {
-      if (live_ == 0) return nullptr;
-      stop(block_report(arrived_ && arrived_ < count_ && arrived_ == live_ ? "divergent barrier" : "deadlock"));
+      if (live_) error_ = block_report(arrived_ == live_ ? "divergent barrier" : "deadlock");
+      return nullptr;
     }
     if (order_ == Order::random) {
       const uint64_t r = random();
@@ -403,14 +411,6 @@ class Machine {
   }
 
   // --- switching ---
-
-  // Ends the launch from inside a fiber, which never runs on: nothing may live on its stack that owns memory.
-  [[noreturn]] void stop(std::string&& message) {
-    if (error_.empty()) error_ = std::move(message);
-    std::string().swap(message);
-    go(nullptr);
-    std::abort();
-  }
 
   void go(Thread* next) {
     if (!next) return switch_to(&host_);
@@ -481,6 +481,7 @@ class Machine {
   const Work* work_ = nullptr;
   Order order_ = Order::fair_forward;
   uint64_t random_ = 0;
+  int64_t serial_ = 0;
   Warp warps_[kMaxWarps];
   Thread threads_[kMaxThreads], *current_ = threads_;
   int count_ = 0, live_ = 0;  // threads in the block; not exited
@@ -528,10 +529,11 @@ Counters& counters() {
 
 void fail(std::string message) {
   if (!machine.in_kernel()) throw Error("emulator: outside a kernel: " + message);
-  machine.fail(std::move(message));
+  machine.fail(message);
 }
 
 int thread_index() { return machine.thread_index(); }
+int64_t block_serial() { return machine.block_serial(); }
 int barrier(const char* what, bool predicate, const Site& at) { return machine.barrier(what, predicate, at); }
 void collective(const char* what, uint32_t mask, Finish f, void* record, const Site& at) { machine.collective(what, mask, f, record, at); }
 void* shared_array(const void* key, size_t bytes) { return machine.shared.array(key, bytes); }

@@ -138,6 +138,7 @@ using Site = std::source_location;
 [[noreturn]] void fail(std::string message);  // ends the launch
 int thread_index();                           // of the running thread in its block, x fastest
 inline int lane_index() { return thread_index() % 32; }
+int64_t block_serial();  // another one for every block that was ever begun
 
 // The block's barrier; returns for how many threads `predicate` held. All threads must come, to the same call.
 int barrier(const char* what, bool predicate, const Site& at);
