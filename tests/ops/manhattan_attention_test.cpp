@@ -129,6 +129,7 @@ void check(int64_t B, int64_t H, int64_t W, int64_t heads, int64_t D, bool rotar
   CheckOptions c;
   c.reference = [&](Inputs x) { return naive(x, o); };
   c.differentiable = {true, true, true, false, false};
+  c.parameters = {false, false, false, true, true};
   // A score is a sum of D products, up to about 5 here, and moves its weight e^S by its own rounding: |S| + sqrt D roundings. The gradients of q and
   // k are differences, dS = A (dA - sum A dA), a few times smaller than the terms that they are made of.
   c.f32_tolerance = 64 * kEps32;
