@@ -9,6 +9,7 @@ namespace rmt::test {
 namespace {
 
 constexpr double eps = 1e-5;
+const std::vector<bool> parameters{false, true, true, true, true};
 
 struct Statistics {
   std::vector<double> mean, var;  // biased
@@ -32,7 +33,7 @@ std::vector<double> naive(Inputs in) {
 
 Tensor training(Inputs in) { return ops::batch_norm(in[0], in[1], in[2], {}, {}, {.eps = eps}); }
 Tensor training_with_buffers(Inputs in) {  // they change, so each call has its own
-  return ops::batch_norm(in[0], in[1], in[2], Tensor::zeros_like(in[1]), Tensor::full(in[1].shape(), 1, in[1].dtype()), {.eps = eps});
+  return ops::batch_norm(in[0], in[1], in[2], Tensor::zeros_like(in[1]), Tensor::full(in[1].shape(), 1, in[1].dtype(), in[1].device()), {.eps = eps});
 }
 Tensor evaluation(Inputs in) { return ops::batch_norm(in[0], in[1], in[2], in[3], in[4], {.training = false, .eps = eps}); }
 
@@ -49,7 +50,7 @@ TEST(BatchNorm, Training) {
   for (Shape shape : {Shape{7, 13}, Shape{2, 7, 7, 1}, Shape{3, 5, 5, 57}, Shape{49, 32}, Shape{13, 640}, Shape{2501, 32}, Shape{701, 57}, Shape{57, 1024}}) {
     const int64_t C = shape[-1];
     for (auto op : {training, training_with_buffers})
-      check_op("batch_norm", op, {randn(shape, 1, 0.5, 2), randn({C}, 2), randn({C}, 3)}, {.reference = naive, .max_probes = 20});
+      check_op("batch_norm", op, {randn(shape, 1, 0.5, 2), randn({C}, 2), randn({C}, 3)}, {.reference = naive, .parameters = parameters, .max_probes = 20});
   }
 }
 
@@ -57,20 +58,21 @@ TEST(BatchNorm, Evaluation) {
   for (Shape shape : {Shape{1, 13}, Shape{7, 13}, Shape{2, 7, 7, 1}, Shape{3, 5, 5, 57}, Shape{701, 57}, Shape{2501, 32}}) {
     const int64_t C = shape[-1];
     check_op("batch_norm", evaluation, {randn(shape, 1, 0.5, 2), randn({C}, 2), randn({C}, 3), randn({C}, 4), positive({C}, 5)},
-             {.reference = naive, .differentiable = {true, true, true, false, false}, .max_probes = 20});
+             {.reference = naive, .differentiable = {true, true, true, false, false}, .parameters = parameters, .max_probes = 20});
   }
 }
 
 TEST(BatchNorm, EmptyBatchInEvaluation) {
   check_op("batch_norm", evaluation, {randn({0, 7, 7, 13}), randn({13}), randn({13}), randn({13}), positive({13}, 5)},
-           {.differentiable = {true, true, true, false, false}, .may_be_zero = true});
+           {.differentiable = {true, true, true, false, false}, .parameters = parameters, .may_be_zero = true});
 }
 
 TEST(BatchNorm, EachGradientAlone) {
   for (int i = 0; i < 3; ++i) {
     std::vector<bool> differentiable(3, false);
     differentiable[size_t(i)] = true;
-    check_op("batch_norm", training, {randn({49, 13}), randn({13}, 2), randn({13}, 3)}, {.reference = naive, .differentiable = differentiable});
+    check_op("batch_norm", training, {randn({49, 13}), randn({13}, 2), randn({13}, 3)},
+             {.reference = naive, .differentiable = differentiable, .parameters = parameters});
   }
 }
 

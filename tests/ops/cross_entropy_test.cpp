@@ -39,13 +39,13 @@ TEST(CrossEntropy, Op) {
   for (Shape shape : {Shape{1, 2}, Shape{7, 13}, Shape{13, 49}, Shape{2, 57}, Shape{5, 1000}, Shape{301, 128}})
     for (double eps : {0.0, 0.1})
       check_op("cross_entropy", cross_entropy, {randn(shape, 1, 0, 2), targets(shape[0], shape[1], eps)},
-               {.reference = naive, .differentiable = {true, false}, .f32_tolerance = tolerance(shape[1]), .max_probes = 50});
+               {.reference = naive, .differentiable = {true, false}, .f32_tolerance = tolerance(shape[1]), .parameters = {false, true}, .max_probes = 50});
 }
 
 TEST(CrossEntropy, TargetsOfAnySum) {  // positive, so that the loss is no difference
   Tensor target = randn({7, 13}, 2);
   for (int64_t i = 0; i < target.numel(); ++i) target.data<double>()[i] = std::fabs(target.data<double>()[i]);
-  check_op("cross_entropy", cross_entropy, {randn({7, 13}), target}, {.reference = naive, .differentiable = {true, false}});
+  check_op("cross_entropy", cross_entropy, {randn({7, 13}), target}, {.reference = naive, .differentiable = {true, false}, .parameters = {false, true}});
 }
 
 TEST(CrossEntropy, LargeLogits) {

@@ -36,13 +36,13 @@ TEST(ResidualAdd, Op) {
         const int64_t C = shape[-1];
         Tensor gamma = with_gamma ? randn(with_s ? Shape{1, 1, 1, C} : Shape{C}, 3) : Tensor(), s = with_s ? drop_path(shape[0]) : Tensor();
         check_op("residual_add", residual_add, {randn(shape, 1), randn(shape, 2), gamma, s},
-                 {.reference = naive, .differentiable = {true, true, with_gamma, false}, .max_probes = 30});
+                 {.reference = naive, .differentiable = {true, true, with_gamma, false}, .parameters = {false, false, true, true}, .max_probes = 30});
       }
 }
 
 TEST(ResidualAdd, EmptyBatch) {
   check_op("residual_add", residual_add, {randn({0, 7, 13}), randn({0, 7, 13}), randn({13}), randn({0})},
-           {.differentiable = {true, true, true, false}, .may_be_zero = true});
+           {.differentiable = {true, true, true, false}, .parameters = {false, false, true, true}, .may_be_zero = true});
 }
 
 TEST(ResidualAdd, EachGradientAlone) {
@@ -50,7 +50,7 @@ TEST(ResidualAdd, EachGradientAlone) {
     std::vector<bool> differentiable(4, false);
     differentiable[size_t(i)] = true;
     check_op("residual_add", residual_add, {randn({3, 7, 13}, 1), randn({3, 7, 13}, 2), randn({13}, 3), drop_path(3)},
-             {.reference = naive, .differentiable = differentiable});
+             {.reference = naive, .differentiable = differentiable, .parameters = {false, false, true, true}});
   }
 }
 
@@ -66,7 +66,8 @@ TEST(ResidualAdd, GradientOfTheShortcutIsNotCopied) {
 
 TEST(ResidualAdd, ABranchOfItself) {  // x + s gamma x: both gradients meet at x
   auto op = [](Inputs in) { return ops::residual_add(in[0], in[0], in[1], in[2]); };
-  check_op("residual_add", op, {randn({3, 7, 13}, 1), randn({13}, 3), drop_path(3)}, {.differentiable = {true, true, false}});
+  check_op("residual_add", op, {randn({3, 7, 13}, 1), randn({13}, 3), drop_path(3)},
+           {.differentiable = {true, true, false}, .parameters = {false, true, true}});
 }
 
 TEST(ResidualAdd, Errors) {

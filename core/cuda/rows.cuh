@@ -1,0 +1,84 @@
+// Kernels that need a whole row of a (rows, C) block at once: `width` lanes of a warp, 4 to 32, share a row and keep it in registers, so that memory is read
+// once however often the row is looked at. Lane l holds packs l, l + width, l + 2 width, ... of N columns each, P of them; a warp works on 32 / width rows.
+#pragma once
+#include <type_traits>
+
+#include "core/cuda/elementwise.cuh"
+#include "core/cuda/warp.cuh"
+
+namespace rmt::cuda {
+
+// A thread's part of its row.
+struct Lanes {
+  int lane, width;
+  int64_t row;
+  int C;  // of columns; 0 beyond the last row: such threads come along to the shuffles and touch no memory
+
+  // Row `first` + the number of the thread's group in its block; width = 2^shift.
+  __device__ Lanes(int64_t first, int64_t rows, int columns, int shift)
+      : lane(int(threadIdx.x) & ((1 << shift) - 1)), width(1 << shift), row(first + (threadIdx.x >> shift)), C(row < rows ? columns : 0) {}
+  __device__ bool leads() const { return lane == 0 && C > 0; }  // one thread a row
+  template <class T>
+  __device__ T sum(T x) const {
+    return warp_reduce(x, Add(), width);
+  }
+  template <class T>
+  __device__ T max(T x) const {
+    return warp_reduce(x, Max(), width);
+  }
+};
+
+// f(p, c) for the packs p of a lane, which begin at column c. P = 0: as many as there are.
+template <int N, int P, class F>
+__device__ __forceinline__ void for_packs(int lane, int width, int C, F f) {
+  if constexpr (P > 0) {
+#pragma unroll
+    for (int p = 0; p < P; ++p)
+      if (const int c = (p * width + lane) * N; c < C) f(p, c);
+  } else {
+    for (int p = 0, c = lane * N; c < C; ++p, c += width * N) f(p, c);
+  }
+}
+template <int N, int P, class F>
+__device__ __forceinline__ void for_packs(const Lanes& lanes, F f) {
+  for_packs<N, P>(lanes.lane, lanes.width, lanes.C, f);
+}
+
+// A lane's packs of one row, still in the type of memory, which is widened at each use: half the registers for bf16.
+template <class T, int N, int P>
+struct Row {
+  Pack<T, N> pack[P];
+  __device__ Row() {}
+  __device__ Row(const T* row, const Lanes& lanes) {
+    for_packs<N, P>(lanes, [&](int p, int c) { pack[p] = *reinterpret_cast<const Pack<T, N>*>(row + c); });
+  }
+  __device__ Values<Wide<T>, N> at(int p, int) const { return widen(pack[p]); }
+};
+
+// P = 0, for rows that are too long: read again at each use, from L1 or L2.
+template <class T, int N>
+struct Row<T, N, 0> {
+  const T* row;
+  __device__ Row(const T* row_, const Lanes&) : row(row_) {}
+  __device__ Values<Wide<T>, N> at(int, int c) const { return load<N>(row + c); }
+};
+
+// Chooses the layout for rows of C columns and calls f(N, P, shift), N and P as compile-time constants. `vectors`: all pointers are aligned to 16 bytes.
+// The fewest lanes (4 at least) that hold a row in `most` packs each, if 32 do: many bytes in flight for a thread, few shuffles.
+template <class T, class F>
+void with_row_layout(int64_t C, bool vectors, int most, F f) {
+  constexpr int N = 16 / int(sizeof(T)), P = N == 8 ? 4 : 8;  // packs a lane at most: 32 numbers of bf16 or f32
+  if (vectors && C % N == 0 && C <= 32 * P * N) {
+    int shift = 2;
+    while (shift < 5 && C > (most * N << shift)) ++shift;
+    const int64_t packs = blocks_for(C, N << shift);
+    if (packs <= 2) return f(std::integral_constant<int, N>(), std::integral_constant<int, 2>(), shift);
+    if (packs == 3) return f(std::integral_constant<int, N>(), std::integral_constant<int, 3>(), shift);
+    if (packs == 4) return f(std::integral_constant<int, N>(), std::integral_constant<int, 4>(), shift);
+    if constexpr (P == 8) return f(std::integral_constant<int, N>(), std::integral_constant<int, 8>(), shift);
+  }
+  if (C <= 32 * 4) return f(std::integral_constant<int, 1>(), std::integral_constant<int, 4>(), 5);
+  f(std::integral_constant<int, 1>(), std::integral_constant<int, 0>(), 5);
+}
+
+}  // namespace rmt::cuda

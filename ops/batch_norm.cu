@@ -1,0 +1,235 @@
+// batch_norm.cpp's formulas. A thread keeps to N columns and walks down the rows (core/cuda/columns.cuh).
+#include "core/cuda/columns.cuh"
+#include "core/cuda/math.cuh"
+
+namespace rmt::gpu {
+namespace {
+
+using cuda::kColumnThreads;
+
+// Mean and sum of squares around it, of n numbers; joined with those of others (Chan, Golub, LeVeque 1979).
+template <class W>
+struct Moments {
+  W mean = 0, squares = 0;
+  __device__ void join(W n, W k, W more_mean, W more_squares) {  // n numbers here, k > 0 there
+    const W d = more_mean - mean, share = k / (n + k);
+    mean += d * share;
+    squares += more_squares + d * d * n * share;
+  }
+};
+
+__device__ inline int64_t rows_of_thread(int64_t rows, int64_t y, int64_t step) { return rows > y ? (rows - y + step - 1) / step : 0; }
+
+// Moments of a share of the rows -> partial (parts, 2, C). A thread takes 8 rows at a time, of which it has the mean before it squares: nothing cancels.
+template <class T, int N>
+__global__ void __launch_bounds__(kColumnThreads) moments_kernel(const T* x, double* partial, int64_t rows, int64_t C) {
+  using W = Wide<T>;
+  constexpr int R = 8;
+  SHARED(W, shared, 2 * N * kColumnThreads);  // [mean, squares][n][ty][tx]
+  const int64_t parts = gridDim.y, part = blockIdx.y, column = (int64_t(blockIdx.x) * blockDim.x + threadIdx.x) * N;
+  const int64_t begin = rows * part / parts, end = rows * (part + 1) / parts, step = blockDim.y;
+  const unsigned thread = threadIdx.y * blockDim.x + threadIdx.x;
+  Moments<W> moments[N];
+  int64_t seen = 0;
+  if (column < C)
+    for (int64_t r = begin + threadIdx.y; r < end; r += R * step) {
+      const int count = int(min(int64_t(R), rows_of_thread(end, r, step)));
+      cuda::Pack<T, N> pack[R];
+#pragma unroll
+      for (int i = 0; i < R; ++i) pack[i] = *reinterpret_cast<const cuda::Pack<T, N>*>(x + (r + (i < count ? i : 0) * step) * C + column);
+#pragma unroll
+      for (int n = 0; n < N; ++n) {
+        W sum = 0, squares = 0;
+#pragma unroll
+        for (int i = 0; i < R; ++i) sum += i < count ? W(pack[i].at[n]) : W(0);
+        const W mean = sum / W(count);
+#pragma unroll
+        for (int i = 0; i < R; ++i) squares += i < count ? (W(pack[i].at[n]) - mean) * (W(pack[i].at[n]) - mean) : W(0);
+        moments[n].join(W(seen), W(count), mean, squares);
+      }
+      seen += count;
+    }
+#pragma unroll
+  for (int n = 0; n < N; ++n) {
+    shared[n * kColumnThreads + thread] = moments[n].mean;
+    shared[(N + n) * kColumnThreads + thread] = moments[n].squares;
+  }
+  __syncthreads();
+  const unsigned width = blockDim.x * N;  // columns of the block
+  for (unsigned i = thread; i < width; i += blockDim.x * blockDim.y) {
+    const int64_t c = int64_t(blockIdx.x) * width + i;
+    Moments<double> all;
+    int64_t n = 0;
+    for (int64_t y = 0; y < step && y < end - begin; ++y) {
+      const int64_t k = rows_of_thread(end - begin, y, step), at = (i % N) * kColumnThreads + y * blockDim.x + i / N;
+      all.join(double(n), double(k), double(shared[at]), double(shared[N * kColumnThreads + at]));
+      n += k;
+    }
+    if (c < C) partial[2 * part * C + c] = all.mean, partial[(2 * part + 1) * C + c] = all.squares;
+  }
+}
+
+// mean and biased variance from the parts' moments. Threads (x, y): column, every 32nd part.
+template <class W>
+__global__ void __launch_bounds__(1024) join_parts_kernel(const double* partial, W* mean, W* var, int64_t rows, int64_t parts, int64_t C) {
+  SHARED(double, means, 1024);
+  SHARED(double, squares, 1024);
+  SHARED(double, counts, 1024);
+  const int64_t c = int64_t(blockIdx.x) * 32 + threadIdx.x;
+  const unsigned thread = threadIdx.y * 32 + threadIdx.x;
+  Moments<double> all;
+  int64_t n = 0;
+  if (c < C) {
+#pragma unroll 4
+    for (int64_t p = threadIdx.y; p < parts; p += 32) {
+      const int64_t k = rows * (p + 1) / parts - rows * p / parts;
+      all.join(double(n), double(k), partial[2 * p * C + c], partial[(2 * p + 1) * C + c]);
+      n += k;
+    }
+  }
+  means[thread] = all.mean, squares[thread] = all.squares, counts[thread] = double(n);
+  __syncthreads();
+  if (threadIdx.y > 0 || c >= C) return;
+  for (unsigned y = 1; y < 32; ++y) {
+    const unsigned at = y * 32 + threadIdx.x;
+    if (counts[at] == 0) break;  // fewer than 32 parts
+    all.join(double(n), counts[at], means[at], squares[at]);
+    n += int64_t(counts[at]);
+  }
+  mean[c] = W(all.mean), var[c] = W(all.squares / double(rows));
+}
+
+template <class W>
+__global__ void track_kernel(const W* mean, const W* var, W* running_mean, W* running_var, int64_t M, int64_t C, double momentum) {
+  const int64_t c = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (c >= C) return;
+  running_mean[c] = W((1 - momentum) * double(running_mean[c]) + momentum * double(mean[c]));
+  running_var[c] = W((1 - momentum) * double(running_var[c]) + momentum * double(var[c]) * double(M) / double(M - 1));
+}
+
+template <class W>
+__global__ void rstd_kernel(const W* var, W* rstd, int64_t C, double eps) {
+  const int64_t c = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (c < C) rstd[c] = W(1 / ::sqrt(double(var[c]) + eps));
+}
+
+template <class T>
+struct Forward {
+  using W = Wide<T>;
+  const W *w, *bias, *mean, *rstd;
+
+  template <int N>
+  struct Columns {
+    cuda::Values<W, N> mean, scale, bias;
+  };
+  template <int N>
+  __device__ Columns<N> columns(int64_t c) const {
+    Columns<N> k{cuda::load<N>(mean + c), cuda::load<N>(w + c), cuda::load<N>(bias + c)};
+    const cuda::Values<W, N> r = cuda::load<N>(rstd + c);
+#pragma unroll
+    for (int n = 0; n < N; ++n) k.scale.at[n] *= r.at[n];
+    return k;
+  }
+  __device__ int row(unsigned) const { return 0; }
+  template <int N>
+  __device__ W operator()(const Columns<N>& k, int n, int, W x) const {
+    return (x - k.mean.at[n]) * k.scale.at[n] + k.bias.at[n];
+  }
+};
+
+template <class T, int N>
+struct ParameterSums {  // of dy (x - mean), and of dy
+  using W = Wide<T>;
+  const T *x, *dy;
+  const W* mean;
+  int64_t C;
+  __device__ void operator()(int64_t r, int64_t c, W (&sums)[2][N]) const {
+    const cuda::Values<W, N> v = cuda::load<N>(x + r * C + c), g = cuda::load<N>(dy + r * C + c), m = cuda::load<N>(mean + c);
+#pragma unroll
+    for (int n = 0; n < N; ++n) sums[0][n] += g.at[n] * (v.at[n] - m.at[n]), sums[1][n] += g.at[n];
+  }
+};
+
+// dw = rstd sum dy (x - mean), in place; dx = a (dy - b - (x - mean) k): abk (3, C).
+template <class W>
+__global__ void factors_kernel(const W* w, const W* rstd, W* dw, const W* dbias, W* abk, int64_t M, int64_t C, bool given) {
+  const int64_t c = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (c >= C) return;
+  dw[c] *= rstd[c];
+  abk[c] = w[c] * rstd[c];
+  abk[C + c] = given ? W(0) : dbias[c] / W(M);
+  abk[2 * C + c] = given ? W(0) : rstd[c] * dw[c] / W(M);
+}
+
+template <class T>
+struct BackwardX {
+  using W = Wide<T>;
+  const W *mean, *a, *b, *k;
+
+  template <int N>
+  struct Columns {
+    cuda::Values<W, N> mean, a, b, k;
+  };
+  template <int N>
+  __device__ Columns<N> columns(int64_t c) const {
+    return {cuda::load<N>(mean + c), cuda::load<N>(a + c), cuda::load<N>(b + c), cuda::load<N>(k + c)};
+  }
+  __device__ int row(unsigned) const { return 0; }
+  template <int N>
+  __device__ W operator()(const Columns<N>& f, int n, int, W x, W dy) const {
+    return f.a.at[n] * (dy - f.b.at[n] - (x - f.mean.at[n]) * f.k.at[n]);
+  }
+};
+
+}  // namespace
+
+template <class T>
+void batch_norm_statistics(const T* x, Wide<T>* mean, Wide<T>* var, int64_t M, int64_t C) {
+  constexpr int N = 16 / int(sizeof(T));
+  const bool vectors = cuda::aligned(x) && C % N == 0;
+  const cuda::ColumnBlocks blocks(vectors ? C / N : C);
+  const int64_t parts = blocks.parts(M, 8, 1024);
+  Storage partial(size_t(parts * 2 * C) * sizeof(double), Device::cuda);
+  double* p = static_cast<double*>(partial.data());
+  cuda::launch("batch_norm_moments", vectors ? moments_kernel<T, N> : moments_kernel<T, 1>, dim3(unsigned(blocks.tiles), unsigned(parts)),
+               dim3(blocks.tx, blocks.ty), 0, x, p, M, C);
+  cuda::launch("batch_norm_join", join_parts_kernel<Wide<T>>, dim3(unsigned(cuda::blocks_for(C, 32))), dim3(32, 32), 0, p, mean, var, M, parts, C);
+}
+
+template <class T>
+void batch_norm_track(const Wide<T>* mean, const Wide<T>* var, Wide<T>* running_mean, Wide<T>* running_var, int64_t M, int64_t C, double momentum) {
+  cuda::launch("batch_norm_track", track_kernel<Wide<T>>, dim3(unsigned(cuda::blocks_for(C))), dim3(cuda::kThreads), 0, mean, var, running_mean, running_var, M,
+               C, momentum);
+}
+
+template <class T>
+void batch_norm_forward(const T* x, const Wide<T>* w, const Wide<T>* bias, const Wide<T>* mean, const Wide<T>* var, Wide<T>* rstd, T* y, int64_t M, int64_t C,
+                        double eps) {
+  cuda::launch("batch_norm_rstd", rstd_kernel<Wide<T>>, dim3(unsigned(cuda::blocks_for(C))), dim3(cuda::kThreads), 0, var, rstd, C, eps);
+  cuda::map_columns("batch_norm_forward", Forward<T>{w, bias, mean, rstd}, cuda::aligned(w, bias, mean, rstd), y, M, C, x);
+}
+
+template <class T>
+void batch_norm_backward(const T* x, const Wide<T>* w, const Wide<T>* mean, const Wide<T>* rstd, const T* dy, T* dx, Wide<T>* dw, Wide<T>* dbias, int64_t M,
+                         int64_t C, bool given) {
+  using W = Wide<T>;
+  constexpr int N = 16 / int(sizeof(T));
+  const cuda::Outputs<W> out{{dw, dbias}};
+  if (C % N == 0 && cuda::aligned(x, dy, mean))
+    cuda::column_sums<2, N>("batch_norm_dw", ParameterSums<T, N>{x, dy, mean, C}, out, M, C);
+  else
+    cuda::column_sums<2, 1>("batch_norm_dw", ParameterSums<T, 1>{x, dy, mean, C}, out, M, C);
+  Storage factors(size_t(3 * C) * sizeof(W), Device::cuda);
+  W* abk = static_cast<W*>(factors.data());
+  cuda::launch("batch_norm_factors", factors_kernel<W>, dim3(unsigned(cuda::blocks_for(C))), dim3(cuda::kThreads), 0, w, rstd, dw, dbias, abk, M, C, given);
+  if (dx) cuda::map_columns("batch_norm_dx", BackwardX<T>{mean, abk, abk + C, abk + 2 * C}, cuda::aligned(mean, abk), dx, M, C, x, dy);
+}
+
+#define INSTANTIATE(T)                                                                                                                                \
+  template void batch_norm_statistics(const T*, Wide<T>*, Wide<T>*, int64_t, int64_t);                                                                \
+  template void batch_norm_track<T>(const Wide<T>*, const Wide<T>*, Wide<T>*, Wide<T>*, int64_t, int64_t, double);                                    \
+  template void batch_norm_forward(const T*, const Wide<T>*, const Wide<T>*, const Wide<T>*, const Wide<T>*, Wide<T>*, T*, int64_t, int64_t, double); \
+  template void batch_norm_backward(const T*, const Wide<T>*, const Wide<T>*, const Wide<T>*, const T*, T*, Wide<T>*, Wide<T>*, int64_t, int64_t, bool);
+FOR_EACH_TYPE(INSTANTIATE)
+
+}  // namespace rmt::gpu

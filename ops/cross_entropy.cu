@@ -1,0 +1,111 @@
+// cross_entropy.cpp's formulas, a block of threads to each row, which is short enough for L1; the rows' losses are added in double by one block.
+#include <cmath>
+
+#include "core/cuda/math.cuh"
+#include "core/cuda/rows.cuh"
+#include "core/storage.h"
+
+namespace rmt::gpu {
+namespace {
+
+using cuda::kThreads;
+
+template <class W>
+struct RowSums {
+  W max, exps, targets, product;  // of a row: max z, sum exp(z - max), sum t, sum t (z - max)
+};
+
+// All threads of the block get them. Everything in terms of z - max, which loses nothing when z is large.
+template <int N, class T, class W>
+__device__ RowSums<W> row_sums(const T* z, const W* t, int K) {
+  W max = W(-INFINITY), exps = 0, targets = 0, product = 0;
+  cuda::for_packs<N, 0>(int(threadIdx.x), kThreads, K, [&](int, int k) {
+    const cuda::Values<W, N> v = cuda::load<N>(z + k);
+#pragma unroll
+    for (int n = 0; n < N; ++n) max = cuda::Max()(max, v.at[n]);
+  });
+  max = cuda::block_max(max);
+  cuda::for_packs<N, 0>(int(threadIdx.x), kThreads, K, [&](int, int k) {
+    const cuda::Values<W, N> v = cuda::load<N>(z + k), target = cuda::load<N>(t + k);
+#pragma unroll
+    for (int n = 0; n < N; ++n) {
+      exps += cuda::exact_exp(v.at[n] - max);
+      targets += target.at[n];
+      product += target.at[n] * (v.at[n] - max);
+    }
+  });
+  return {max, cuda::block_sum(exps), cuda::block_sum(targets), cuda::block_sum(product)};
+}
+
+template <class T, int N>
+__global__ void __launch_bounds__(kThreads) cross_entropy_forward_kernel(const T* z, const Wide<T>* t, double* losses, int K) {
+  const int64_t b = blockIdx.x;
+  const RowSums<Wide<T>> row = row_sums<N>(z + b * K, t + b * K, K);
+  if (threadIdx.x == 0) losses[b] = ::log(double(row.exps)) * double(row.targets) - double(row.product);
+}
+
+template <class W>
+__global__ void __launch_bounds__(kThreads) mean_kernel(const double* losses, W* y, int64_t B) {
+  double total = 0;
+  for (int64_t b = threadIdx.x; b < B; b += kThreads) total += losses[b];
+  total = cuda::block_sum(total);
+  if (threadIdx.x == 0) *y = W(total / double(B));
+}
+
+template <class T, int N>
+__global__ void __launch_bounds__(kThreads) cross_entropy_backward_kernel(const T* z, const Wide<T>* t, const Wide<T>* dy, T* dz, int64_t B, int K) {
+  using W = Wide<T>;
+  const int64_t b = blockIdx.x;
+  z += b * K, t += b * K, dz += b * K;
+  const RowSums<W> row = row_sums<N>(z, t, K);
+  const W scale = *dy / W(B), weight = row.targets / row.exps;
+  cuda::for_packs<N, 0>(int(threadIdx.x), kThreads, K, [&](int, int k) {
+    const cuda::Values<W, N> v = cuda::load<N>(z + k), target = cuda::load<N>(t + k);
+    cuda::Values<W, N> d;
+#pragma unroll
+    for (int n = 0; n < N; ++n) d.at[n] = scale * (cuda::exact_exp(v.at[n] - row.max) * weight - target.at[n]);
+    cuda::store<N>(dz + k, d);
+  });
+}
+
+// A label that is no class makes its row nan: the loss will tell, and nobody waits for the GPU to look at labels.
+template <class T>
+__global__ void __launch_bounds__(kThreads) smooth_one_hot_kernel(const int64_t* labels, T* target, int64_t K, double low, double high) {
+  const int64_t b = blockIdx.x, label = labels[b];
+  const bool valid = label >= 0 && label < K;
+  for (int64_t k = threadIdx.x; k < K; k += kThreads) target[b * K + k] = T(Wide<T>(!valid ? double(NAN) : k == label ? high : low));
+}
+
+}  // namespace
+
+template <class T>
+void cross_entropy_forward(const T* z, const Wide<T>* t, Wide<T>* y, int64_t B, int64_t K) {
+  constexpr int N = 16 / int(sizeof(T));
+  Storage storage(size_t(B) * sizeof(double), Device::cuda);
+  double* losses = static_cast<double*>(storage.data());
+  auto kernel = K % N == 0 && cuda::aligned(z, t) ? cross_entropy_forward_kernel<T, N> : cross_entropy_forward_kernel<T, 1>;
+  cuda::launch("cross_entropy_forward", kernel, dim3(unsigned(B)), dim3(kThreads), 0, z, t, losses, K);
+  cuda::launch("cross_entropy_mean", mean_kernel<Wide<T>>, dim3(1), dim3(kThreads), 0, losses, y, B);
+}
+
+template <class T>
+void cross_entropy_backward(const T* z, const Wide<T>* t, const Wide<T>* dy, T* dz, int64_t B, int64_t K) {
+  constexpr int N = 16 / int(sizeof(T));
+  auto kernel = K % N == 0 && cuda::aligned(z, t, dz) ? cross_entropy_backward_kernel<T, N> : cross_entropy_backward_kernel<T, 1>;
+  cuda::launch("cross_entropy_backward", kernel, dim3(unsigned(B)), dim3(kThreads), 0, z, t, dy, dz, B, K);
+}
+
+template <class T>
+void smooth_one_hot(const int64_t* labels, T* target, int64_t B, int64_t K, double eps) {
+  if (B * K == 0) return;
+  const double low = eps / double(K);
+  cuda::launch("smooth_one_hot", smooth_one_hot_kernel<T>, dim3(unsigned(B)), dim3(kThreads), 0, labels, target, K, low, 1 - eps + low);
+}
+
+#define INSTANTIATE(T)                                                                                  \
+  template void cross_entropy_forward(const T*, const Wide<T>*, Wide<T>*, int64_t, int64_t);            \
+  template void cross_entropy_backward(const T*, const Wide<T>*, const Wide<T>*, T*, int64_t, int64_t); \
+  template void smooth_one_hot(const int64_t*, T*, int64_t, int64_t, double);
+FOR_EACH_TYPE(INSTANTIATE)
+
+}  // namespace rmt::gpu

@@ -1,0 +1,190 @@
+// layer_norm.cpp's formulas. A row lies in the registers of 4 to 32 lanes of a warp (core/cuda/rows.cuh). Backward: few blocks that stay, so that a thread,
+// whose columns are the same in each of its rows, sums dw and dbias in registers: one pass over x and dy gives all three gradients.
+#include "core/cuda/columns.cuh"
+#include "core/cuda/device.h"
+#include "core/cuda/math.cuh"
+#include "core/cuda/rows.cuh"
+
+namespace rmt::gpu {
+namespace {
+
+using cuda::kThreads;
+
+template <class T, int N, int P>
+__global__ void __launch_bounds__(kThreads) layer_norm_forward_kernel(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, Wide<T>* mean, Wide<T>* rstd,
+                                                                      int64_t rows, int C, int shift, double eps) {
+  using W = Wide<T>;
+  const cuda::Lanes lanes(int64_t(blockIdx.x) * (kThreads >> shift), rows, C, shift);
+  const cuda::Row<T, N, P> row(x + lanes.row * C, lanes);
+  W sum = 0, squares = 0;
+  cuda::for_packs<N, P>(lanes, [&](int p, int c) {
+    const cuda::Values<W, N> v = row.at(p, c);
+#pragma unroll
+    for (int n = 0; n < N; ++n) sum += v.at[n];
+  });
+  const W m = lanes.sum(sum) / W(C);
+  cuda::for_packs<N, P>(lanes, [&](int p, int c) {
+    const cuda::Values<W, N> v = row.at(p, c);
+#pragma unroll
+    for (int n = 0; n < N; ++n) squares += (v.at[n] - m) * (v.at[n] - m);
+  });
+  const W k = 1 / cuda::square_root(lanes.sum(squares) / W(C) + W(eps));
+  cuda::for_packs<N, P>(lanes, [&](int p, int c) {
+    cuda::Values<W, N> v = row.at(p, c);
+    const cuda::Values<W, N> weight = cuda::load<N>(w + c), b = cuda::load<N>(bias + c);
+#pragma unroll
+    for (int n = 0; n < N; ++n) v.at[n] = (v.at[n] - m) * k * weight.at[n] + b.at[n];
+    cuda::store<N>(y + lanes.row * C + c, v);
+  });
+  if (lanes.leads()) mean[lanes.row] = m, rstd[lanes.row] = k;
+}
+
+// What backward reads of a row.
+template <class T, int N, int P>
+struct Inputs {
+  using W = Wide<T>;
+  cuda::Lanes lanes;
+  cuda::Row<T, N, P> x, dy;
+  W mean, rstd;
+  __device__ Inputs(const cuda::Lanes& l, const T* all_x, const T* all_dy, const W* means, const W* rstds, int C)
+      : lanes(l), x(all_x + l.row * C, l), dy(all_dy + l.row * C, l), mean(l.C ? means[l.row] : W(0)), rstd(l.C ? rstds[l.row] : W(0)) {}
+};
+
+// dx of one row; add(p, dy z, dy) gets what its packs give to dw and dbias. dx may be null.
+template <class T, int N, int P, class F>
+__device__ __forceinline__ void backward_row(const Inputs<T, N, P>& in, const Wide<T>* w, T* dx, int C, F add) {
+  using W = Wide<T>;
+  using V = cuda::Values<W, N>;
+  const W m = in.mean, k = in.rstd;
+  W sum_g = 0, sum_gz = 0;
+  cuda::for_packs<N, P>(in.lanes, [&](int p, int c) {
+    const V v = in.x.at(p, c), d = in.dy.at(p, c), weight = cuda::load<N>(w + c);
+    V dz;
+#pragma unroll
+    for (int n = 0; n < N; ++n) {
+      dz.at[n] = d.at[n] * ((v.at[n] - m) * k);
+      sum_g += d.at[n] * weight.at[n];
+      sum_gz += dz.at[n] * weight.at[n];
+    }
+    add(p, dz, d);
+  });
+  if (!dx) return;  // for all threads alike
+  const W mean_g = in.lanes.sum(sum_g) / W(C), mean_gz = in.lanes.sum(sum_gz) / W(C);
+  cuda::for_packs<N, P>(in.lanes, [&](int p, int c) {
+    const V v = in.x.at(p, c), d = in.dy.at(p, c), weight = cuda::load<N>(w + c);
+    V out;
+#pragma unroll
+    for (int n = 0; n < N; ++n) out.at[n] = k * (d.at[n] * weight.at[n] - mean_g - (v.at[n] - m) * k * mean_gz);
+    cuda::store<N>(dx + in.lanes.row * C + c, out);
+  });
+}
+
+constexpr int blocks_on_one(int P) { return P <= 2 ? 2 : 1; }  // multiprocessor: what the registers allow
+
+// partial (blocks, 2, C): the sums for dw and dbias over a block's rows. The next row is on its way while one is worked on.
+template <class T, int N, int P>
+__global__ void __launch_bounds__(kThreads, blocks_on_one(P)) layer_norm_backward_kernel(const T* x, const Wide<T>* w, const Wide<T>* mean, const Wide<T>* rstd,
+                                                                                         const T* dy, T* dx, Wide<T>* partial, int64_t rows, int C, int shift) {
+  using W = Wide<T>;
+  using V = cuda::Values<W, N>;
+  DYNAMIC_SHARED(W, sums);  // 2 C
+  V dw[P] = {}, dbias[P] = {};
+  auto read = [&](int64_t first) { return Inputs<T, N, P>(cuda::Lanes(first, rows, C, shift), x, dy, mean, rstd, C); };
+  const int64_t at_once = kThreads >> shift, step = gridDim.x * at_once;
+  int64_t first = blockIdx.x * at_once;
+  for (Inputs<T, N, P> in = read(first); first < rows; first += step) {
+    const Inputs<T, N, P> next = read(first + step);
+    backward_row(in, w, dx, C, [&](int p, const V& dz, const V& d) {
+#pragma unroll
+      for (int n = 0; n < N; ++n) dw[p].at[n] += dz.at[n], dbias[p].at[n] += d.at[n];
+    });
+    in = next;
+  }
+  // Over the groups of a warp, which have the same columns; then warp after warp.
+  for (int apart = 1 << shift; apart < 32; apart *= 2)
+#pragma unroll
+    for (int p = 0; p < P; ++p)
+#pragma unroll
+      for (int n = 0; n < N; ++n) {
+        dw[p].at[n] += __shfl_xor_sync(cuda::kFullWarp, dw[p].at[n], apart);
+        dbias[p].at[n] += __shfl_xor_sync(cuda::kFullWarp, dbias[p].at[n], apart);
+      }
+  for (int warp = 0; warp < kThreads / 32; ++warp) {
+    const int lane = int(threadIdx.x) % 32;
+    if (int(threadIdx.x) / 32 == warp && lane < 1 << shift)
+      cuda::for_packs<N, P>(lane, 1 << shift, C, [&](int p, int c) {
+        if (warp > 0) {
+          const V a = cuda::load<N>(sums + c), b = cuda::load<N>(sums + C + c);
+#pragma unroll
+          for (int n = 0; n < N; ++n) dw[p].at[n] += a.at[n], dbias[p].at[n] += b.at[n];
+        }
+        cuda::store<N>(sums + c, dw[p]);
+        cuda::store<N>(sums + C + c, dbias[p]);
+      });
+    __syncthreads();
+  }
+  for (int i = int(threadIdx.x); i < 2 * C; i += kThreads) partial[int64_t(blockIdx.x) * 2 * C + i] = sums[i];
+}
+
+// For rows too long for registers: dx, and in a second pass the sums.
+template <class T, int N>
+__global__ void __launch_bounds__(kThreads)
+    layer_norm_dx_kernel(const T* x, const Wide<T>* w, const Wide<T>* mean, const Wide<T>* rstd, const T* dy, T* dx, int64_t rows, int C, int shift) {
+  const cuda::Lanes lanes(int64_t(blockIdx.x) * (kThreads >> shift), rows, C, shift);
+  backward_row(Inputs<T, N, 0>(lanes, x, dy, mean, rstd, C), w, dx, C, [](int, const auto&, const auto&) {});
+}
+
+template <class T, int N>
+struct ParameterSums {
+  using W = Wide<T>;
+  const T* x;
+  const W *mean, *rstd;
+  const T* dy;
+  int64_t C;
+  __device__ void operator()(int64_t r, int64_t c, W (&sums)[2][N]) const {
+    const cuda::Values<W, N> v = cuda::load<N>(x + r * C + c), d = cuda::load<N>(dy + r * C + c);
+    const W m = mean[r], k = rstd[r];
+#pragma unroll
+    for (int n = 0; n < N; ++n) sums[0][n] += d.at[n] * ((v.at[n] - m) * k), sums[1][n] += d.at[n];
+  }
+};
+
+}  // namespace
+
+template <class T>
+void layer_norm_forward(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, Wide<T>* mean, Wide<T>* rstd, int64_t rows, int64_t C, double eps) {
+  if (rows == 0) return;
+  cuda::with_row_layout<T>(C, cuda::aligned(x, w, bias, y), 4, [&](auto N, auto P, int shift) {
+    const dim3 grid(unsigned(cuda::blocks_for(rows, kThreads >> shift)));
+    cuda::launch("layer_norm_forward", layer_norm_forward_kernel<T, N, P>, grid, dim3(kThreads), 0, x, w, bias, y, mean, rstd, rows, C, shift, eps);
+  });
+}
+
+template <class T>
+void layer_norm_backward(const T* x, const Wide<T>* w, const Wide<T>* mean, const Wide<T>* rstd, const T* dy, T* dx, Wide<T>* dw, Wide<T>* dbias, int64_t rows,
+                         int64_t C) {
+  using W = Wide<T>;
+  const cuda::Outputs<W> out{{dw, dbias}};
+  cuda::with_row_layout<T>(C, cuda::aligned(x, w, dy, dx), 3, [&](auto N, auto P, int shift) {
+    const int64_t all = std::max<int64_t>(1, cuda::blocks_for(rows, kThreads >> shift));
+    if constexpr (P > 0) {
+      const int64_t blocks = std::min<int64_t>(all, int64_t(cuda::info().multiprocessors) * blocks_on_one(P));
+      Storage partial(size_t(blocks * 2 * C) * sizeof(W), Device::cuda);
+      W* p = static_cast<W*>(partial.data());
+      cuda::launch("layer_norm_backward", layer_norm_backward_kernel<T, N, P>, dim3(unsigned(blocks)), dim3(kThreads), size_t(2 * C) * sizeof(W), x, w, mean,
+                   rstd, dy, dx, p, rows, C, shift);
+      cuda::add_parts(static_cast<const W*>(p), out, blocks, int64_t(2), C);
+    } else {
+      if (dx && rows)
+        cuda::launch("layer_norm_dx", layer_norm_dx_kernel<T, N>, dim3(unsigned(all)), dim3(kThreads), 0, x, w, mean, rstd, dy, dx, rows, C, shift);
+      cuda::column_sums<2, 1>("layer_norm_dw", ParameterSums<T, 1>{x, mean, rstd, dy, C}, out, rows, C);
+    }
+  });
+}
+
+#define INSTANTIATE(T)                                                                                                          \
+  template void layer_norm_forward(const T*, const Wide<T>*, const Wide<T>*, T*, Wide<T>*, Wide<T>*, int64_t, int64_t, double); \
+  template void layer_norm_backward(const T*, const Wide<T>*, const Wide<T>*, const Wide<T>*, const T*, T*, Wide<T>*, Wide<T>*, int64_t, int64_t);
+FOR_EACH_TYPE(INSTANTIATE)
+
+}  // namespace rmt::gpu
