@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/cuda/emulator.h"
+#include "core/dtype.h"
 
 namespace rmt::ptx {
 
@@ -121,5 +122,8 @@ void cp_async_wait() {
     c.groups.erase(c.groups.begin());
   }
 }
+
+inline uint32_t pack_bf16(float low, float high) { return bf16(low).bits | uint32_t(bf16(high).bits) << 16; }
+inline float exp2_approx(float x) { return exp2f(x) < 0x1p-126f ? 0 : exp2f(x); }
 
 }  // namespace rmt::ptx

@@ -14,6 +14,8 @@
 //   cp_async_16(to, from)       begins to copy 16 bytes from global to shared memory, both 16-byte aligned; with valid = false zeros are written and `from` is
 //   not read cp_async_commit()           what this thread began since the last commit becomes a group cp_async_wait<n>()          until at most the n youngest
 //   groups of this thread are under way; other threads' copies need a barrier after it
+//   pack_bf16(low, high)        two numbers rounded to bf16 in a register
+//   exp2_approx(x)              2^x, right to 2^-22, and 0 for results below 2^-126
 #pragma once
 #include <cstdint>
 
@@ -57,6 +59,17 @@ __device__ __forceinline__ void cp_async_commit() { asm volatile("cp.async.commi
 template <int n>
 __device__ __forceinline__ void cp_async_wait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(n) : "memory");
+}
+
+__device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
+  uint32_t r;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
+  return r;
+}
+__device__ __forceinline__ float exp2_approx(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
 }
 
 }  // namespace rmt::ptx
