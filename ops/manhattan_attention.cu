@@ -9,25 +9,15 @@
 #include "core/cuda/math.cuh"
 #include "core/cuda/warp.cuh"
 #include "core/storage.h"
-#include "ops/extents.h"
+#include "ops/manhattan_attention.cuh"
 
 namespace rmt::gpu {
 namespace {
 
 using cuda::Pack;
 
-constexpr double kLog2e = 1.44269504088896340736;  // scores are in units of log 2
-
 __device__ inline float power_of_2(float x) { return exp2f(x); }
 __device__ inline double power_of_2(double x) { return exp2(x); }
-
-// One call's arguments: q, k, v, dy (B, H, W, heads D), decay (heads) or null, rotary (H W, D) or null.
-template <class T>
-struct Attention {
-  const T *q, *k, *v, *dy;
-  const Wide<T>*decay, *rotary;
-  Lines lines;
-};
 
 // What backward needs of each row of scores: softmax = 2^(s - most) scale, and sum_j P_ij g_ij. Ordered unit (line and head) by unit, n each.
 template <class W>
@@ -49,68 +39,68 @@ struct Group {
   static constexpr int kTile = N * ld, kScores = N * ld_scores;  // numbers of a tile of positions, and of one of scores
   static constexpr size_t bytes(int tiles) { return sizeof(W) * kGroups * (tiles * kTile + kScores); }
 
-  int n, D, width, pieces;                 // positions of a line, channels of a head, positions of a row of the map (of a line: n), D / C
-  int thread, row, column, i0, own;        // of the group's positions the first, and which piece of the result is its
-  int64_t unit, at, stride, table_stride;  // position i begins at element at + i stride; its rotary at table + i table_stride
-  const W* table;
-  W slope;          // decay in units of log 2
-  bool post, live;  // factors exp(decay d) after softmax?   a group without work does another's for the barriers' sake, and writes nothing
-  W* shared;
+  const int n, D, width, pieces;  // positions of a line, channels of a head, positions of a row of the map (of a line: n), D / C
+  const int own, i0;              // which piece of the result is ours, and the first of our positions
+  const int thread, row, column;  // in the group
+  const int64_t unit, units;      // a group behind the last unit does the last once more for the barriers' sake, and writes nothing
+  const Head<T> head;
+  const bool post;  // factors exp(decay d) after softmax
+  W* const shared;
 
-  __device__ Group(const Attention<T>& a, W* memory, int tiles) {
-    const Lines& l = a.lines;
-    n = int(l.n()), D = int(l.D), width = l.axis == ops::Axis::both ? int(l.W) : n, pieces = (D + C - 1) / C;
-    const unsigned rows = unsigned((n + N - 1) / N);
-    own = int(blockIdx.x % unsigned(pieces)), i0 = int(blockIdx.x / unsigned(pieces) % rows) * N;
-    const int group = int(threadIdx.x) / kThreads;
-    const int64_t units = l.count() * l.heads, mine = int64_t(blockIdx.x / unsigned(pieces) / rows) * kGroups + group;
-    live = mine < units, unit = live ? mine : units - 1;
-    thread = int(threadIdx.x) % kThreads, row = thread / kSide, column = thread % kSide;
-    const int64_t line = unit / l.heads, head = unit % l.heads, first = l.first(line), width_of_x = l.heads * D;
-    at = first * width_of_x + head * D, stride = l.step() * width_of_x, table_stride = l.step() * D;
-    table = a.rotary ? a.rotary + first % (l.H * l.W) * D : nullptr;
-    slope = a.decay ? W(kLog2e) * a.decay[head] : W(0), post = l.mode == ops::DecayMode::post_multiply;
-    shared = memory + group * (tiles * kTile + kScores);
-  }
+  __device__ Group(const Attention<T>& a, W* memory, int tiles)
+      : n(int(a.lines.n())),
+        D(int(a.lines.D)),
+        width(a.lines.axis == ops::Axis::both ? int(a.lines.W) : n),
+        pieces((D + C - 1) / C),
+        own(int(blockIdx.x % unsigned(pieces))),
+        i0(int(blockIdx.x / unsigned(pieces) % unsigned((n + N - 1) / N)) * N),
+        thread(int(threadIdx.x) % kThreads),
+        row(thread / kSide),
+        column(thread % kSide),
+        unit(int64_t(blockIdx.x / unsigned(pieces) / unsigned((n + N - 1) / N)) * kGroups + threadIdx.x / kThreads),
+        units(a.lines.count() * a.lines.heads),
+        head(a, unit < units ? unit : units - 1),
+        post(a.lines.mode == ops::DecayMode::post_multiply),
+        shared(memory + int(threadIdx.x) / kThreads * (tiles * kTile + kScores)) {}
 
   __device__ W* tile(int i) const { return shared + kScores + i * kTile; }
   __device__ W* scores() const { return shared; }
   __device__ W scale() const { return 1 / cuda::square_root(W(D)); }
 
-  // x0, x1 -> x0 cos - sign x1 sin, x1 cos + sign x0 sin: channels c, c + 1 of position i
-  __device__ void rotate(W& x0, W& x1, int i, int c, W sign) const {
-    if (!table) return;
-    const W cosine = table[i * table_stride + c], sine = sign * table[i * table_stride + c + 1], y0 = x0 * cosine - x1 * sine;
-    x1 = x1 * cosine + x0 * sine, x0 = y0;
+  // channels c, c + 1 of position i, turned by its angle, or back with sign -1
+  __device__ void turn(W& x0, W& x1, int i, int c, W sign) const {
+    if (!head.table) return;
+    const W* angle = head.table + i * head.table_stride + c;
+    rotate(x0, x1, angle[0], sign * angle[1]);
   }
 
-  // to (N, ld) = factor x for positions [i0, i0 + N) and channels [c0, c0 + C), rotated if `turn`; zeros where there are none
-  __device__ void load(const T* x, W* to, int from, int c0, bool turn, W factor) const {
+  // to (N, ld) = factor x for positions [i0, i0 + N) and channels [c0, c0 + C), turned if `turned`; zeros where there are none
+  __device__ void load(const T* x, W* to, int from, int c0, bool turned, W factor) const {
 #pragma unroll(sizeof(W) == 8 ? 1 : 2)
     for (int p = thread; p < N * (C / 2); p += kThreads) {
       const int i = from + p / (C / 2), c = c0 + p % (C / 2) * 2;
       Pack<W, 2> pair = {};
       if (i < n && c < D) {
-        const T* here = x + at + i * stride + c;
+        const T* here = x + head.at + i * head.stride + c;
         pair.at[0] = factor * W(here[0]), pair.at[1] = c + 1 < D ? factor * W(here[1]) : W(0);
-        if (turn) rotate(pair.at[0], pair.at[1], i, c, W(1));
+        if (turned) turn(pair.at[0], pair.at[1], i, c, W(1));
       }
       *reinterpret_cast<Pack<W, 2>*>(to + p / (C / 2) * ld + p % (C / 2) * 2) = pair;
     }
   }
 
-  // x = factor_r sum, rotated back if `turn`
-  __device__ void store(T* x, W (&sum)[4][2 * kPairs], const W (&factor)[4], bool turn) const {
+  // x = factor_r sum, turned back if `turned`
+  __device__ void store(T* x, W (&sum)[4][2 * kPairs], const W (&factor)[4], bool turned) const {
     for (int r = 0; r < 4; ++r) {
       const int i = i0 + row + r * kSide;
 #pragma unroll
       for (int p = 0; p < kPairs; ++p) {
         const int c = own * C + 2 * (column + p * kSide);
-        if (!live || i >= n || c >= D) continue;
+        if (unit >= units || i >= n || c >= D) continue;
         W x0 = factor[r] * sum[r][2 * p], x1 = factor[r] * sum[r][2 * p + 1];
-        if (turn) rotate(x0, x1, i, c, W(-1));
-        x[at + i * stride + c] = T(x0);
-        if (c + 1 < D) x[at + i * stride + c + 1] = T(x1);
+        if (turned) turn(x0, x1, i, c, W(-1));
+        x[head.at + i * head.stride + c] = T(x0);
+        if (c + 1 < D) x[head.at + i * head.stride + c + 1] = T(x1);
       }
     }
   }
@@ -169,7 +159,7 @@ struct Group {
     for (int r = 0; r < 4; ++r) {
       const int i = i0 + row + r * kSide, yi = i / width, xi = i % width;
 #pragma unroll
-      for (int u = 0; u < 4; ++u) f(r, u, slope * W(abs(yi - yj[u]) + abs(xi - xj[u])));
+      for (int u = 0; u < 4; ++u) f(r, u, head.slope * W(abs(yi - yj[u]) + abs(xi - xj[u])));
     }
   }
   // s = S log2(e), with decay unless that is for later; keys that do not exist weigh 0
@@ -287,7 +277,7 @@ __global__ void __launch_bounds__(Group<T, N, C>::kBlock, Group<T, N, C>::kBlock
   for (int r = 0; r < 4; ++r) {
     sum[r] = 1 / cuda::warp_sum<G::kSide>(sum[r]), dot[r] = sum[r] * cuda::warp_sum<G::kSide>(dot[r]);
     const int i = g.i0 + g.row + r * G::kSide;
-    if (g.live && g.own == 0 && g.column == 0 && i < g.n) {
+    if (g.unit < g.units && g.own == 0 && g.column == 0 && i < g.n) {
       const int64_t at = g.unit * g.n + i;
       rows.most[at] = most[r], rows.scale[at] = sum[r], rows.dot[at] = dot[r];
     }
@@ -320,8 +310,8 @@ __global__ void __launch_bounds__(Group<T, N, C>::kBlock, Group<T, N, C>::kBlock
     g.multiply_decay(ds, j0);
 #pragma unroll
     for (int u = 0; u < 4; ++u) {
-      const int i = min(j0 + g.column + u * G::kSide, g.n - 1);
-      const W most = rows.most[g.unit * g.n + i], scale = rows.scale[g.unit * g.n + i], dot = rows.dot[g.unit * g.n + i];
+      const int64_t at = min(g.unit, g.units - 1) * g.n + min(j0 + g.column + u * G::kSide, g.n - 1);
+      const W most = rows.most[at], scale = rows.scale[at], dot = rows.dot[at];
 #pragma unroll
       for (int r = 0; r < 4; ++r) s[r][u] = power_of_2(s[r][u] - most) * scale, ds[r][u] = s[r][u] * (ds[r][u] - dot);
     }
