@@ -103,8 +103,9 @@ struct cudaDeviceProp {
 namespace rmt::emulator {
 
 // Who runs next when a thread blocks. fair: the next runnable thread, round and round. greedy: always the lowest (highest) warp that can run, until all its
-// lanes block. A missing barrier between a write and another thread's read shows in any two orders; one between a read and another's overwrite only in the
-// greedy ones, where a warp runs ahead. Blocks go forward in fair_forward and greedy_ascending, backward in the other two, shuffled in random.
+// lanes block. A missing barrier between a write and another thread's read shows as a difference between a forward and a backward order; one between a read
+// and another's overwrite often only in the greedy ones, where a warp runs ahead. Blocks go forward in fair_forward and greedy_ascending, backward in the
+// other two, shuffled in random.
 enum class Order { fair_forward, fair_reverse, greedy_ascending, greedy_descending, random };
 inline constexpr Order kOrders[] = {Order::fair_forward, Order::fair_reverse, Order::greedy_ascending, Order::greedy_descending, Order::random};
 

@@ -191,13 +191,14 @@ void finish(cudaStream_t stream) {
   while (!stream->queue.empty()) run_first(stream);
 }
 
-void finish_blocking() {
+void finish_blocking(cudaStream_t except) {
   for (cudaStream_t s : streams)
-    if (s->blocking) finish(s);
+    if (s->blocking && s != except) finish(s);
 }
 
 void finish(const Mark& mark) {
-  while (!mark.done && !mark.stream->queue.empty()) run_first(mark.stream);
+  const bool alive = std::find(streams.begin(), streams.end(), mark.stream) != streams.end();
+  while (alive && !mark.done && !mark.stream->queue.empty()) run_first(mark.stream);
 }
 
 void submit(cudaStream_t stream, Op op) {
@@ -205,7 +206,7 @@ void submit(cudaStream_t stream, Op op) {
   stream = resolve(stream);
   if (stream->capture) return stream->capture->ops.push_back(std::move(op));
   if (stream == &default_stream)
-    finish_blocking();  // one of the orders that CUDA may take, too
+    finish_blocking(stream);  // one of the orders that CUDA may take, too
   else if (stream->blocking)
     finish(&default_stream);
   stream->queue.push_back(std::move(op));
@@ -457,7 +458,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   stream = resolve(stream);
   if (stream->capture) return report(cudaErrorStreamCaptureUnsupported);
   throw_pending();
-  stream == &default_stream ? finish_blocking() : finish(stream);
+  stream == &default_stream ? finish_blocking(nullptr) : finish(stream);
   check_gaps("at a synchronisation");
   return cudaSuccess;
 }
