@@ -202,10 +202,8 @@ class Machine {
     for (int i = 0; i < count_; ++i)
       threads_[i].index = {unsigned(i) % blockDim.x, unsigned(i) / blockDim.x % blockDim.y, unsigned(i) / blockDim.x / blockDim.y};
     const uint64_t blocks = uint64_t(work.grid.x) * work.grid.y * work.grid.z;
-    uint64_t stride = 1;  // prime to the number of blocks: i * stride + start visits each block once
-    if (order_ == Order::random) do
-        stride = 1 + random() % blocks;
-      while (std::gcd(stride, blocks) != 1);
+    uint64_t stride = order_ == Order::random ? 1 + random() % blocks : 1;
+    while (std::gcd(stride, blocks) != 1) stride = 1 + random() % blocks;  // then i * stride + start visits each block once
     const uint64_t start = order_ == Order::random ? random() % blocks : 0;
     const bool backward = order_ == Order::fair_reverse || order_ == Order::greedy_descending;
     for (uint64_t i = 0; i < blocks; ++i) run_block(backward ? blocks - 1 - i : uint64_t((__uint128_t(i) * stride + start) % blocks));
@@ -249,8 +247,7 @@ class Machine {
 
   [[noreturn]] void fail(const std::string& message) { throw Stop(str("thread ", str_of(current_->index), ": ", message)); }
 
-  // What every fiber does for ever: run the thread that is current to its end, then whoever comes next. A thread that has not begun is begun on this same
-  // stack.
+  // What every fiber does for ever: run the current thread to its end, then go to whoever comes next. One that has not begun begins on this same stack.
   [[noreturn]] void work() {
     after_switch();
     for (;;) {
