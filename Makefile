@@ -1,10 +1,13 @@
 # rmt: build, train, test. `make help` lists the targets; the first line of every build says what was found.
 #   ARCH=native      instruction set to build for (x86-64-v3 = AVX2, runs on any x86 of the last ten years; x86-64-v4 = AVX-512)
-#   SAN=1            address and undefined-behaviour sanitizers (own objects under build/san)
+#   CUDA=1           kernels for a GPU by nvcc (needs the CUDA toolkit and no GPU; own objects under build/cuda). Without it the GPU is emulated.
+#   CUDA_ARCHS="90"  compute capabilities to build for; default: all of 80 86 89 90 100 120 that nvcc knows, and PTX of the newest
+#   SAN=1            address and undefined-behaviour sanitizers in everything (own objects under build/san); the kernels in `make test` always have them
 #   V=1              print the commands
 
 CXX      ?= g++
 ARCH     ?= native
+CUDA     ?= 0
 SAN      ?= 0
 V        ?= 0
 MODEL    ?= rmt_n
@@ -13,29 +16,47 @@ EPOCHS   ?=
 ARGS     ?=
 FILTER   ?= *
 
-BUILD    := build$(if $(filter 1,$(SAN)),/san)$(if $(filter-out native,$(ARCH)),/$(ARCH))
+BUILD    := build$(if $(filter 1,$(CUDA)),/cuda)$(if $(filter 1,$(SAN)),/san)$(if $(filter-out native,$(ARCH)),/$(ARCH))
 # aarch64 compilers spell the same wish -mcpu.
 MARCH    := $(if $(filter aarch64,$(shell uname -m)),-mcpu=$(ARCH),-march=$(ARCH))
-ifeq ($(SAN),1)
-OPT      := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
-else
-OPT      := -O3
-endif
-CXXFLAGS += -std=c++20 -g1 $(OPT) $(MARCH) -fno-math-errno -fno-trapping-math -ffp-contract=fast -Wall -Wextra -Wshadow -Wno-psabi -Wno-missing-field-initializers -I. -pthread
+SANITIZE := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+OPT      := $(if $(filter 1,$(SAN)),$(SANITIZE),-O3)
+CXXFLAGS += -std=c++20 -g1 $(OPT) $(MARCH) -fno-math-errno -fno-trapping-math -ffp-contract=fast -Wall -Wextra -Wshadow -Wno-psabi -Wno-missing-field-initializers $(if $(filter 1,$(CUDA)),-DRMT_CUDA) -I. -pthread
 LDFLAGS  += -pthread
-NVCC     := $(shell command -v nvcc 2>/dev/null)
+NVCC     ?= $(shell command -v nvcc 2>/dev/null || ls /usr/local/cuda/bin/nvcc 2>/dev/null)
 ISA      := $(shell echo | $(CXX) $(MARCH) -dM -E -x c++ - 2>/dev/null | awk '/__AVX512F__/{a=1} /__AVX2__/{b=1} /__ARM_NEON /{c=1} END{print a?"AVX-512":b?"AVX2":c?"NEON":"generic"}')
 Q        := $(if $(filter 1,$(V)),,@)
 
+EMULATOR := $(wildcard core/cuda/*.cpp)
 LIB_SRC  := $(wildcard core/*.cpp autograd/*.cpp ops/*.cpp nn/*.cpp nn/*/*.cpp data/*.cpp train/*.cpp)
+CU_SRC   := $(wildcard core/cuda/*.cu ops/*.cu train/*.cu)
 TEST_SRC := $(wildcard tests/*.cpp tests/*/*.cpp)
+TEST_CU  := $(wildcard tests/*/*.cu)
 BIN_SRC  := $(wildcard examples/*.cpp)
 LIB      := $(BUILD)/lib/librmt.a
 BINS     := $(BIN_SRC:examples/%.cpp=$(BUILD)/bin/%)
 TESTS    := $(BUILD)/tests/rmt-tests
 OBJ      = $(1:%.cpp=$(BUILD)/obj/%.o)
 
-.PHONY: all help setup found train test check format layers clean
+# --- the GPU: kernels by nvcc, or by the host's compiler for the emulated device; `make test` runs the latter under the sanitizers ---
+ifeq ($(CUDA),1)
+ifeq ($(NVCC),)
+$(error CUDA=1 needs nvcc, and there is none on PATH or in /usr/local/cuda; install the CUDA toolkit, or build without CUDA=1)
+endif
+CUDA_HOME  ?= $(patsubst %/bin/nvcc,%,$(realpath $(NVCC)))
+CUDA_ARCHS ?= $(filter $(patsubst compute_%,%,$(shell $(NVCC) --list-gpu-arch)),80 86 89 90 100 120)
+GENCODE    := $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) -gencode arch=compute_$(lastword $(CUDA_ARCHS)),code=compute_$(lastword $(CUDA_ARCHS))
+CU_OBJ     := $(CU_SRC:%.cu=$(BUILD)/obj/%.cu.o)
+TEST_KERNELS :=
+LDLIBS     += -L$(CUDA_HOME)/lib64 -lcublasLt -lcudart -Wl,-rpath,$(CUDA_HOME)/lib64
+else
+CU_OBJ     := $(CU_SRC:%.cu=$(BUILD)/obj/%.cu.o) $(call OBJ,$(EMULATOR))
+TEST_KERNELS := $(patsubst %.cu,$(BUILD)/kernels/%.cu.o,$(CU_SRC) $(TEST_CU)) $(EMULATOR:%.cpp=$(BUILD)/kernels/%.o)
+TEST_FLAGS := $(SANITIZE)
+endif
+NVCCFLAGS := -std=c++20 -O3 -lineinfo --expt-relaxed-constexpr -Werror all-warnings -Xcompiler -Wall,-Wextra,-Wno-psabi -ccbin $(CXX) -I.
+
+.PHONY: all help setup found train test check ptxas format clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -45,34 +66,56 @@ help:
 	@echo "make            the library build/lib/librmt.a and the programs build/bin/*"
 	@echo "make train      install what is missing, build, and train (DATA=folder MODEL=rmt_t EPOCHS=n ARGS='...'; without DATA on images that it draws)"
 	@echo "make test       install what is missing, build, and run every test (FILTER='Gelu*', SAN=1)"
-	@echo "make check      formatting, include layers, a check_op for every op, then the tests"
+	@echo "make check      formatting, include layers, a check_op for every op, every kernel through nvcc where there is one, then the tests"
+	@echo "make ptxas      a table of the kernels: registers, shared memory, spills (needs nvcc, no GPU)"
 	@echo "make format     rewrite the sources in the project's style"
 	@echo "make clean      remove build/"
 
 found:
-	@echo "rmt: $$($(CXX) --version | head -n 1), $(ISA) ($(ARCH)), $(if $(NVCC),CUDA toolkit found (not used by this version),CUDA no)"
+	@echo "rmt: $$($(CXX) --version | head -n 1), $(ISA) ($(ARCH)), GPU $(if $(filter 1,$(CUDA)),by $(shell $(NVCC) --version | sed -n 's/.*\(release [0-9.]*\).*/nvcc \1/p') for $(CUDA_ARCHS),emulated$(if $(NVCC), (make CUDA=1 for a real one)))"
 
 # --- what the system must have: nothing is asked for when all is there ---
 setup:
 	@sh tests/setup.sh "$(CXX)"
 
-$(LIB): $(call OBJ,$(LIB_SRC))
+$(LIB): $(call OBJ,$(LIB_SRC)) $(CU_OBJ)
 	@mkdir -p $(@D)
 	@rm -f $@
 	$(Q)ar rcs $@ $^
 
 $(BUILD)/bin/%: $(BUILD)/obj/examples/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ -o $@
+	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
-$(TESTS): $(call OBJ,$(TEST_SRC)) $(LIB)
+$(TESTS): $(call OBJ,$(TEST_SRC)) $(TEST_KERNELS) $(LIB)
 	@mkdir -p $(@D)
-	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ -lgtest -lgtest_main -o $@
+	$(Q)$(CXX) $(CXXFLAGS) $(TEST_FLAGS) $(LDFLAGS) $^ $(LDLIBS) -lgtest -lgtest_main -o $@
 
 $(BUILD)/obj/%.o: %.cpp
 	@mkdir -p $(@D)
 	@echo "  $(CXX) $<"
 	$(Q)$(CXX) $(CXXFLAGS) -MMD -MP -c $< -o $@
+
+# Optimised a little, so that emulation is quick and a debugger still finds every variable.
+EMULATED = $(CXX) $(CXXFLAGS) -O1 -g -fcf-protection=none -Wno-unknown-pragmas
+$(BUILD)/obj/%.cu.o: %.cu
+	@mkdir -p $(@D)
+	@echo "  $(if $(filter 1,$(CUDA)),$(NVCC),$(CXX)) $<"
+ifeq ($(CUDA),1)
+	$(Q)$(NVCC) $(NVCCFLAGS) $(GENCODE) -MMD -MP -c $< -o $@
+else
+	$(Q)$(EMULATED) -MMD -MP -x c++ -c $< -o $@
+endif
+$(BUILD)/kernels/%.cu.o: %.cu
+	@mkdir -p $(@D)
+	@echo "  $(CXX) $< (sanitized)"
+	$(Q)$(EMULATED) $(SANITIZE) -MMD -MP -x c++ -c $< -o $@
+$(BUILD)/kernels/%.o: %.cpp
+	@mkdir -p $(@D)
+	$(Q)$(EMULATED) $(SANITIZE) -MMD -MP -c $< -o $@
+
+ptxas:
+	@NVCC="$(NVCC)" FLAGS="$(NVCCFLAGS)" sh tests/ptxas.sh $(CU_SRC)
 
 # The one file with stb_image in it, which reads bytes from anywhere. Its Huffman decoder shifts by 32 on damaged files: undefined, without effect.
 $(BUILD)/obj/data/image.o: CXXFLAGS += -fno-strict-aliasing -fstack-protector-strong $(if $(filter 1,$(SAN)),-fno-sanitize=shift,-D_FORTIFY_SOURCE=2)
@@ -90,9 +133,9 @@ check: setup
 	@$(MAKE) --no-print-directory test
 
 format:
-	clang-format -i $$(git ls-files '*.h' '*.cpp')
+	clang-format -i $$(git ls-files '*.h' '*.cpp' '*.cu' '*.cuh')
 
 clean:
 	rm -rf build
 
--include $(patsubst %.o,%.d,$(call OBJ,$(LIB_SRC) $(TEST_SRC) $(BIN_SRC)))
+-include $(patsubst %.o,%.d,$(call OBJ,$(LIB_SRC) $(TEST_SRC) $(BIN_SRC)) $(CU_OBJ) $(TEST_KERNELS))

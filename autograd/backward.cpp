@@ -3,37 +3,31 @@
 #include <unordered_map>
 #include <utility>
 
-#include "core/parallel.h"
+#include "core/cuda/device.h"
 
 namespace rmt {
 namespace {
 
 thread_local bool recording = true;
 
-template <class T>
-void add_into(T* sum, const T* x, int64_t n) {
-  parallel_for(n, 1 << 15, [=](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) sum[i] += x[i];
-  });
-}
-
 // sum + x. Writes into sum's storage when nobody else holds it: the op that returned it may still share it with another input or with dy.
 Tensor accumulate(Tensor sum, const Tensor& x) {
   if (!sum.defined()) return x;
   if (!sum.sole_owner()) sum = sum.clone();
-  if (sum.dtype() == DType::f32)
-    add_into(sum.data<float>(), x.data<float>(), x.numel());
-  else if (sum.dtype() == DType::f64)
-    add_into(sum.data<double>(), x.data<double>(), x.numel());
-  else
-    throw Error(str("backward: gradients of dtype ", sum.dtype(), " cannot be added"));
+  sum.add_from(x);
   return sum;
+}
+
+// RMT_DEBUG=1: the first op with a result that is not finite is an Error with its name.
+void check_finite(const char* what, const char* op, const Tensor& x) {
+  if (debugging()) CHECK(x.all_finite(), what, op, ": a result of shape ", x.shape(), " on ", x.device(), " is not finite");
 }
 
 void check_gradient(const Node& node, size_t i, const Tensor& g) {
   const Node& input = *node.inputs[i];
   CHECK(g.shape() == input.shape && g.dtype() == input.dtype, "backward of ", node.op, ": gradient ", i, " is ", g.dtype(), " ", g.shape(), ", its input is ",
         input.dtype, " ", input.shape);
+  CHECK(g.device() == input.device, "backward of ", node.op, ": gradient ", i, " is on ", g.device(), ", its input on ", input.device);
   CHECK(!g.node, "backward of ", node.op, ": gradient ", i, " is on the tape; backward functions must capture detached tensors");
 }
 
@@ -71,11 +65,13 @@ Node::~Node() {
 
 Tensor record(const char* op, Tensor y, const std::vector<Tensor>& inputs, Backward backward) {
   y.node = nullptr;
+  check_finite("", op, y);
   if (!needs_grad(inputs)) return y;
   auto node = std::make_shared<Node>();
   node->op = op;
   node->shape = y.shape();
   node->dtype = y.dtype();
+  node->device = y.device();
   for (const Tensor& x : inputs) node->inputs.push_back(x.node);
   node->backward = std::move(backward);
   y.node = std::move(node);
@@ -95,6 +91,7 @@ Tensor leaf(const Tensor& x) {
   y.node = std::make_shared<Node>();
   y.node->shape = y.shape();
   y.node->dtype = y.dtype();
+  y.node->device = y.device();
   return y;
 }
 
@@ -104,7 +101,8 @@ Tensor grad(const Tensor& x) {
 }
 
 void set_grad(const Tensor& x, const Tensor& g) {
-  CHECK(x.node && g.shape() == x.shape() && g.dtype() == x.dtype(), "set_grad: gradient ", g.shape(), " does not fit leaf ", x.shape());
+  CHECK(x.node && g.shape() == x.shape() && g.dtype() == x.dtype() && g.device() == x.device(), "set_grad: gradient ", g.shape(), " does not fit leaf ",
+        x.shape());
   x.node->grad = g.detach();
 }
 
@@ -113,13 +111,24 @@ void clear_grad(const Tensor& x) {
   x.node->grad = Tensor();
 }
 
+Tensor in_dtype(const Tensor& x, DType dtype) {
+  if (x.node && x.node->shadow.defined() && x.node->shadow.dtype() == dtype) return x.node->shadow;
+  return x.to(dtype);
+}
+
+void set_shadow(const Tensor& x, const Tensor& copy) {
+  CHECK(x.node && (!copy.defined() || (copy.shape() == x.shape() && copy.device() == x.device())), "set_shadow: ", copy.shape(), " is no copy of leaf ",
+        x.shape());
+  x.node->shadow = copy.detach();
+}
+
 GradMode::GradMode(bool on) : before_(recording) { recording = on; }
 GradMode::~GradMode() { recording = before_; }
 bool GradMode::enabled() { return recording; }
 
 void backward(const Tensor& loss) {
   CHECK(loss.numel() == 1, "backward: a loss has one element, this tensor is ", loss.shape(), "; give its upstream gradient dy as well");
-  backward(loss, Tensor::full(loss.shape(), 1, loss.dtype()));
+  backward(loss, Tensor::full(loss.shape(), 1, loss.dtype(), loss.device()));
 }
 
 void backward(const Tensor& y, const Tensor& dy) {
@@ -145,6 +154,7 @@ void backward(const Tensor& y, const Tensor& dy) {
     for (size_t i = 0; i < grads.size(); ++i) {
       if (!node->inputs[i] || !grads[i].defined()) continue;
       check_gradient(*node, i, grads[i]);
+      check_finite("backward of ", node->op, grads[i]);
       Tensor& sum = pending[node->inputs[i].get()];
       sum = accumulate(std::move(sum), std::exchange(grads[i], Tensor()));
     }

@@ -17,9 +17,11 @@ struct Node {
   const char* op = "leaf";
   Shape shape;
   DType dtype = DType::f32;
+  Device device = Device::cpu;
   std::vector<std::shared_ptr<Node>> inputs;  // null where an input needs no gradient
   Backward backward;                          // empty for a leaf, and for an op once the gradient went through it
   Tensor grad;                                // leaves only
+  Tensor shadow;                              // leaves only: in_dtype()
   bool done = false;                          // the gradient went through: a second pass is an error
   ~Node();                                    // lets long chains go without recursion
 };
@@ -38,6 +40,11 @@ Tensor leaf(const Tensor& x);
 Tensor grad(const Tensor& leaf);
 void set_grad(const Tensor& leaf, const Tensor& g);
 void clear_grad(const Tensor& leaf);
+
+// x in another dtype, off the tape: the copy that set_shadow() left beside a leaf, or one made now. Ops that compute in bf16 read the f32 weights so.
+// Whoever writes into a leaf refreshes its shadow (train/optimizer.h does, in the same pass), or clears it with an undefined tensor.
+Tensor in_dtype(const Tensor& x, DType dtype);
+void set_shadow(const Tensor& leaf, const Tensor& copy);
 
 // While one lives, this thread records nothing (evaluation) / records even inside a NoGrad (recompute).
 class GradMode {

@@ -1,11 +1,18 @@
-// Element types. f32 computes, f64 checks, bf16 is storage (on the CPU it is widened before any arithmetic), integers are labels and bytes.
+// Element types. f32 computes, f64 checks, bf16 holds activations on a GPU (it is widened before any arithmetic), integers are labels and bytes.
 #pragma once
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <ostream>
+#include <type_traits>
 
 #include "core/error.h"
+
+#ifdef __CUDACC__  // functions that kernels may call too
+#define HD __host__ __device__
+#else
+#define HD
+#endif
 
 namespace rmt {
 
@@ -15,12 +22,26 @@ enum class DType : uint8_t { f32, f64, bf16, i32, i64, u8 };
 struct bf16 {
   uint16_t bits = 0;
   bf16() = default;
-  explicit bf16(float x) {
+  HD explicit bf16(float x) {
+#ifdef __CUDA_ARCH__
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(x));
+#else
     uint32_t u = std::bit_cast<uint32_t>(x);
     bits = x != x ? uint16_t((u >> 16) | 0x40) : uint16_t((u + 0x7fff + ((u >> 16) & 1)) >> 16);
+#endif
   }
-  explicit operator float() const { return std::bit_cast<float>(uint32_t(bits) << 16); }
+  HD explicit operator float() const {
+#ifdef __CUDA_ARCH__
+    return __uint_as_float(uint32_t(bits) << 16);
+#else
+    return std::bit_cast<float>(uint32_t(bits) << 16);
+#endif
+  }
 };
+
+// What an activation of type T is computed in, and the type of what stands beside it and is not rounded to bf16: parameters, their gradients, statistics.
+template <class T>
+using Wide = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
 
 inline size_t size_of(DType t) {
   switch (t) {
@@ -46,6 +67,7 @@ inline const char* name_of(DType t) {
   throw Error("name_of: unknown dtype");
 }
 
+inline DType wide(DType t) { return t == DType::bf16 ? DType::f32 : t; }
 inline bool is_float(DType t) { return t == DType::f32 || t == DType::f64 || t == DType::bf16; }
 inline std::ostream& operator<<(std::ostream& out, DType t) { return out << name_of(t); }
 

@@ -5,14 +5,14 @@
 #include <cmath>
 #include <cstdint>
 
-#include "core/error.h"
+#include "core/dtype.h"
 
 namespace rmt {
 
 // What a number is for: the same seed gives unrelated streams to each.
 enum class Purpose : uint32_t { test = 1, init, shuffle, augment, drop_path, drawing };
 
-inline std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
+HD inline std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
   auto [a, b, c, d] = counter;
   for (int round = 0; round < 10; ++round) {
     uint64_t x = uint64_t(0xD2511F53u) * a, y = uint64_t(0xCD9E8D57u) * c;
@@ -23,11 +23,18 @@ inline std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::arra
   return {a, b, c, d};
 }
 
+// The counter of the first block of numbers for (purpose, i, j).
+HD inline std::array<uint32_t, 4> first_counter(Purpose purpose, uint64_t i, uint64_t j) {
+  return {0, uint32_t(j), uint32_t(i), uint32_t(i >> 32) | uint32_t(purpose) << 8};
+}
+
+// [0, 1) with 53 bits, from two words.
+HD inline double uniform_of(uint32_t first, uint32_t second) { return double(uint64_t(first >> 5) << 26 | (second >> 6)) * 0x1p-53; }
+
 // A stream of numbers for one (seed, purpose, i, j). i below 2^40, j below 2^32: epoch and sample, layer and element, ...
 class Random {
  public:
-  Random(uint64_t seed, Purpose purpose, uint64_t i = 0, uint64_t j = 0)
-      : key_{uint32_t(seed), uint32_t(seed >> 32)}, counter_{0, uint32_t(j), uint32_t(i), uint32_t(i >> 32) | uint32_t(purpose) << 8} {
+  Random(uint64_t seed, Purpose purpose, uint64_t i = 0, uint64_t j = 0) : key_{uint32_t(seed), uint32_t(seed >> 32)}, counter_(first_counter(purpose, i, j)) {
     CHECK(i >> 40 == 0 && j >> 32 == 0, "Random: indices ", i, ", ", j, " are out of range");
   }
 
@@ -40,8 +47,8 @@ class Random {
     return block_[size_t(4 - have_--)];
   }
   double uniform() {  // [0, 1), 53 bits
-    uint64_t hi = bits() >> 5, lo = bits() >> 6;
-    return double(hi << 26 | lo) * 0x1p-53;
+    const uint32_t first = bits(), second = bits();
+    return uniform_of(first, second);
   }
   double uniform(double lo, double hi) { return lo + (hi - lo) * uniform(); }
   int64_t below(int64_t n) {  // 0 ... n - 1

@@ -6,12 +6,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
-#include <map>
-#include <mutex>
-#include <new>
-#include <set>
 
+#include "core/cuda/device.h"
 #include "core/error.h"
+#include "core/heap.h"
 
 namespace rmt {
 namespace {
@@ -23,68 +21,34 @@ constexpr bool kUseHeap = true;
 #endif
 constexpr size_t kAlign = 64, kSmall = size_t(1) << 16, kGrain = 4096;
 
-// Best fit with coalescing over one reserved range of addresses. Pages are backed when first touched and then kept; huge pages are asked for.
-class Heap {
- public:
-  Heap() {
-    if (!kUseHeap) return;
-    size_t want = size_t(sysconf(_SC_PHYS_PAGES)) * size_t(sysconf(_SC_PAGE_SIZE)) * 2;
-    void* p = mmap(nullptr, want, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED) return;  // an address-space limit: plain aligned_alloc serves
-    madvise(p, want, MADV_HUGEPAGE);
-    base_ = static_cast<char*>(p);
-    end_ = base_ + want;
-    insert(base_, want);
-  }
-
-  void* take(size_t bytes) {
-    std::lock_guard lock(mutex_);
-    auto it = by_size_.lower_bound({bytes, nullptr});
-    if (it == by_size_.end()) return nullptr;
-    auto [size, p] = *it;
-    erase(p, size);
-    if (size > bytes) insert(p + bytes, size - bytes);
-    return p;
-  }
-
-  bool owns(void* p) const { return p >= base_ && p < end_; }
-
-  void give(void* block, size_t bytes) {
-    std::lock_guard lock(mutex_);
-    char* p = static_cast<char*>(block);
-    auto next = by_address_.lower_bound(p);
-    if (next != by_address_.end() && next->first == p + bytes) {
-      bytes += next->second;
-      auto dead = next++;
-      erase(dead->first, dead->second);
-    }
-    if (next != by_address_.begin()) {
-      auto previous = std::prev(next);
-      if (previous->first + previous->second == p) {
-        p = previous->first;
-        bytes += previous->second;
-        erase(previous->first, previous->second);
-      }
-    }
-    insert(p, bytes);
-  }
-
- private:
-  void insert(char* p, size_t n) { by_address_[p] = n, by_size_.insert({n, p}); }
-  void erase(char* p, size_t n) { by_address_.erase(p), by_size_.erase({n, p}); }
-
-  char *base_ = nullptr, *end_ = nullptr;
-  std::mutex mutex_;
-  std::map<char*, size_t> by_address_;          // free ranges
-  std::set<std::pair<size_t, char*>> by_size_;  // the same; smallest fit, then lowest address
-};
-
+// One reserved range of addresses: pages are backed when first touched and then kept; huge pages are asked for. Never destroyed: tensors with static
+// lifetime may outlive any order of destruction.
 Heap& heap() {
-  static Heap* h = new Heap;  // never destroyed: tensors with static lifetime may outlive any order of destruction
-  return *h;
+  static Heap* heap = [] {
+    Heap* h = new Heap;
+    const size_t bytes = size_t(sysconf(_SC_PHYS_PAGES)) * size_t(sysconf(_SC_PAGE_SIZE)) * 2;
+    void* p = kUseHeap ? mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) : MAP_FAILED;
+    if (p == MAP_FAILED) return h;  // an address-space limit: plain aligned_alloc serves
+    madvise(p, bytes, MADV_HUGEPAGE);
+    h->add_range(p, bytes);
+    return h;
+  }();
+  return *heap;
 }
 
-std::atomic<size_t> live{0}, peak{0};
+// Bytes in use on a device.
+struct Count {
+  std::atomic<size_t> live{0}, peak{0};
+  void add(size_t n) {
+    size_t now = live += n;
+    for (size_t p = peak; p < now && !peak.compare_exchange_weak(p, now);) {
+    }
+  }
+};
+Count& count(Device device) {
+  static Count counts[2];
+  return counts[device == Device::cuda];
+}
 
 size_t rounded(size_t bytes) {
   size_t grain = bytes < kSmall ? kAlign : kGrain;
@@ -93,24 +57,29 @@ size_t rounded(size_t bytes) {
 
 }  // namespace
 
-Storage::Storage(size_t bytes) : data_(nullptr), bytes_(bytes) {
-  size_t n = rounded(bytes);
+Storage::Storage(size_t bytes, Device device) : data_(nullptr), bytes_(bytes), device_(device) {
+  const size_t n = rounded(bytes), live = count(device).live;
   CHECK(n >= bytes, "storage: ", bytes, " bytes is not a size that memory can have");
-  if (n >= kSmall) data_ = heap().take(n);
-  if (!data_) data_ = std::aligned_alloc(kAlign, n);
-  CHECK(data_, "storage: out of memory allocating ", bytes >> 20, " MiB; ", live.load() >> 20, " MiB are in use. A smaller batch or image size needs less.");
-  size_t now = live += n;
-  for (size_t p = peak; p < now && !peak.compare_exchange_weak(p, now);) {
+  if (device == Device::cuda) {
+    data_ = cuda::allocate(n);
+  } else {
+    if (n >= kSmall) data_ = heap().take(n);
+    if (!data_) data_ = std::aligned_alloc(kAlign, n);
+    CHECK(data_, "storage: out of memory allocating ", bytes >> 20, " MiB; ", live >> 20, " MiB are in use. A smaller batch or image size needs less.");
   }
+  count(device).add(n);
 }
 
 Storage::~Storage() {
-  size_t n = rounded(bytes_);
-  live -= n;
-  heap().owns(data_) ? heap().give(data_, n) : std::free(data_);
+  const size_t n = rounded(bytes_);
+  count(device_).live -= n;
+  if (device_ == Device::cuda)
+    cuda::release(data_, n);
+  else
+    heap().owns(data_) ? heap().give(data_, n) : std::free(data_);
 }
 
-MemoryUse memory_use() { return {live, peak}; }
-void reset_peak_memory() { peak = live.load(); }
+MemoryUse memory_use(Device device) { return {count(device).live, count(device).peak}; }
+void reset_peak_memory(Device device) { count(device).peak = count(device).live.load(); }
 
 }  // namespace rmt

@@ -74,7 +74,8 @@ void Loader::add_slot() {
   const int64_t begin = slots_made_ * options_.batch_size, side = options_.transform.image_size;
   slot->number = slots_made_;
   slot->size = std::min(options_.batch_size, folder_.size() - begin);
-  slot->batch.images = Tensor::empty({slot->size, side, side, 3});
+  slot->batch.images = Tensor::empty({slot->size, side, side, 3}, options_.bytes ? DType::u8 : DType::f32);
+  if (options_.bytes) slot->batch.mirror = Tensor::zeros({slot->size}, DType::u8);
   slot->batch.labels = Tensor::empty({slot->size}, DType::i64);
   slot->batch.indices.resize(size_t(slot->size));
   std::lock_guard lock(mutex_);
@@ -134,11 +135,16 @@ std::vector<Loader::Skip> Loader::make_sample(Slot& slot, int64_t position) {
       CHECK(count <= options_.max_bad && count < n, "loader: ", count, " images in a row could not be read, the last one: ", e.what());
       index = (index + 1) % n;
     }
-  float* out = slot.batch.images.data<float>() + position * side * side * 3;
-  if (options_.train)
-    train_transform(*image, options_.transform, Random(options_.seed, Purpose::augment, uint64_t(epoch_), uint64_t(index)), out);
+  const Random random(options_.seed, Purpose::augment, uint64_t(epoch_), uint64_t(index));
+  const int64_t at = position * side * side * 3;
+  if (options_.bytes && options_.train)
+    slot.batch.mirror.data<uint8_t>()[position] = train_pixels(*image, options_.transform, random, slot.batch.images.data<uint8_t>() + at);
+  else if (options_.bytes)
+    eval_pixels(*image, options_.transform, slot.batch.images.data<uint8_t>() + at);
+  else if (options_.train)
+    train_transform(*image, options_.transform, random, slot.batch.images.data<float>() + at);
   else
-    eval_transform(*image, options_.transform, out);
+    eval_transform(*image, options_.transform, slot.batch.images.data<float>() + at);
   slot.batch.labels.data<int64_t>()[position] = folder_.label(index);
   slot.batch.indices[size_t(position)] = index;
   return skips;

@@ -16,7 +16,8 @@
 namespace rmt {
 
 struct Batch {
-  Tensor images;                 // (B, S, S, 3) f32
+  Tensor images;                 // (B, S, S, 3) f32, or with LoaderOptions::bytes u8 that are neither normalised nor mirrored yet
+  Tensor mirror;                 // (B) u8, with LoaderOptions::bytes: 1 where the image is to be mirrored
   Tensor labels;                 // (B) i64
   std::vector<int64_t> indices;  // (B) which images of the folder these are
 };
@@ -27,6 +28,7 @@ struct LoaderOptions {
   uint64_t seed = 0;
   bool train = true;                       // shuffled and augmented, the last batch dropped if it is not full; else in order, centre crops, all of them
   std::optional<bool> drop_last;           // unset: as train
+  bool bytes = false;                      // leave normalisation and mirroring to a GPU (ops::normalize)
   int64_t max_bad = 100;                   // so many unreadable files are replaced; one more is an error
   int64_t cache_bytes = int64_t(1) << 30;  // decoded images are kept in memory up to this much
   TransformOptions transform;

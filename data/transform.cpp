@@ -64,22 +64,31 @@ Crop random_crop(int64_t width, int64_t height, const TransformOptions& o, Rando
   return {(width - w) / 2, (height - h) / 2, w, h};
 }
 
-void train_transform(const Image& image, const TransformOptions& o, Random random, float* out) {
-  Crop crop = random_crop(image.width, image.height, o, random);
-  bool mirror = random.uniform() < o.flip;
-  uint8_t* pixels = pixels_for(o.image_size);
+bool train_pixels(const Image& image, const TransformOptions& o, Random random, uint8_t* pixels) {
+  const Crop crop = random_crop(image.width, image.height, o, random);
+  const bool mirror = random.uniform() < o.flip;
   resize(image, crop, o.image_size, o.image_size, {0, 0, o.image_size, o.image_size}, pixels);
+  return mirror;
+}
+
+void train_transform(const Image& image, const TransformOptions& o, Random random, float* out) {
+  uint8_t* pixels = pixels_for(o.image_size);
+  const bool mirror = train_pixels(image, o, random, pixels);
   normalise(pixels, o.image_size, o.image_size, mirror, o, out);
 }
 
-void eval_transform(const Image& image, const TransformOptions& o, float* out) {
+void eval_pixels(const Image& image, const TransformOptions& o, uint8_t* pixels) {
   const int64_t size = o.image_size, shorter = int64_t(std::floor(double(size) / o.crop_pct));
   const bool wide = image.width > image.height;
   const int64_t width = wide ? shorter * image.width / image.height : shorter, height = wide ? shorter : shorter * image.height / image.width;
   Crop window{round_even(double(width - size) / 2), round_even(double(height - size) / 2), size, size};
-  uint8_t* pixels = pixels_for(size);
   resize(image, {0, 0, image.width, image.height}, width, height, window, pixels);
-  normalise(pixels, size, size, false, o, out);
+}
+
+void eval_transform(const Image& image, const TransformOptions& o, float* out) {
+  uint8_t* pixels = pixels_for(o.image_size);
+  eval_pixels(image, o, pixels);
+  normalise(pixels, o.image_size, o.image_size, false, o, out);
 }
 
 }  // namespace rmt

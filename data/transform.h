@@ -24,7 +24,10 @@ Crop random_crop(int64_t width, int64_t height, const TransformOptions& options,
 
 // out (image_size, image_size, 3) = (pixel / 255 - mean) / deviation. Training: random crop, bicubic resize, random mirror.
 void train_transform(const Image& image, const TransformOptions& options, Random random, float* out);
+// Its first half: the resized bytes (image_size, image_size, 3). Returns whether they are to be mirrored. On a GPU ops::normalize does the rest.
+bool train_pixels(const Image& image, const TransformOptions& options, Random random, uint8_t* pixels);
 // Evaluation: shorter side to floor(image_size / crop_pct), centre crop, as timm and torchvision do.
 void eval_transform(const Image& image, const TransformOptions& options, float* out);
+void eval_pixels(const Image& image, const TransformOptions& options, uint8_t* pixels);
 
 }  // namespace rmt

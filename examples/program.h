@@ -62,6 +62,14 @@ inline int run_program(const CLI::App& app, const std::function<int()>& body) {
   }
 }
 
+// The flags that choose where to compute, the same in every program that does.
+inline void add_compute_flags(CLI::App& app, TrainOptions& o) {
+  app.add_option("--device", o.device, "cpu, cuda or cuda:N; auto: a GPU where there is one; emulated: the GPU's kernels, slowly, without a GPU")
+      ->group("Device");
+  app.add_option("--amp", o.amp, "bf16: activations in bf16, on a GPU; none: f32")->group("Device");
+  app.add_flag("--tf32", o.tf32, "let a GPU round the inputs of f32 matrix products to TF32")->group("Device");
+}
+
 // The flags that choose and change a model, the same in every program that builds one.
 inline void add_model_flags(CLI::App& app, TrainOptions& o) {
   app.add_option("--model", o.model, "rmt_t, rmt_s, rmt_b, rmt_l of the paper, or rmt_n for small images and CPUs")->group("Model");

@@ -2,14 +2,15 @@
 #include <sys/resource.h>
 
 #include <cstdio>
-#include <optional>
+#include <memory>
 
-#include "autograd/backward.h"
+#include "core/cuda/device.h"
 #include "core/parallel.h"
 #include "examples/program.h"
+#include "nn/rmt/cost.h"
 #include "train/model_file.h"
-#include "train/optimizer.h"
 #include "train/progress_line.h"
+#include "train/step.h"
 
 using namespace rmt;
 
@@ -42,44 +43,71 @@ static Times measure(const Flags& f, const std::function<void()>& step) {
   return t;
 }
 
+static Batch random_batch(const Flags& f) {
+  const int64_t B = f.batch, S = f.model.img_size;
+  Batch batch{Tensor::empty({B, S, S, 3}), {}, Tensor::empty({B}, DType::i64), {}};
+  Random random(0, Purpose::test);
+  for (int64_t i = 0; i < batch.images.numel(); ++i) batch.images.data<float>()[i] = float(random.normal());
+  for (int64_t i = 0; i < B; ++i) batch.labels.data<int64_t>()[i] = random.below(f.classes);
+  return batch;
+}
+
+// Forward alone; on a GPU recorded at the third time and then repeated.
+static void infer(const Forward& forward, const Tensor& images, int64_t times, std::unique_ptr<cuda::Graph>& graph) {
+  if (images.device() == Device::cuda && times == 2 && !debugging()) {
+    graph = std::make_unique<cuda::Graph>();
+    graph->capture([&] { forward(images); });
+  }
+  if (graph)
+    graph->launch();
+  else
+    forward(images);
+}
+
 static int bench(const Flags& f) {
   if (f.threads > 0) set_threads(f.threads);
   check(f.model);
+  const Compute compute = choose_compute(f.model);
   const int64_t B = f.batch, S = f.model.img_size;
-  nn::Rmt model(model_config(f.model, f.classes));
+  const nn::RmtConfig config = model_config(f.model, f.classes);
+  nn::Rmt model(config);
   model.init(0);
-  Tensor images = Tensor::empty({B, S, S, 3}), labels = Tensor::empty({B}, DType::i64);
-  Random random(0, Purpose::test);
-  for (int64_t i = 0; i < images.numel(); ++i) images.data<float>()[i] = float(random.normal());
-  for (int64_t i = 0; i < B; ++i) labels.data<int64_t>()[i] = random.below(f.classes);
+  compute.prepare(model);
+  Batch batch = random_batch(f);
 
-  std::optional<AdamW> optimizer;
-  if (f.mode == "train") optimizer.emplace(model.parameters(), AdamWOptions{});
+  AdamW optimizer(f.mode == "train" ? model.parameters() : std::vector<nn::Entry>(), {});
+  auto forward = [&](const Tensor& x) { return model.forward(x); };
+  TrainStep step(model, forward, optimizer, compute, {.smoothing = 0, .graph = f.model.cuda_graph});
+  int64_t steps = 0;
+  Tensor images = compute.images(batch, {});
+  std::unique_ptr<cuda::Graph> graph;
   Times t = measure(f, [&] {
-    if (f.mode == "infer") {
+    if (f.mode == "train") {
+      step(batch, steps++, 1e-3);
+    } else {
       NoGrad off;
-      model.forward(images);
-      return;
+      infer(forward, images, f.model.cuda_graph ? steps++ : 0, graph);
     }
-    model.mode().training = true;
-    ++model.mode().step;
-    model.zero_grad();
-    backward(ops::cross_entropy(model.forward(images), ops::smooth_one_hot(labels, f.classes, 0)));
-    optimizer->step(1e-3);
+    if (compute.device == Device::cuda) cuda::synchronize();
   });
 
+  const bool gpu = compute.device == Device::cuda;
   rusage use{};
   getrusage(RUSAGE_SELF, &use);
-  long peak = use.ru_maxrss / 1024;  // Linux counts in KiB
+  const long peak = gpu ? long(memory_use(Device::cuda).peak >> 20) : use.ru_maxrss / 1024;  // Linux counts in KiB
+  const double flops =
+      (f.mode == "train" ? 3 : 1) * 2 * double(nn::total(nn::cost(config, S, S)).multiply_adds) * double(B) / t.median;  // backward: twice the forward
   auto n = [](int64_t x) { return static_cast<long long>(x); };
   if (f.json)
     std::printf(
-        "{\"model\": \"%s\", \"mode\": \"%s\", \"device\": \"cpu\", \"threads\": %d, \"batch\": %lld, \"size\": %lld, \"median_s\": %.6f, "
-        "\"images_per_s\": %.2f, \"spread\": %.3f, \"peak_MiB\": %ld, \"warmup_s\": %.1f, \"iters\": %lld}\n",
-        f.model.model.c_str(), f.mode.c_str(), threads(), n(B), n(S), t.median, double(B) / t.median, t.spread, peak, t.warmup, n(f.iters));
+        "{\"model\": \"%s\", \"mode\": \"%s\", \"device\": \"%s\", \"amp\": \"%s\", \"threads\": %d, \"batch\": %lld, \"size\": %lld, \"median_s\": %.6f, "
+        "\"images_per_s\": %.2f, \"spread\": %.3f, \"peak_MiB\": %ld, \"warmup_s\": %.1f, \"iters\": %lld, \"gflops\": %.1f}\n",
+        f.model.model.c_str(), f.mode.c_str(), gpu ? cuda::info().name.c_str() : "cpu", f.model.amp.c_str(), threads(), n(B), n(S), t.median,
+        double(B) / t.median, t.spread, peak, t.warmup, n(f.iters), flops * 1e-9);
   else
-    std::printf("%s %s, batch %lld, %lld px, %d threads: %.1f images/s, median %.4f s of %lld (spread %.1f %%), peak memory %ld MiB\n", f.model.model.c_str(),
-                f.mode.c_str(), n(B), n(S), threads(), double(B) / t.median, t.median, n(f.iters), 100 * t.spread, peak);
+    std::printf("%s %s, batch %lld, %lld px, %s: %.1f images/s, median %.4f s of %lld (spread %.1f %%), peak memory %ld MiB, %.2f TFLOP/s of the model\n",
+                f.model.model.c_str(), f.mode.c_str(), n(B), n(S), describe(compute).c_str(), double(B) / t.median, t.median, n(f.iters), 100 * t.spread, peak,
+                flops * 1e-12);
   return 0;
 }
 
@@ -88,6 +116,8 @@ int main(int argc, char** argv) {
   CLI::App app("Measures training steps or inferences a second on random images.", "rmt-bench");
   app.option_defaults()->always_capture_default();
   add_model_flags(app, f.model);
+  add_compute_flags(app, f.model);
+  app.add_flag("--cuda-graph,!--no-cuda-graph", f.model.cuda_graph, "on a GPU, record a step once and repeat it (default)")->group("Device");
   app.add_option("--mode", f.mode, "train: forward, loss, backward, AdamW; infer: forward alone")->check(CLI::IsMember({"train", "infer"}));
   app.add_option("-b,--batch,--batch-size", f.batch, "images a step")->check(CLI::Range(1, 1 << 20));
   app.add_option("--num-classes", f.classes, "outputs of the model")->check(CLI::Range(1, 1 << 20));

@@ -5,6 +5,7 @@
 
 #include "core/parallel.h"
 #include "examples/program.h"
+#include "train/compute.h"
 #include "train/model_file.h"
 
 using namespace rmt;
@@ -14,7 +15,13 @@ struct Flags {
   std::vector<std::string> images;
   int64_t img_size = 0, top = 5;
   int threads = 0;
+  TrainOptions compute;  // its --device, --amp, --tf32
 };
+
+// Logits (B, classes) f32 on the CPU.
+static Tensor forward(ModelFile& file, const Compute& compute, const Tensor& x) {
+  return file.model->forward(x.to(compute.device).to(compute.dtype)).to(Device::cpu).to(DType::f32);
+}
 
 static void print_top(const ModelFile& file, const std::string& path, const Tensor& logits, int64_t top) {
   std::vector<float> p = ops::softmax(logits).to_vector<float>();
@@ -27,7 +34,7 @@ static void print_top(const ModelFile& file, const std::string& path, const Tens
 }
 
 // One image at a time, so that a bad one among many is named and the others still get their answer.
-static int classify_images(const Flags& f, ModelFile& file) {
+static int classify_images(const Flags& f, ModelFile& file, const Compute& compute) {
   TransformOptions transform = transform_options(file.options);
   const int64_t S = transform.image_size;
   int status = 0;
@@ -40,18 +47,18 @@ static int classify_images(const Flags& f, ModelFile& file) {
       status = 1;
       continue;
     }
-    print_top(file, path, file.model->forward(x), f.top);
+    print_top(file, path, forward(file, compute, x), f.top);
   }
   return status;
 }
 
-static int classify_tensor(const Flags& f, ModelFile& file) {
+static int classify_tensor(const Flags& f, ModelFile& file, const Compute& compute) {
   Archive in = read_safetensors(f.tensor), out;
   CHECK(!in.tensors.empty(), f.tensor, ": holds no tensor");
   const Tensor& x = in.tensors.size() == 1 ? in.tensors.begin()->second : in.at("input");
   CHECK(x.rank() == 4 && x.dim(3) == 3 && is_float(x.dtype()), f.tensor, ": the input is ", x.dtype(), " ", x.shape(),
         ", expected normalised images (B, H, W, 3)");
-  out.tensors["logits"] = file.model->forward(x.to(DType::f32));
+  out.tensors["logits"] = forward(file, compute, x.to(DType::f32));
   write_safetensors(f.output_tensor, out);
   return 0;
 }
@@ -63,8 +70,10 @@ static int classify(const Flags& f) {
   ModelFile file = load_model_file(f.checkpoint, f.model);
   if (f.img_size > 0) file.options.img_size = f.img_size;
   check(file.options);
+  const Compute compute = choose_compute(f.compute);
+  compute.prepare(*file.model);
   NoGrad off;
-  return f.tensor.empty() ? classify_images(f, file) : classify_tensor(f, file);
+  return f.tensor.empty() ? classify_images(f, file, compute) : classify_tensor(f, file, compute);
 }
 
 int main(int argc, char** argv) {
@@ -78,6 +87,7 @@ int main(int argc, char** argv) {
   app.add_option("--img-size", f.img_size, "pixels; 0: as in training");
   app.add_option("--tensor", f.tensor, "safetensors file with normalised images (B, H, W, 3), alone or called input, instead of image files");
   app.add_option("--output-tensor", f.output_tensor, "safetensors file for its logits (B, classes)");
+  add_compute_flags(app, f.compute);
   app.add_option("--threads", f.threads, "threads; 0: RMT_THREADS, else every processor")->check(CLI::Range(0, 1024));
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
   return run_program(app, [&] { return classify(f); });

@@ -13,6 +13,7 @@ struct Flags {
   int64_t batch_size = 64, img_size = 0, workers = 2;
   int threads = 0;
   double crop_pct = 0;
+  TrainOptions compute;  // its --device, --amp, --tf32
 };
 
 static int eval(const Flags& f) {
@@ -29,10 +30,12 @@ static int eval(const Flags& f) {
   ImageFolder images(o.data_dir, "val", file.classes);
   int64_t K = file.model->config.num_classes;
   CHECK(int64_t(images.classes().size()) <= K, o.data_dir, ": has ", images.classes().size(), " classes, the model knows ", K);
-  Loader loader(images, loader_options(o, false));
+  const Compute compute = choose_compute(f.compute);
+  compute.prepare(*file.model);
+  Loader loader(images, loader_options(o, false, compute));
   Stopwatch clock;
   Metrics m = evaluate(
-      *file.model, [&](const Tensor& x) { return file.model->forward(x); }, loader);
+      *file.model, [&](const Tensor& x) { return file.model->forward(x); }, loader, compute, transform_options(o));
   for (const BadImage& bad : loader.bad()) std::cerr << "bad image, replaced by the next: " << bad.path << ": " << bad.reason << "\n";
   std::printf("%s at %lld px on %s: top-1 %.3f %%  top-5 %.3f %%  loss %.4f  (%lld images, %zu bad, %.1f s)\n", o.model.c_str(),
               static_cast<long long>(o.img_size), o.data_dir.c_str(), m.acc1(), m.acc5(), m.loss(), static_cast<long long>(m.samples), loader.bad().size(),
@@ -50,6 +53,7 @@ int main(int argc, char** argv) {
   app.add_option("-b,--batch-size", f.batch_size, "images at once")->check(CLI::Range(1, 1 << 20));
   app.add_option("--img-size", f.img_size, "pixels; 0: as in training");
   app.add_option("--crop-pct", f.crop_pct, "image size / shorter side after the resize; 0: as in training");
+  add_compute_flags(app, f.compute);
   app.add_option("-j,--workers", f.workers, "threads that read images");
   app.add_option("--threads", f.threads, "threads that compute; 0: RMT_THREADS, else every processor")->check(CLI::Range(0, 1024));
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;

@@ -35,6 +35,8 @@ static void add_flags(CLI::App& app, Flags& f) {
   data("-j,--workers,--num_workers", o.workers, "threads that read images; the result does not depend on it");
   data("--max-bad-images", o.max_bad_images, "unreadable images that an epoch may replace before the run stops");
   add_model_flags(app, o);
+  add_compute_flags(app, o);
+  app.add_flag("--cuda-graph,!--no-cuda-graph", o.cuda_graph, "record the training step once and repeat it (default)")->group("Device");
   optimization("--epochs", o.epochs, "passes over the training images");
   optimization("-b,--batch-size", o.batch_size, "images a step");
   optimization("--validation-batch-size", o.validation_batch_size, "images at once in evaluation; 0: as --batch-size");
@@ -79,6 +81,7 @@ static int train(Flags& f, const std::function<void()>& parse_again) {
   check(o);
   check(transform_options(o));
   if (o.threads > 0) set_threads(int(o.threads));
+  const Compute compute = choose_compute(o);
 
   if (o.data_dir == kDrawings) {
     std::cout << "no --data-dir: training on images drawn into " << kDrawings << std::endl;
@@ -87,15 +90,16 @@ static int train(Flags& f, const std::function<void()>& parse_again) {
   ImageFolder train_images(o.data_dir, "train"), test_images(o.data_dir, "val", train_images.classes());
   nn::Rmt model(model_config(o, int64_t(train_images.classes().size())));
   model.init(o.seed);
+  compute.prepare(model);
   Trainer trainer(
-      model, [&](const Tensor& images) { return model.forward(images); }, train_images, test_images, o, std::cout);
+      model, [&](const Tensor& images) { return model.forward(images); }, train_images, test_images, o, std::cout, compute);
   if (!resume.empty()) trainer.resume(resumed);
 
   // Everything that can be wrong has been looked at: only now something is written.
   RunFolder folder = resume.empty() ? RunFolder::create(f.output, f.experiment, o.model, o.img_size) : RunFolder::open(fs::path(resume).parent_path().string());
   if (resume.empty()) write_file(folder / "args.json", to_json(o));
   std::cout << o.model << ", " << model.parameter_count() << " parameters; " << o.data_dir << ": " << train_images.classes().size() << " classes, "
-            << train_images.size() << " + " << test_images.size() << " images; " << threads() << " threads; run folder " << folder.path() << std::endl;
+            << train_images.size() << " + " << test_images.size() << " images; " << describe(compute) << "; run folder " << folder.path() << std::endl;
   return trainer.run(folder) ? 0 : 1;
 }
 

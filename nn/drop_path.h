@@ -12,17 +12,16 @@ struct DropPath : Module {
   DropPath(double rate_, int64_t layer_) : rate(rate_), layer(layer_) { CHECK(rate >= 0 && rate < 1, "drop path rate ", rate, " is not in [0, 1)"); }
 
   // x f (B, ..., C), gamma C elements or undefined
-  Tensor forward(const Tensor& x, const Tensor& f, const Tensor& gamma = {}) { return ops::residual_add(x, f, gamma, factors(x.dim(0), x.dtype())); }
+  Tensor forward(const Tensor& x, const Tensor& f, const Tensor& gamma = {}) { return ops::residual_add(x, f, gamma, factors(x)); }
 
   // s (B), or undefined where nothing is dropped
-  Tensor factors(int64_t B, DType dtype) {
-    if (!mode().training || rate == 0) return {};
-    Tensor s = Tensor::empty({B}, DType::f64);
-    for (int64_t b = 0; b < B; ++b) {
-      Random random(mode().seed, Purpose::drop_path, uint64_t(mode().step), uint64_t(layer << 24 | (mode().first_sample + b)));
-      s.data<double>()[b] = random.uniform() < rate ? 0 : 1 / (1 - rate);
-    }
-    return s.to(dtype);
+  Tensor factors(const Tensor& x) {
+    const Mode& m = mode();
+    if (!m.training || rate == 0) return {};
+    const Tensor step = x.device() == Device::cuda && m.step_on_gpu.defined() ? m.step_on_gpu : Tensor::full({}, double(m.step), DType::i64, x.device());
+    Tensor s = Tensor::empty({x.dim(0)}, wide(x.dtype()), x.device());
+    ops::drop_path_factors(s, step, {m.seed, layer, m.first_sample, rate});
+    return s;
   }
 };
 

@@ -54,6 +54,14 @@ void Module::to(DType dtype) {
   }
 }
 
+void Module::to(Device device) {
+  for (Entry& e : state()) *e.tensor = e.parameter ? leaf(e.tensor->to(device)) : e.tensor->to(device);
+}
+
+void Module::make_shadows(DType dtype) {
+  for (Entry& e : parameters()) set_shadow(*e.tensor, e.tensor->to(dtype));
+}
+
 void Module::zero_grad() {
   for (Entry& e : parameters()) clear_grad(*e.tensor);
 }

@@ -23,6 +23,7 @@ struct Mode {
   bool training = false;
   uint64_t seed = 0;         // of the random numbers drawn in training (drop path)
   int64_t step = 0;          // optimizer steps done: the same step draws the same numbers
+  Tensor step_on_gpu;        // () i64, read instead of `step` by kernels that a graph repeats; or undefined
   int64_t first_sample = 0;  // place of this batch's first image in the step's batch (when that is cut into parts)
 };
 
@@ -46,6 +47,11 @@ class Module {
 
   // Converts every floating-point parameter and buffer (values are rounded; gradients are dropped).
   void to(DType dtype);
+  // Moves every parameter and buffer (gradients are dropped).
+  void to(Device device);
+  // Lays a copy in `dtype` beside every parameter, for ops that compute in it (autograd/tape.h, in_dtype). Call it again after writing into parameters;
+  // the optimizer keeps the copies up to date by itself.
+  void make_shadows(DType dtype);
   void zero_grad();
   // Fills every parameter by its layer's own rule (RMT.md 1.3): a function of (seed, place in state()) alone.
   void init(uint64_t seed);

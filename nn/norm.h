@@ -28,7 +28,7 @@ struct BatchNorm : Module {
         running_var(buffer("running_var", Tensor::full({C}, 1))),
         num_batches_tracked(buffer("num_batches_tracked", Tensor::zeros({}, DType::i64))) {}
   Tensor forward(const Tensor& x) {
-    if (mode().training) ++*num_batches_tracked.data<int64_t>();
+    if (mode().training) num_batches_tracked.add_from(one());
     return ops::batch_norm(x, weight, bias, running_mean, running_var, {.training = mode().training});
   }
 
@@ -36,6 +36,13 @@ struct BatchNorm : Module {
   void init_own(const std::function<Random()>&) override {
     weight.fill(1), bias.fill(0), running_mean.fill(0), running_var.fill(1), num_batches_tracked.fill(0);
   }
+
+ private:
+  const Tensor& one() {
+    if (!one_.defined() || one_.device() != num_batches_tracked.device()) one_ = Tensor::full({}, 1, DType::i64, num_batches_tracked.device());
+    return one_;
+  }
+  Tensor one_;
 };
 
 }  // namespace rmt::nn

@@ -5,6 +5,11 @@
 #include "ops/ops.h"
 
 namespace rmt {
+namespace gpu {  // add.cu
+template <class T>
+void add_forward(const T* a, const T* b, T* y, int64_t n);
+}  // namespace gpu
+
 namespace cpu {
 namespace {
 

@@ -6,6 +6,19 @@
 #include "ops/ops.h"
 
 namespace rmt {
+namespace gpu {  // batch_norm.cu
+template <class T>
+void batch_norm_statistics(const T* x, Wide<T>* mean, Wide<T>* var, int64_t M, int64_t C);
+template <class T>
+void batch_norm_track(const Wide<T>* mean, const Wide<T>* var, Wide<T>* running_mean, Wide<T>* running_var, int64_t M, int64_t C, double momentum);
+template <class T>
+void batch_norm_forward(const T* x, const Wide<T>* w, const Wide<T>* bias, const Wide<T>* mean, const Wide<T>* var, Wide<T>* rstd, T* y, int64_t M, int64_t C,
+                        double eps);
+template <class T>
+void batch_norm_backward(const T* x, const Wide<T>* w, const Wide<T>* mean, const Wide<T>* rstd, const T* dy, T* dx, Wide<T>* dw, Wide<T>* dbias, int64_t M,
+                         int64_t C, bool given);
+}  // namespace gpu
+
 namespace cpu {
 namespace {
 
@@ -111,14 +124,14 @@ Tensor ops::batch_norm(const Tensor& x, const Tensor& w, const Tensor& bias, con
                        const BatchNormOptions& o) {  // x (..., C), the others (C)
   const int64_t C = expect_columns("batch_norm", "x", x), M = x.numel() / C;
   const bool running = running_mean.defined() || running_var.defined();
-  expect("batch_norm", "w", w, {C}, x.dtype());
-  expect("batch_norm", "bias", bias, {C}, x.dtype());
+  expect("batch_norm", "w", w, {C}, wide(x.dtype()));
+  expect("batch_norm", "bias", bias, {C}, w.dtype());
   if (running || !o.training) {
-    expect("batch_norm", "running_mean", running_mean, {C}, x.dtype());
-    expect("batch_norm", "running_var", running_var, {C}, x.dtype());
+    expect("batch_norm", "running_mean", running_mean, {C}, w.dtype());
+    expect("batch_norm", "running_var", running_var, {C}, w.dtype());
   }
   CHECK(!o.training || M > 1, "batch_norm: training needs more than one row for a variance, x is ", x.shape(), "; use a larger batch or evaluation mode");
-  Tensor y = Tensor::empty_like(x), mean = Tensor::empty({C}, x.dtype()), var = Tensor::empty_like(mean), rstd = Tensor::empty_like(mean);
+  Tensor y = Tensor::empty_like(x), mean = Tensor::empty_like(w), var = Tensor::empty_like(mean), rstd = Tensor::empty_like(mean);
   if (o.training) {
     DISPATCH(x, batch_norm_statistics, ptr(x), ptr(mean), ptr(var), M, C);
     if (running) DISPATCH(x, batch_norm_track, ptr(mean), ptr(var), ptr(running_mean), ptr(running_var), M, C, o.momentum);

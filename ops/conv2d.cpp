@@ -8,20 +8,27 @@
 
 #include "core/parallel.h"
 #include "ops/dispatch.h"
+#include "ops/expect.h"
+#include "ops/extents.h"
 #include "ops/gemm.h"
 #include "ops/ops.h"
 
 namespace rmt {
+namespace gpu {  // conv2d.cu
+template <class T>
+void conv2d_forward(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, Conv c);
+template <class T>
+void conv2d_backward_x(const T* dy, const Wide<T>* w, T* dx, Conv c);
+template <class T>
+void conv2d_backward_w(const T* dy, const T* x, Wide<T>* dw, Wide<T>* dbias, Conv c);
+}  // namespace gpu
+
 namespace cpu {
 namespace {
 
-struct Conv {
-  int64_t B, H, W, I, O, k, stride, pad, OH, OW;
-  int64_t patch() const { return k * k * I; }
-  // Output rows per band: about 192 pixels.
-  int64_t band() const { return std::max<int64_t>(1, 192 / std::max<int64_t>(OW, 1)); }
-  int64_t bands() const { return (OH + band() - 1) / band(); }  // of one image
-};
+// A piece of work is a band of output rows, about 192 pixels.
+int64_t band(const Conv& c) { return std::max<int64_t>(1, 192 / std::max<int64_t>(c.OW, 1)); }
+int64_t bands(const Conv& c) { return (c.OH + band(c) - 1) / band(c); }  // of one image
 
 // w (O, I, k, k) -> (O, k, k, I), or back.
 template <class T>
@@ -86,10 +93,10 @@ void conv2d_forward(const T* x, const T* w, const T* bias, T* y, Conv c) {
   std::vector<T> packed(size_t(c.O * c.patch()));
   reorder_weights(c, w, packed.data());
   PackedB<T> b(packed.data(), 1, c.patch(), c.patch(), c.O);
-  parallel_for(c.B * c.bands(), 1, [&](int64_t begin, int64_t end) {
-    T* col = scratch<T>(c.band() * c.OW * c.patch());
+  parallel_for(c.B * bands(c), 1, [&](int64_t begin, int64_t end) {
+    T* col = scratch<T>(band(c) * c.OW * c.patch());
     for (int64_t p = begin; p < end; ++p) {
-      int64_t image = p / c.bands(), y0 = p % c.bands() * c.band(), y1 = std::min(c.OH, y0 + c.band());
+      int64_t image = p / bands(c), y0 = p % bands(c) * band(c), y1 = std::min(c.OH, y0 + band(c));
       gather_patches(c, x + image * c.H * c.W * c.I, y0, y1, col);
       multiply_rows_serial<T>((y1 - y0) * c.OW, col, c.patch(), b, {y + (image * c.OH + y0) * c.OW * c.O, c.O, bias});
     }
@@ -102,12 +109,12 @@ void conv2d_backward_x(const T* dy, const T* w, T* dx, Conv c) {
   reorder_weights(c, w, packed.data());
   PackedB<T> b(packed.data(), c.patch(), 1, c.O, c.patch());
   parallel_for(c.B, 1, [&](int64_t begin, int64_t end) {  // bands overlap in dx: one image is one piece
-    T* col = scratch<T>(c.band() * c.OW * c.patch());
+    T* col = scratch<T>(band(c) * c.OW * c.patch());
     for (int64_t image = begin; image < end; ++image) {
       T* to = dx + image * c.H * c.W * c.I;
       std::fill_n(to, c.H * c.W * c.I, T(0));
-      for (int64_t y0 = 0; y0 < c.OH; y0 += c.band()) {
-        int64_t y1 = std::min(c.OH, y0 + c.band());
+      for (int64_t y0 = 0; y0 < c.OH; y0 += band(c)) {
+        int64_t y1 = std::min(c.OH, y0 + band(c));
         multiply_rows_serial<T>((y1 - y0) * c.OW, dy + (image * c.OH + y0) * c.OW * c.O, c.O, b, {col, c.patch()});
         scatter_patches(c, col, y0, y1, to);
       }
@@ -119,15 +126,15 @@ void conv2d_backward_x(const T* dy, const T* w, T* dx, Conv c) {
 template <class T>
 void conv2d_backward_w(const T* dy, const T* x, T* dw, T* dbias, Conv c) {
   constexpr int64_t kBlock = 8 * kRows;
-  int64_t bands = c.B * c.bands(), blocks = (c.O + kBlock - 1) / kBlock, parts = part_count(bands, 8, 16), size = c.O * (c.patch() + 1);
+  int64_t total = c.B * bands(c), blocks = (c.O + kBlock - 1) / kBlock, parts = part_count(total, 8, 16), size = c.O * (c.patch() + 1);
   std::vector<T> partial(size_t(parts * size), T(0));
   parallel_for(parts * blocks, 1, [&](int64_t begin, int64_t end) {
-    T* col = scratch<T>(c.band() * c.OW * c.patch());
+    T* col = scratch<T>(band(c) * c.OW * c.patch());
     for (int64_t piece = begin; piece < end; ++piece) {
       int64_t part = piece / blocks, o = piece % blocks * kBlock, o_count = std::min(kBlock, c.O - o);
       T *sum = partial.data() + part * size, *column_sum = sum + c.O * c.patch();
-      for (int64_t p = part_begin(bands, parts, part); p < part_begin(bands, parts, part + 1); ++p) {
-        int64_t image = p / c.bands(), y0 = p % c.bands() * c.band(), y1 = std::min(c.OH, y0 + c.band());
+      for (int64_t p = part_begin(total, parts, part); p < part_begin(total, parts, part + 1); ++p) {
+        int64_t image = p / bands(c), y0 = p % bands(c) * band(c), y1 = std::min(c.OH, y0 + band(c));
         gather_patches(c, x + image * c.H * c.W * c.I, y0, y1, col);
         add_transposed_serial(o_count, c.patch(), (y1 - y0) * c.OW, dy + (image * c.OH + y0) * c.OW * c.O + o, c.O, col, c.patch(), sum + o * c.patch(),
                               c.patch(), column_sum + o);
@@ -148,13 +155,14 @@ void conv2d_backward_w(const T* dy, const T* x, T* dw, T* dbias, Conv c) {
 Tensor ops::conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, int64_t stride, int64_t pad) {
   CHECK(x.rank() == 4 && w.rank() == 4 && w.dim(2) == w.dim(3), "conv2d: needs x (B, H, W, I) and w (O, I, k, k), got ", x.shape(), " and ", w.shape());
   CHECK(x.dim(3) == w.dim(1), "conv2d: x ", x.shape(), " has ", x.dim(3), " channels, w ", w.shape(), " takes ", w.dim(1));
-  CHECK(!bias.defined() || bias.shape() == Shape{w.dim(0)}, "conv2d: bias ", bias.shape(), " does not fit w ", w.shape());
+  CHECK(w.dtype() == wide(x.dtype()), "conv2d: w is ", w.dtype(), ", expected ", wide(x.dtype()), " for an x of ", x.dtype());
+  if (bias.defined()) expect("conv2d", "bias", bias, {w.dim(0)}, w.dtype());
   CHECK(stride >= 1 && pad >= 0, "conv2d: stride ", stride, " and pad ", pad, " must be at least 1 and 0");
-  cpu::Conv c{x.dim(0), x.dim(1), x.dim(2), x.dim(3), w.dim(0), w.dim(2), stride, pad, 0, 0};
+  Conv c{x.dim(0), x.dim(1), x.dim(2), x.dim(3), w.dim(0), w.dim(2), stride, pad, 0, 0};
   CHECK(c.k >= 1 && c.H + 2 * pad >= c.k && c.W + 2 * pad >= c.k, "conv2d: x ", x.shape(), " padded by ", pad, " is smaller than the filter ", w.shape());
   c.OH = (c.H + 2 * pad - c.k) / stride + 1;
   c.OW = (c.W + 2 * pad - c.k) / stride + 1;
-  Tensor y = Tensor::empty({c.B, c.OH, c.OW, c.O}, x.dtype());
+  Tensor y = Tensor::empty({c.B, c.OH, c.OW, c.O}, x.dtype(), x.device());
   DISPATCH(x, conv2d_forward, ptr(x), ptr(w), ptr(bias), ptr(y), c);
   return record("conv2d", y, {x, w, bias},
                 [x = x.detach(), w = w.detach(), c, need_x = needs_grad(x), need_w = needs_grad(w) || needs_grad(bias),
@@ -166,7 +174,7 @@ Tensor ops::conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, int64_t
                   }
                   if (need_w) {
                     dw = Tensor::empty_like(w);
-                    if (has_bias) dbias = Tensor::empty({c.O}, x.dtype());
+                    if (has_bias) dbias = Tensor::empty({c.O}, w.dtype(), w.device());
                     DISPATCH(x, conv2d_backward_w, ptr(dy), ptr(x), ptr(dw), ptr(dbias), c);
                   }
                   return {dx, dw, dbias};

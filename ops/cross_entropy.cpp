@@ -7,6 +7,15 @@
 #include "ops/ops.h"
 
 namespace rmt {
+namespace gpu {  // cross_entropy.cu
+template <class T>
+void cross_entropy_forward(const T* z, const Wide<T>* t, Wide<T>* y, int64_t B, int64_t K);
+template <class T>
+void cross_entropy_backward(const T* z, const Wide<T>* t, const Wide<T>* dy, T* dz, int64_t B, int64_t K);
+template <class T>
+void smooth_one_hot(const int64_t* labels, T* target, int64_t B, int64_t K, double eps);
+}  // namespace gpu
+
 namespace cpu {
 namespace {
 
@@ -75,10 +84,10 @@ void smooth_one_hot(const int64_t* labels, T* target, int64_t B, int64_t K, doub
 Tensor ops::cross_entropy(const Tensor& logits, const Tensor& target) {  // (B, K) both
   expect_defined("cross_entropy", "logits", logits);
   CHECK(logits.rank() == 2 && logits.numel() > 0, "cross_entropy: logits is ", logits.shape(), ", expected (B, K) with B > 0 and K > 0");
-  expect("cross_entropy", "target", target, logits.shape(), logits.dtype());
+  expect("cross_entropy", "target", target, logits.shape(), wide(logits.dtype()));
   CHECK(!needs_grad(target), "cross_entropy: target has no gradient; detach() it");
   const int64_t B = logits.dim(0), K = logits.dim(1);
-  Tensor y = Tensor::empty({}, logits.dtype());
+  Tensor y = Tensor::empty({}, target.dtype(), logits.device());
   DISPATCH(logits, cross_entropy_forward, ptr(logits), ptr(target), ptr(y), B, K);
   return record("cross_entropy", y, {logits}, [z = logits.detach(), t = target.detach(), B, K](const Tensor& dy) -> Grads {
     Tensor dz = Tensor::empty_like(z);
@@ -90,10 +99,13 @@ Tensor ops::cross_entropy(const Tensor& logits, const Tensor& target) {  // (B, 
 Tensor ops::smooth_one_hot(const Tensor& labels, int64_t K, double eps, DType dtype) {  // labels (B) -> (B, K)
   expect_defined("smooth_one_hot", "labels", labels);
   CHECK(labels.rank() == 1 && labels.dtype() == DType::i64, "smooth_one_hot: labels is ", labels.dtype(), " ", labels.shape(), ", expected i64 (B)");
-  const int64_t B = labels.dim(0), *label = labels.data<int64_t>();
-  for (int64_t b = 0; b < B; ++b) CHECK(label[b] >= 0 && label[b] < K, "smooth_one_hot: label ", b, " is ", label[b], ", expected one of 0 ... ", K - 1);
-  Tensor target = Tensor::empty({B, K}, dtype);
-  DISPATCH(target, smooth_one_hot, label, ptr(target), B, K, eps);
+  const int64_t B = labels.dim(0);
+  if (labels.device() == Device::cpu) {  // on a GPU a label out of range makes its row nan, so that the loss says so without a wait for each batch
+    const int64_t* label = labels.data<int64_t>();
+    for (int64_t b = 0; b < B; ++b) CHECK(label[b] >= 0 && label[b] < K, "smooth_one_hot: label ", b, " is ", label[b], ", expected one of 0 ... ", K - 1);
+  }
+  Tensor target = Tensor::empty({B, K}, dtype, labels.device());
+  DISPATCH(target, smooth_one_hot, ptr(labels), ptr(target), B, K, eps);
   return target;
 }
 

@@ -7,21 +7,25 @@
 #include "core/rows.h"
 #include "ops/dispatch.h"
 #include "ops/expect.h"
+#include "ops/extents.h"
 #include "ops/ops.h"
 
 namespace rmt {
+namespace gpu {  // depthwise_conv2d.cu
+template <class T>
+void depthwise_convolve(const T* x, const Wide<T>* w, const Wide<T>* bias, const T* residual, T* y, const Map& m, bool reversed);
+template <class T>
+void depthwise_weight_gradient(const T* x, const T* dy, Wide<T>* dw, Wide<T>* dbias, const Map& m);
+}  // namespace gpu
+
 namespace cpu {
 namespace {
 
 using simd::Vec;
 
-struct Map {  // extents of x (B, H, W, C) and of the filter, k = 2 r + 1
-  int64_t B, H, W, C, k, r;
-  int64_t at(int64_t row, int64_t x) const { return (row * W + x) * C; }  // row counts through all B maps
-  // The taps ty for which row y + ty - r lies in the map.
-  int64_t first_tap(int64_t y) const { return std::max<int64_t>(0, r - y); }
-  int64_t end_taps(int64_t y) const { return std::min(k, H + r - y); }
-};
+// The taps ty for which row y + ty - r lies in the map.
+int64_t first_tap(const Map& m, int64_t y) { return std::max<int64_t>(0, m.r - y); }
+int64_t end_taps(const Map& m, int64_t y) { return std::min(m.k, m.H + m.r - y); }
 
 // The unit of work is a block of kPixels pixels of a row by NV vectors of channels, with K taps of a row of the filter at a time: K = k for the sizes
 // in use, which keeps sums and taps in registers, and 1 for others. Blocks at the ends of a row have edge = true and test what lies outside.
@@ -56,7 +60,7 @@ struct Convolve {
 #pragma GCC unroll 16
     for (int p = 1; p < kPixels; ++p)
       for (int v = 0; v < NV; ++v) sum[p][v] = sum[0][v];
-    for (int64_t ty = m.first_tap(h); ty < m.end_taps(h); ++ty)
+    for (int64_t ty = first_tap(m, h); ty < end_taps(m, h); ++ty)
       for (int64_t tx = 0; tx < m.k; tx += K) {
         const int64_t first = x0 + tx - m.r, from = m.at(row + ty - m.r, first) + c, tap = (ty * m.k + tx) * m.C + c;
 #pragma GCC unroll 8
@@ -99,7 +103,7 @@ struct WeightGradient {
         total[v] += g[p][v];
       }
     for (int v = 0; v < NV; ++v) simd::store<T>(dbias + c + v * V, total[v], count);
-    for (int64_t ty = m.first_tap(h); ty < m.end_taps(h); ++ty)
+    for (int64_t ty = first_tap(m, h); ty < end_taps(m, h); ++ty)
       for (int64_t tx = 0; tx < m.k; tx += K) {
         const int64_t first = x0 + tx - m.r, from = m.at(row + ty - m.r, first) + c, tap = (ty * m.k + tx) * m.C + c;
 #pragma GCC unroll 8
@@ -184,12 +188,12 @@ Tensor ops::depthwise_conv2d(const Tensor& x, const Tensor& w, const Tensor& bia
   const char* op = "depthwise_conv2d";
   CHECK(x.defined() && x.rank() == 4 && x.dim(3) > 0, op, ": x is ", x.shape(), ", expected (B, H, W, C) with C > 0");
   const int64_t C = x.dim(3), k = w.defined() && w.rank() == 4 ? w.dim(2) : 1;
-  expect(op, "w", w, {C, 1, k, k}, x.dtype());
+  expect(op, "w", w, {C, 1, k, k}, wide(x.dtype()));
   CHECK(k % 2 == 1, op, ": w is ", w.shape(), "; the filter's size ", k, " must be odd, to have a middle");
-  if (bias.defined()) expect(op, "bias", bias, {C}, x.dtype());
+  if (bias.defined()) expect(op, "bias", bias, {C}, wide(x.dtype()));
   if (residual.defined()) expect(op, "residual", residual, x.shape(), x.dtype());
 
-  const cpu::Map m{x.dim(0), x.dim(1), x.dim(2), C, k, k / 2};
+  const Map m{x.dim(0), x.dim(1), x.dim(2), C, k, k / 2};
   const bool identity = residual.defined() && residual.same_as(x);  // then dx takes up dresidual in its own pass
   Tensor y = Tensor::empty_like(x);
   DISPATCH(x, depthwise_convolve, ptr(x), ptr(w), ptr(bias), ptr(residual), ptr(y), m, false);
@@ -205,7 +209,7 @@ Tensor ops::depthwise_conv2d(const Tensor& x, const Tensor& w, const Tensor& bia
                   }
                   if (need_w) {
                     grads[1] = Tensor::empty_like(w);
-                    if (has_bias) grads[2] = Tensor::empty({m.C}, w.dtype());
+                    if (has_bias) grads[2] = Tensor::empty({m.C}, w.dtype(), w.device());
                     DISPATCH(x, depthwise_weight_gradient, ptr(x), ptr(dy), ptr(grads[1]), ptr(grads[2]), m);
                   }
                   if (n == 4) grads[3] = dy;

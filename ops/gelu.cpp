@@ -4,6 +4,13 @@
 #include "ops/ops.h"
 
 namespace rmt {
+namespace gpu {  // gelu.cu
+template <class T>
+void gelu_forward(const T* x, T* y, int64_t n);
+template <class T>
+void gelu_backward(const T* x, const T* dy, T* dx, int64_t n);
+}  // namespace gpu
+
 namespace cpu {
 namespace {
 

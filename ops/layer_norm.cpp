@@ -4,8 +4,17 @@
 #include "ops/dispatch.h"
 #include "ops/expect.h"
 #include "ops/ops.h"
+#include "ops/residual_layer_norm.h"
 
 namespace rmt {
+namespace gpu {  // layer_norm.cu
+template <class T>
+void layer_norm_forward(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, Wide<T>* mean, Wide<T>* rstd, int64_t rows, int64_t C, double eps);
+template <class T>
+void layer_norm_backward(const T* x, const Wide<T>* w, const Wide<T>* mean, const Wide<T>* rstd, const T* dy, T* dx, Wide<T>* dw, Wide<T>* dbias, int64_t rows,
+                         int64_t C);
+}  // namespace gpu
+
 namespace cpu {
 namespace {
 
@@ -64,17 +73,21 @@ void layer_norm_backward(const T* x, const T* w, const T* mean, const T* rstd, c
 }  // namespace
 }  // namespace cpu
 
-Tensor ops::layer_norm(const Tensor& x, const Tensor& w, const Tensor& bias, double eps) {  // x (..., C), w bias (C)
-  const int64_t C = expect_columns("layer_norm", "x", x), rows = x.numel() / C;
-  expect("layer_norm", "w", w, {C}, x.dtype());
-  expect("layer_norm", "bias", bias, {C}, x.dtype());
-  Tensor y = Tensor::empty_like(x), mean = Tensor::empty({rows}, x.dtype()), rstd = Tensor::empty_like(mean);
-  DISPATCH(x, layer_norm_forward, ptr(x), ptr(w), ptr(bias), ptr(y), ptr(mean), ptr(rstd), rows, C, eps);
-  return record("layer_norm", y, {x, w, bias}, [x = x.detach(), w = w.detach(), mean, rstd, rows, C, needs_dx = needs_grad(x)](const Tensor& dy) -> Grads {
+Tensor record_layer_norm(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& mean, const Tensor& rstd) {
+  return record("layer_norm", y, {x, w, bias}, [x = x.detach(), w = w.detach(), mean, rstd, needs_dx = needs_grad(x)](const Tensor& dy) -> Grads {
     Tensor dx = needs_dx ? Tensor::empty_like(x) : Tensor(), dw = Tensor::empty_like(w), dbias = Tensor::empty_like(w);
-    DISPATCH(x, layer_norm_backward, ptr(x), ptr(w), ptr(mean), ptr(rstd), ptr(dy), ptr(dx), ptr(dw), ptr(dbias), rows, C);
+    DISPATCH(x, layer_norm_backward, ptr(x), ptr(w), ptr(mean), ptr(rstd), ptr(dy), ptr(dx), ptr(dw), ptr(dbias), mean.numel(), w.numel());
     return {dx, dw, dbias};
   });
+}
+
+Tensor ops::layer_norm(const Tensor& x, const Tensor& w, const Tensor& bias, double eps) {  // x (..., C), w bias (C)
+  const int64_t C = expect_columns("layer_norm", "x", x), rows = x.numel() / C;
+  expect("layer_norm", "w", w, {C}, wide(x.dtype()));
+  expect("layer_norm", "bias", bias, {C}, wide(x.dtype()));
+  Tensor y = Tensor::empty_like(x), mean = Tensor::empty({rows}, w.dtype(), x.device()), rstd = Tensor::empty_like(mean);
+  DISPATCH(x, layer_norm_forward, ptr(x), ptr(w), ptr(bias), ptr(y), ptr(mean), ptr(rstd), rows, C, eps);
+  return record_layer_norm(y, x, w, bias, mean, rstd);
 }
 
 }  // namespace rmt

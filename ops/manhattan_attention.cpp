@@ -15,10 +15,19 @@
 #include "core/rows.h"
 #include "ops/dispatch.h"
 #include "ops/expect.h"
+#include "ops/extents.h"
 #include "ops/ops.h"
 #include "ops/tile.h"
 
 namespace rmt {
+namespace gpu {  // manhattan_attention.cu
+template <class T>
+void manhattan_attention_forward(const T* q, const T* k, const T* v, const Wide<T>* decay, const Wide<T>* rotary, T* y, const Lines& lines);
+template <class T>
+void manhattan_attention_backward(const T* q, const T* k, const T* v, const Wide<T>* decay, const Wide<T>* rotary, const T* dy, T* dq, T* dk, T* dv,
+                                  const Lines& lines);
+}  // namespace gpu
+
 namespace cpu {
 namespace {
 
@@ -26,17 +35,6 @@ using ops::Axis, ops::DecayMode, simd::Vec;
 
 constexpr int64_t kBlock = 4;                      // vectors of queries a block
 constexpr double kLog2e = 1.44269504088896340736;  // scores are in units of log 2: softmax(S) = 2^(S log2 e - max) / sum
-
-struct Lines {  // how the map falls into lines of n positions
-  int64_t B, H, W, heads, D;
-  Axis axis;
-  DecayMode mode;
-
-  int64_t n() const { return axis == Axis::W ? W : axis == Axis::H ? H : H * W; }
-  int64_t count() const { return axis == Axis::W ? B * H : axis == Axis::H ? B * W : B; }
-  int64_t step() const { return axis == Axis::H ? W : 1; }                                                  // between positions of a line
-  int64_t first(int64_t line) const { return axis == Axis::H ? line / W * H * W + line % W : line * n(); }  // position, counted through the batch
-};
 
 template <class T>
 int64_t padded(int64_t n) {
@@ -352,13 +350,13 @@ Tensor ops::manhattan_attention(const Tensor& q, const Tensor& k, const Tensor& 
   const int64_t H = q.dim(1), W = q.dim(2), C = q.dim(3), heads = options.heads;
   CHECK(heads > 0 && C % heads == 0, op, ": ", C, " channels cannot be divided among ", heads, " heads");
   const int64_t D = C / heads;
-  if (decay.defined()) expect(op, "decay", decay, {heads}, q.dtype());
+  if (decay.defined()) expect(op, "decay", decay, {heads}, wide(q.dtype()));
   CHECK(!decay.node, op, ": decay has no gradient; detach() it");
-  if (rotary.defined()) expect(op, "rotary", rotary, {H * W, D}, q.dtype());
+  if (rotary.defined()) expect(op, "rotary", rotary, {H * W, D}, wide(q.dtype()));
   CHECK(!rotary.defined() || D % 2 == 0, op, ": rotary turns pairs of channels, but a head has ", D, "; give an even number, or no rotary");
   CHECK(!rotary.node, op, ": rotary has no gradient; detach() it");
 
-  const cpu::Lines lines{q.dim(0), H, W, heads, D, options.axis, options.mode};
+  const Lines lines{q.dim(0), H, W, heads, D, options.axis, options.mode};
   Tensor y = Tensor::empty_like(q);
   if (q.numel() > 0) DISPATCH(q, manhattan_attention_forward, ptr(q), ptr(k), ptr(v), ptr(decay), ptr(rotary), ptr(y), lines);
   return record(op, y, {q, k, v}, [q = q.detach(), k = k.detach(), v = v.detach(), decay, rotary, lines](const Tensor& dy) -> Grads {

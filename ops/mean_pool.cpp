@@ -5,6 +5,13 @@
 #include "ops/ops.h"
 
 namespace rmt {
+namespace gpu {  // mean_pool.cu
+template <class T>
+void mean_pool_forward(const T* x, T* y, int64_t B, int64_t L, int64_t C);
+template <class T>
+void mean_pool_backward(const T* dy, T* dx, int64_t B, int64_t L, int64_t C);
+}  // namespace gpu
+
 namespace cpu {
 namespace {
 
@@ -38,10 +45,10 @@ Tensor ops::mean_pool(const Tensor& x) {  // (B, H, W, C) -> (B, C)
   expect_defined("mean_pool", "x", x);
   CHECK(x.rank() == 4 && x.dim(1) * x.dim(2) > 0, "mean_pool: x is ", x.shape(), ", expected (B, H, W, C) with H W > 0");
   const int64_t B = x.dim(0), L = x.dim(1) * x.dim(2), C = x.dim(3);
-  Tensor y = Tensor::empty({B, C}, x.dtype());
+  Tensor y = Tensor::empty({B, C}, x.dtype(), x.device());
   DISPATCH(x, mean_pool_forward, ptr(x), ptr(y), B, L, C);
   return record("mean_pool", y, {x}, [shape = x.shape(), B, L, C](const Tensor& dy) -> Grads {
-    Tensor dx = Tensor::empty(shape, dy.dtype());
+    Tensor dx = Tensor::empty(shape, dy.dtype(), dy.device());
     DISPATCH(dy, mean_pool_backward, ptr(dy), ptr(dx), B, L, C);
     return {dx};
   });

@@ -5,6 +5,11 @@
 #include "ops/ops.h"
 
 namespace rmt {
+namespace gpu {  // mul.cu
+template <class T>
+void mul_forward(const T* a, const T* b, T* y, int64_t n);
+}  // namespace gpu
+
 namespace cpu {
 namespace {
 

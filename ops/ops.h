@@ -33,6 +33,21 @@ Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& bias, double e
 // stochastic depth: 0 or 1 / keep; no gradient) or undefined.                                                                        residual_add.cpp
 Tensor residual_add(const Tensor& x, const Tensor& f, const Tensor& gamma = {}, const Tensor& s = {});
 
+// sum = residual_add(x, f, gamma, s) and normed = layer_norm(sum, w, bias, eps), read and written once; gradients through either.     residual_layer_norm.cpp
+struct ResidualNorm {
+  Tensor sum, normed;
+};
+ResidualNorm residual_layer_norm(const Tensor& x, const Tensor& f, const Tensor& gamma, const Tensor& s, const Tensor& w, const Tensor& bias, double eps);
+
+// s_b = 0 with probability `rate`, else 1 / (1 - rate), for every b of s (B): the factor of stochastic depth for sample first_sample + b, a function of
+// (seed, step, layer, sample) alone. step () i64. No gradient.                                                                        drop_path.cpp
+struct DropPathOptions {
+  uint64_t seed = 0;
+  int64_t layer = 0, first_sample = 0;
+  double rate = 0;
+};
+void drop_path_factors(const Tensor& s, const Tensor& step, const DropPathOptions& options);
+
 // ---- images (B, H, W, C) --------------------------------------------------------------------------------------------------------------------
 // Training: y = (x - mean_c) / sqrt(var_c + eps) * w_c + bias_c with mean and biased variance over B, H, W; running_mean and running_var (both or
 // neither) move by `momentum` towards mean and unbiased variance.  Evaluation: the running statistics instead.  x (..., C).           batch_norm.cpp
@@ -46,6 +61,15 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, int64_t stri
 // One k x k filter a channel, k odd, zero padding, same size out; plus a residual of x's shape (x itself included), in the same pass.
 // x residual (B, H, W, C), w (C, 1, k, k), bias (C) or undefined.                                                                    depthwise_conv2d.cpp
 Tensor depthwise_conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& residual = {});
+// y_bhwc = (x_bhwc / 255 - mean_c) / deviation_c, read from right to left where mirror_b = 1.  x (B, H, W, 3) u8, mirror (B) u8 or undefined -> (B, H, W, 3)
+// of `dtype`. No gradient.                                                                                                           normalize.cpp
+struct NormalizeOptions {
+  float mean[3], deviation[3];
+};
+Tensor normalize(const Tensor& x, const Tensor& mirror, const NormalizeOptions& options, DType dtype);
+// y = g + bias + conv(g, w), g = gelu(x): depthwise_conv2d(g, w, bias, g) as one op, which on a GPU never writes g.
+// x (B, H, W, C), w (C, 1, k, k), bias (C) or undefined.                                                                             gelu_depthwise_conv2d.cpp
+Tensor gelu_depthwise_conv2d(const Tensor& x, const Tensor& w, const Tensor& bias);
 // y_bc = mean over H, W of x_bhwc.  (B, H, W, C) -> (B, C).                                                                          mean_pool.cpp
 Tensor mean_pool(const Tensor& x);
 

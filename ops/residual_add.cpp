@@ -3,8 +3,16 @@
 #include "ops/dispatch.h"
 #include "ops/expect.h"
 #include "ops/ops.h"
+#include "ops/residual_layer_norm.h"
 
 namespace rmt {
+namespace gpu {  // residual_add.cu
+template <class T>
+void residual_add_forward(const T* x, const T* f, const Wide<T>* gamma, const Wide<T>* s, T* y, int64_t B, int64_t R, int64_t C);
+template <class T>
+void residual_add_backward(const T* f, const Wide<T>* gamma, const Wide<T>* s, const T* dy, T* df, Wide<T>* dgamma, int64_t B, int64_t R, int64_t C);
+}  // namespace gpu
+
 namespace cpu {
 namespace {
 
@@ -43,25 +51,30 @@ void residual_add_backward(const T* f, const T* gamma, const T* s, const T* dy, 
 }  // namespace
 }  // namespace cpu
 
+Tensor record_residual_add(const Tensor& y, const Tensor& x, const Tensor& f, const Tensor& gamma, const Tensor& s) {
+  if (!gamma.defined() && !s.defined()) return record("residual_add", y, {x, f}, [](const Tensor& dy) -> Grads { return {dy, dy}; });
+  const bool needs_df = needs_grad(f), needs_dgamma = needs_grad(gamma);
+  return record("residual_add", y, {x, f, gamma},
+                [f = needs_dgamma ? f.detach() : Tensor(), gamma = gamma.detach(), s = s.detach(), needs_df](const Tensor& dy) -> Grads {
+                  Tensor df = needs_df ? Tensor::empty_like(dy) : Tensor(), dgamma = f.defined() ? Tensor::empty_like(gamma) : Tensor();
+                  const int64_t B = dy.dim(0), C = dy.shape()[-1], R = B ? dy.numel() / (B * C) : 0;
+                  DISPATCH(dy, residual_add_backward, ptr(f), ptr(gamma), ptr(s), ptr(dy), ptr(df), ptr(dgamma), B, R, C);
+                  return {dy, df, dgamma};
+                });
+}
+
 Tensor ops::residual_add(const Tensor& x, const Tensor& f, const Tensor& gamma, const Tensor& s) {  // x f (B, ..., C), gamma C elements, s (B)
   const int64_t C = expect_columns("residual_add", "x", x);
   CHECK(x.rank() >= 2, "residual_add: x is ", x.shape(), ", expected (B, ..., C)");
   const int64_t B = x.dim(0), R = B ? x.numel() / (B * C) : 0;
   expect("residual_add", "f", f, x.shape(), x.dtype());
-  CHECK(!gamma.defined() || (gamma.numel() == C && gamma.dtype() == x.dtype()), "residual_add: gamma is ", gamma.dtype(), " ", gamma.shape(), ", expected ", C,
-        " elements of ", x.dtype());
-  if (s.defined()) expect("residual_add", "s", s, {B}, x.dtype());
+  CHECK(!gamma.defined() || (gamma.numel() == C && gamma.dtype() == wide(x.dtype())), "residual_add: gamma is ", gamma.dtype(), " ", gamma.shape(),
+        ", expected ", C, " elements of ", wide(x.dtype()));
+  if (s.defined()) expect("residual_add", "s", s, {B}, wide(x.dtype()));
   CHECK(!needs_grad(s), "residual_add: s has no gradient; detach() it");
   Tensor y = Tensor::empty_like(x);
   DISPATCH(x, residual_add_forward, ptr(x), ptr(f), ptr(gamma), ptr(s), ptr(y), B, R, C);
-  if (!gamma.defined() && !s.defined()) return record("residual_add", y, {x, f}, [](const Tensor& dy) -> Grads { return {dy, dy}; });
-  const bool needs_df = needs_grad(f), needs_dgamma = needs_grad(gamma);
-  return record("residual_add", y, {x, f, gamma},
-                [f = needs_dgamma ? f.detach() : Tensor(), gamma = gamma.detach(), s = s.detach(), needs_df, B, R, C](const Tensor& dy) -> Grads {
-                  Tensor df = needs_df ? Tensor::empty_like(dy) : Tensor(), dgamma = f.defined() ? Tensor::empty_like(gamma) : Tensor();
-                  DISPATCH(dy, residual_add_backward, ptr(f), ptr(gamma), ptr(s), ptr(dy), ptr(df), ptr(dgamma), B, R, C);
-                  return {dy, df, dgamma};
-                });
+  return record_residual_add(y, x, f, gamma, s);
 }
 
 }  // namespace rmt

@@ -7,6 +7,11 @@
 #include "ops/ops.h"
 
 namespace rmt {
+namespace gpu {  // rotary.cu
+template <class T>
+void rotary_table(const double* angle, T* table, int64_t L, int64_t D);
+}  // namespace gpu
+
 namespace cpu {
 namespace {
 
@@ -31,10 +36,11 @@ Tensor ops::rotary_table(const Tensor& angle, int64_t H, int64_t W, DType dtype)
         ", expected floating-point (D) with D even");
   CHECK(H >= 0 && W >= 0, "rotary_table: a map of ", H, " x ", W);
   const int64_t L = H * W, D = angle.dim(0);
-  Tensor angle64 = angle.to(DType::f64), table = Tensor::empty({L, D}, dtype);
-  const double* a = angle64.data<double>();
-  for (int64_t d = 0; d < D; d += 2) CHECK(a[d] == a[d + 1], "rotary_table: angles ", d, " and ", d + 1, " of a pair differ: ", a[d], ", ", a[d + 1]);
-  DISPATCH(table, rotary_table, a, ptr(table), L, D);
+  const Tensor angle64 = angle.to(DType::f64);
+  const std::vector<double> a = angle64.to_vector<double>();
+  Tensor table = Tensor::empty({L, D}, dtype, angle.device());
+  for (size_t d = 0; d < a.size(); d += 2) CHECK(a[d] == a[d + 1], "rotary_table: angles ", d, " and ", d + 1, " of a pair differ: ", a[d], ", ", a[d + 1]);
+  DISPATCH(table, rotary_table, ptr(angle64), ptr(table), L, D);
   return table;
 }
 

@@ -5,6 +5,13 @@
 #include "ops/ops.h"
 
 namespace rmt {
+namespace gpu {  // silu.cu
+template <class T>
+void silu_forward(const T* x, T* y, int64_t n);
+template <class T>
+void silu_backward(const T* x, const T* dy, T* dx, int64_t n);
+}  // namespace gpu
+
 namespace cpu {
 namespace {
 

@@ -7,6 +7,13 @@
 #include "ops/ops.h"
 
 namespace rmt {
+namespace gpu {  // softmax.cu
+template <class T>
+void softmax_forward(const T* x, T* y, int64_t rows, int64_t M);
+template <class T>
+void softmax_backward(const T* y, const T* dy, T* dx, int64_t rows, int64_t M);
+}  // namespace gpu
+
 namespace cpu {
 namespace {
 

@@ -5,6 +5,11 @@
 #include "ops/ops.h"
 
 namespace rmt {
+namespace gpu {  // sum.cu
+template <class T>
+void sum_forward(const T* x, Wide<T>* y, int64_t n);
+}  // namespace gpu
+
 namespace cpu {
 namespace {
 
@@ -33,9 +38,11 @@ void sum_forward(const T* x, T* y, int64_t n) {
 
 Tensor ops::sum(const Tensor& x) {
   expect_defined("sum", "x", x);
-  Tensor y = Tensor::empty({}, x.dtype());
+  Tensor y = Tensor::empty({}, wide(x.dtype()), x.device());
   DISPATCH(x, sum_forward, ptr(x), ptr(y), x.numel());
-  return record("sum", y, {x}, [shape = x.shape()](const Tensor& dy) -> Grads { return {Tensor::full(shape, dy.to(DType::f64).item<double>(), dy.dtype())}; });
+  return record("sum", y, {x}, [shape = x.shape(), dtype = x.dtype()](const Tensor& dy) -> Grads {
+    return {Tensor::full(shape, dy.to(DType::f64).item<double>(), dtype, dy.device())};
+  });
 }
 
 }  // namespace rmt

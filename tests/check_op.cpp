@@ -6,7 +6,11 @@
 #include <cstring>
 
 #include "autograd/backward.h"
+#include "core/cuda/device.h"
 #include "core/parallel.h"
+#ifndef RMT_CUDA
+#include "core/cuda/emulator.h"
+#endif
 
 namespace rmt::test {
 namespace {
@@ -16,23 +20,28 @@ struct Result {
   std::vector<Tensor> grads;  // undefined where the input is not differentiable
 };
 
-std::vector<Tensor> leaves(Inputs inputs, const std::vector<bool>& differentiable, DType dtype) {
+// `parameters` (or none) are wide(dtype).
+std::vector<Tensor> leaves(Inputs inputs, const std::vector<bool>& differentiable, DType dtype, Device device = Device::cpu,
+                           const std::vector<bool>& parameters = {}) {
   std::vector<Tensor> out;
   for (size_t i = 0; i < inputs.size(); ++i) {
-    Tensor x = inputs[i].defined() && is_float(inputs[i].dtype()) ? inputs[i].to(dtype) : inputs[i];
+    const DType type = i < parameters.size() && parameters[i] ? wide(dtype) : dtype;
+    Tensor x = (inputs[i].defined() && is_float(inputs[i].dtype()) ? inputs[i].to(type) : inputs[i]).to(device);
     out.push_back(differentiable[i] ? leaf(x) : x);
   }
   return out;
 }
 
-Result run(const Op& op, Inputs inputs, const std::vector<bool>& differentiable, DType dtype, const Tensor& u) {
-  std::vector<Tensor> x = leaves(inputs, differentiable, dtype);
+// Results are brought to the CPU.
+Result run(const Op& op, Inputs inputs, const std::vector<bool>& differentiable, DType dtype, const Tensor& u, Device device = Device::cpu,
+           const std::vector<bool>& parameters = {}) {
+  std::vector<Tensor> x = leaves(inputs, differentiable, dtype, device, parameters);
   Tensor y = op(x);
-  Result r{y.detach(), std::vector<Tensor>(x.size())};
+  Result r{y.to(Device::cpu), std::vector<Tensor>(x.size())};
   if (!y.node) return r;
-  backward(y, u.to(dtype).view(y.shape()));
+  backward(y, u.to(y.dtype()).to(device).view(y.shape()));
   for (size_t i = 0; i < x.size(); ++i)
-    if (differentiable[i]) r.grads[i] = grad(x[i]);
+    if (differentiable[i]) r.grads[i] = grad(x[i]).to(Device::cpu);
   return r;
 }
 
@@ -112,7 +121,61 @@ void check_threads(const std::string& name, const Op& op, Inputs inputs, const s
   }
 }
 
+// The error of a result of the GPU in dtype: see CheckOptions.
+void check_close(const std::string& what, const Tensor& x, const Tensor& x64, DType dtype, const CheckOptions& o) {
+  ASSERT_EQ(x.dtype() == DType::bf16 ? DType::bf16 : wide(dtype), x.dtype()) << what;
+  double tolerance = dtype == DType::f64 ? 1e-12 : o.f32_tolerance;
+  if (dtype == DType::bf16) tolerance += o.bf16_tolerance;
+  if (x.dtype() == DType::bf16) tolerance += 2 * relative_error(x64.to(DType::bf16), x64);
+  EXPECT_TRUE(finite(x)) << what;
+  EXPECT_LE(relative_error(x, x64), tolerance) << what;
+}
+
+void check_gpu(const std::string& name, const Op& op, Inputs inputs, const std::vector<bool>& differentiable, const Tensor& u, const Result& r64,
+               const CheckOptions& o) {
+  for (DType dtype : {DType::f64, DType::f32, DType::bf16}) {
+    Result expected = r64;
+    std::vector<Tensor> x = inputs;
+    Tensor upstream = u;
+    if (dtype == DType::bf16) {  // the f64 results for the rounded numbers that bf16 sees
+      for (size_t i = 0; i < x.size(); ++i)
+        if (x[i].defined() && is_float(x[i].dtype()) && !(i < o.parameters.size() && o.parameters[i])) x[i] = x[i].to(DType::bf16).to(DType::f64);
+      upstream = u.to(DType::bf16).to(DType::f64);
+      expected = run(op, x, differentiable, DType::f64, upstream);
+    }
+    std::vector<Result> r;
+    for_thread_orders([&] {
+      if (dtype != DType::f64 || r.empty()) r.push_back(run(op, x, differentiable, dtype, upstream, Device::cuda, o.parameters));
+    });
+    const std::string on = str(name, " on the GPU in ", dtype);
+    check_close(on + ": result", r[0].y, expected.y, dtype, o);
+    for (size_t i = 0; i < inputs.size(); ++i)
+      if (differentiable[i]) check_close(str(on, ": gradient ", i), r[0].grads[i], expected.grads[i], dtype, o);
+    for (size_t n = 1; n < r.size(); ++n) {
+      EXPECT_TRUE(same_bits(r[0].y, r[n].y)) << on << ": the result depends on the order of threads (order " << n << ")";
+      for (size_t i = 0; i < inputs.size(); ++i)
+        EXPECT_TRUE(same_bits(r[0].grads[i], r[n].grads[i])) << on << ": gradient " << i << " depends on the order of threads (order " << n << ")";
+    }
+  }
+}
+
 }  // namespace
+
+void for_thread_orders(const std::function<void()>& f) {
+#ifdef RMT_CUDA
+  f(), f();
+#else
+  struct Restore {
+    emulator::Settings before = emulator::settings();
+    ~Restore() { emulator::settings() = before; }
+  } restore;
+  for (emulator::Order order : emulator::kOrders) {
+    emulator::settings().order = order;
+    emulator::settings().lock_memory = true;
+    f();
+  }
+#endif
+}
 
 Tensor randn(const Shape& shape, uint64_t seed, double mean, double deviation) {
   Tensor x = Tensor::empty(shape, DType::f64);
@@ -167,6 +230,7 @@ void check_op(const std::string& name, const Op& op, std::vector<Tensor> inputs,
   }
   if (r64.grads.size()) check_second_backward(name, op, inputs, differentiable, u, r64);
   check_threads(name, op, inputs, differentiable, u);
+  if (o.on_gpu && cuda::available() && !testing::Test::HasFatalFailure()) check_gpu(name, op, inputs, differentiable, u, r64, o);
 }
 
 void expect_error(const std::function<void()>& f, const std::vector<std::string>& parts) {

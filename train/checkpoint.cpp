@@ -70,15 +70,15 @@ const Tensor& fitting(const Archive& a, const std::string& name, const Tensor& x
 
 Archive model_archive(nn::Module& model, const Description& d) {
   Archive a;
-  for (const nn::Entry& e : model.state()) a.tensors[e.name] = e.tensor->detach();
+  for (const nn::Entry& e : model.state()) a.tensors[e.name] = e.tensor->to(Device::cpu);
   a.metadata = {{"architecture", d.architecture}, {"num_classes", std::to_string(d.classes.size())}, {"classes", text(d.classes)}, {"options", d.options}};
   return a;
 }
 
 void add_optimizer(Archive& a, AdamW& optimizer, const Progress& progress) {
   for (AdamW::Slot& s : optimizer.slots()) {
-    a.tensors[kOptimizer + "exp_avg." + s.name] = s.exp_avg;
-    a.tensors[kOptimizer + "exp_avg_sq." + s.name] = s.exp_avg_sq;
+    a.tensors[kOptimizer + "exp_avg." + s.name] = s.exp_avg.to(Device::cpu);
+    a.tensors[kOptimizer + "exp_avg_sq." + s.name] = s.exp_avg_sq.to(Device::cpu);
     a.tensors[kOptimizer + "step." + s.name] = Tensor::from<int64_t>({s.t}, {});
   }
   a.metadata["progress"] = text({{"epoch", progress.epoch}, {"best_acc1", progress.best_acc1}, {"best_epoch", progress.best_epoch}});

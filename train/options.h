@@ -28,6 +28,12 @@ struct TrainOptions {
   double hflip = 0.5, crop_pct = 0.875;
   std::array<double, 3> mean{0.485, 0.456, 0.406}, std{0.229, 0.224, 0.225};
 
+  // auto: a GPU where the program was built for one and one is found, else the CPU; cpu, cuda, cuda:N, emulated (core/device.h).
+  std::string device = "auto";
+  std::string amp = "none";  // bf16: activations in bf16, on a GPU
+  bool tf32 = false;         // matrix products of f32 numbers on a GPU may round to TF32
+  bool cuda_graph = true;    // repeat a recording of the training step
+
   uint64_t seed = 42;
   int64_t workers = 2, threads = 0;  // 0: every processor
   int64_t log_interval = 50, max_bad_images = 100;

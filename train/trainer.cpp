@@ -6,7 +6,6 @@
 #include <iostream>
 #include <sstream>
 
-#include "autograd/backward.h"
 #include "train/model_file.h"
 #include "train/schedule.h"
 
@@ -14,38 +13,44 @@ namespace rmt {
 
 static const char* non_finite(double x) { return std::isnan(x) ? "nan" : "infinite"; }  // printed, a nan may carry a sign
 
-LoaderOptions loader_options(const TrainOptions& o, bool train) {
+LoaderOptions loader_options(const TrainOptions& o, bool train, const Compute& compute) {
   LoaderOptions l;
   l.batch_size = train || o.validation_batch_size == 0 ? o.batch_size : o.validation_batch_size;
   l.workers = int(o.workers);
   l.seed = o.seed;
   l.train = train;
+  l.bytes = compute.device == Device::cuda;
   l.max_bad = o.max_bad_images;
   l.transform = transform_options(o);
   return l;
 }
 
-Metrics evaluate(nn::Module& model, const Forward& forward, Loader& loader) {
+Metrics evaluate(nn::Module& model, const Forward& forward, Loader& loader, const Compute& compute, const TransformOptions& transform) {
   NoGrad off;
   model.mode().training = false;
   Metrics metrics;
   loader.start(0);
-  while (auto batch = loader.next()) metrics.add(forward(batch->images), batch->labels);
+  while (auto batch = loader.next()) metrics.add(forward(compute.images(*batch, transform)).to(Device::cpu).to(DType::f32), batch->labels);
   return metrics;
 }
 
-Trainer::Trainer(nn::Module& model, Forward forward, const ImageFolder& train, const ImageFolder& test, const TrainOptions& options, std::ostream& out)
+Trainer::Trainer(nn::Module& model, Forward forward, const ImageFolder& train, const ImageFolder& test, const TrainOptions& options, std::ostream& out,
+                 const Compute& compute)
     : model_(model),
       forward_(std::move(forward)),
       options_(options),
-      train_(train, loader_options(options, true)),
-      test_(test, loader_options(options, false)),
+      compute_(compute),
+      train_(train, loader_options(options, true, compute)),
+      test_(test, loader_options(options, false, compute)),
       classes_(train.classes()),
       optimizer_(model.parameters(), {.weight_decay = options.weight_decay}),
+      step_(model, forward_, optimizer_, compute,
+            {.smoothing = options.smoothing, .graph = options.cuda_graph, .seed = options.seed, .transform = transform_options(options)}),
       out_(out) {}
 
 void Trainer::resume(const Archive& archive) {
   load_model(model_, archive, options_.model);
+  if (compute_.dtype != DType::f32) model_.make_shadows(compute_.dtype);
   progress_ = load_optimizer(optimizer_, archive);
 }
 
@@ -56,7 +61,7 @@ bool Trainer::run(const RunFolder& folder) {
   line_ = ProgressLine(options_.log_interval, (options_.epochs - progress_.epoch) * train_.batches());
   for (int64_t epoch = progress_.epoch; epoch < options_.epochs; ++epoch) {
     EpochLog log = train_epoch(epoch);
-    Metrics test = evaluate(model_, forward_, test_);
+    Metrics test = evaluate(model_, forward_, test_, compute_, transform_options(options_));
     CHECK(std::isfinite(test.loss()), "the test loss is ", non_finite(test.loss()), " after epoch ", epoch, ": ", last_checkpoint());
     finish_epoch(std::move(log), test);
   }
@@ -66,18 +71,23 @@ bool Trainer::run(const RunFolder& folder) {
 EpochLog Trainer::train_epoch(int64_t epoch) {
   const Schedule schedule{options_.lr, options_.min_lr, options_.warmup_lr, double(options_.epochs), options_.warmup_epochs};
   const int64_t steps = train_.batches();
-  double loss_sum = 0, lr_sum = 0;
-  int64_t images = 0, i = 0;
+  double loss_sum = 0, lr_sum = 0, loss = 0, lr = 0;
+  int64_t images = 0, i = 0, known = 0;  // steps, and losses known so far
+  auto note = [&](const std::vector<double>& losses) {
+    for (double value : losses) check_loss(value, epoch * steps + known, lr), loss_sum += value, loss = value, ++known;
+  };
   Stopwatch clock;
   train_.start(epoch);
   for (; auto batch = train_.next(); ++i) {
     int64_t t = epoch * steps + i;
-    double lr = options_.sched_on_updates ? lr_of_step(schedule, t, steps) : lr_of_epoch(schedule, epoch);
-    double loss = step(*batch, t, lr);
-    loss_sum += loss, lr_sum += lr, images += batch->labels.numel();
+    lr = options_.sched_on_updates ? lr_of_step(schedule, t, steps) : lr_of_epoch(schedule, epoch);
+    note(step_(*batch, t, lr));
+    lr_sum += lr, images += batch->labels.numel();
     double seconds = clock.seconds();
-    line_.show({epoch, options_.epochs, i, steps, loss, loss_sum / double(i + 1), lr, double(images) / seconds, train_.wait_seconds() / seconds});
+    line_.show({epoch, options_.epochs, i, steps, loss, loss_sum / double(std::max<int64_t>(known, 1)), lr, double(images) / seconds,
+                train_.wait_seconds() / seconds});
   }
+  note(step_.finish());
   line_.clear();
   double n = double(std::max<int64_t>(i, 1)), seconds = clock.seconds();
   return {.epoch = epoch,
@@ -88,19 +98,8 @@ EpochLog Trainer::train_epoch(int64_t epoch) {
           .images_per_s = double(images) / seconds};
 }
 
-// One step of the optimizer; returns the loss before it.
-double Trainer::step(const Batch& batch, int64_t t, double lr) {
-  model_.mode().training = true;
-  model_.mode().seed = options_.seed;
-  model_.mode().step = t;
-  model_.zero_grad();
-  Tensor logits = forward_(batch.images);  // (B, K)
-  Tensor loss = ops::cross_entropy(logits, ops::smooth_one_hot(batch.labels, logits.dim(1), options_.smoothing));
-  double value = loss.item<float>();
-  CHECK(std::isfinite(value), "the loss is ", non_finite(value), " at step ", t, ", learning rate ", lr, ": ", last_checkpoint());
-  backward(loss);
-  optimizer_.step(lr);
-  return value;
+void Trainer::check_loss(double loss, int64_t t, double lr) const {
+  CHECK(std::isfinite(loss), "the loss is ", non_finite(loss), " at step ", t, ", learning rate ", lr, ": ", last_checkpoint());
 }
 
 void Trainer::finish_epoch(EpochLog log, const Metrics& test) {

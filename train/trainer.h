@@ -10,20 +10,20 @@
 #include "train/options.h"
 #include "train/progress_line.h"
 #include "train/run_folder.h"
+#include "train/step.h"
 
 namespace rmt {
 
-using Forward = std::function<Tensor(const Tensor& images)>;  // (B, H, W, 3) -> logits (B, K)
-
-LoaderOptions loader_options(const TrainOptions& options, bool train);
+LoaderOptions loader_options(const TrainOptions& options, bool train, const Compute& compute = {});
 
 // Top-1, top-5 and loss over everything that the loader holds.
-Metrics evaluate(nn::Module& model, const Forward& forward, Loader& loader);
+Metrics evaluate(nn::Module& model, const Forward& forward, Loader& loader, const Compute& compute = {}, const TransformOptions& transform = {});
 
 class Trainer {
  public:
-  // `out` receives one line an epoch; the progress line and warnings go to stderr.
-  Trainer(nn::Module& model, Forward forward, const ImageFolder& train, const ImageFolder& test, const TrainOptions& options, std::ostream& out);
+  // The model must be where compute.prepare() brought it. `out` receives one line an epoch; the progress line and warnings go to stderr.
+  Trainer(nn::Module& model, Forward forward, const ImageFolder& train, const ImageFolder& test, const TrainOptions& options, std::ostream& out,
+          const Compute& compute = {});
 
   // Goes on where a last.safetensors of the same model and options stopped.
   void resume(const Archive& archive);
@@ -32,7 +32,7 @@ class Trainer {
 
  private:
   EpochLog train_epoch(int64_t epoch);
-  double step(const Batch& batch, int64_t t, double lr);
+  void check_loss(double loss, int64_t t, double lr) const;
   void finish_epoch(EpochLog log, const Metrics& test);
   void note_bad_images(EpochLog& log);
   std::string last_checkpoint() const;
@@ -42,9 +42,11 @@ class Trainer {
   nn::Module& model_;
   Forward forward_;
   TrainOptions options_;
+  Compute compute_;
   Loader train_, test_;
   std::vector<std::string> classes_;
   AdamW optimizer_;
+  TrainStep step_;
   RunFolder folder_;
   std::ostream& out_;
   Progress progress_;

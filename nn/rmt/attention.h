@@ -29,7 +29,7 @@ struct ManhattanAttention : Module {
   Tensor forward(const Tensor& x, Position& position) {  // (B, H, W, C) -> same
     Tensor q = q_proj.forward(x), k = k_proj.forward(x), v = v_proj.forward(x);
     Tensor decay = with_decay ? position.decay : Tensor();
-    Tensor rotary = with_rotary ? position.rotary(x.dim(1), x.dim(2), x.dtype()) : Tensor();
+    Tensor rotary = with_rotary ? position.rotary(x.dim(1), x.dim(2), wide(x.dtype())) : Tensor();
     auto attend = [&](const Tensor& values, ops::Axis axis) { return ops::manhattan_attention(q, k, values, decay, rotary, {heads, axis, decay_mode}); };
     Tensor y = decomposed ? attend(attend(v, ops::Axis::W), ops::Axis::H) : attend(v, ops::Axis::both);
     return out_proj.forward(lepe ? lepe->forward(v, y) : y);

@@ -1,0 +1,183 @@
+#include "core/cuda/device.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+
+#include "core/cuda/launch.h"
+#include "core/cuda/pool.h"
+#include "core/storage.h"
+
+namespace rmt {
+
+OutOfMemory::OutOfMemory(size_t asked_, size_t free_, size_t in_use_)
+    : Error(str("GPU out of memory: ", asked_ >> 20, " MiB asked for, ", free_ >> 20, " MiB free, ", in_use_ >> 20,
+                " MiB held by tensors; a smaller batch or image size, or --grad-checkpointing, needs less")),
+      asked(asked_),
+      free(free_),
+      in_use(in_use_) {}
+
+bool debugging() {
+  static const bool on = [] {
+    const char* v = std::getenv("RMT_DEBUG");
+    return v && *v && std::strcmp(v, "0") != 0;
+  }();
+  return on;
+}
+
+namespace cuda {
+namespace {
+
+__global__ void probe_kernel(int* x) { *x = 1; }
+
+struct State {
+  bool looked = false, found = false;
+  int index = 0;
+  std::string why;
+  Info info;
+  cudaStream_t stream = nullptr;
+  bool tf32 = false;
+};
+State& state() {
+  static State* s = new State;
+  return *s;
+}
+
+std::string version(int v) { return str(v / 1000, ".", v % 1000 / 10); }
+
+// Finds the device and runs one kernel on it; returns what went wrong, or "".
+std::string look(State& s) {
+  int count = 0;
+  cudaError_t e = cudaGetDeviceCount(&count);
+  cudaDriverGetVersion(&s.info.driver);
+  cudaRuntimeGetVersion(&s.info.runtime);
+  if (e == cudaErrorInsufficientDriver && s.info.driver > 0)
+    return str("the driver supports CUDA ", version(s.info.driver), ", this program needs ", version(s.info.runtime), "; update the driver");
+  if (e != cudaSuccess) return str("no usable GPU: ", cudaGetErrorString(e));
+  if (s.index >= count) return str("there is no GPU number ", s.index, ", only ", count);
+  cudaDeviceProp p{};
+  if ((e = cudaSetDevice(s.index)) == cudaSuccess) e = cudaGetDeviceProperties(&p, s.index);
+  if (e != cudaSuccess) return str("GPU ", s.index, " cannot be used: ", cudaGetErrorString(e));
+  s.info.name = p.name, s.info.major = p.major, s.info.minor = p.minor, s.info.multiprocessors = p.multiProcessorCount, s.info.memory = p.totalGlobalMem;
+  if (p.major < 8) return str(p.name, " has compute capability ", p.major, ".", p.minor, "; 8.0 (Ampere) is the least that is supported");
+  int* x = nullptr;
+  if ((e = cudaStreamCreateWithFlags(&s.stream, cudaStreamNonBlocking)) == cudaSuccess) e = cudaMalloc(&x, sizeof(int));
+  if (e != cudaSuccess) return str(p.name, " cannot be used: ", cudaGetErrorString(e));
+  try {
+    launch("probe", probe_kernel, dim3(1), dim3(1), 0, x);
+    check(cudaStreamSynchronize(s.stream), "probe");
+  } catch (const Error& error) {
+    return str(p.name, " (compute capability ", p.major, ".", p.minor, ") does not run this program: ", error.what(),
+               "; build with make CUDA=1 CUDA_ARCHS=", p.major, p.minor);
+  }
+  cudaFree(x);
+  return "";
+}
+
+State& looked() {
+  State& s = state();
+  if (!s.looked) {
+    s.looked = true;
+    s.why = look(s);
+    s.found = s.why.empty();
+    cudaGetLastError();  // forget it
+  }
+  return s;
+}
+
+State& working() {
+  State& s = looked();
+  CHECK(s.found, "cuda: ", s.why);
+  return s;
+}
+
+// Two pinned buffers through which host memory goes to the device: while one is on its way the other is filled.
+class Staging {
+ public:
+  void send(void* to, const void* from, size_t bytes, cudaStream_t stream) {
+    for (size_t done = 0; done < bytes;) {
+      Slot& slot = slots_[next_ ^= 1];
+      if (!slot.memory) {
+        check(cudaMallocHost(&slot.memory, kBytes), "pinned memory");
+        check(cudaEventCreateWithFlags(&slot.sent, cudaEventDisableTiming), "event");
+      } else {
+        check(cudaEventSynchronize(slot.sent), "copy to the GPU");
+      }
+      const size_t n = std::min(kBytes, bytes - done);
+      std::memcpy(slot.memory, static_cast<const char*>(from) + done, n);
+      check(cudaMemcpyAsync(static_cast<char*>(to) + done, slot.memory, n, cudaMemcpyHostToDevice, stream), "copy to the GPU");
+      check(cudaEventRecord(slot.sent, stream), "copy to the GPU");
+      done += n;
+    }
+  }
+
+ private:
+  static constexpr size_t kBytes = size_t(8) << 20;
+  struct Slot {
+    void* memory = nullptr;
+    cudaEvent_t sent = nullptr;
+  };
+  Slot slots_[2];
+  int next_ = 0;
+};
+
+}  // namespace
+
+bool emulated() {
+#ifdef __CUDACC__
+  return false;
+#else
+  return true;
+#endif
+}
+
+void select(int index) {
+  State& s = state();
+  CHECK(!s.looked || s.index == index, "cuda: GPU ", s.index, " is in use already; choose another before the first tensor is made on it");
+  s.index = index;
+  CHECK(available(), "cuda: ", s.why);
+}
+
+bool available() { return looked().found; }
+const std::string& why_not() { return looked().why; }
+const Info& info() { return working().info; }
+cudaStream_t stream() { return state().stream; }
+
+void* allocate(size_t bytes) {
+  working();
+  return Pool::current().take(bytes);
+}
+void release(void* p, size_t bytes) { Pool::give(p, bytes); }
+void free_unused() {
+  synchronize();
+  Pool::trim();
+}
+
+void copy(void* to, Device to_device, const void* from, Device from_device, size_t bytes) {
+  if (bytes == 0) return;
+  if (to_device == Device::cpu && from_device == Device::cpu) {
+    std::memmove(to, from, bytes);
+    return;
+  }
+  State& s = working();
+  if (to_device == Device::cuda && from_device == Device::cpu) {
+    static Staging* staging = new Staging;
+    staging->send(to, from, bytes, s.stream);
+    return;
+  }
+  check(cudaMemcpyAsync(to, from, bytes, to_device == Device::cuda ? cudaMemcpyDeviceToDevice : cudaMemcpyDeviceToHost, s.stream), "copy");
+  if (to_device == Device::cpu) synchronize();
+}
+
+void zero(void* p, size_t bytes) {
+  if (bytes) check(cudaMemsetAsync(p, 0, bytes, working().stream), "zero");
+}
+
+void synchronize() { check(cudaStreamSynchronize(working().stream), "waiting for the GPU"); }
+
+void allow_tf32(bool on) { state().tf32 = on; }
+bool tf32_allowed() { return state().tf32; }
+
+}  // namespace cuda
+}  // namespace rmt

@@ -1,0 +1,78 @@
+#include "core/cuda/graph.h"
+
+#include "core/cuda/device.h"
+#include "core/cuda/launch.h"
+#include "core/cuda/pool.h"
+
+namespace rmt::cuda {
+
+struct Graph::State {
+  Pool pool;  // of its own, so that nobody else writes where the graph does
+  cudaGraphExec_t executable = nullptr;
+};
+
+Graph::Graph() : state_(std::make_unique<State>()) {}
+
+Graph::~Graph() {
+  if (state_->executable) {
+    cudaStreamSynchronize(stream());
+    cudaGraphExecDestroy(state_->executable);
+  }
+}
+
+bool Graph::captured() const { return state_->executable != nullptr; }
+
+void Graph::capture(const std::function<void()>& f) {
+  CHECK(!captured(), "graph: captured already");
+  synchronize();
+  free_unused();  // what the steps before kept, the graph's own pool will need
+  struct Redirect {
+    Pool* before;
+    explicit Redirect(Pool* pool) : before(Pool::use(pool)) {}
+    ~Redirect() { Pool::use(before); }
+  } redirect(&state_->pool);
+  check(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeRelaxed), "graph: begin of capture");
+  cudaGraph_t graph = nullptr;
+  try {
+    f();
+  } catch (...) {
+    cudaStreamEndCapture(stream(), &graph);
+    if (graph) cudaGraphDestroy(graph);
+    cudaGetLastError();
+    throw;
+  }
+  check(cudaStreamEndCapture(stream(), &graph), "graph: end of capture");
+  const cudaError_t e = cudaGraphInstantiate(&state_->executable, graph, 0);
+  cudaGraphDestroy(graph);
+  check(e, "graph: instantiation");
+}
+
+void Graph::launch() { check(cudaGraphLaunch(state_->executable, stream()), "graph: launch"); }
+
+struct Readback::State {
+  float* pinned = nullptr;
+  cudaEvent_t arrived = nullptr;
+};
+
+Readback::Readback() : state_(std::make_unique<State>()) {
+  check(cudaMallocHost(&state_->pinned, sizeof(float)), "pinned memory");
+  check(cudaEventCreateWithFlags(&state_->arrived, cudaEventDisableTiming), "event");
+}
+
+Readback::~Readback() {
+  cudaEventSynchronize(state_->arrived);
+  cudaEventDestroy(state_->arrived);
+  cudaFreeHost(state_->pinned);
+}
+
+void Readback::start(const float* x) {
+  check(cudaMemcpyAsync(state_->pinned, x, sizeof(float), cudaMemcpyDeviceToHost, stream()), "readback");
+  check(cudaEventRecord(state_->arrived, stream()), "readback");
+}
+
+float Readback::wait() {
+  check(cudaEventSynchronize(state_->arrived), "readback");
+  return *state_->pinned;
+}
+
+}  // namespace rmt::cuda

@@ -1,0 +1,42 @@
+// A sequence of launches, recorded once and repeated as a whole: the GPU starts kernels without the host, which for small kernels costs more than they do.
+#pragma once
+#include <functional>
+#include <memory>
+
+namespace rmt::cuda {
+
+class Graph {
+ public:
+  Graph();
+  ~Graph();
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
+
+  // Runs f with its launches recorded instead of executed. What they read and write stays where it is: memory that f takes from now on belongs to the
+  // graph, whoever holds it, so results of f are valid after launch() until the next one. f must neither copy from host memory nor wait for the GPU.
+  void capture(const std::function<void()>& f);
+  bool captured() const;
+  void launch();  // after everything that was launched before
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// Numbers on their way from the GPU to the host while the GPU goes on.
+class Readback {
+ public:
+  Readback();
+  ~Readback();
+  Readback(const Readback&) = delete;
+  Readback& operator=(const Readback&) = delete;
+
+  void start(const float* x);  // *x as it is when everything launched before is done
+  float wait();                // for what start() asked
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace rmt::cuda

@@ -1,0 +1,109 @@
+#include "core/cuda/pool.h"
+
+#include <algorithm>
+#include <mutex>
+#include <vector>
+
+#include "core/cuda/device.h"
+#include "core/cuda/launch.h"
+#include "core/heap.h"
+#include "core/storage.h"
+
+namespace rmt::cuda {
+
+constexpr size_t kSegment = size_t(64) << 20, kGrain = 512;
+
+struct Pool::Segments {
+  Heap heap;
+  bool closed = false;  // its pool is gone
+  void trim() {
+    heap.release_ranges([](void* p, size_t) { cudaFree(p); });
+  }
+};
+
+struct Pools {
+  std::mutex mutex;
+  std::vector<std::shared_ptr<Pool::Segments>> all;
+  Pool* current = nullptr;
+
+  static Pools& get() {
+    static Pools* p = new Pools;  // tensors with static lifetime give their memory back at the very end
+    return *p;
+  }
+  static Pool* common() {
+    static Pool* p = new Pool;
+    return p;
+  }
+};
+
+namespace {
+
+size_t rounded(size_t bytes) { return (bytes + kGrain - 1) / kGrain * kGrain; }
+
+// cudaMalloc, once more after unused segments went back to the device.
+void* segment(size_t bytes) {
+  void* p = nullptr;
+  if (cudaMalloc(&p, bytes) == cudaSuccess) return p;
+  cudaGetLastError();
+  Pool::trim();
+  if (cudaMalloc(&p, bytes) == cudaSuccess) return p;
+  cudaGetLastError();
+  size_t free = 0, total = 0;
+  cudaMemGetInfo(&free, &total);
+  throw OutOfMemory(bytes, free, memory_use(Device::cuda).live);
+}
+
+}  // namespace
+
+Pool::Pool() : segments_(std::make_shared<Segments>()) {
+  Pools& pools = Pools::get();
+  std::lock_guard lock(pools.mutex);
+  pools.all.push_back(segments_);
+}
+
+Pool::~Pool() {
+  Pools& pools = Pools::get();
+  std::lock_guard lock(pools.mutex);
+  segments_->closed = true;
+  segments_->trim();
+  if (segments_->heap.empty()) std::erase(pools.all, segments_);
+}
+
+Pool& Pool::current() {
+  Pools& pools = Pools::get();
+  return pools.current ? *pools.current : *Pools::common();
+}
+
+Pool* Pool::use(Pool* pool) { return std::exchange(Pools::get().current, pool); }
+
+void* Pool::take(size_t bytes) {
+  if (emulated() && this == Pools::common()) return segment(bytes);
+  const size_t n = rounded(bytes);
+  if (void* p = segments_->heap.take(n)) return p;
+  // Small requests share a segment; a large one gets its own size, so that what is left over does not add up.
+  const size_t size = std::max(n, kSegment);
+  segments_->heap.add_range(segment(size), size);
+  return segments_->heap.take(n);
+}
+
+void Pool::give(void* p, size_t bytes) {
+  Pools& pools = Pools::get();
+  std::lock_guard lock(pools.mutex);
+  for (size_t i = 0; i < pools.all.size(); ++i) {
+    Segments& s = *pools.all[i];
+    if (!s.heap.owns(p)) continue;
+    s.heap.give(p, rounded(bytes));
+    if (s.closed) s.trim();
+    if (s.closed && s.heap.empty()) pools.all.erase(pools.all.begin() + int64_t(i));
+    return;
+  }
+  cudaFree(p);
+}
+
+void Pool::trim() {
+  Pools& pools = Pools::get();
+  std::lock_guard lock(pools.mutex);
+  for (const auto& s : pools.all) s->trim();
+}
+
+}  // namespace rmt::cuda

@@ -1,0 +1,34 @@
+// s_b = 0 if u_b < rate, else 1 / (1 - rate), with u_b uniform in [0, 1): Philox of (seed, step, layer, first_sample + b)
+#include "core/random.h"
+#include "ops/dispatch.h"
+#include "ops/expect.h"
+#include "ops/ops.h"
+
+namespace rmt {
+namespace gpu {  // drop_path.cu
+template <class T>
+void drop_path_factors(T* s, const int64_t* step, int64_t B, const ops::DropPathOptions& o);
+}  // namespace gpu
+
+namespace cpu {
+namespace {
+
+template <class T>
+void drop_path_factors(T* s, const int64_t* step, int64_t B, const ops::DropPathOptions& o) {
+  for (int64_t b = 0; b < B; ++b) {
+    Random random(o.seed, Purpose::drop_path, uint64_t(*step), uint64_t(o.layer << 24 | (o.first_sample + b)));
+    s[b] = T(random.uniform() < o.rate ? 0 : 1 / (1 - o.rate));
+  }
+}
+
+}  // namespace
+}  // namespace cpu
+
+void ops::drop_path_factors(const Tensor& s, const Tensor& step, const DropPathOptions& o) {
+  CHECK(s.defined() && s.rank() == 1, "drop_path_factors: s is ", s.shape(), ", expected (B)");
+  expect("drop_path_factors", "step", step, {}, DType::i64);
+  CHECK(o.rate >= 0 && o.rate < 1, "drop_path_factors: rate ", o.rate, " is not in [0, 1)");
+  DISPATCH(s, drop_path_factors, ptr(s), ptr(step), s.numel(), o);
+}
+
+}  // namespace rmt

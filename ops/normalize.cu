@@ -1,0 +1,32 @@
+// normalize.cpp's formula, a thread to each pixel.
+#include "core/cuda/elementwise.cuh"
+#include "ops/ops.h"
+
+namespace rmt::gpu {
+namespace {
+
+template <class T>
+__global__ void __launch_bounds__(cuda::kThreads)
+    normalize_kernel(const uint8_t* x, const uint8_t* mirror, T* y, int64_t pixels, int H, int W, ops::NormalizeOptions o) {
+  const int64_t p = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (p >= pixels) return;
+  const int64_t row = p / W;
+  const int w = int(p - row * W);
+  const bool turn = mirror && mirror[row / H];
+  const uint8_t* from = x + (row * W + (turn ? W - 1 - w : w)) * 3;
+#pragma unroll
+  for (int c = 0; c < 3; ++c) y[p * 3 + c] = T((float(from[c]) / 255.f - o.mean[c]) / o.deviation[c]);
+}
+
+}  // namespace
+
+template <class T>
+void normalize(const uint8_t* x, const uint8_t* mirror, T* y, int64_t B, int64_t H, int64_t W, const ops::NormalizeOptions& o) {
+  const int64_t pixels = B * H * W;
+  if (pixels) cuda::launch("normalize", normalize_kernel<T>, dim3(unsigned(cuda::blocks_for(pixels))), dim3(cuda::kThreads), 0, x, mirror, y, pixels, H, W, o);
+}
+
+#define INSTANTIATE(T) template void normalize(const uint8_t*, const uint8_t*, T*, int64_t, int64_t, int64_t, const ops::NormalizeOptions&);
+FOR_EACH_TYPE(INSTANTIATE)
+
+}  // namespace rmt::gpu

@@ -1,0 +1,68 @@
+#include "train/compute.h"
+
+#include <iostream>
+
+#include "core/cuda/device.h"
+#include "core/parallel.h"
+#include "ops/ops.h"
+
+namespace rmt {
+namespace {
+
+// "cuda" and "cuda:2" -> 0 and 2, anything else -> -1
+int gpu_number(const std::string& device) {
+  if (device == "cuda") return 0;
+  if (device.size() < 6 || device.size() > 8 || !device.starts_with("cuda:") || device.find_first_not_of("0123456789", 5) != std::string::npos) return -1;
+  return std::stoi(device.substr(5));
+}
+
+Device choose_device(const std::string& name) {
+  if (name == "cpu") return Device::cpu;
+  if (name == "auto") {
+    if (cuda::emulated()) return Device::cpu;
+    if (cuda::available()) return Device::cuda;
+    std::cerr << "no GPU, running on the CPU (" << cuda::why_not() << ")" << std::endl;
+    return Device::cpu;
+  }
+  if (name == "emulated") {
+    CHECK(cuda::emulated(), "--device emulated: this program was built for a real GPU; build without CUDA=1 to emulate one");
+    return Device::cuda;
+  }
+  const int number = gpu_number(name);
+  CHECK(number >= 0, "--device ", name, " is none of auto, cpu, cuda, cuda:N, emulated");
+  CHECK(!cuda::emulated(), "--device ", name,
+        ": this program was built without CUDA; build it with make CUDA=1, or try its kernels, slowly, with --device emulated");
+  cuda::select(number);
+  return Device::cuda;
+}
+
+}  // namespace
+
+std::string describe(const Compute& c) {
+  const std::string on_cpu = str(threads(), " threads");
+  return c.device == Device::cpu ? on_cpu : str(cuda::info().name, ", ", c.dtype, ", ", on_cpu);
+}
+
+Compute choose_compute(const TrainOptions& o) {
+  Compute c;
+  c.device = choose_device(o.device);
+  if (o.amp == "bf16") {
+    CHECK(c.device == Device::cuda, "--amp bf16 is for a GPU; on the CPU f32 is faster: leave it out");
+    c.dtype = DType::bf16;  // every GPU that cuda::select() accepts computes in bf16
+  }
+  if (c.device == Device::cuda) cuda::allow_tf32(o.tf32);
+  return c;
+}
+
+Tensor Compute::images(const Batch& batch, const TransformOptions& t) const {
+  if (batch.images.dtype() != DType::u8) return batch.images.to(device).to(dtype);
+  const ops::NormalizeOptions options{{t.mean[0], t.mean[1], t.mean[2]}, {t.deviation[0], t.deviation[1], t.deviation[2]}};
+  return ops::normalize(batch.images.to(device), batch.mirror.to(device), options, dtype);
+}
+
+void Compute::prepare(nn::Module& model) const {
+  if (device == Device::cuda) model.to(device);
+  if (dtype != DType::f32) model.make_shadows(dtype);
+}
+
+}  // namespace rmt

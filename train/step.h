@@ -1,0 +1,52 @@
+// One training step: forward, loss, backward, optimizer. On a GPU the whole of it is recorded once and then repeated (core/cuda/graph.h) while batches
+// keep their size: what changes from step to step, images, labels, the step's number and rate, is written to where the recording reads it.
+#pragma once
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "core/cuda/graph.h"
+#include "train/compute.h"
+#include "train/optimizer.h"
+
+namespace rmt {
+
+using Forward = std::function<Tensor(const Tensor& images)>;  // (B, H, W, 3) -> logits (B, K)
+
+struct StepOptions {
+  double smoothing = 0.1;
+  bool graph = true;
+  uint64_t seed = 0;
+  TransformOptions transform;
+};
+
+class TrainStep {
+ public:
+  TrainStep(nn::Module& model, Forward forward, AdamW& optimizer, const Compute& compute, const StepOptions& options);
+
+  // Step number `step` of the run. Returns the losses that became known: on the CPU this step's, on a GPU that of the step before, so that the host prepares
+  // the next batch while the GPU computes. A step whose loss is not finite moves no parameter.
+  std::vector<double> operator()(const Batch& batch, int64_t step, double lr);
+  std::vector<double> finish();  // the losses that are still on their way
+
+ private:
+  Tensor forward(const Batch& batch);
+  double run_on_cpu(const Batch& batch, double lr);
+  void run_on_gpu(const Batch& batch, int64_t step, double lr);
+  void upload(const Batch& batch, int64_t step);
+
+  nn::Module& model_;
+  Forward forward_;
+  AdamW& optimizer_;
+  Compute compute_;
+  StepOptions options_;
+
+  Batch input_;       // on the GPU, where the recording reads it
+  Tensor loss_;       // () f32, where it writes
+  int64_t same_ = 0;  // steps so far with batches of this size
+  std::unique_ptr<cuda::Graph> graph_;
+  std::unique_ptr<cuda::Readback> readback_[2];
+  int64_t started_ = 0, known_ = 0;  // losses asked for, and returned
+};
+
+}  // namespace rmt
