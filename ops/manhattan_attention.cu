@@ -10,6 +10,7 @@
 #include "core/cuda/warp.cuh"
 #include "core/storage.h"
 #include "ops/manhattan_attention.cuh"
+#include "ops/manhattan_attention_mma.cuh"
 
 namespace rmt::gpu {
 namespace {
@@ -343,6 +344,8 @@ void launch_groups(const char* name, void (*kernel)(P...), int tiles, const Line
 template <class T>
 void manhattan_attention_forward(const T* q, const T* k, const T* v, const Wide<T>* decay, const Wide<T>* rotary, T* y, const Lines& lines) {
   const Attention<T> a{q, k, v, nullptr, decay, rotary, lines};
+  if constexpr (std::is_same_v<T, bf16>)
+    if (tensor_cores::serve(lines, q, k, v, rotary, y)) return tensor_cores::forward(a, y);
   for_tiles(lines, [&](auto N, auto C) { launch_groups<Group<T, N, C>>("manhattan_attention_forward", forward_kernel<T, N, C>, 3, lines, N, C, a, y); });
 }
 
@@ -351,6 +354,8 @@ void manhattan_attention_backward(const T* q, const T* k, const T* v, const Wide
                                   const Lines& lines) {
   using W = Wide<T>;
   const Attention<T> a{q, k, v, dy, decay, rotary, lines};
+  if constexpr (std::is_same_v<T, bf16>)
+    if (tensor_cores::serve(lines, q, k, v, rotary, dy, dq, dk, dv)) return tensor_cores::backward(a, dq, dk, dv);
   const int64_t count = lines.count() * lines.heads * lines.n();
   const Storage sums(3 * size_t(count) * sizeof(W), Device::cuda);
   W* first = static_cast<W*>(sums.data());
