@@ -69,7 +69,7 @@ __global__ void __launch_bounds__(kColumnThreads) moments_kernel(const T* x, dou
   }
 }
 
-// mean and biased variance from the parts' moments. Threads (x, y): column, every 32nd part.
+// mean and biased variance from the parts' moments. Threads (x, y): column, every blockDim.y-th part.
 template <class W>
 __global__ void __launch_bounds__(1024) join_parts_kernel(const double* partial, W* mean, W* var, int64_t rows, int64_t parts, int64_t C) {
   SHARED(double, means, 1024);
@@ -81,7 +81,7 @@ __global__ void __launch_bounds__(1024) join_parts_kernel(const double* partial,
   int64_t n = 0;
   if (c < C) {
 #pragma unroll 4
-    for (int64_t p = threadIdx.y; p < parts; p += 32) {
+    for (int64_t p = threadIdx.y; p < parts; p += blockDim.y) {
       const int64_t k = rows * (p + 1) / parts - rows * p / parts;
       all.join(double(n), double(k), partial[2 * p * C + c], partial[(2 * p + 1) * C + c]);
       n += k;
@@ -90,9 +90,8 @@ __global__ void __launch_bounds__(1024) join_parts_kernel(const double* partial,
   means[thread] = all.mean, squares[thread] = all.squares, counts[thread] = double(n);
   __syncthreads();
   if (threadIdx.y > 0 || c >= C) return;
-  for (unsigned y = 1; y < 32; ++y) {
+  for (unsigned y = 1; y < blockDim.y; ++y) {
     const unsigned at = y * 32 + threadIdx.x;
-    if (counts[at] == 0) break;  // fewer than 32 parts
     all.join(double(n), counts[at], means[at], squares[at]);
     n += int64_t(counts[at]);
   }
@@ -193,7 +192,8 @@ void batch_norm_statistics(const T* x, Wide<T>* mean, Wide<T>* var, int64_t M, i
   double* p = static_cast<double*>(partial.data());
   cuda::launch("batch_norm_moments", vectors ? moments_kernel<T, N> : moments_kernel<T, 1>, dim3(unsigned(blocks.tiles), unsigned(parts)),
                dim3(blocks.tx, blocks.ty), 0, x, p, M, C);
-  cuda::launch("batch_norm_join", join_parts_kernel<Wide<T>>, dim3(unsigned(cuda::blocks_for(C, 32))), dim3(32, 32), 0, p, mean, var, M, parts, C);
+  cuda::launch("batch_norm_join", join_parts_kernel<Wide<T>>, dim3(unsigned(cuda::blocks_for(C, 32))), dim3(32, unsigned(std::min<int64_t>(parts, 32))), 0, p,
+               mean, var, M, parts, C);
 }
 
 template <class T>

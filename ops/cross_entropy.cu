@@ -1,4 +1,5 @@
 // cross_entropy.cpp's formulas, a block of threads to each row, which is short enough for L1; the rows' losses are added in double by one block.
+#include <algorithm>
 #include <cmath>
 
 #include "core/cuda/math.cuh"
@@ -19,13 +20,13 @@ struct RowSums {
 template <int N, class T, class W>
 __device__ RowSums<W> row_sums(const T* z, const W* t, int K) {
   W max = W(-INFINITY), exps = 0, targets = 0, product = 0;
-  cuda::for_packs<N, 0>(int(threadIdx.x), kThreads, K, [&](int, int k) {
+  cuda::for_packs<N, 0>(int(threadIdx.x), int(blockDim.x), K, [&](int, int k) {
     const cuda::Values<W, N> v = cuda::load<N>(z + k);
 #pragma unroll
     for (int n = 0; n < N; ++n) max = cuda::Max()(max, v.at[n]);
   });
   max = cuda::block_max(max);
-  cuda::for_packs<N, 0>(int(threadIdx.x), kThreads, K, [&](int, int k) {
+  cuda::for_packs<N, 0>(int(threadIdx.x), int(blockDim.x), K, [&](int, int k) {
     const cuda::Values<W, N> v = cuda::load<N>(z + k), target = cuda::load<N>(t + k);
 #pragma unroll
     for (int n = 0; n < N; ++n) {
@@ -59,7 +60,7 @@ __global__ void __launch_bounds__(kThreads) cross_entropy_backward_kernel(const 
   z += b * K, t += b * K, dz += b * K;
   const RowSums<W> row = row_sums<N>(z, t, K);
   const W scale = *dy / W(B), weight = row.targets / row.exps;
-  cuda::for_packs<N, 0>(int(threadIdx.x), kThreads, K, [&](int, int k) {
+  cuda::for_packs<N, 0>(int(threadIdx.x), int(blockDim.x), K, [&](int, int k) {
     const cuda::Values<W, N> v = cuda::load<N>(z + k), target = cuda::load<N>(t + k);
     cuda::Values<W, N> d;
 #pragma unroll
@@ -73,8 +74,10 @@ template <class T>
 __global__ void __launch_bounds__(kThreads) smooth_one_hot_kernel(const int64_t* labels, T* target, int64_t K, double low, double high) {
   const int64_t b = blockIdx.x, label = labels[b];
   const bool valid = label >= 0 && label < K;
-  for (int64_t k = threadIdx.x; k < K; k += kThreads) target[b * K + k] = T(Wide<T>(!valid ? double(NAN) : k == label ? high : low));
+  for (int64_t k = threadIdx.x; k < K; k += blockDim.x) target[b * K + k] = T(Wide<T>(!valid ? double(NAN) : k == label ? high : low));
 }
+
+unsigned threads_for(int64_t packs) { return unsigned(std::clamp<int64_t>((packs + 31) / 32 * 32, 32, kThreads)); }
 
 }  // namespace
 
@@ -83,23 +86,25 @@ void cross_entropy_forward(const T* z, const Wide<T>* t, Wide<T>* y, int64_t B, 
   constexpr int N = 16 / int(sizeof(T));
   Storage storage(size_t(B) * sizeof(double), Device::cuda);
   double* losses = static_cast<double*>(storage.data());
-  auto kernel = K % N == 0 && cuda::aligned(z, t) ? cross_entropy_forward_kernel<T, N> : cross_entropy_forward_kernel<T, 1>;
-  cuda::launch("cross_entropy_forward", kernel, dim3(unsigned(B)), dim3(kThreads), 0, z, t, losses, K);
+  const bool vectors = K % N == 0 && cuda::aligned(z, t);
+  cuda::launch("cross_entropy_forward", vectors ? cross_entropy_forward_kernel<T, N> : cross_entropy_forward_kernel<T, 1>, dim3(unsigned(B)),
+               dim3(threads_for(vectors ? K / N : K)), 0, z, t, losses, K);
   cuda::launch("cross_entropy_mean", mean_kernel<Wide<T>>, dim3(1), dim3(kThreads), 0, losses, y, B);
 }
 
 template <class T>
 void cross_entropy_backward(const T* z, const Wide<T>* t, const Wide<T>* dy, T* dz, int64_t B, int64_t K) {
   constexpr int N = 16 / int(sizeof(T));
-  auto kernel = K % N == 0 && cuda::aligned(z, t, dz) ? cross_entropy_backward_kernel<T, N> : cross_entropy_backward_kernel<T, 1>;
-  cuda::launch("cross_entropy_backward", kernel, dim3(unsigned(B)), dim3(kThreads), 0, z, t, dy, dz, B, K);
+  const bool vectors = K % N == 0 && cuda::aligned(z, t, dz);
+  cuda::launch("cross_entropy_backward", vectors ? cross_entropy_backward_kernel<T, N> : cross_entropy_backward_kernel<T, 1>, dim3(unsigned(B)),
+               dim3(threads_for(vectors ? K / N : K)), 0, z, t, dy, dz, B, K);
 }
 
 template <class T>
 void smooth_one_hot(const int64_t* labels, T* target, int64_t B, int64_t K, double eps) {
   if (B * K == 0) return;
   const double low = eps / double(K);
-  cuda::launch("smooth_one_hot", smooth_one_hot_kernel<T>, dim3(unsigned(B)), dim3(kThreads), 0, labels, target, K, low, 1 - eps + low);
+  cuda::launch("smooth_one_hot", smooth_one_hot_kernel<T>, dim3(unsigned(B)), dim3(threads_for(K)), 0, labels, target, K, low, 1 - eps + low);
 }
 
 #define INSTANTIATE(T)                                                                                  \

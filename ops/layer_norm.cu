@@ -2,8 +2,7 @@
 // whose columns are the same in each of its rows, sums dw and dbias in registers: one pass over x and dy gives all three gradients.
 #include "core/cuda/columns.cuh"
 #include "core/cuda/device.h"
-#include "core/cuda/math.cuh"
-#include "core/cuda/rows.cuh"
+#include "ops/layer_norm.cuh"
 
 namespace rmt::gpu {
 namespace {
@@ -13,30 +12,8 @@ using cuda::kThreads;
 template <class T, int N, int P>
 __global__ void __launch_bounds__(kThreads) layer_norm_forward_kernel(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, Wide<T>* mean, Wide<T>* rstd,
                                                                       int64_t rows, int C, int shift, double eps) {
-  using W = Wide<T>;
   const cuda::Lanes lanes(int64_t(blockIdx.x) * (kThreads >> shift), rows, C, shift);
-  const cuda::Row<T, N, P> row(x + lanes.row * C, lanes);
-  W sum = 0, squares = 0;
-  cuda::for_packs<N, P>(lanes, [&](int p, int c) {
-    const cuda::Values<W, N> v = row.at(p, c);
-#pragma unroll
-    for (int n = 0; n < N; ++n) sum += v.at[n];
-  });
-  const W m = lanes.sum(sum) / W(C);
-  cuda::for_packs<N, P>(lanes, [&](int p, int c) {
-    const cuda::Values<W, N> v = row.at(p, c);
-#pragma unroll
-    for (int n = 0; n < N; ++n) squares += (v.at[n] - m) * (v.at[n] - m);
-  });
-  const W k = 1 / cuda::square_root(lanes.sum(squares) / W(C) + W(eps));
-  cuda::for_packs<N, P>(lanes, [&](int p, int c) {
-    cuda::Values<W, N> v = row.at(p, c);
-    const cuda::Values<W, N> weight = cuda::load<N>(w + c), b = cuda::load<N>(bias + c);
-#pragma unroll
-    for (int n = 0; n < N; ++n) v.at[n] = (v.at[n] - m) * k * weight.at[n] + b.at[n];
-    cuda::store<N>(y + lanes.row * C + c, v);
-  });
-  if (lanes.leads()) mean[lanes.row] = m, rstd[lanes.row] = k;
+  normalize_row(lanes, cuda::Row<T, N, P>(x + lanes.row * C, lanes), w, bias, y, mean, rstd, C, eps);
 }
 
 // What backward reads of a row.

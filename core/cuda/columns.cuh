@@ -49,7 +49,7 @@ __global__ void __launch_bounds__(kColumnThreads) column_sums_kernel(F f, W* par
   }
 }
 
-// out[k][c] = sum over parts of partial (parts, K, C); a null out is left out. Threads (x, y): column, every 32nd part.
+// out[k][c] = sum over parts of partial (parts, K, C); a null out is left out. Threads (x, y): column, every blockDim.y-th part.
 template <class W>
 struct Outputs {
   W* out[4];
@@ -61,17 +61,18 @@ __global__ void __launch_bounds__(1024) add_parts_kernel(const W* partial, Outpu
   double total = 0;
   if (c < C && to.out[k]) {
 #pragma unroll 8
-    for (int64_t p = threadIdx.y; p < parts; p += 32) total += double(partial[(p * K + k) * C + c]);
+    for (int64_t p = threadIdx.y; p < parts; p += blockDim.y) total += double(partial[(p * K + k) * C + c]);
   }
   shared[threadIdx.y * 32 + threadIdx.x] = total;
   __syncthreads();
   if (threadIdx.y > 0 || c >= C || !to.out[k]) return;
-  for (int y = 1; y < 32; ++y) total += shared[y * 32 + threadIdx.x];
+  for (unsigned y = 1; y < blockDim.y; ++y) total += shared[y * 32 + threadIdx.x];
   to.out[k][c] = W(total);
 }
 template <class W>
 void add_parts(const W* partial, Outputs<W> to, int64_t parts, int64_t K, int64_t C) {
-  launch("add_parts", add_parts_kernel<W>, dim3(unsigned(blocks_for(C, 32)), unsigned(K)), dim3(32, 32), 0, partial, to, parts, K, C);
+  launch("add_parts", add_parts_kernel<W>, dim3(unsigned(blocks_for(C, 32)), unsigned(K)), dim3(32, unsigned(std::min<int64_t>(parts, 32))), 0, partial, to,
+         parts, K, C);
 }
 
 // to.out[k][c] = sum over rows of what f adds. N columns a thread must divide C; f sees columns that are multiples of N.

@@ -4,6 +4,7 @@
 
 #include "core/cuda/device.h"
 #include "core/cuda/elementwise.cuh"
+#include "core/storage.h"
 
 namespace rmt::cuda {
 namespace {
@@ -33,20 +34,27 @@ struct Sum {
   }
 };
 
-template <class From, class To>
-__global__ void convert_kernel(const From* from, To* to, int64_t n) {
-  const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (i >= n) return;
-  if constexpr (std::is_same_v<To, bf16>)
-    to[i] = bf16(float(from[i]));
-  else
-    to[i] = static_cast<To>(Wide<From>(from[i]));
-}
+template <class To>
+struct Convert {
+  template <class From>
+  HD Wide<To> operator()(From x) const {
+    return static_cast<Wide<To>>(x);
+  }
+};
 
-template <class T>
-__global__ void count_non_finite_kernel(const T* x, int64_t n, int* count) {
-  const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (i < n && !std::isfinite(Wide<T>(x[i]))) atomicAdd(count, 1);
+// *found becomes 1 if a number is not finite. A thread to each pack.
+template <class T, int N>
+__global__ void __launch_bounds__(kThreads) find_non_finite_kernel(const T* x, int64_t n, int* found) {
+  const int64_t i = (int64_t(blockIdx.x) * kThreads + threadIdx.x) * N;
+  bool bad = false;
+  if (i + N <= n) {
+    const Values<Wide<T>, N> v = load<N>(x + i);
+#pragma unroll
+    for (int j = 0; j < N; ++j) bad = bad || !std::isfinite(v.at[j]);
+  } else {
+    for (int64_t j = i; j < n; ++j) bad = bad || !std::isfinite(Wide<T>(x[j]));
+  }
+  if (bad) atomicExch(found, 1);
 }
 
 }  // namespace
@@ -59,12 +67,11 @@ void fill(void* x, DType dtype, double value, int64_t n) {
 }
 
 void convert(const void* from, DType from_type, void* to, DType to_type, int64_t n) {
-  if (n == 0) return;
   with_type(from_type, [&](auto f) {
     with_type(to_type, [&](auto t) {
       using From = decltype(f);
       using To = decltype(t);
-      launch("convert", convert_kernel<From, To>, dim3(unsigned(blocks_for(n))), dim3(kThreads), 0, static_cast<const From*>(from), static_cast<To*>(to), n);
+      map("convert", Convert<To>(), static_cast<To*>(to), n, static_cast<const From*>(from));
     });
   });
 }
@@ -78,16 +85,20 @@ void add(void* sum, const void* x, DType dtype, int64_t n) {
 
 bool all_finite(const void* x, DType dtype, int64_t n) {
   if (n == 0 || !is_float(dtype)) return true;
-  int* count = static_cast<int*>(allocate(sizeof(int)));
-  zero(count, sizeof(int));
+  const Storage flag(sizeof(int), Device::cuda);
+  zero(flag.data(), sizeof(int));
   with_type(dtype, [&](auto t) {
     using T = decltype(t);
-    if constexpr (!std::is_integral_v<T>)
-      launch("count_non_finite", count_non_finite_kernel<T>, dim3(unsigned(blocks_for(n))), dim3(kThreads), 0, static_cast<const T*>(x), n, count);
+    if constexpr (!std::is_integral_v<T>) {
+      constexpr int N = 16 / int(sizeof(T));
+      const T* p = static_cast<const T*>(x);
+      const bool vectors = aligned(p);
+      launch("find_non_finite", vectors ? find_non_finite_kernel<T, N> : find_non_finite_kernel<T, 1>,
+             dim3(unsigned(blocks_for(n, kThreads * (vectors ? N : 1)))), dim3(kThreads), 0, p, n, static_cast<int*>(flag.data()));
+    }
   });
   int found = 0;
-  copy(&found, Device::cpu, count, Device::cuda, sizeof(int));
-  release(count, sizeof(int));
+  copy(&found, Device::cpu, flag.data(), Device::cuda, sizeof(int));
   return found == 0;
 }
 

@@ -48,19 +48,27 @@ __device__ __forceinline__ void for_packs(const Lanes& lanes, F f) {
 template <class T, int N, int P>
 struct Row {
   Pack<T, N> pack[P];
-  __device__ Row() {}
+  __device__ explicit Row(const T*) {}  // of which write() will make the packs
   __device__ Row(const T* row, const Lanes& lanes) {
     for_packs<N, P>(lanes, [&](int p, int c) { pack[p] = *reinterpret_cast<const Pack<T, N>*>(row + c); });
   }
   __device__ Values<Wide<T>, N> at(int p, int) const { return widen(pack[p]); }
+  // Rounds v to T, keeps it, and writes it to `row` in memory.
+  __device__ void write(T* row, int p, int c, const Values<Wide<T>, N>& v) {
+#pragma unroll
+    for (int n = 0; n < N; ++n) pack[p].at[n] = T(v.at[n]);
+    *reinterpret_cast<Pack<T, N>*>(row + c) = pack[p];
+  }
 };
 
 // P = 0, for rows that are too long: read again at each use, from L1 or L2.
 template <class T, int N>
 struct Row<T, N, 0> {
   const T* row;
+  __device__ explicit Row(const T* row_) : row(row_) {}
   __device__ Row(const T* row_, const Lanes&) : row(row_) {}
   __device__ Values<Wide<T>, N> at(int, int c) const { return load<N>(row + c); }
+  __device__ void write(T* to, int, int c, const Values<Wide<T>, N>& v) { store<N>(to + c, v); }
 };
 
 // Chooses the layout for rows of C columns and calls f(N, P, shift), N and P as compile-time constants. `vectors`: all pointers are aligned to 16 bytes.

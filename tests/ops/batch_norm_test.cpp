@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "core/cuda/device.h"
 #include "ops/ops.h"
 #include "tests/check_op.h"
 
@@ -104,6 +105,18 @@ TEST(BatchNorm, FloatStatisticsOfManyRowsWithALargeMean) {
   for (int64_t c = 0; c < C; ++c) {
     EXPECT_NEAR(mean.data<float>()[c], s.mean[size_t(c)], 3 * e / 20 + 0x1p-15);
     EXPECT_NEAR(var.data<float>()[c], s.var[size_t(c)] * double(M) / double(M - 1), 3 * (e * e + 2 * e / 20 / 16));
+  }
+}
+
+TEST(BatchNorm, LargeMeanOnTheGpu) {  // x is right to 2^-15 beside a deviation of 1; E[x^2] - E[x]^2 in f32 would be off by 0.06
+  if (!cuda::available()) return;
+  const int64_t M = 3000, C = 4;
+  Tensor x = randn({M, C}, 1, 1e3), w = Tensor::full({C}, 1, DType::f32, Device::cuda), mean = Tensor::zeros_like(w), var = Tensor::zeros_like(w);
+  ops::batch_norm(x.to(DType::f32).to(Device::cuda), w, w, mean, var, {.momentum = 1});
+  Statistics s = statistics(x);
+  for (int64_t c = 0; c < C; ++c) {
+    EXPECT_NEAR(mean.to_vector<float>()[size_t(c)], s.mean[size_t(c)], 0x1p-13);
+    EXPECT_NEAR(var.to_vector<float>()[size_t(c)], s.var[size_t(c)] * double(M) / double(M - 1), 0x1p-12);
   }
 }
 

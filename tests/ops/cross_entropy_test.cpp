@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "autograd/backward.h"
+#include "core/cuda/device.h"
 #include "core/simd.h"
 #include "ops/ops.h"
 #include "tests/check_op.h"
@@ -68,6 +69,26 @@ TEST(CrossEntropy, SmoothOneHot) {
   std::vector<double> expected{0.025, 0.025, 0.925, 0.025, 0.925, 0.025, 0.025, 0.025};
   for (size_t i = 0; i < 8; ++i) EXPECT_NEAR(t.data<double>()[i], expected[i], 1e-16);
   EXPECT_EQ(ops::smooth_one_hot(Tensor::zeros({0}, DType::i64), 4, 0.1).numel(), 0);
+}
+
+TEST(CrossEntropy, ALabelOutOfRangeOnTheGpuMakesTheLossNan) {
+  if (!cuda::available()) return;
+  Tensor z = randn({3, 5}).to(DType::f32).to(Device::cuda);
+  for (int64_t label : {-1, 5}) {
+    Tensor t = ops::smooth_one_hot(Tensor::from<int64_t>({4, label, 0}, {3}).to(Device::cuda), 5, 0.1);
+    for (int64_t i = 0; i < 15; ++i) EXPECT_EQ(std::isnan(t.to_vector<float>()[size_t(i)]), i / 5 == 1) << i;
+    EXPECT_TRUE(std::isnan(ops::cross_entropy(z, t).item<float>()));
+  }
+}
+
+TEST(CrossEntropy, SmoothOneHotOnTheGpu) {
+  if (!cuda::available()) return;
+  Tensor labels = Tensor::from<int64_t>({2, 0, 6, 3}, {4});
+  for (DType dtype : {DType::f32, DType::f64}) {
+    Tensor t = ops::smooth_one_hot(labels, 7, 0.1, dtype);
+    EXPECT_EQ(relative_error(ops::smooth_one_hot(labels.to(Device::cuda), 7, 0.1, dtype).to(Device::cpu), t), 0);
+  }
+  EXPECT_EQ(ops::smooth_one_hot(Tensor::zeros({0}, DType::i64, Device::cuda), 4, 0.1).numel(), 0);
 }
 
 TEST(CrossEntropy, Errors) {

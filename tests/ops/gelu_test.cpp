@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "core/cuda/device.h"
 #include "ops/ops.h"
 #include "tests/check_op.h"
 
@@ -20,6 +21,15 @@ TEST(Gelu, FloatPhiIsWithinTwoRoundingsOfTheExactOne) {  // the fit's 1.5e-9 and
     double exact = 0.5 * double(v) * std::erfc(-double(v) / std::sqrt(2.0));
     EXPECT_NEAR(ops::gelu(Tensor::full({1}, v)).item<float>(), exact, 2 * 0x1p-23 * std::fabs(v)) << v;
   }
+}
+
+TEST(Gelu, FloatOnTheGpuIsWithinThreeRoundingsOfTheExactOne) {
+  if (!cuda::available()) return;
+  std::vector<float> v;
+  for (float x = -12; x <= 12; x += 0.01f) v.push_back(x);
+  const std::vector<float> y = ops::gelu(Tensor::from<float>(v, {int64_t(v.size())}).to(Device::cuda)).to_vector<float>();
+  for (size_t i = 0; i < v.size(); ++i)
+    EXPECT_NEAR(y[i], 0.5 * double(v[i]) * std::erfc(-double(v[i]) / std::sqrt(2.0)), 3 * 0x1p-23 * std::fabs(v[i])) << v[i];
 }
 
 }  // namespace rmt::test

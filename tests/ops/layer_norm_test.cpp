@@ -31,8 +31,8 @@ Tensor layer_norm(Inputs in) { return ops::layer_norm(in[0], in[1], in[2], eps);
 }  // namespace
 
 TEST(LayerNorm, Op) {
-  for (Shape shape :
-       {Shape{13}, Shape{7, 13}, Shape{2, 3, 49}, Shape{5, 57}, Shape{2, 7, 7, 32}, Shape{49, 40}, Shape{3, 640}, Shape{2501, 32}, Shape{701, 57}}) {
+  for (Shape shape : {Shape{13}, Shape{7, 13}, Shape{2, 3, 49}, Shape{5, 57}, Shape{2, 7, 7, 32}, Shape{49, 40}, Shape{3, 640}, Shape{9, 256}, Shape{5, 1024},
+                      Shape{3, 1100}, Shape{2501, 32}, Shape{701, 57}}) {
     const int64_t C = shape[-1];
     check_op("layer_norm", layer_norm, {randn(shape, 1, 0.5, 2), randn({C}, 2), randn({C}, 3)},
              {.reference = naive, .parameters = parameters, .max_probes = 30});

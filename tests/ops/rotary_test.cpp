@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "core/cuda/device.h"
 #include "ops/ops.h"
 #include "tests/check_op.h"
 
@@ -47,6 +48,16 @@ TEST(Rotary, Values) {
           ASSERT_NEAR(t64.data<double>()[n * D + d], expected, 1e-15);
           ASSERT_NEAR(t32.data<float>()[n * D + d], expected, 0x1p-25);  // half the spacing of floats below 1
         }
+  }
+}
+
+TEST(Rotary, OnTheGpu) {  // cos and sin of phases up to thousands, in double: within two of its roundings of the CPU's
+  if (!cuda::available()) return;
+  for (int64_t D : {2, 14, 32}) {
+    Tensor a = angles(D), table = ops::rotary_table(a, 57, 7, DType::f64), gpu = ops::rotary_table(a.to(Device::cuda), 57, 7, DType::f64).to(Device::cpu);
+    for (int64_t i = 0; i < table.numel(); ++i) ASSERT_NEAR(gpu.data<double>()[i], table.data<double>()[i], 2 * 0x1p-53);
+    Tensor gpu32 = ops::rotary_table(a.to(Device::cuda), 57, 7, DType::f32).to(Device::cpu);
+    EXPECT_LE(relative_error(gpu32, table), 0x1p-24);
   }
 }
 

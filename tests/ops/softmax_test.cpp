@@ -18,7 +18,8 @@ TEST(Softmax, Op) {
     }
     return y;
   };
-  for (Shape shape : {Shape{7, 13}, Shape{2, 3, 49}, Shape{57}, Shape{5, 16}, Shape{0, 5}, Shape{0, 7, 5}, Shape{701, 57}, Shape{3, 1000}})
+  for (Shape shape : {Shape{7, 13}, Shape{2, 3, 49}, Shape{57}, Shape{5, 16}, Shape{0, 5}, Shape{0, 7, 5}, Shape{701, 57}, Shape{37, 64}, Shape{9, 256},
+                      Shape{3, 1000}, Shape{3, 1100}})
     check_op("softmax", [](Inputs in) { return ops::softmax(in[0]); }, {randn(shape, 1, 0, 2)}, {.reference = naive, .max_probes = 50});
 }
 

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "core/cuda/device.h"
 #include "ops/ops.h"
 #include "tests/check_op.h"
 
@@ -27,6 +28,12 @@ TEST(Sum, FloatErrorDoesNotGrowWithLength) {  // a lane adds 2048 / lanes <= 512
   const int64_t n = 20'000'003;
   EXPECT_NEAR(ops::sum(Tensor::full({n}, 0.1f)).item<float>() / (double(0.1f) * double(n)), 1, 512 * 0x1p-24);
   EXPECT_EQ(ops::sum(Tensor::full({1 << 25}, 1)).item<float>(), float(1 << 25));  // adding one by one stops at 2^24
+}
+
+TEST(Sum, OnTheGpuTheErrorDoesNotGrowWithLength) {  // of 4 numbers f32 is added up in f32, then in double
+  if (!cuda::available()) return;
+  const int64_t n = 1'000'003;
+  EXPECT_NEAR(ops::sum(Tensor::full({n}, 0.1f, DType::f32, Device::cuda)).item<float>() / (double(0.1f) * double(n)), 1, 4 * 0x1p-24);
 }
 
 TEST(Sum, Errors) {

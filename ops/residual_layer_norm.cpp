@@ -1,0 +1,75 @@
+// sum = x + s_b gamma_c f  and  normed = (sum - mean) rstd w + bias: residual_add.cpp and layer_norm.cpp with one look at each row. On the tape they are these
+// two.
+#include "ops/residual_layer_norm.h"
+
+#include "core/rows.h"
+#include "ops/dispatch.h"
+#include "ops/expect.h"
+#include "ops/ops.h"
+
+namespace rmt {
+namespace gpu {  // residual_layer_norm.cu
+template <class T>
+void residual_layer_norm_forward(const T* x, const T* f, const Wide<T>* gamma, const Wide<T>* s, const Wide<T>* w, const Wide<T>* bias, T* sum, T* normed,
+                                 Wide<T>* mean, Wide<T>* rstd, int64_t B, int64_t R, int64_t C, double eps);
+}  // namespace gpu
+
+namespace cpu {
+namespace {
+
+using simd::Vec;
+
+// B samples of R rows of C columns. gamma and s may be null: 1. A row is in L1 after its first pass.
+template <class T>
+void residual_layer_norm_forward(const T* x, const T* f, const T* gamma, const T* s, const T* w, const T* bias, T* sum, T* normed, T* mean, T* rstd, int64_t B,
+                                 int64_t R, int64_t C, double eps) {
+  simd::for_rows(B * R, C, [=](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      T *row = sum + r * C, *out = normed + r * C;
+      const Vec<T> scale = simd::broadcast<T>(s ? s[r / R] : T(1));
+      Vec<T> total{}, squares{};
+      simd::for_columns<T>(C, [&](int64_t c, auto count) {
+        Vec<T> k = gamma ? scale * simd::load(gamma + c, count) : scale, v = simd::load(x + r * C + c, count) + k * simd::load(f + r * C + c, count);
+        simd::store<T>(row + c, v, count);
+        total += simd::load(row + c, count);
+      });
+      const T m = simd::sum<T>(total) / T(C);
+      simd::for_columns<T>(C, [&](int64_t c, auto count) {
+        Vec<T> d = simd::load(row + c, count, m) - m;
+        squares += d * d;
+      });
+      const T k = 1 / std::sqrt(simd::sum<T>(squares) / T(C) + T(eps));
+      simd::for_columns<T>(C, [&](int64_t c, auto count) {
+        Vec<T> z = (simd::load(row + c, count) - m) * k;
+        simd::store<T>(out + c, z * simd::load(w + c, count) + simd::load(bias + c, count), count);
+      });
+      mean[r] = m, rstd[r] = k;
+    }
+  });
+}
+
+}  // namespace
+}  // namespace cpu
+
+// x f (B, ..., C), gamma C elements, s (B), w bias (C)
+ops::ResidualNorm ops::residual_layer_norm(const Tensor& x, const Tensor& f, const Tensor& gamma, const Tensor& s, const Tensor& w, const Tensor& bias,
+                                           double eps) {
+  const char* op = "residual_layer_norm";
+  const int64_t C = expect_columns(op, "x", x);
+  CHECK(x.rank() >= 2, op, ": x is ", x.shape(), ", expected (B, ..., C)");
+  const int64_t B = x.dim(0), R = B ? x.numel() / (B * C) : 0;
+  const DType parameter = wide(x.dtype());
+  expect(op, "f", f, x.shape(), x.dtype());
+  CHECK(!gamma.defined() || (gamma.numel() == C && gamma.dtype() == parameter), op, ": gamma is ", gamma.dtype(), " ", gamma.shape(), ", expected ", C,
+        " elements of ", parameter);
+  if (s.defined()) expect(op, "s", s, {B}, parameter);
+  CHECK(!needs_grad(s), op, ": s has no gradient; detach() it");
+  expect(op, "w", w, {C}, parameter);
+  expect(op, "bias", bias, {C}, parameter);
+  Tensor sum = Tensor::empty_like(x), normed = Tensor::empty_like(x), mean = Tensor::empty({B * R}, parameter, x.device()), rstd = Tensor::empty_like(mean);
+  DISPATCH(x, residual_layer_norm_forward, ptr(x), ptr(f), ptr(gamma), ptr(s), ptr(w), ptr(bias), ptr(sum), ptr(normed), ptr(mean), ptr(rstd), B, R, C, eps);
+  sum = record_residual_add(sum, x, f, gamma, s);
+  return {sum, record_layer_norm(normed, sum, w, bias, mean, rstd)};
+}
+
+}  // namespace rmt

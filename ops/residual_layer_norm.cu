@@ -1,0 +1,56 @@
+// residual_layer_norm.cpp's formulas. A row lies in the registers of 4 to 32 lanes of a warp (core/cuda/rows.cuh): x and f are read once, both results written
+// once.
+#include "ops/layer_norm.cuh"
+
+namespace rmt::gpu {
+namespace {
+
+using cuda::kThreads;
+
+// gamma and s may be null: 1. R rows are one sample. What is normalized is the sum as it is stored, rounded to T.
+template <class T, int N, int P>
+__global__ void __launch_bounds__(kThreads)
+    residual_layer_norm_kernel(const T* x, const T* f, const Wide<T>* gamma, const Wide<T>* s, const Wide<T>* w, const Wide<T>* bias, T* sum, T* normed,
+                               Wide<T>* mean, Wide<T>* rstd, int64_t rows, int64_t R, int C, int shift, double eps) {
+  using W = Wide<T>;
+  using V = cuda::Values<W, N>;
+  const cuda::Lanes lanes(int64_t(blockIdx.x) * (kThreads >> shift), rows, C, shift);
+  const cuda::Row<T, N, P> shortcut(x + lanes.row * C, lanes), branch(f + lanes.row * C, lanes);
+  T* const out = sum + lanes.row * C;
+  cuda::Row<T, N, P> row(out);
+  const W scale = s && lanes.C ? s[unsigned(lanes.row) / unsigned(R)] : W(1);
+  cuda::for_packs<N, P>(lanes, [&](int p, int c) {
+    V v = shortcut.at(p, c), g = branch.at(p, c);
+    if (gamma) {
+      const V factor = cuda::load<N>(gamma + c);
+#pragma unroll
+      for (int n = 0; n < N; ++n) g.at[n] *= factor.at[n];
+    }
+#pragma unroll
+    for (int n = 0; n < N; ++n) v.at[n] += scale * g.at[n];
+    row.write(out, p, c, v);
+  });
+  normalize_row(lanes, row, w, bias, normed, mean, rstd, C, eps);
+}
+
+}  // namespace
+
+template <class T>
+void residual_layer_norm_forward(const T* x, const T* f, const Wide<T>* gamma, const Wide<T>* s, const Wide<T>* w, const Wide<T>* bias, T* sum, T* normed,
+                                 Wide<T>* mean, Wide<T>* rstd, int64_t B, int64_t R, int64_t C, double eps) {
+  const int64_t rows = B * R;
+  if (rows == 0) return;
+  CHECK(rows < int64_t(1) << 32, "residual_layer_norm: ", rows, " rows, expected fewer than 2^32");  // so that row / R is a division of 32 bits
+  cuda::with_row_layout<T>(C, cuda::aligned(x, f, gamma, w, bias, sum, normed), 4, [&](auto N, auto P, int shift) {
+    const dim3 grid(unsigned(cuda::blocks_for(rows, kThreads >> shift)));
+    cuda::launch("residual_layer_norm", residual_layer_norm_kernel<T, N, P>, grid, dim3(kThreads), 0, x, f, gamma, s, w, bias, sum, normed, mean, rstd, rows, R,
+                 C, shift, eps);
+  });
+}
+
+#define INSTANTIATE(T)                                                                                                                                      \
+  template void residual_layer_norm_forward(const T*, const T*, const Wide<T>*, const Wide<T>*, const Wide<T>*, const Wide<T>*, T*, T*, Wide<T>*, Wide<T>*, \
+                                            int64_t, int64_t, int64_t, double);
+FOR_EACH_TYPE(INSTANTIATE)
+
+}  // namespace rmt::gpu
