@@ -12,8 +12,9 @@
 namespace rmt::gpu {
 namespace {
 
-// The patches that exist at a time: few enough to stay in the GPU's L2 cache (40 MiB on an A100, 50 on an H100) between the kernels that write and read them.
-constexpr int64_t kPatchBytes = int64_t(32) << 20;
+// Bytes of patches that exist at a time: few enough to stay in the GPU's L2 cache (40 MiB on an A100, 50 on an H100) between the kernel that writes them and
+// the one that reads them. Few in emulation, so that tests see several such rounds.
+int64_t patch_bytes() { return cuda::emulated() ? 1 << 14 : 32 << 20; }
 
 template <class T>
 constexpr int kPack = 16 / int(sizeof(T));
@@ -121,7 +122,7 @@ Patches patches_of(const Conv& c) {
 
 template <class T>
 int64_t images_at_once(const Conv& c) {
-  return std::clamp<int64_t>(kPatchBytes / std::max<int64_t>(1, c.OH * c.OW * padded_patch<T>(c) * int64_t(sizeof(T))), 1, std::max<int64_t>(1, c.B));
+  return std::clamp<int64_t>(patch_bytes() / std::max<int64_t>(1, c.OH * c.OW * padded_patch<T>(c) * int64_t(sizeof(T))), 1, std::max<int64_t>(1, c.B));
 }
 
 template <class T>

@@ -2,7 +2,8 @@
 //
 // A thread keeps to N neighbouring channels of P neighbouring columns and walks down some rows, a strip. It reads each row of x once, P + k - 1 pixels wide,
 // and adds it to the k rows of y that it reaches, whose sums wait in a ring of registers (weight gradient: multiplies it by k rows of dy, which wait there).
-// The row after it is on its way meanwhile. Threads (tx, ty) of a block: x counts groups of N channels, so that a warp reads whole sectors, y strips.
+// As soon as a pixel is in use, the one below it is on its way. Threads (tx, ty) of a block: x counts groups of N channels, so that a warp reads whole
+// sectors, y counts strips.
 #pragma once
 #include <algorithm>
 
@@ -14,53 +15,72 @@
 namespace rmt::gpu::depthwise {
 
 constexpr int kThreads = 128, kLanes = 32;  // of a block; its largest tx
-constexpr int kSegment = 14;                // rows of a strip at most; RMT's maps have 56, 28, 14, 7
-constexpr int kParts = 8 * 132;             // blocks of a weight gradient at most: each leaves sums of its own
+constexpr int kColumns = 4;                 // P: a row of 4 + k - 1 pixels is read for 4
+
+// N: what keeps k k taps, or their sums, in registers.
+template <class T>
+constexpr int kChannels = 8 / int(sizeof(Wide<T>));
+
+// Rows of a strip at most (RMT's maps have 56, 28, 14, 7): the 2 r rows that two strips read both are a small part, and there are enough strips for a GPU.
+template <int K>
+constexpr int kRows = K == 3 ? 14 : 28;
+
+// Blocks that a multiprocessor has registers for.
+template <class T, int K>
+constexpr int kResident = (K == 3 ? 4 : 2) + (sizeof(T) == 2);
 
 struct Strips {
-  int H, W, C, rows, segments, groups;  // a segment: `rows` rows; a group: P columns
+  int H, W, C, rows, segments, groups;  // a segment: `rows` rows; a group: kColumns columns
   int64_t count;                        // counted over groups, then segments, then images
-  Strips(const Map& m, int P) : H(int(m.H)), W(int(m.W)), C(int(m.C)), segments(int(cuda::blocks_for(m.H, kSegment))), groups(int(cuda::blocks_for(m.W, P))) {
+  Strips(const Map& m, int most)
+      : H(int(m.H)), W(int(m.W)), C(int(m.C)), segments(int(cuda::blocks_for(m.H, most))), groups(int(cuda::blocks_for(m.W, kColumns))) {
     rows = int(cuda::blocks_for(m.H, segments));
     count = m.B * segments * groups;
   }
 };
 
 // One of them.
-template <int P>
+template <int P, int r>
 struct Strip {
-  int64_t image;
+  int64_t first;           // index of the element at row 0, column `column` and channel 0
   int column, begin, end;  // columns [column, column + P), rows [begin, end)
-  __device__ Strip(const Strips& s, int64_t i) {
-    const int64_t segment = i / s.groups;
-    image = segment / s.segments;
-    column = int(i % s.groups) * P;
+  unsigned inside = 0;     // bit i: column - r + i lies in the map
+  __device__ Strip(const Strips& s, int64_t number) {
+    const int64_t segment = number / s.groups;
+    column = int(number % s.groups) * P;
     begin = int(segment % s.segments) * s.rows;
     end = min(begin + s.rows, s.H);
+    first = (segment / s.segments * s.H * s.W + column) * s.C;
+#pragma unroll
+    for (int i = 0; i < P + 2 * r; ++i) inside |= unsigned(column - r + i) < unsigned(s.W) ? 1u << i : 0u;
   }
 };
 
-// Pixels of a row, N channels each.
-template <class T, int N, int n>
-struct Pixels {
-  cuda::Pack<T, N> at[n];
-  // Columns [column, column + n) of a row that begins at `row`; 0 outside the map.
-  __device__ __forceinline__ void load(const T* row, int column, const Strips& s, bool exists) {
-#pragma unroll
-    for (int i = 0; i < n; ++i) {
-      at[i] = {};
-      if (exists && unsigned(column + i) < unsigned(s.W)) at[i] = *reinterpret_cast<const cuda::Pack<T, N>*>(row + int64_t(column + i) * s.C);
-    }
+// N channels of a pixel as they are in memory, in registers of 32 bits (which 16-bit variables would not share).
+template <class T, int N>
+struct Pixel {
+  static constexpr bool is_half = std::is_same_v<T, bf16> && N % 2 == 0;
+  using Word = std::conditional_t<is_half, uint32_t, T>;
+  cuda::Pack<Word, is_half ? N / 2 : N> word;
+  __device__ __forceinline__ void load(const T* p, bool inside) {  // 0 outside
+    word = {};
+    if (inside) word = *reinterpret_cast<const decltype(word)*>(p);
+  }
+  __device__ __forceinline__ Wide<T> operator[](int n) const {
+    if constexpr (is_half)
+      return __uint_as_float(n % 2 ? word.at[n / 2] & 0xffff0000u : word.at[n / 2] << 16);
+    else
+      return Wide<T>(word.at[n]);
   }
 };
 
 // y_p = out(bias + sum_t (w_t + centre [t = middle]) in(x_(p + t - r)), p), the taps in reverse order when `reversed`. in(v): the numbers of x as they come
 // in, 0 must stay 0; out(v, at): N sums on their way out, for the elements from `at` on.
-template <class T, int N, int K, int P, class In, class Out>
-__global__ void __launch_bounds__(kThreads)
+template <class T, int N, int K, class In, class Out>
+__global__ void __launch_bounds__(kThreads, (kResident<T, K>))
     convolve_kernel(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, Strips s, bool reversed, Wide<T> centre, In in, Out out) {
   using W = Wide<T>;
-  constexpr int r = K / 2, KK = K * K;
+  constexpr int P = kColumns, r = K / 2, KK = K * K;
   const int width = int(blockDim.x) * N, first = int(blockIdx.y) * width, channels = min(width, s.C - first);
   SHARED(W, staged, KK * kLanes * N);  // [tap][channel]
   for (int i = int(threadIdx.y * blockDim.x + threadIdx.x); i < channels * KK; i += int(blockDim.x * blockDim.y)) {
@@ -72,7 +92,7 @@ __global__ void __launch_bounds__(kThreads)
   const int own = int(threadIdx.x) * N, c = first + own;
   if (own >= channels || number >= s.count) return;
 
-  W tap[KK][N], start[N], sum[K][P][N];
+  W tap[KK][N], start[N], sum[K][P][N] = {};
 #pragma unroll
   for (int t = 0; t < KK; ++t)
 #pragma unroll
@@ -80,44 +100,49 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
   for (int n = 0; n < N; ++n) start[n] = bias ? bias[c + n] : W(0);
 
-  const Strip<P> strip(s, number);
-  const int64_t stride = int64_t(s.W) * s.C, map = strip.image * s.H * stride + c;
-  Pixels<T, N, P + K - 1> next;
-  auto fetch = [&](int row) { next.load(x + map + row * stride, strip.column - r, s, unsigned(row) < unsigned(s.H)); };
-  fetch(strip.begin - r);
+  const Strip<P, r> strip(s, number);
+  const int64_t stride = int64_t(s.W) * s.C, corner = strip.first + c;
+  const int top = max(strip.begin - r, 0), bottom = min(strip.end + r, s.H);  // rows of x
+  const T* below = x + (corner + top * stride - r * s.C);                     // the row to be read next
+  Pixel<T, N> next[P + K - 1];
+#pragma unroll
+  for (int i = 0; i < P + K - 1; ++i) next[i].load(below + i * s.C, strip.inside >> i & 1);
   for (int base = strip.begin - r; base < strip.end + r; base += K) {
 #pragma unroll
     for (int u = 0; u < K; ++u) {  // row `base + u` of x; row o of y has its sums in sum[(o - begin) % K], and o - begin = base + u + r - ty - begin
       const int row = base + u, done = row - r;
       if (row >= strip.end + r) break;
-      W v[P + K - 1][N];
-#pragma unroll
-      for (int i = 0; i < P + K - 1; ++i)
-#pragma unroll
-        for (int n = 0; n < N; ++n) v[i][n] = in(W(next.at[i].at[n]));
-      if (row + 1 < strip.end + r) fetch(row + 1);
 #pragma unroll
       for (int p = 0; p < P; ++p)
 #pragma unroll
         for (int n = 0; n < N; ++n) sum[u][p][n] = start[n];  // of the row that begins here, with ty = 0
+      if (row >= top && row < bottom) {
+        below += stride;
+        const unsigned inside = row + 1 < bottom ? strip.inside : 0;
+        const T* from = below;
 #pragma unroll
-      for (int ty = 0; ty < K; ++ty) {
-        if (row + r - ty < strip.begin || row + r - ty >= strip.end) continue;
+        for (int i = 0; i < P + K - 1; ++i, from += s.C) {
+          W v[N];
 #pragma unroll
-        for (int tx = 0; tx < K; ++tx)
+          for (int n = 0; n < N; ++n) v[n] = in(next[i][n]);
+          next[i].load(from, inside >> i & 1);
 #pragma unroll
-          for (int p = 0; p < P; ++p)
+          for (int ty = 0; ty < K; ++ty)
 #pragma unroll
-            for (int n = 0; n < N; ++n) sum[(u - ty + K) % K][p][n] += tap[ty * K + tx][n] * v[p + tx][n];
+            for (int p = 0; p < P; ++p)
+              if (const int tx = i - p; tx >= 0 && tx < K)
+#pragma unroll
+                for (int n = 0; n < N; ++n) sum[(u - ty + K) % K][p][n] += tap[ty * K + tx][n] * v[n];
+        }
       }
       if (done < strip.begin) continue;
 #pragma unroll
       for (int p = 0; p < P; ++p) {
-        if (strip.column + p >= s.W) break;
+        if (!(strip.inside >> (r + p) & 1)) break;
         cuda::Values<W, N> result;
 #pragma unroll
         for (int n = 0; n < N; ++n) result.at[n] = sum[(u + 1) % K][p][n];
-        const int64_t at = map + done * stride + int64_t(strip.column + p) * s.C;
+        const int64_t at = corner + done * stride + p * s.C;
         cuda::store<N>(y + at, out(result, at));
       }
     }
@@ -145,48 +170,53 @@ __global__ void __launch_bounds__(kThreads)
 
 // Part by part sums of dw_t = sum_p dy_p in(x_(p + t - r)), then dbias = sum_p dy_p -> partial (parts, k k + 1, C). A block is a part; it takes every
 // gridDim.x-th ty strips.
-template <class T, int N, int K, int P, class In>
-__global__ void __launch_bounds__(kThreads) weight_gradient_kernel(const T* x, const T* dy, Wide<T>* partial, Strips s, In in) {
+template <class T, int N, int K, class In>
+__global__ void __launch_bounds__(kThreads, (kResident<T, K>)) weight_gradient_kernel(const T* x, const T* dy, Wide<T>* partial, Strips s, In in) {
   using W = Wide<T>;
-  constexpr int r = K / 2, KK = K * K;
+  constexpr int P = kColumns, r = K / 2, KK = K * K;
   const int width = int(blockDim.x) * N, first = int(blockIdx.y) * width, c = first + int(threadIdx.x) * N;
   W sum[KK + 1][N] = {};
   const int64_t step = int64_t(gridDim.x) * blockDim.y, stride = int64_t(s.W) * s.C;
   for (int64_t number = int64_t(blockIdx.x) * blockDim.y + threadIdx.y; number < s.count && c < s.C; number += step) {
-    const Strip<P> strip(s, number);
-    const int64_t map = strip.image * s.H * stride + c;
-    W g[K][P][N];
-    Pixels<T, N, P + K - 1> next;
-    Pixels<T, N, P> next_dy;
-    auto fetch = [&](int row) {  // of x, and the row of dy that comes with it: the one for ty = 0
-      next.load(x + map + row * stride, strip.column - r, s, unsigned(row) < unsigned(s.H));
-      next_dy.load(dy + map + (row + r) * stride, strip.column, s, row + r < strip.end);
-    };
-    fetch(strip.begin - r);
-    for (int base = strip.begin - r; base < strip.end + r; base += K) {
+    const Strip<P, r> strip(s, number);
+    const int64_t corner = strip.first + c;
+    const int top = max(strip.begin - r, 0), bottom = min(strip.end + r, s.H);
+    const T *below = x + (corner + top * stride - r * s.C), *below_dy = dy + (corner + strip.begin * stride);
+    Pixel<T, N> next[P + K - 1], next_dy[P];
+    W g[K][P][N] = {};
+#pragma unroll
+    for (int i = 0; i < P + K - 1; ++i) next[i].load(below + i * s.C, strip.inside >> i & 1);
+#pragma unroll
+    for (int p = 0; p < P; ++p) next_dy[p].load(below_dy + p * s.C, strip.inside >> (r + p) & 1);
+    for (int base = strip.begin - r; base < bottom; base += K) {
 #pragma unroll
       for (int u = 0; u < K; ++u) {  // row o of dy is in g[(o - begin) % K], as y is in convolve_kernel
         const int row = base + u;
-        if (row >= strip.end + r) break;
-        W v[P + K - 1][N];
+        if (row >= bottom) break;
+        below_dy += stride;
 #pragma unroll
-        for (int i = 0; i < P + K - 1; ++i)
+        for (int p = 0; p < P; ++p) {
 #pragma unroll
-          for (int n = 0; n < N; ++n) v[i][n] = in(W(next.at[i].at[n]));
+          for (int n = 0; n < N; ++n) sum[KK][n] += g[u][p][n] = next_dy[p][n];  // of row `row + r`: ty = 0
+          next_dy[p].load(below_dy + p * s.C, row + r + 1 < strip.end && strip.inside >> (r + p) & 1);
+        }
+        if (row < top) continue;
+        below += stride;
+        const unsigned inside = row + 1 < bottom ? strip.inside : 0;
+        const T* from = below;
 #pragma unroll
-        for (int p = 0; p < P; ++p)
+        for (int i = 0; i < P + K - 1; ++i, from += s.C) {
+          W v[N];
 #pragma unroll
-          for (int n = 0; n < N; ++n) sum[KK][n] += g[u][p][n] = W(next_dy.at[p].at[n]);
-        if (row + 1 < strip.end + r) fetch(row + 1);
+          for (int n = 0; n < N; ++n) v[n] = in(next[i][n]);
+          next[i].load(from, inside >> i & 1);
 #pragma unroll
-        for (int ty = 0; ty < K; ++ty) {
-          if (row + r - ty < strip.begin || row + r - ty >= strip.end) continue;
-#pragma unroll
-          for (int tx = 0; tx < K; ++tx)
+          for (int ty = 0; ty < K; ++ty)
 #pragma unroll
             for (int p = 0; p < P; ++p)
+              if (const int tx = i - p; tx >= 0 && tx < K)
 #pragma unroll
-              for (int n = 0; n < N; ++n) sum[ty * K + tx][n] += g[(u - ty + K) % K][p][n] * v[p + tx][n];
+                for (int n = 0; n < N; ++n) sum[ty * K + tx][n] += g[(u - ty + K) % K][p][n] * v[n];
         }
       }
     }
@@ -267,41 +297,36 @@ struct Blocks {
   }
 };
 
-// Channels a thread: what keeps k k taps (or their sums) in registers.
-template <class T, int K>
-constexpr int kChannels = (K == 3 ? 16 : 8) / int(sizeof(Wide<T>));
+// Blocks of a weight gradient at most: each leaves sums of its own. Few in emulation, so that tests see blocks that have several strips.
+inline int64_t most_parts(unsigned tiles) { return std::max<int64_t>(1, (cuda::emulated() ? 6 : 8 * 132) / tiles); }
 
-template <int n>
-using Number = std::integral_constant<int, n>;
+template <int k>
+using Size = std::integral_constant<int, k>;
 
-template <int K, class T, class... P>
-bool suits(const Map& m, const T* x, const P*... p) {
-  return m.k == K && m.C % kChannels<T, K> == 0 && cuda::aligned(x, p...);
+template <class T, class... P>
+bool suits(const Map& m, int k, const T* x, const P*... p) {
+  return m.k == k && m.C % kChannels<T> == 0 && cuda::aligned(x, p...);
 }
 
-template <int K, int P, class T, class In, class Out>
-void convolve_strips(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, const Map& m, bool reversed, Wide<T> centre, In in, Out out) {
-  constexpr int N = kChannels<T, K>;
-  const Strips s(m, P);
-  const Blocks b(m.C / N);
-  cuda::launch("depthwise_convolve", convolve_kernel<T, N, K, P, In, Out>, dim3(unsigned(cuda::blocks_for(s.count, b.ty)), b.tiles), dim3(b.tx, b.ty), 0, x, w,
-               bias, y, s, reversed, centre, in, out);
-}
-
-// P3, P5: columns of a strip for k = 3, 5; 0: no kernel of its own.
-template <int P3, int P5, class T, class In, class Out>
+template <class T, class In, class Out>
 void convolve(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, const Map& m, bool reversed, Wide<T> centre, In in, Out out) {
   const int64_t n = m.B * m.H * m.W * m.C;
   if (n == 0) return;
-  if (suits<3>(m, x, y)) return convolve_strips<3, P3>(x, w, bias, y, m, reversed, centre, in, out);
-  if constexpr (P5 > 0)
-    if (suits<5>(m, x, y)) return convolve_strips<5, P5>(x, w, bias, y, m, reversed, centre, in, out);
+  auto strips = [&](auto k) {
+    constexpr int K = k, N = kChannels<T>;
+    const Strips s(m, kRows<K>);
+    const Blocks b(m.C / N);
+    cuda::launch("depthwise_convolve", convolve_kernel<T, N, K, In, Out>, dim3(unsigned(cuda::blocks_for(s.count, b.ty)), b.tiles), dim3(b.tx, b.ty), 0, x, w,
+                 bias, y, s, reversed, centre, in, out);
+  };
+  if (suits(m, 3, x, y)) return strips(Size<3>());
+  if (suits(m, 5, x, y)) return strips(Size<5>());
   cuda::launch("depthwise_convolve", convolve_any_kernel<T, In, Out>, dim3(unsigned(cuda::blocks_for(n, kThreads))), dim3(kThreads), 0, x, w, bias, y, m,
                reversed, centre, in, out);
 }
 
 // dw (C, k k), dbias (C) or null
-template <int P3, int P5, class T, class In>
+template <class T, class In>
 void weight_gradient(const T* x, const T* dy, Wide<T>* dw, Wide<T>* dbias, const Map& m, In in) {
   using W = Wide<T>;
   const int64_t taps = m.k * m.k;
@@ -317,17 +342,16 @@ void weight_gradient(const T* x, const T* dy, Wide<T>* dw, Wide<T>* dbias, const
     cuda::launch("add_weight_gradients", add_weight_gradients_kernel<W>, dim3(unsigned(cuda::blocks_for(m.C, 32)), unsigned(taps + 1)), dim3(32, 32), 0, p, dw,
                  dbias, parts, taps, m.C);
   };
-  auto strips = [&](auto k, auto columns) {
-    constexpr int K = k, P = columns, N = kChannels<T, K>;
-    const Strips s(m, P);
+  auto strips = [&](auto k) {
+    constexpr int K = k, N = kChannels<T>;
+    const Strips s(m, kRows<K>);
     const Blocks b(m.C / N);
-    sum(std::clamp<int64_t>(kParts / b.tiles, 1, cuda::blocks_for(s.count, b.ty)), [&](unsigned parts, W* p) {
-      cuda::launch("depthwise_weight_gradient", weight_gradient_kernel<T, N, K, P, In>, dim3(parts, b.tiles), dim3(b.tx, b.ty), 0, x, dy, p, s, in);
+    sum(std::min(most_parts(b.tiles), cuda::blocks_for(s.count, b.ty)), [&](unsigned parts, W* p) {
+      cuda::launch("depthwise_weight_gradient", weight_gradient_kernel<T, N, K, In>, dim3(parts, b.tiles), dim3(b.tx, b.ty), 0, x, dy, p, s, in);
     });
   };
-  if (suits<3>(m, x, dy)) return strips(Number<3>(), Number<P3>());
-  if constexpr (P5 > 0)
-    if (suits<5>(m, x, dy)) return strips(Number<5>(), Number<P5>());
+  if (suits(m, 3, x, dy)) return strips(Size<3>());
+  if (suits(m, 5, x, dy)) return strips(Size<5>());
   sum(std::clamp<int64_t>(m.B * m.H / 8, 1, 128), [&](unsigned parts, W* p) {
     cuda::launch("depthwise_weight_gradient", weight_gradient_any_kernel<T, In>, dim3(unsigned(cuda::blocks_for(m.C, kLanes)), unsigned(taps + 1), parts),
                  dim3(kLanes, kThreads / kLanes), 0, x, dy, p, m, in);

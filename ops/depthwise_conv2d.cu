@@ -30,12 +30,12 @@ struct AddResidual {
 template <class T>
 void depthwise_convolve(const T* x, const Wide<T>* w, const Wide<T>* bias, const T* residual, T* y, const Map& m, bool reversed) {
   const bool identity = residual == x;
-  depthwise::convolve<2, 4>(x, w, bias, y, m, reversed, Wide<T>(identity), Same(), AddResidual<T>{identity ? nullptr : residual});
+  depthwise::convolve(x, w, bias, y, m, reversed, Wide<T>(identity), Same(), AddResidual<T>{identity ? nullptr : residual});
 }
 
 template <class T>
 void depthwise_weight_gradient(const T* x, const T* dy, Wide<T>* dw, Wide<T>* dbias, const Map& m) {
-  depthwise::weight_gradient<2, 2>(x, dy, dw, dbias, m, Same());
+  depthwise::weight_gradient(x, dy, dw, dbias, m, Same());
 }
 
 #define INSTANTIATE(T)                                                                                        \

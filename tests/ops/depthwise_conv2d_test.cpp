@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "autograd/backward.h"
+#include "core/cuda/device.h"
 #include "ops/ops.h"
 #include "tests/check_op.h"
 
@@ -33,9 +34,11 @@ std::vector<double> naive_plus_x(Inputs in) { return naive({in[0], in[1], in[2],
 Tensor depthwise(Inputs in) { return ops::depthwise_conv2d(in[0], in[1], in[2], in[3]); }
 Tensor depthwise_plus_x(Inputs in) { return ops::depthwise_conv2d(in[0], in[1], in[2], in[0]); }
 
-CheckOptions options(const Naive& reference, double gradient_tolerance = 2e-8, int64_t probes = 40) {
+CheckOptions options(const Naive& reference, bool on_gpu = true, double gradient_tolerance = 2e-8, int64_t probes = 40) {
   CheckOptions o;
+  o.on_gpu = on_gpu;
   o.reference = reference;
+  o.parameters = {false, true, true, false};
   o.gradient_tolerance = gradient_tolerance;
   o.may_be_zero = true;  // of an empty batch; else the definition and the differences see it
   o.max_probes = probes;
@@ -53,7 +56,8 @@ std::vector<Tensor> inputs_for(const Case& c) {
 
 }  // namespace
 
-// Every k; maps smaller than the filter; rows of one block, of two edge blocks, with whole blocks between; channels around the vectors' widths.
+// Every k; maps smaller than the filter; rows of one block, of two edge blocks, with whole blocks between; channels around the vectors' widths; on the GPU
+// strips one below the other and beside each other, with the last one whole or not.
 TEST(DepthwiseConv2d, Op) {
   for (Case c : {Case{1, 1, 1, 1, 3},
                  {2, 2, 5, 3, 3},
@@ -66,13 +70,17 @@ TEST(DepthwiseConv2d, Op) {
                  {2, 3, 17, 9, 1},
                  {0, 4, 5, 16, 3},
                  {2, 0, 5, 16, 3},
-                 {1, 1, 1, 17, 9}}) {
+                 {1, 1, 1, 17, 9},
+                 {2, 17, 8, 2, 3},
+                 {2, 30, 5, 4, 5},
+                 {1, 4, 3, 66, 3}}) {
     const std::string name = str("depthwise_conv2d (", c.B, ", ", c.H, ", ", c.W, ", ", c.C, "), k ", c.k);
+    const bool small = c.B * c.H * c.W * c.C * c.k < 1500;  // else one variant is enough on the GPU
     std::vector<Tensor> in = inputs_for(c);
-    check_op(name + ", residual", depthwise, in, options(naive));
-    check_op(name + ", no residual", depthwise, {in[0], in[1], in[2], {}}, options(naive));
+    check_op(name + ", residual", depthwise, in, options(naive, small));
+    check_op(name + ", no residual", depthwise, {in[0], in[1], in[2], {}}, options(naive, small));
     check_op(name + ", residual x", depthwise_plus_x, {in[0], in[1], in[2]}, options(naive_plus_x));
-    check_op(name + ", no bias", depthwise, {in[0], in[1], {}, {}}, options(naive));
+    check_op(name + ", no bias", depthwise, {in[0], in[1], {}, {}}, options(naive, small));
   }
 }
 
@@ -81,8 +89,16 @@ TEST(DepthwiseConv2d, Op) {
 TEST(DepthwiseConv2d, ManyPieces) {
   for (int64_t k : {3, 5}) {
     std::vector<Tensor> in = inputs_for({3, 33, 35, 33, k});
-    check_op(str("depthwise_conv2d large, k ", k), depthwise_plus_x, {in[0], in[1], in[2]}, options(naive_plus_x, 1e-6, 10));
+    check_op(str("depthwise_conv2d large, k ", k), depthwise_plus_x, {in[0], in[1], in[2]}, options(naive_plus_x, false, 1e-6, 10));
   }
+}
+
+// A part of a batch may begin where vector loads may not.
+TEST(DepthwiseConv2d, UnalignedOnGpu) {
+  if (!cuda::available()) return;
+  const Tensor x = randn({3, 3, 5, 2}, 1).to(DType::f32), w = randn({2, 1, 3, 3}, 2).to(DType::f32);
+  const Tensor y = ops::depthwise_conv2d(x.to(Device::cuda).slice(1, 3), w.to(Device::cuda), {});
+  EXPECT_LE(relative_error(y.to(Device::cpu), ops::depthwise_conv2d(x.slice(1, 3), w, {})), 1e-6);
 }
 
 TEST(DepthwiseConv2d, WeightGradientIsTheSumOverTheBatch) {  // of many parts: against one image at a time, to the rounding of 10^4 terms

@@ -1,0 +1,64 @@
+// gelu_depthwise_conv2d.cpp's formulas, on the kernels of depthwise.cuh: GELU is applied to each number of x as it comes in, several times for a number that
+// several strips read, which costs less than writing g and reading it again. `g +` is a 1 in the middle of the filter.
+#include "ops/depthwise.cuh"
+#include "ops/gelu.cuh"
+
+namespace rmt::gpu {
+namespace {
+
+template <class T>
+struct Gelu {
+  __device__ __forceinline__ Wide<T> operator()(Wide<T> x) const { return x * normal<T>(x).cdf; }
+};
+
+struct Same {
+  template <class V>
+  __device__ __forceinline__ V operator()(V x) const {
+    return x;
+  }
+  template <class V>
+  __device__ __forceinline__ V operator()(V x, int64_t) const {
+    return x;
+  }
+};
+
+// dg gelu'(x)
+template <class T>
+struct TimesDerivative {
+  const T* x;
+  template <int N>
+  __device__ __forceinline__ cuda::Values<Wide<T>, N> operator()(cuda::Values<Wide<T>, N> dg, int64_t at) const {
+    const auto v = cuda::load<N>(x + at);
+#pragma unroll
+    for (int n = 0; n < N; ++n) {
+      const auto [cdf, pdf] = normal<T>(v.at[n]);
+      dg.at[n] *= cdf + v.at[n] * pdf;
+    }
+    return dg;
+  }
+};
+
+}  // namespace
+
+template <class T>
+void gelu_depthwise_forward(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, const Map& m) {
+  depthwise::convolve(x, w, bias, y, m, false, Wide<T>(1), Gelu<T>(), Same());
+}
+
+template <class T>
+void gelu_depthwise_backward_x(const T* x, const T* dy, const Wide<T>* w, T* dx, const Map& m) {
+  depthwise::convolve<T>(dy, w, nullptr, dx, m, true, Wide<T>(1), Same(), TimesDerivative<T>{x});
+}
+
+template <class T>
+void gelu_depthwise_backward_w(const T* x, const T* dy, Wide<T>* dw, Wide<T>* dbias, const Map& m) {
+  depthwise::weight_gradient(x, dy, dw, dbias, m, Gelu<T>());
+}
+
+#define INSTANTIATE(T)                                                                            \
+  template void gelu_depthwise_forward(const T*, const Wide<T>*, const Wide<T>*, T*, const Map&); \
+  template void gelu_depthwise_backward_x(const T*, const T*, const Wide<T>*, T*, const Map&);    \
+  template void gelu_depthwise_backward_w(const T*, const T*, Wide<T>*, Wide<T>*, const Map&);
+FOR_EACH_TYPE(INSTANTIATE)
+
+}  // namespace rmt::gpu
