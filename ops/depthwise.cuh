@@ -268,7 +268,7 @@ __global__ void __launch_bounds__(kThreads) weight_gradient_any_kernel(const T* 
   partial[(int64_t(blockIdx.z) * (taps + 1) + t) * m.C + c] = sum;
 }
 
-// dw (C, k k), dbias (C) or null = sums over the parts of partial (parts, taps + 1, C), in order. Threads (x, y): channel, every 32nd part; a block to a tap.
+// dw (C, k k), dbias (C) or null = sums over the parts of partial (parts, taps + 1, C), in order. Threads (x, y): channel, every ty-th part; a block to a tap.
 template <class W>
 __global__ void __launch_bounds__(1024) add_weight_gradients_kernel(const W* partial, W* dw, W* dbias, int parts, int taps, int C) {
   SHARED(double, shared, 1024);
@@ -276,12 +276,12 @@ __global__ void __launch_bounds__(1024) add_weight_gradients_kernel(const W* par
   double sum = 0;
   if (c < C) {
 #pragma unroll 8
-    for (int p = int(threadIdx.y); p < parts; p += 32) sum += double(partial[(int64_t(p) * (taps + 1) + t) * C + c]);
+    for (int p = int(threadIdx.y); p < parts; p += int(blockDim.y)) sum += double(partial[(int64_t(p) * (taps + 1) + t) * C + c]);
   }
   shared[threadIdx.y * 32 + threadIdx.x] = sum;
   __syncthreads();
   if (threadIdx.y > 0 || c >= C) return;
-  for (int y = 1; y < 32; ++y) sum += shared[y * 32 + threadIdx.x];
+  for (unsigned y = 1; y < blockDim.y; ++y) sum += shared[y * 32 + threadIdx.x];
   if (t < taps)
     dw[int64_t(c) * taps + t] = W(sum);
   else if (dbias)
@@ -339,8 +339,8 @@ void weight_gradient(const T* x, const T* dy, Wide<T>* dw, Wide<T>* dbias, const
     const Storage partial(size_t(parts * (taps + 1) * m.C) * sizeof(W), Device::cuda);
     W* p = static_cast<W*>(partial.data());
     launch_parts(unsigned(parts), p);
-    cuda::launch("add_weight_gradients", add_weight_gradients_kernel<W>, dim3(unsigned(cuda::blocks_for(m.C, 32)), unsigned(taps + 1)), dim3(32, 32), 0, p, dw,
-                 dbias, parts, taps, m.C);
+    cuda::launch("add_weight_gradients", add_weight_gradients_kernel<W>, dim3(unsigned(cuda::blocks_for(m.C, 32)), unsigned(taps + 1)),
+                 dim3(32, unsigned(std::min<int64_t>(parts, 32))), 0, p, dw, dbias, parts, taps, m.C);
   };
   auto strips = [&](auto k) {
     constexpr int K = k, N = kChannels<T>;

@@ -16,6 +16,7 @@
 //   groups of this thread are under way; other threads' copies need a barrier after it
 //   pack_bf16(low, high)        two numbers rounded to bf16 in a register
 //   exp2_approx(x)              2^x, right to 2^-22, and 0 for results below 2^-126
+//   reciprocal_approx(x)        1 / x, right to 2^-23, and 0 for results below 2^-126
 #pragma once
 #include <cstdint>
 
@@ -69,6 +70,11 @@ __device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
 __device__ __forceinline__ float exp2_approx(float x) {
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+__device__ __forceinline__ float reciprocal_approx(float x) {
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
 }
 

@@ -43,7 +43,8 @@ TEST(GeluDepthwiseConv2d,
     const Shape shape{c.B, c.H, c.W, c.C};
     const std::vector<Tensor> in{randn(shape, 1), randn({c.C, 1, c.k, c.k}, 2, 0, 1 / double(c.k)), randn({c.C}, 3)};
     const std::string name = str("gelu_depthwise_conv2d ", shape, ", k ", c.k);
-    const CheckOptions options{.reference = naive, .parameters = {false, true, true}, .may_be_zero = c.B == 0, .max_probes = 40};
+    // With bf16, Phi is right to 2e-4 (gelu.cuh), which dw shows, being f32.
+    const CheckOptions options{.reference = naive, .parameters = {false, true, true}, .bf16_tolerance = 2e-4, .may_be_zero = c.B == 0, .max_probes = 40};
     check_op(name, fused, in, options);
     if (c.B == 1) check_op(name + ", no bias", fused, {in[0], in[1], {}}, options);
   }
