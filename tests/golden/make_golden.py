@@ -34,6 +34,9 @@ In train mode ten biases have a gradient of mathematical zero, since a batch-sta
 noise, 1e-13 and less beside norms of 2e-2 and more. They are patch_embed.proj.{0,3,6,9}, layers.{0,1,2}.downsample.reduction, ffn.dwconv.conv and ffn.fc2
 of the last block, and proj. The fp32_error of head.bias is exactly 0, its gradient being a sum of two floats.
 
+A file <case>_bf16.safetensors, for rmt_n at 64 and rmt_t and rmt_s at 224, holds how far PyTorch's bf16 autocast on fp32 weights is from f64 there:
+    bf16_error (P,), logits_bf16_error (1,), input_bf16_error (1,)      measured on --device (autocast's lists of ops differ a little between cpu and cuda)
+
 adamw_rmt_t_97x131.safetensors holds losses (10,): ten AdamW steps in f64 (train mode) on the input above, see adamw().
 <model>.names lists the state_dict, one "name shape" a line, - for a scalar.
 """
@@ -136,6 +139,18 @@ def case(model, height, width, train):
     return out
 
 
+def bf16_case(model, height, width, train, device):
+    image, upstream = values('input', (BATCH, 3, height, width), 0, 1.7), values('upstream', (BATCH, 1000), 0, 1)
+    single = fill(official.build(model)).train(train)
+    y64, g64 = run(copy.deepcopy(single).double(), image, upstream)
+    with torch.autocast(device, dtype=torch.bfloat16):
+        y, g = run(single.to(device), image.to(device), upstream.to(device))
+    names = [name for name, _ in single.named_parameters()]
+    e = np.array([error(g[name].cpu(), g64[name]) for name in names])
+    print(f'  bf16 error: logits {error(y.cpu(), y64):.1e}, input {error(g["input"].cpu(), g64["input"]):.1e}, gradients {np.median(e):.1e}')
+    return {'bf16_error': e, 'logits_bf16_error': np.array([error(y.cpu(), y64)]), 'input_bf16_error': np.array([error(g['input'].cpu(), g64['input'])])}
+
+
 def adamw(model, height, width, steps=10):
     """Labels (37 b + 11) mod 1000, cross entropy with smoothing 0.1, AdamW lr 1e-3, betas 0.9 0.999, eps 1e-8, decay 0.05 where ndim > 1."""
     net = fill(official.build(model)).double().train()
@@ -159,6 +174,7 @@ def main():
     p.add_argument('--official', required=True, metavar='DIR')
     p.add_argument('--only', default='', metavar='TEXT')
     p.add_argument('--out', default=os.path.dirname(os.path.abspath(__file__)), metavar='FOLDER')
+    p.add_argument('--device', default='cpu', choices=['cpu', 'cuda'], help='of the bf16 cases')
     p.add_argument('--threads', type=int, default=2)
     a = p.parse_args()
     warnings.filterwarnings('ignore', message='.*meshgrid')
@@ -166,6 +182,8 @@ def main():
     official.load(a.official)
     os.makedirs(a.out, exist_ok=True)
     jobs = {f'{model}_{h}x{w}_{mode}': (case, model, h, w, mode == 'train') for model in SIZES for h, w in SIZES[model] for mode in ('eval', 'train')}
+    for model, size in (('rmt_n', 64), ('rmt_t', 224), ('rmt_s', 224)):
+        for mode in ('eval', 'train'): jobs[f'{model}_{size}x{size}_{mode}_bf16'] = bf16_case, model, size, size, mode == 'train', a.device
     jobs['adamw_rmt_t_97x131'] = adamw, 'rmt_t', 97, 131
     for name, (job, *arguments) in jobs.items():
         if a.only not in name: continue

@@ -4,11 +4,13 @@
 // In f64: logits in full; gradients by their digests. 16 projections p_j = sum_i s_ij g_i on random signs give ||g - g'|| as the root mean square of
 // p_j - p'_j: its expectation is exact, and for 16 signs the estimate is below a quarter of the truth with probability under 1e-4.
 // In f32: our error against our own f64 result (which by then is the reference within 1e-9), beside the error that PyTorch's f32 has against its f64.
+// On a GPU the same in f32, and in bf16 beside PyTorch's bf16 autocast: rmt_n on an emulated one, rmt_t and rmt_s on a real one.
 #include <gtest/gtest.h>
 
 #include <cmath>
 
 #include "autograd/backward.h"
+#include "core/cuda/device.h"
 #include "nn/rmt/model.h"
 #include "tests/check_op.h"
 #include "tests/golden_model.h"
@@ -35,24 +37,27 @@ struct Result {
   std::vector<std::pair<std::string, Tensor>> gradients, statistics;
 };
 
-Result run(const Case& c, DType dtype) {
+// In bf16 the parameters are f32. The result comes to the CPU.
+Result run(const Case& c, DType dtype, Device device = Device::cpu) {
   RmtConfig config = rmt_config(c.model);
   config.drop_path = 0;
   Rmt model(config);
   golden_fill(model);
-  model.to(dtype);
+  model.to(wide(dtype));
+  model.to(device);
+  if (dtype == DType::bf16) model.make_shadows(dtype);
   model.mode().training = c.training;
-  Tensor images = leaf(golden_images(2, c.H, c.W).to(dtype)), upstream = Tensor::empty({2, 1000}, DType::f64);
+  Tensor images = leaf(golden_images(2, c.H, c.W).to(dtype).to(device)), upstream = Tensor::empty({2, 1000}, DType::f64);
   for (int64_t i = 0; i < 2000; ++i) upstream.data<double>()[i] = golden_value("upstream", uint64_t(i), 0, 1);
   Tensor y = model.forward(images);
-  Result r{.logits = y.detach()};
-  backward(y, upstream.to(dtype));
-  r.input_gradient = grad(images);
+  Result r{.logits = y.to(Device::cpu)};
+  backward(y, upstream.to(dtype).to(device));
+  r.input_gradient = grad(images).to(Device::cpu);
   for (nn::Entry& e : model.state()) {
     if (e.parameter)
-      r.gradients.emplace_back(e.name, grad(*e.tensor));
+      r.gradients.emplace_back(e.name, grad(*e.tensor).to(Device::cpu));
     else if (e.name.find("running_") != std::string::npos)
-      r.statistics.emplace_back(e.name, *e.tensor);
+      r.statistics.emplace_back(e.name, e.tensor->to(Device::cpu));
   }
   return r;
 }
@@ -101,12 +106,13 @@ void expect_f64_parity(const Case& c, const Result& r, const Archive& golden) {
 // Rounding errors of two different summation orders are two draws from one distribution: over all of a model's parameters their ratio is near 1, of a
 // single small tensor it may by chance be more. Asked: no more than twice PyTorch's error for the logits, the input's gradient and the gradients
 // together (root mean square of the relative errors), and no parameter beyond twice PyTorch's worst.
-void expect_f32_parity(const Case& c, const Result& r32, const Result& r64, const Archive& golden) {
-  double logits = relative_error(r32.logits, r64.logits) / *golden.at("logits_fp32_error").data<double>();
-  double input = relative_error(r32.input_gradient, r64.input_gradient) / *golden.at("input_fp32_error").data<double>();
-  EXPECT_LE(logits, 2) << "f32 logits";
-  EXPECT_LE(input, 2) << "f32 gradient of the input";
-  const double* theirs = golden.at("fp32_error").data<double>();
+// `precision`: what PyTorch's errors are called in the file `errors`, fp32 or bf16.
+void expect_parity(const Case& c, const std::string& precision, const Result& r32, const Result& r64, const Archive& golden, const Archive& errors) {
+  double logits = relative_error(r32.logits, r64.logits) / *errors.at("logits_" + precision + "_error").data<double>();
+  double input = relative_error(r32.input_gradient, r64.input_gradient) / *errors.at("input_" + precision + "_error").data<double>();
+  EXPECT_LE(logits, 2) << precision << " logits";
+  EXPECT_LE(input, 2) << precision << " gradient of the input";
+  const double* theirs = errors.at(precision + "_error").data<double>();
   const double* digest = golden.at("grad_digest").data<double>();
   Scale scale;
   for (size_t p = 0; p < r32.gradients.size(); ++p) scale.largest = std::max(scale.largest, digest[17 * p]);
@@ -119,10 +125,10 @@ void expect_f32_parity(const Case& c, const Result& r32, const Result& r64, cons
     if (ours > our_worst) our_worst = ours, worst_name = r32.gradients[p].first;
     their_worst = std::max(their_worst, theirs[p]);
   }
-  EXPECT_LE(std::sqrt(our_sum / their_sum), 2) << "f32 gradients together";
-  EXPECT_LE(our_worst / their_worst, 2) << "f32 gradient of " << worst_name;
-  std::printf("    %s: f32 error over PyTorch's: logits %.2f, input %.2f, gradients %.2f, worst gradient %.2f\n", name_of(c).c_str(), logits, input,
-              std::sqrt(our_sum / their_sum), our_worst / their_worst);
+  EXPECT_LE(std::sqrt(our_sum / their_sum), 2) << precision << " gradients together";
+  EXPECT_LE(our_worst / their_worst, 2) << precision << " gradient of " << worst_name;
+  std::printf("    %s: %s error over PyTorch's: logits %.2f, input %.2f, gradients %.2f, worst gradient %.2f\n", name_of(c).c_str(), precision.c_str(), logits,
+              input, std::sqrt(our_sum / their_sum), our_worst / their_worst);
 }
 
 void PrintTo(const Case& c, std::ostream* out) { *out << name_of(c); }
@@ -133,7 +139,20 @@ TEST_P(OfficialModel, Parity) {
   Archive golden = read_safetensors(str("tests/golden/", name_of(GetParam()), ".safetensors"));
   Result r64 = run(GetParam(), DType::f64);
   expect_f64_parity(GetParam(), r64, golden);
-  expect_f32_parity(GetParam(), run(GetParam(), DType::f32), r64, golden);
+  expect_parity(GetParam(), "fp32", run(GetParam(), DType::f32), r64, golden, golden);
+}
+
+class OfficialModelOnGpu : public testing::TestWithParam<Case> {};
+
+TEST_P(OfficialModelOnGpu, Parity) {
+  if (!cuda::available()) GTEST_SKIP() << cuda::why_not();
+  const std::string file = str("tests/golden/", name_of(GetParam()));
+  Archive golden = read_safetensors(file + ".safetensors");
+  Result r64 = run(GetParam(), DType::f64), r32 = run(GetParam(), DType::f32, Device::cuda);
+  expect_parity(GetParam(), "fp32", r32, r64, golden, golden);
+  for (size_t q = 0; q < r64.statistics.size(); ++q)
+    EXPECT_LE(relative_error(r32.statistics[q].second, r64.statistics[q].second), 1e-5) << r64.statistics[q].first;
+  expect_parity(GetParam(), "bf16", run(GetParam(), DType::bf16, Device::cuda), r64, golden, read_safetensors(file + "_bf16.safetensors"));
 }
 
 std::vector<Case> cases() {
@@ -148,6 +167,18 @@ std::vector<Case> cases() {
   return all;
 }
 
+std::vector<Case> gpu_cases() {
+  std::vector<Case> all;
+  for (bool training : {false, true}) {
+    all.push_back({"rmt_n", 64, 64, training});
+    if (cuda::emulated()) continue;  // minutes each
+    all.push_back({"rmt_t", 224, 224, training});
+    all.push_back({"rmt_s", 224, 224, training});
+  }
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(, OfficialModelOnGpu, testing::ValuesIn(gpu_cases()), [](const auto& test) { return name_of(test.param); });
 INSTANTIATE_TEST_SUITE_P(, OfficialModel, testing::ValuesIn(cases()), [](const auto& test) { return name_of(test.param); });
 
 }  // namespace
