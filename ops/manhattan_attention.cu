@@ -325,11 +325,17 @@ __global__ void __launch_bounds__(Group<T, N, C>::kBlock, Group<T, N, C>::kBlock
   g.store(dv, out_v, one, false);
 }
 
-// f(N, C) as compile-time constants for the shape: short lines in small tiles
-template <class F>
+// f(N, C) as compile-time constants for the shape: short lines in small tiles, of which a thread has so many channels that f64 has registers for 16 only
+template <class T, class F>
 void for_tiles(const Lines& lines, const F& f) {
-  auto with = [&](auto N) { lines.D <= 16 ? f(N, std::integral_constant<int, 16>()) : f(N, std::integral_constant<int, 32>()); };
-  lines.n() <= 16 ? with(std::integral_constant<int, 16>()) : with(std::integral_constant<int, 32>());
+  std::integral_constant<int, 16> c16;
+  std::integral_constant<int, 32> c32;
+  if (lines.n() > 16)
+    lines.D <= 16 ? f(c32, c16) : f(c32, c32);
+  else if constexpr (std::is_same_v<T, double>)
+    f(c16, c16);
+  else
+    lines.D <= 16 ? f(c16, c16) : f(c16, c32);
 }
 
 template <class G, class... P, class... A>
@@ -346,7 +352,7 @@ void manhattan_attention_forward(const T* q, const T* k, const T* v, const Wide<
   const Attention<T> a{q, k, v, nullptr, decay, rotary, lines};
   if constexpr (std::is_same_v<T, bf16>)
     if (tensor_cores::serve(lines, q, k, v, rotary, y)) return tensor_cores::forward(a, y);
-  for_tiles(lines, [&](auto N, auto C) { launch_groups<Group<T, N, C>>("manhattan_attention_forward", forward_kernel<T, N, C>, 3, lines, N, C, a, y); });
+  for_tiles<T>(lines, [&](auto N, auto C) { launch_groups<Group<T, N, C>>("manhattan_attention_forward", forward_kernel<T, N, C>, 3, lines, N, C, a, y); });
 }
 
 template <class T>
@@ -360,7 +366,7 @@ void manhattan_attention_backward(const T* q, const T* k, const T* v, const Wide
   const Storage sums(3 * size_t(count) * sizeof(W), Device::cuda);
   W* first = static_cast<W*>(sums.data());
   const RowSums<W> rows{first, first + count, first + 2 * count};
-  for_tiles(lines, [&](auto N, auto C) {
+  for_tiles<T>(lines, [&](auto N, auto C) {
     using G = Group<T, N, C>;
     launch_groups<G>("manhattan_attention_backward_queries", backward_queries_kernel<T, N, C>, 4, lines, N, C, a, rows, dq);
     launch_groups<G>("manhattan_attention_backward_keys", backward_keys_kernel<T, N, C>, 4, lines, N, C, a, rows, dk, dv);

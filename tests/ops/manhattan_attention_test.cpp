@@ -4,6 +4,10 @@
 #include <limits>
 
 #include "autograd/backward.h"
+#include "core/cuda/device.h"
+#ifndef RMT_CUDA
+#include "core/cuda/emulator.h"
+#endif
 #include "ops/ops.h"
 #include "tests/check_op.h"
 
@@ -123,7 +127,8 @@ std::string name_of(const ManhattanOptions& o) {
   return str("axis ", o.axis == Axis::W ? "W" : o.axis == Axis::H ? "H" : "both", ", mode ", int(o.mode), ", heads ", o.heads);
 }
 
-void check(int64_t B, int64_t H, int64_t W, int64_t heads, int64_t D, bool rotary, bool decay, const ManhattanOptions& o, int64_t probes = 20) {
+void check(int64_t B, int64_t H, int64_t W, int64_t heads, int64_t D, bool rotary, bool decay, const ManhattanOptions& o, int64_t probes = 20,
+           bool on_gpu = true) {
   std::vector<Tensor> in = inputs_for(B, H, W, heads, D, rotary);
   if (!decay) in[3] = Tensor();
   CheckOptions c;
@@ -133,8 +138,11 @@ void check(int64_t B, int64_t H, int64_t W, int64_t heads, int64_t D, bool rotar
   // A score is a sum of D products, up to about 5 here, and moves its weight e^S by its own rounding: |S| + sqrt D roundings. The gradients of q and
   // k are differences, dS = A (dA - sum A dA), a few times smaller than the terms that they are made of.
   c.f32_tolerance = 64 * kEps32;
+  // On tensor cores q', k', P and dS are rounded to bf16: four errors as large as the result's own, seen through sums of many.
+  if (D == 16 || D == 32) c.bf16_tolerance = 0x1p-9;
   c.may_be_zero = true;  // a line of one position has no gradient of scores; that all is not zero is seen by the definition and the differences
   c.max_probes = probes;
+  c.on_gpu = on_gpu;
   const std::string name =
       str("manhattan_attention (", B, ", ", H, ", ", W, ", ", heads * D, "), ", name_of(o), rotary ? ", rotary" : "", decay ? ", decay" : "");
   check_op(
@@ -148,6 +156,7 @@ TEST(ManhattanAttention, Op) {
     int64_t B, H, W, heads, D;
     bool rotary, decay;
   };
+  int number = 0;  // of the case: an emulated GPU has time for a third of the nine kinds of each, another third each time
   for (Case c : {Case{1, 1, 1, 1, 2, true, true},
                  {2, 5, 7, 2, 4, true, true},
                  {1, 2, 13, 1, 16, true, true},
@@ -159,16 +168,18 @@ TEST(ManhattanAttention, Op) {
                  {1, 5, 13, 2, 18, false, false},
                  {0, 5, 7, 2, 4, true, true},
                  {1, 0, 7, 2, 4, true, true},
-                 {3, 2, 1, 1, 17, false, true}})
+                 {3, 2, 1, 1, 17, false, true}}) {
     for (Axis axis : kAxes)
-      for (DecayMode mode : kModes) check(c.B, c.H, c.W, c.heads, c.D, c.rotary, c.decay, {c.heads, axis, mode});
+      for (DecayMode mode : kModes) check(c.B, c.H, c.W, c.heads, c.D, c.rotary, c.decay, {c.heads, axis, mode}, 20, (number + int(axis) + int(mode)) % 3 == 0);
+    ++number;
+  }
 }
 
 TEST(ManhattanAttention, LinesOfSeveralBlocksOfQueries) {
   for (DecayMode mode : kModes) {
-    check(1, 13, 15, 1, 8, true, true, {1, Axis::both, mode}, 12);
-    check(1, 1, 77, 1, 16, true, true, {1, Axis::W, mode}, 12);
-    check(1, 66, 1, 2, 6, true, true, {2, Axis::H, mode}, 12);
+    check(1, 13, 15, 1, 8, true, true, {1, Axis::both, mode}, 12, mode == DecayMode::post_multiply);
+    check(1, 1, 77, 1, 16, true, true, {1, Axis::W, mode}, 12, mode == DecayMode::log_additive);
+    check(1, 66, 1, 2, 6, true, true, {2, Axis::H, mode}, 12, mode == DecayMode::post_multiply_normalised);
   }
 }
 
@@ -277,6 +288,170 @@ TEST(ManhattanAttention, HugeScoresAndSteepDecayStayFinite) {
       in[3].fill(-60);  // a neighbour weighs e^-60: everybody attends to himself
       if (mode == DecayMode::post_multiply) continue;
       expect_near(attend(to(in, dtype), {2, Axis::both, mode}), in[2].to(dtype), 4 * (dtype == DType::f64 ? kEps64 : kEps32) * 5, "identity");
+    }
+}
+
+// y and the gradients of q, k, v, on `device` with q, k, v and dy = u in dtype
+std::vector<Tensor> results(Inputs in, const Tensor& u, const ManhattanOptions& o, DType dtype, Device device) {
+  std::vector<Tensor> x;
+  for (size_t i = 0; i < in.size(); ++i) {
+    if (!in[i].defined()) {
+      x.emplace_back();
+      continue;
+    }
+    const Tensor here = in[i].to(i < 3 ? dtype : wide(dtype)).to(device);
+    x.push_back(i < 3 ? leaf(here) : here);
+  }
+  Tensor y = attend(x, o);
+  backward(y, u.to(dtype).to(device));
+  return {y.detach().to(Device::cpu), grad(x[0]).to(Device::cpu), grad(x[1]).to(Device::cpu), grad(x[2]).to(Device::cpu)};
+}
+
+// ||x - exact|| / ||exact|| of the four results
+void expect_close(const std::vector<Tensor>& x, const std::vector<Tensor>& exact, double tolerance, const std::string& what) {
+  for (size_t i = 0; i < 4; ++i)
+    EXPECT_LE(relative_error(x[i], exact[i]), 2 * relative_error(exact[i].to(DType::bf16), exact[i]) + tolerance) << what << ", result " << i;
+}
+
+// bf16 heads of 16 or 32 channels in lines of up to 256 positions are for the tensor cores, unless rows of A have other sums than 1; the rest is for the
+// general kernels, which launch two for the gradients.
+TEST(ManhattanAttention, TensorCores) {
+  if (!cuda::available()) GTEST_SKIP();
+  struct Case {
+    int64_t H, W, heads, D;
+    Axis axis;
+    bool tensor_cores = true, rotary = true, decay = true;
+    DecayMode mode = DecayMode::log_additive;
+  };
+  for (const Case& c : {Case{2, 7, 3, 32, Axis::W},
+                        {14, 5, 2, 32, Axis::H},
+                        {3, 16, 1, 16, Axis::W},
+                        {28, 2, 3, 16, Axis::H},
+                        {2, 28, 2, 32, Axis::W, true, false},
+                        {1, 33, 3, 32, Axis::W},
+                        {49, 1, 1, 16, Axis::H, true, true, false},
+                        {1, 56, 2, 16, Axis::W},
+                        {64, 1, 1, 32, Axis::H},
+                        {7, 7, 3, 32, Axis::both},
+                        {4, 4, 5, 16, Axis::both},
+                        {14, 14, 1, 32, Axis::both},
+                        {5, 13, 2, 16, Axis::both, true, true, true, DecayMode::post_multiply_normalised},
+                        {1, 256, 1, 16, Axis::W},
+                        {257, 1, 1, 16, Axis::H, false},
+                        {1, 9, 1, 24, Axis::W, false},
+                        {1, 9, 1, 48, Axis::W, false},
+                        {1, 9, 1, 16, Axis::W, false, true, true, DecayMode::post_multiply}}) {
+    const ManhattanOptions o{c.heads, c.axis, c.mode};
+    std::vector<Tensor> in = inputs_for(c.H * c.W < 100 ? 2 : 1, c.H, c.W, c.heads, c.D, c.rotary);
+    if (!c.decay) in[3] = Tensor();
+    for (size_t i = 0; i < 3; ++i) in[i] = in[i].to(DType::bf16).to(DType::f64);
+    const Tensor u = randn(in[0].shape(), 99).to(DType::bf16).to(DType::f64);
+    const std::vector<Tensor> exact = results(in, u, o, DType::f64, Device::cpu);
+    const std::string name = str(c.H, " x ", c.W, ", D ", c.D, ", ", name_of(o));
+    std::vector<std::vector<Tensor>> r;
+    for_thread_orders([&] {
+#ifndef RMT_CUDA
+      const int64_t before = emulator::counters().launches;
+#endif
+      r.push_back(results(in, u, o, DType::bf16, Device::cuda));
+#ifndef RMT_CUDA
+      EXPECT_EQ(emulator::counters().launches - before, c.tensor_cores ? 2 : 3) << name;
+#endif
+    });
+    expect_close(r[0], exact, 0x1p-9, name);
+    for (const std::vector<Tensor>& other : r)
+      for (size_t i = 0; i < 4; ++i) expect_near(other[i], r[0][i], 0, name);
+  }
+}
+
+TEST(ManhattanAttention, HugeScoresStayFiniteOnTheGpu) {
+  if (!cuda::available()) GTEST_SKIP();
+  for (int64_t D : {8, 16})
+    for (DType dtype : {DType::f32, DType::bf16}) {
+      std::vector<Tensor> in = inputs_for(1, 5, 6, 2, D);
+      for (int i = 0; i < 2; ++i)
+        for (int64_t j = 0; j < in[0].numel(); ++j) in[size_t(i)].data<double>()[j] *= 300;
+      for (const Tensor& x : results(in, in[2], {2, Axis::both}, dtype, Device::cuda))
+        for (double v : x.to(DType::f64).to_vector<double>()) EXPECT_TRUE(std::isfinite(v)) << D << ", " << dtype;
+    }
+}
+
+TEST(ManhattanAttention, TensorsThatAreNotAligned) {  // to 16 bytes: elements 1 ... of a longer tensor
+  if (!cuda::available()) GTEST_SKIP();
+  std::vector<Tensor> in = inputs_for(1, 3, 5, 2, 16), x;
+  for (size_t i = 0; i < in.size(); ++i) {
+    const int64_t n = in[i].numel();
+    Tensor longer = Tensor::zeros({n + 1}, DType::f64);
+    for (int64_t j = 0; j < n; ++j) longer.data<double>()[j + 1] = in[i].data<double>()[j];
+    x.push_back(longer.to(i < 3 ? DType::bf16 : DType::f32).to(Device::cuda).slice(1, n + 1).view(in[i].shape()));
+  }
+  for (Axis axis : kAxes) EXPECT_LE(relative_error(attend(x, {2, axis}).to(Device::cpu), attend(in, {2, axis})), 0x1p-7) << name_of({2, axis});
+}
+
+// What PyTorch's autocast makes of one head of one row: y, dq, dk, dv. Every product of matrices takes and returns bf16; rotary, decay and softmax are f32,
+// which is exact here. x_i D^-1/2 is rounded, too.
+struct Autocast {
+  int64_t n, D;
+  using Matrix = std::vector<double>;
+  static double round(double x) { return float(bf16(float(x))); }
+
+  // rounded a b for a (rows, inner) and b (inner, columns), either transposed
+  static Matrix product(const Matrix& a, bool a_t, const Matrix& b, bool b_t, int64_t rows, int64_t inner, int64_t columns) {
+    Matrix y(size_t(rows * columns));
+    for (int64_t i = 0; i < rows; ++i)
+      for (int64_t j = 0; j < columns; ++j) {
+        double sum = 0;
+        for (int64_t k = 0; k < inner; ++k) sum += a[size_t(a_t ? k * rows + i : i * inner + k)] * b[size_t(b_t ? j * inner + k : k * columns + j)];
+        y[size_t(i * columns + j)] = round(sum);
+      }
+    return y;
+  }
+  Matrix turned(const Matrix& x, const Tensor& table, double sign) const {
+    Matrix y(x.size());
+    for (size_t c = 0; c < x.size(); c += 2) {
+      const double cosine = table.data<double>()[c], sine = sign * table.data<double>()[c + 1];
+      y[c] = round(x[c] * cosine - x[c + 1] * sine), y[c + 1] = round(x[c + 1] * cosine + x[c] * sine);
+    }
+    return y;
+  }
+  Matrix scaled(Matrix x) const {
+    for (double& v : x) v = round(v / std::sqrt(double(D)));
+    return x;
+  }
+
+  std::vector<Tensor> operator()(Inputs in, const Tensor& u) const {
+    const Matrix dy = u.to_vector<double>(), v = in[2].to_vector<double>();
+    const Matrix q = turned(in[0].to_vector<double>(), in[4], 1), k = turned(scaled(in[1].to_vector<double>()), in[4], 1);
+    Matrix p = product(q, false, k, true, n, D, n), rounded(p.size()), g = product(dy, false, v, true, n, D, n);
+    for (int64_t i = 0; i < n; ++i) {
+      double sum = 0, dot = 0;
+      for (int64_t j = 0; j < n; ++j) sum += p[size_t(i * n + j)] = std::exp(p[size_t(i * n + j)] + in[3].data<double>()[0] * double(std::abs(i - j)));
+      for (int64_t j = 0; j < n; ++j) dot += (p[size_t(i * n + j)] /= sum) * g[size_t(i * n + j)];
+      for (size_t j = size_t(i * n); j < size_t((i + 1) * n); ++j) rounded[j] = round(p[j]), g[j] = round(p[j] * (g[j] - dot));
+    }
+    const Matrix y = product(rounded, false, v, false, n, n, D), dv = product(rounded, true, dy, false, n, n, D);
+    const Matrix dq = turned(product(g, false, k, false, n, n, D), in[4], -1), dk = scaled(turned(product(g, true, q, false, n, n, D), in[4], -1));
+    std::vector<Tensor> out;
+    for (const Matrix* m : {&y, &dq, &dk, &dv}) {
+      out.push_back(Tensor::empty(in[0].shape(), DType::f64));
+      std::copy(m->begin(), m->end(), out.back().data<double>());
+    }
+    return out;
+  }
+};
+
+TEST(ManhattanAttention, AsExactAsAutocast) {
+  if (!cuda::available()) GTEST_SKIP();
+  for (int64_t D : {16, 32})
+    for (int64_t n : {7, 14, 28, 49, 56}) {
+      std::vector<Tensor> in = inputs_for(1, 1, n, 1, D);
+      for (size_t i = 0; i < 3; ++i) in[i] = in[i].to(DType::bf16).to(DType::f64);
+      const Tensor u = randn(in[0].shape(), 99).to(DType::bf16).to(DType::f64);
+      const ManhattanOptions o{1, Axis::W};
+      const std::vector<Tensor> exact = results(in, u, o, DType::f64, Device::cpu), autocast = Autocast{n, D}(in, u);
+      const std::vector<Tensor> ours = results(in, u, o, DType::bf16, Device::cuda);
+      for (size_t i = 0; i < 4; ++i)  // on average three quarters; never far above
+        EXPECT_LE(relative_error(ours[i], exact[i]), 1.1 * relative_error(autocast[i], exact[i])) << "n " << n << ", D " << D << ", " << i;
     }
 }
 
