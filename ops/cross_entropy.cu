@@ -39,7 +39,7 @@ __device__ RowSums<W> row_sums(const T* z, const W* t, int K) {
 }
 
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads) cross_entropy_forward_kernel(const T* z, const Wide<T>* t, double* losses, int K) {
+__global__ void __launch_bounds__(kThreads, 2) cross_entropy_forward_kernel(const T* z, const Wide<T>* t, double* losses, int K) {
   const int64_t b = blockIdx.x;
   const RowSums<Wide<T>> row = row_sums<N>(z + b * K, t + b * K, K);
   if (threadIdx.x == 0) losses[b] = ::log(double(row.exps)) * double(row.targets) - double(row.product);
@@ -54,7 +54,7 @@ __global__ void __launch_bounds__(kThreads) mean_kernel(const double* losses, W*
 }
 
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads) cross_entropy_backward_kernel(const T* z, const Wide<T>* t, const Wide<T>* dy, T* dz, int64_t B, int K) {
+__global__ void __launch_bounds__(kThreads, 2) cross_entropy_backward_kernel(const T* z, const Wide<T>* t, const Wide<T>* dy, T* dz, int64_t B, int K) {
   using W = Wide<T>;
   const int64_t b = blockIdx.x;
   z += b * K, t += b * K, dz += b * K;

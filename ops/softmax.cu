@@ -10,7 +10,7 @@ namespace {
 using cuda::kThreads;
 
 template <class T, int N, int P>
-__global__ void __launch_bounds__(kThreads) softmax_forward_kernel(const T* x, T* y, int64_t rows, int M, int shift) {
+__global__ void __launch_bounds__(kThreads, 2) softmax_forward_kernel(const T* x, T* y, int64_t rows, int M, int shift) {
   using W = Wide<T>;
   const cuda::Lanes lanes(int64_t(blockIdx.x) * (kThreads >> shift), rows, M, shift);
   const cuda::Row<T, N, P> row(x + lanes.row * M, lanes);

@@ -1,6 +1,9 @@
 // The kernel of every elementwise op: y_i = f(x_i, ...), a thread to each 16 bytes of y.
 #pragma once
+#include <bit>
+
 #include "core/cuda/launch.h"
+#include "core/cuda/ptx.h"
 #include "core/dtype.h"
 
 namespace rmt::cuda {
@@ -26,12 +29,33 @@ struct Values {
   T at[N];
 };
 
+// Two bf16 are one register: widening them is one instruction each, rounding both at once one.
 template <class T, int N>
 __device__ __forceinline__ Values<Wide<T>, N> widen(const Pack<T, N>& pack) {
   Values<Wide<T>, N> v;
+  if constexpr (std::is_same_v<T, bf16> && N % 2 == 0) {
+    const auto words = std::bit_cast<Pack<uint32_t, N / 2>>(pack);
 #pragma unroll
-  for (int j = 0; j < N; ++j) v.at[j] = Wide<T>(pack.at[j]);
+    for (int j = 0; j < N; j += 2) v.at[j] = __uint_as_float(words.at[j / 2] << 16), v.at[j + 1] = __uint_as_float(words.at[j / 2] & 0xffff0000u);
+  } else {
+#pragma unroll
+    for (int j = 0; j < N; ++j) v.at[j] = Wide<T>(pack.at[j]);
+  }
   return v;
+}
+template <class T, int N>
+__device__ __forceinline__ Pack<T, N> narrow(const Wide<T>* v) {
+  if constexpr (std::is_same_v<T, bf16> && N % 2 == 0) {
+    Pack<uint32_t, N / 2> words;
+#pragma unroll
+    for (int j = 0; j < N; j += 2) words.at[j / 2] = ptx::pack_bf16(v[j], v[j + 1]);
+    return std::bit_cast<Pack<T, N>>(words);
+  } else {
+    Pack<T, N> pack;
+#pragma unroll
+    for (int j = 0; j < N; ++j) pack.at[j] = T(v[j]);
+    return pack;
+  }
 }
 
 template <class T, int N>
@@ -45,8 +69,9 @@ __device__ __forceinline__ Values<Wide<T>, N> load(const T* p) {
 #pragma unroll
   for (int i = 0; i < N; i += n) {
     const Pack<T, n> pack = *reinterpret_cast<const Pack<T, n>*>(p + i);
+    const Values<Wide<T>, n> part = widen(pack);
 #pragma unroll
-    for (int j = 0; j < n; ++j) v.at[i + j] = Wide<T>(pack.at[j]);
+    for (int j = 0; j < n; ++j) v.at[i + j] = part.at[j];
   }
   return v;
 }
@@ -54,12 +79,7 @@ template <int N, class T>
 __device__ __forceinline__ void store(T* p, const Values<Wide<T>, N>& v) {
   constexpr int n = kAtOnce<T, N>;
 #pragma unroll
-  for (int i = 0; i < N; i += n) {
-    Pack<T, n> pack;
-#pragma unroll
-    for (int j = 0; j < n; ++j) pack.at[j] = T(v.at[i + j]);
-    *reinterpret_cast<Pack<T, n>*>(p + i) = pack;
-  }
+  for (int i = 0; i < N; i += n) *reinterpret_cast<Pack<T, n>*>(p + i) = narrow<T, n>(v.at + i);
 }
 
 // f takes Wide<X>s and returns Wide<T>. `packs` threads do N numbers each, those after them the n - N packs that are left, one each.

@@ -55,8 +55,7 @@ struct Row {
   __device__ Values<Wide<T>, N> at(int p, int) const { return widen(pack[p]); }
   // Rounds v to T, keeps it, and writes it to `row` in memory.
   __device__ void write(T* row, int p, int c, const Values<Wide<T>, N>& v) {
-#pragma unroll
-    for (int n = 0; n < N; ++n) pack[p].at[n] = T(v.at[n]);
+    pack[p] = narrow<T, N>(v.at);
     *reinterpret_cast<Pack<T, N>*>(row + c) = pack[p];
   }
 };
