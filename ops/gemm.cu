@@ -51,7 +51,8 @@ struct Problem {
   int64_t M, N, K;
   int64_t in, out, compute;  // cudaDataType_t, cublasComputeType_t
   int64_t a_transposed, b_transposed;
-  int64_t a_align, b_align, c_align, bias_align;  // bytes; no bias: 0
+  int64_t a_align, b_align, c_align;  // bytes
+  int64_t bias;                       // is there one?
   auto operator<=>(const Problem&) const = default;
 };
 
@@ -64,8 +65,9 @@ struct Plan {
 };
 
 // Of addresses, as few kinds as matter to an algorithm: the widest load is 16 bytes. So the same shape means the same algorithm wherever its tensors are.
+constexpr int64_t kAlignment = 16;
 int64_t alignment(const void* p) {
-  int64_t n = 16;
+  int64_t n = kAlignment;
   while (reinterpret_cast<uintptr_t>(p) % uintptr_t(n)) n /= 2;
   return n;
 }
@@ -128,9 +130,9 @@ class Library {
     const cublasOperation_t op_b = p.b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N, op_a = p.a_transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
     set(&plan.product, CUBLASLT_MATMUL_DESC_TRANSA, op_b);
     set(&plan.product, CUBLASLT_MATMUL_DESC_TRANSB, op_a);
-    if (p.bias_align) {
+    if (p.bias) {
       set(&plan.product, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
-      const void* some_bias = reinterpret_cast<const void*>(p.bias_align);  // the heuristic looks at the address alone
+      const void* some_bias = reinterpret_cast<const void*>(uintptr_t(kAlignment));  // the heuristic sees how an address is aligned, and no more
       set(&plan.product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, some_bias);
     }
     p.b_transposed ? set_layout(&plan.b, p.in, p.N, p.K) : set_layout(&plan.b, p.in, p.K, p.N);
@@ -165,16 +167,19 @@ void run(int64_t M, int64_t N, int64_t K, Factor<T> a, Factor<T> b, Out* c, cons
   const cublasComputeType_t compute = std::is_same_v<T, double>                          ? CUBLAS_COMPUTE_64F
                                       : std::is_same_v<T, float> && cuda::tf32_allowed() ? CUBLAS_COMPUTE_32F_FAST_TF32
                                                                                          : CUBLAS_COMPUTE_32F;
-  const Problem p{
-      M, N, K, kDataType<T>, kDataType<Out>, compute, a.transposed, b.transposed, alignment(a.at), alignment(b.at), alignment(c), bias ? alignment(bias) : 0};
-  Library& library = Library::get();
-  const Plan& plan = library.plan(p);
-  if (!plan.found) {
-    CHECK(bias, "cuBLASLt: no algorithm for C (", M, ", ", N, ") = A B with a sum over ", K, ", A ", a.transposed ? "transposed" : "as stored", ", B ",
-          b.transposed ? "transposed" : "as stored");
+  // The epilogue wants an aligned bias. Elsewhere, and should no algorithm have it, the product is added to rows of bias.
+  auto bias_first = [&] {
     broadcast(bias, c, M, N);
-    return run<T, Out>(M, N, K, a, b, c, nullptr, true);
-  }
+    run<T, Out>(M, N, K, a, b, c, nullptr, true);
+  };
+  if (bias && alignment(bias) < kAlignment) return bias_first();
+  Library& library = Library::get();
+  const Problem problem{
+      M, N, K, kDataType<T>, kDataType<Out>, compute, a.transposed, b.transposed, alignment(a.at), alignment(b.at), alignment(c), bias != nullptr};
+  const Plan& plan = library.plan(problem);
+  if (!plan.found && bias) return bias_first();
+  CHECK(plan.found, "cuBLASLt: no algorithm for C (", M, ", ", N, ") = A B with a sum over ", K, ", A ", a.transposed ? "transposed" : "as stored", ", B ",
+        b.transposed ? "transposed" : "as stored");
   cublasLtMatmulDescOpaque_t product = plan.product;
   if (bias) set(&product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(bias));
   const Wide<T> alpha = 1, beta = accumulate ? 1 : 0;

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include "core/cuda/device.h"
+#include "core/cuda/graph.h"
 #include "ops/ops.h"
 #include "tests/check_op.h"
 
@@ -31,6 +33,30 @@ TEST(Linear, Op) {  // rows, I, O around the sizes of the register tile, of a pa
     check_op(str("linear ", rows, " x ", I, " -> ", O), linear, {randn({rows, I}, 1), randn({O, I}, 2, 0, 1 / std::sqrt(double(I))), randn({O}, 3)}, kOptions);
   }
   check_op("linear without bias, 4-D", linear, {randn({2, 3, 5, 8}, 1), randn({6, 8}, 2), Tensor()}, kOptions);
+}
+
+// A slice may begin where vector loads and the library's epilogue may not.
+TEST(Linear, UnalignedOnGpu) {
+  if (!cuda::available()) return;
+  for (DType dtype : {DType::f32, DType::bf16}) {
+    const Tensor x = randn({5, 7}, 1).to(dtype), w = randn({9, 7}, 2).to(dtype), bias = randn({9}, 3).to(dtype);
+    const Tensor y =
+        ops::linear(x.to(Device::cuda).slice(1, 4), w.to(DType::f32).to(Device::cuda).slice(1, 9), bias.to(DType::f32).to(Device::cuda).slice(1, 9));
+    const Tensor expected = ops::linear(x.to(DType::f64).slice(1, 4), w.to(DType::f64).slice(1, 9), bias.to(DType::f64).slice(1, 9));
+    EXPECT_LE(relative_error(y.to(Device::cpu).to(DType::f64), expected), dtype == DType::bf16 ? 0x1p-8 : 1e-6) << dtype;
+  }
+}
+
+TEST(Linear, InAGraph) {
+  if (!cuda::available()) return;
+  const Tensor first = randn({4, 16}, 1).to(DType::f32), second = randn({4, 16}, 4).to(DType::f32), w = randn({8, 16}, 2).to(DType::f32);
+  const Tensor x = first.to(Device::cuda).clone(), w_gpu = w.to(Device::cuda);
+  Tensor y = ops::linear(x, w_gpu);  // what the library allocates, it has now
+  cuda::Graph graph;
+  graph.capture([&] { y = ops::linear(x, w_gpu); });
+  x.copy_from(second);
+  graph.launch();
+  EXPECT_LE(relative_error(y.to(Device::cpu), ops::linear(second, w)), 1e-6);
 }
 
 TEST(Linear, Errors) {
