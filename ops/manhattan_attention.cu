@@ -77,7 +77,7 @@ struct Group {
 
   // to (N, ld) = factor x for positions [i0, i0 + N) and channels [c0, c0 + C), turned if `turned`; zeros where there are none
   __device__ void load(const T* x, W* to, int from, int c0, bool turned, W factor) const {
-#pragma unroll(sizeof(W) == 8 ? 1 : 2)
+#pragma unroll(sizeof(W) == 8 || N < C ? 1 : 2)
     for (int p = thread; p < N * (C / 2); p += kThreads) {
       const int i = from + p / (C / 2), c = c0 + p % (C / 2) * 2;
       Pack<W, 2> pair = {};
@@ -150,15 +150,18 @@ struct Group {
     __syncthreads();  // tiles may be written again
   }
 
+  __device__ void place(int i, int& y, int& x) const { y = width < n ? i / width : 0, x = i - y * width; }  // of position i of the map, or on the line
+
   // f(r, u, decay times distance) for a thread's scores, whose rows are the positions i0 ... and whose columns the positions j0 ...
   template <class F>
   __device__ void for_scores(int j0, const F& f) const {
     int yj[4], xj[4];
 #pragma unroll
-    for (int u = 0; u < 4; ++u) yj[u] = (j0 + column + u * kSide) / width, xj[u] = (j0 + column + u * kSide) % width;
+    for (int u = 0; u < 4; ++u) place(j0 + column + u * kSide, yj[u], xj[u]);
 #pragma unroll
     for (int r = 0; r < 4; ++r) {
-      const int i = i0 + row + r * kSide, yi = i / width, xi = i % width;
+      int yi, xi;
+      place(i0 + row + r * kSide, yi, xi);
 #pragma unroll
       for (int u = 0; u < 4; ++u) f(r, u, head.slope * W(abs(yi - yj[u]) + abs(xi - xj[u])));
     }

@@ -25,10 +25,15 @@ struct Head {
 
   __device__ Head(const Attention<T>& a, int64_t unit) {
     const Lines& l = a.lines;
-    const int64_t line = unit / l.heads, head = unit % l.heads, C = l.heads * l.D, first = l.first(line);
-    at = first * C + head * l.D, stride = l.step() * C, table_stride = l.step() * l.D;
-    table = a.rotary ? a.rotary + first % (l.H * l.W) * l.D : nullptr;
-    slope = a.decay ? Wide<T>(kLog2e) * a.decay[head] : Wide<T>(0);
+    auto locate = [&](auto u) {  // divides in u's type: 64 bits take several times as long as 32
+      using I = decltype(u);
+      const I line = u / I(l.heads), across = l.axis == ops::Axis::W ? I(l.H) : l.axis == ops::Axis::H ? I(l.W) : I(1);
+      const int64_t head = u % I(l.heads), in_map = int64_t(line % across) * (l.axis == ops::Axis::W ? l.W : 1), C = l.heads * l.D;
+      at = (int64_t(line / across) * l.H * l.W + in_map) * C + head * l.D, stride = l.step() * C, table_stride = l.step() * l.D;
+      table = a.rotary ? a.rotary + in_map * l.D : nullptr;
+      slope = a.decay ? Wide<T>(kLog2e) * a.decay[head] : Wide<T>(0);
+    };
+    unit <= UINT32_MAX ? locate(uint32_t(unit)) : locate(unit);
   }
 };
 
