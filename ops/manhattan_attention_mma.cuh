@@ -27,15 +27,13 @@ struct Plan {
   }
 };
 
-template <int K>  // on a multiprocessor at least: bounds the registers
-constexpr int kForwardBlocks = K > 32   ? 2
-                               : K > 16 ? 3
-                                        : 4,
-              kBackwardBlocks = K > 16 ? 2 : 3;
+// Blocks that a multiprocessor must have registers for.
+constexpr int forward_blocks(int K) { return K > 32 ? 2 : K > 16 ? 3 : 4; }
+constexpr int backward_blocks(int K) { return K > 16 ? 2 : 3; }
 
 // y. With K < 64 a line is not longer than K, and a warp has 16 queries.
 template <int D, int K, bool map>
-__global__ void __launch_bounds__(32 * kMaxWarps, kForwardBlocks<K>) forward_kernel(Attention<bf16> a, int n, int padded, int warps, bf16* y) {
+__global__ void __launch_bounds__(32 * kMaxWarps, forward_blocks(K)) forward_kernel(Attention<bf16> a, int n, int padded, int warps, bf16* y) {
   constexpr bool kLoops = K == 64;
   DYNAMIC_SHARED(bf16, shared);
   const int warp = int(threadIdx.x) / 32, local = warp / warps, units = int(blockDim.x) / 32 / warps, tile = padded * Memory<D>::ld;
@@ -154,7 +152,7 @@ __device__ __forceinline__ void backward_keys(Warp<D, map>& w, const bf16* tq, c
 }
 
 template <int D, int K, bool map>
-__global__ void __launch_bounds__(32 * kMaxWarps, kBackwardBlocks<K>)
+__global__ void __launch_bounds__(32 * kMaxWarps, backward_blocks(K))
     backward_kernel(Attention<bf16> a, int n, int padded, int warps, bf16* dq, bf16* dk, bf16* dv) {
   constexpr bool kLoops = K == 64;
   DYNAMIC_SHARED(bf16, shared);
