@@ -22,7 +22,7 @@ __device__ inline int64_t rows_of_thread(int64_t rows, int64_t y, int64_t step) 
 
 // Moments of a share of the rows -> partial (parts, 2, C). A thread takes 8 rows at a time, of which it has the mean before it squares: nothing cancels.
 template <class T, int N>
-__global__ void __launch_bounds__(kColumnThreads) moments_kernel(const T* x, double* partial, int64_t rows, int64_t C) {
+__global__ void __launch_bounds__(kColumnThreads, 2) moments_kernel(const T* x, double* partial, int64_t rows, int64_t C) {
   using W = Wide<T>;
   constexpr int R = 8;
   SHARED(W, shared, 2 * N * kColumnThreads);  // [mean, squares][n][ty][tx]
@@ -71,10 +71,10 @@ __global__ void __launch_bounds__(kColumnThreads) moments_kernel(const T* x, dou
 
 // mean and biased variance from the parts' moments. Threads (x, y): column, every blockDim.y-th part.
 template <class W>
-__global__ void __launch_bounds__(1024) join_parts_kernel(const double* partial, W* mean, W* var, int64_t rows, int64_t parts, int64_t C) {
-  SHARED(double, means, 1024);
-  SHARED(double, squares, 1024);
-  SHARED(double, counts, 1024);
+__global__ void __launch_bounds__(512) join_parts_kernel(const double* partial, W* mean, W* var, int64_t rows, int64_t parts, int64_t C) {
+  SHARED(double, means, 512);
+  SHARED(double, squares, 512);
+  SHARED(double, counts, 512);
   const int64_t c = int64_t(blockIdx.x) * 32 + threadIdx.x;
   const unsigned thread = threadIdx.y * 32 + threadIdx.x;
   Moments<double> all;
@@ -192,7 +192,7 @@ void batch_norm_statistics(const T* x, Wide<T>* mean, Wide<T>* var, int64_t M, i
   double* p = static_cast<double*>(partial.data());
   cuda::launch("batch_norm_moments", vectors ? moments_kernel<T, N> : moments_kernel<T, 1>, dim3(unsigned(blocks.tiles), unsigned(parts)),
                dim3(blocks.tx, blocks.ty), 0, x, p, M, C);
-  cuda::launch("batch_norm_join", join_parts_kernel<Wide<T>>, dim3(unsigned(cuda::blocks_for(C, 32))), dim3(32, unsigned(std::min<int64_t>(parts, 32))), 0, p,
+  cuda::launch("batch_norm_join", join_parts_kernel<Wide<T>>, dim3(unsigned(cuda::blocks_for(C, 32))), dim3(32, unsigned(std::min<int64_t>(parts, 16))), 0, p,
                mean, var, M, parts, C);
 }
 

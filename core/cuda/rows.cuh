@@ -74,7 +74,7 @@ struct Row<T, N, 0> {
 // The fewest lanes (4 at least) that hold a row in `most` packs each, if 32 do: many bytes in flight for a thread, few shuffles.
 template <class T, class F>
 void with_row_layout(int64_t C, bool vectors, int most, F f) {
-  constexpr int N = 16 / int(sizeof(T)), P = N == 8 ? 4 : 8;  // packs a lane at most: 32 numbers of bf16 or f32
+  constexpr int N = 16 / int(sizeof(T)), P = N == 4 ? 8 : 4;  // packs a lane at most: 32 numbers of bf16 or f32, 8 of f64
   if (vectors && C % N == 0 && C <= 32 * P * N) {
     int shift = 2;
     while (shift < 5 && C > (most * N << shift)) ++shift;
