@@ -74,8 +74,21 @@ struct Pixel {
   }
 };
 
-// y_p = out(bias + sum_t (w_t + centre [t = middle]) in(x_(p + t - r)), p), the taps in reverse order when `reversed`. in(v): the numbers of x as they come
-// in, 0 must stay 0; out(v, at): N sums on their way out, for the elements from `at` on.
+// What happens to numbers on their way in (0 must stay 0), or out.
+struct AsItIs {
+  template <class W>
+  __device__ __forceinline__ W operator()(W x) const {
+    return x;
+  }
+};
+
+// A functor Out with a member `more`, a map like y, is called out(sum, number of more at the same place); one without, out(sum).
+template <class Out>
+constexpr bool kTakesMore = requires(Out out) {
+  out.more;
+};
+
+// y_p = out(bias + sum_t (w_t + centre [t = middle]) in(x_(p + t - r))), the taps in reverse order when `reversed`.
 template <class T, int N, int K, class In, class Out>
 __global__ void __launch_bounds__(kThreads, (kResident<T, K>))
     convolve_kernel(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, Strips s, bool reversed, Wide<T> centre, In in, Out out) {
@@ -107,6 +120,11 @@ __global__ void __launch_bounds__(kThreads, (kResident<T, K>))
   Pixel<T, N> next[P + K - 1];
 #pragma unroll
   for (int i = 0; i < P + K - 1; ++i) next[i].load(below + i * s.C, strip.inside >> i & 1);
+  Pixel<T, N> more[P];
+  const int64_t at = corner + strip.begin * stride;  // the row of y that is done next
+  T* to = y + at;
+  [[maybe_unused]] const T* beside = nullptr;
+  if constexpr (kTakesMore<Out>) beside = out.more + at;
   for (int base = strip.begin - r; base < strip.end + r; base += K) {
 #pragma unroll
     for (int u = 0; u < K; ++u) {  // row `base + u` of x; row o of y has its sums in sum[(o - begin) % K], and o - begin = base + u + r - ty - begin
@@ -116,6 +134,10 @@ __global__ void __launch_bounds__(kThreads, (kResident<T, K>))
       for (int p = 0; p < P; ++p)
 #pragma unroll
         for (int n = 0; n < N; ++n) sum[u][p][n] = start[n];  // of the row that begins here, with ty = 0
+      if constexpr (kTakesMore<Out>)
+        if (done >= strip.begin)
+#pragma unroll
+          for (int p = 0; p < P; ++p) more[p].load(beside + p * s.C, strip.inside >> (r + p) & 1);
       if (row >= top && row < bottom) {
         below += stride;
         const unsigned inside = row + 1 < bottom ? strip.inside : 0;
@@ -138,13 +160,19 @@ __global__ void __launch_bounds__(kThreads, (kResident<T, K>))
       if (done < strip.begin) continue;
 #pragma unroll
       for (int p = 0; p < P; ++p) {
-        if (!(strip.inside >> (r + p) & 1)) break;
         cuda::Values<W, N> result;
 #pragma unroll
-        for (int n = 0; n < N; ++n) result.at[n] = sum[(u + 1) % K][p][n];
-        const int64_t at = corner + done * stride + p * s.C;
-        cuda::store<N>(y + at, out(result, at));
+        for (int n = 0; n < N; ++n) {
+          const W total = sum[(u + 1) % K][p][n];
+          if constexpr (kTakesMore<Out>)
+            result.at[n] = out(total, more[p][n]);
+          else
+            result.at[n] = out(total);
+        }
+        if (strip.inside >> (r + p) & 1) cuda::store<N>(to + p * s.C, result);
       }
+      to += stride;
+      if constexpr (kTakesMore<Out>) beside += stride;
     }
   }
 }
@@ -165,7 +193,10 @@ __global__ void __launch_bounds__(kThreads)
       const W tap = w[int64_t(c) * taps + (reversed ? taps - 1 - t : t)] + (t == taps / 2 ? centre : W(0));
       sum += tap * in(W(x[at + ((ty - r) * m.W + tx - r) * m.C]));
     }
-  cuda::store<1>(y + at, out(cuda::Values<W, 1>{{sum}}, at));
+  if constexpr (kTakesMore<Out>)
+    y[at] = T(out(sum, W(out.more[at])));
+  else
+    y[at] = T(out(sum));
 }
 
 // Part by part sums of dw_t = sum_p dy_p in(x_(p + t - r)), then dbias = sum_p dy_p -> partial (parts, k k + 1, C). A block is a part; it takes every

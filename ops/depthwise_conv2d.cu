@@ -4,38 +4,26 @@
 namespace rmt::gpu {
 namespace {
 
-struct Same {
-  template <class W>
-  __device__ W operator()(W x) const {
-    return x;
-  }
-};
-
-// + residual; null: nothing.
 template <class T>
 struct AddResidual {
-  const T* residual;
-  template <int N>
-  __device__ cuda::Values<Wide<T>, N> operator()(cuda::Values<Wide<T>, N> y, int64_t at) const {
-    if (!residual) return y;
-    const auto more = cuda::load<N>(residual + at);
-#pragma unroll
-    for (int n = 0; n < N; ++n) y.at[n] += more.at[n];
-    return y;
-  }
+  const T* more;
+  __device__ __forceinline__ Wide<T> operator()(Wide<T> y, Wide<T> residual) const { return y + residual; }
 };
 
 }  // namespace
 
 template <class T>
 void depthwise_convolve(const T* x, const Wide<T>* w, const Wide<T>* bias, const T* residual, T* y, const Map& m, bool reversed) {
-  const bool identity = residual == x;
-  depthwise::convolve(x, w, bias, y, m, reversed, Wide<T>(identity), Same(), AddResidual<T>{identity ? nullptr : residual});
+  const Wide<T> centre = residual == x ? 1 : 0;
+  if (residual && residual != x)
+    depthwise::convolve(x, w, bias, y, m, reversed, centre, depthwise::AsItIs(), AddResidual<T>{residual});
+  else
+    depthwise::convolve(x, w, bias, y, m, reversed, centre, depthwise::AsItIs(), depthwise::AsItIs());
 }
 
 template <class T>
 void depthwise_weight_gradient(const T* x, const T* dy, Wide<T>* dw, Wide<T>* dbias, const Map& m) {
-  depthwise::weight_gradient(x, dy, dw, dbias, m, Same());
+  depthwise::weight_gradient(x, dy, dw, dbias, m, depthwise::AsItIs());
 }
 
 #define INSTANTIATE(T)                                                                                        \

@@ -11,30 +11,13 @@ struct Gelu {
   __device__ __forceinline__ Wide<T> operator()(Wide<T> x) const { return x * normal<T>(x).cdf; }
 };
 
-struct Same {
-  template <class V>
-  __device__ __forceinline__ V operator()(V x) const {
-    return x;
-  }
-  template <class V>
-  __device__ __forceinline__ V operator()(V x, int64_t) const {
-    return x;
-  }
-};
-
 // dg gelu'(x)
 template <class T>
 struct TimesDerivative {
-  const T* x;
-  template <int N>
-  __device__ __forceinline__ cuda::Values<Wide<T>, N> operator()(cuda::Values<Wide<T>, N> dg, int64_t at) const {
-    const auto v = cuda::load<N>(x + at);
-#pragma unroll
-    for (int n = 0; n < N; ++n) {
-      const auto [cdf, pdf] = normal<T>(v.at[n]);
-      dg.at[n] *= cdf + v.at[n] * pdf;
-    }
-    return dg;
+  const T* more;
+  __device__ __forceinline__ Wide<T> operator()(Wide<T> dg, Wide<T> x) const {
+    const auto [cdf, pdf] = normal<T>(x);
+    return dg * (cdf + x * pdf);
   }
 };
 
@@ -42,12 +25,12 @@ struct TimesDerivative {
 
 template <class T>
 void gelu_depthwise_forward(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, const Map& m) {
-  depthwise::convolve(x, w, bias, y, m, false, Wide<T>(1), Gelu<T>(), Same());
+  depthwise::convolve(x, w, bias, y, m, false, Wide<T>(1), Gelu<T>(), depthwise::AsItIs());
 }
 
 template <class T>
 void gelu_depthwise_backward_x(const T* x, const T* dy, const Wide<T>* w, T* dx, const Map& m) {
-  depthwise::convolve<T>(dy, w, nullptr, dx, m, true, Wide<T>(1), Same(), TimesDerivative<T>{x});
+  depthwise::convolve<T>(dy, w, nullptr, dx, m, true, Wide<T>(1), depthwise::AsItIs(), TimesDerivative<T>{x});
 }
 
 template <class T>
