@@ -114,12 +114,12 @@ __device__ __forceinline__ void backward_queries(Warp<D, map>& w, const bf16* tq
     }
     for_columns(j0, [&](int m, float(&g)[2][4]) {
 #pragma unroll
-      for (int e = 0; e < 8; ++e) g[e / 4][e % 4] = s[m + e / 4][e % 4] * scale[e % 4 / 2] * (g[e / 4][e % 4] - dot[e % 4 / 2]);
+      for (int e = 0; e < 8; ++e) g[e / 4][e % 4] = s[m + e / 4][e % 4] * (g[e / 4][e % 4] - dot[e % 4 / 2]);
       multiply<D>(out, g[0], g[1], tk + (j0 + 8 * m) * w.ld);
     });
   } while (kLoops && (j0 += K) < w.n);
   w.turn_back(out, i0);
-  w.store(dq, out, i0, rsqrtf(float(D)), rsqrtf(float(D)));
+  w.store(dq, out, i0, scale[0] * rsqrtf(float(D)), scale[1] * rsqrtf(float(D)));
 }
 
 // dk and dv of 16 keys, from scores whose rows are keys and whose columns are queries. Queries that are padding have dy = 0, and with it dot = dS = 0.

@@ -133,7 +133,7 @@ template <int D, bool map>
 struct Warp {
   static constexpr int ld = Memory<D>::ld;
   const int n, g, t;
-  const bool live;
+  const int writes;  // how many positions this warp has to write: n, or none behind the last unit
   const Head<bf16> head;
   const int stride, table_stride;
   const float* places;
@@ -143,8 +143,8 @@ struct Warp {
       : n(positions),
         g(int(threadIdx.x) % 32 / 4),
         t(int(threadIdx.x) % 4),
-        live(unit < units),
-        head(a, live ? unit : units - 1),
+        writes(unit < units ? n : 0),
+        head(a, min(unit, units - 1)),
         stride(int(head.stride)),
         table_stride(int(head.table_stride)),
         places(memory.places) {}
@@ -249,7 +249,7 @@ struct Warp {
       uint32_t four[4] = {pairs[b], pairs[b + 1], pairs[b + 2], pairs[b + 3]};
       transpose_quad(four);
       const int number = b + t, i = i0 + g + 8 * (number / (D / 8));
-      if (live && i < n) *reinterpret_cast<Eight*>(to + head.at + i * stride + number % (D / 8) * 8) = {four[0], four[1], four[2], four[3]};
+      if (i < writes) *reinterpret_cast<Eight*>(to + head.at + i * stride + number % (D / 8) * 8) = {four[0], four[1], four[2], four[3]};
     }
   }
 };
