@@ -56,7 +56,7 @@ TEST_FLAGS := $(SANITIZE)
 endif
 NVCCFLAGS := -std=c++20 -O3 -lineinfo --expt-relaxed-constexpr -Werror all-warnings -Xcompiler -Wall,-Wextra,-Wno-psabi -ccbin $(CXX) -I.
 
-.PHONY: all help setup found train test check ptxas format clean
+.PHONY: all help setup found train test check ptxas gpu format clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -67,6 +67,7 @@ help:
 	@echo "make train      install what is missing, build, and train (DATA=folder MODEL=rmt_t EPOCHS=n ARGS='...'; without DATA on images that it draws)"
 	@echo "make test       install what is missing, build, and run every test (FILTER='Gelu*', SAN=1)"
 	@echo "make check      formatting, include layers, a check_op for every op, every kernel through nvcc where there is one, then the tests"
+	@echo "make gpu        all that needs a real GPU: tests, sanitizers, kernels and models measured (tests/gpu.sh says with what beside them)"
 	@echo "make ptxas      a table of the kernels: registers, shared memory, spills (needs nvcc, no GPU)"
 	@echo "make format     rewrite the sources in the project's style"
 	@echo "make clean      remove build/"
@@ -114,6 +115,9 @@ $(BUILD)/kernels/%.o: %.cpp
 	@mkdir -p $(@D)
 	$(Q)$(EMULATED) $(SANITIZE) -MMD -MP -c $< -o $@
 
+gpu:
+	@sh tests/gpu.sh
+
 ptxas:
 	@NVCC="$(NVCC)" FLAGS="$(NVCCFLAGS)" sh tests/ptxas.sh $(CU_SRC)
 
@@ -129,7 +133,8 @@ test: setup
 	@BIN=$(BUILD)/bin sh tests/run.sh $(TESTS) --gtest_filter='$(FILTER)'
 
 check: setup
-	@sh tests/check.sh
+	@mkdir -p build
+	@NVCC="$(NVCC)" sh tests/check.sh
 	@$(MAKE) --no-print-directory test
 
 format:

@@ -78,6 +78,20 @@ Tensor record(const char* op, Tensor y, const std::vector<Tensor>& inputs, Backw
   return y;
 }
 
+// Each result is an op of its own, whose backward lays its dy down and sends an empty gradient on to a node that they share; this one, which the engine comes
+// to after all of them, takes the dys up.
+std::vector<Tensor> record_many(const char* op, std::vector<Tensor> ys, const std::vector<Tensor>& inputs, BackwardMany backward) {
+  auto dys = std::make_shared<std::vector<Tensor>>(ys.size());
+  const Tensor shared =
+      record(op, Tensor::empty({0}), inputs, [dys, backward = std::move(backward)](const Tensor&) { return backward(std::exchange(*dys, {})); });
+  for (size_t i = 0; i < ys.size(); ++i)
+    ys[i] = record(op, ys[i], {shared}, [dys, i, token = shared.detach()](const Tensor& dy) -> Grads {
+      (*dys)[i] = dy;
+      return {token};
+    });
+  return ys;
+}
+
 bool needs_grad(const std::vector<Tensor>& inputs) {
   if (!recording) return false;
   for (const Tensor& x : inputs)

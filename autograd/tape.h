@@ -30,6 +30,10 @@ struct Node {
 // gradients computed inside a backward are not recorded.
 Tensor record(const char* op, Tensor y, const std::vector<Tensor>& inputs, Backward backward);
 
+// The same for an op with several results ys: backward gets a dy for each, undefined where none came, and is called once.
+using BackwardMany = std::function<Grads(const std::vector<Tensor>& dys)>;
+std::vector<Tensor> record_many(const char* op, std::vector<Tensor> ys, const std::vector<Tensor>& inputs, BackwardMany backward);
+
 // Would record() record an op on these inputs? Lets an op skip saving what only its backward needs.
 bool needs_grad(const std::vector<Tensor>& inputs);
 inline bool needs_grad(const Tensor& x) { return needs_grad(std::vector<Tensor>{x}); }

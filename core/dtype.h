@@ -8,8 +8,9 @@
 
 #include "core/error.h"
 
-#ifdef __CUDACC__  // functions that kernels may call too
-#define HD __host__ __device__
+#ifdef __CUDACC__
+#include <cuda_bf16.h>
+#define HD __host__ __device__  // functions that kernels may call too
 #else
 #define HD
 #endif
@@ -24,7 +25,7 @@ struct bf16 {
   bf16() = default;
   HD explicit bf16(float x) {
 #ifdef __CUDA_ARCH__
-    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(x));
+    bits = __bfloat16_as_ushort(__float2bfloat16_rn(x));
 #else
     uint32_t u = std::bit_cast<uint32_t>(x);
     bits = x != x ? uint16_t((u >> 16) | 0x40) : uint16_t((u + 0x7fff + ((u >> 16) & 1)) >> 16);

@@ -63,13 +63,19 @@ inline Pointer ptr(const Tensor& x) { return {x}; }
 }  // namespace rmt
 
 // cpu::kernel<T> or gpu::kernel<T>.
-#define DISPATCH(x, kernel, ...)                                                                       \
+#define DISPATCH(x, kernel, ...)             \
+  do {                                       \
+    if ((x).device() == ::rmt::Device::cuda) \
+      DISPATCH_GPU(x, kernel, __VA_ARGS__);  \
+    else                                     \
+      DISPATCH_CPU(x, kernel, __VA_ARGS__);  \
+  } while (0)
+
+// For what an op does on a GPU alone.
+#define DISPATCH_GPU(x, kernel, ...)                                                                   \
   do {                                                                                                 \
-    if ((x).device() == ::rmt::Device::cpu) {                                                          \
-      DISPATCH_CPU(x, kernel, __VA_ARGS__);                                                            \
-      break;                                                                                           \
-    }                                                                                                  \
     const ::rmt::Dispatch dispatch(#kernel, x);                                                        \
+    if ((x).device() != ::rmt::Device::cuda) dispatch.refuse();                                        \
     switch ((x).dtype()) {                                                                             \
       case ::rmt::DType::f32: dispatch.on_gpu([&] { gpu::kernel<float>(__VA_ARGS__); }); break;        \
       case ::rmt::DType::f64: dispatch.on_gpu([&] { gpu::kernel<double>(__VA_ARGS__); }); break;       \

@@ -15,17 +15,6 @@ template <class T>
 void gelu_depthwise_backward_w(const T* x, const T* dy, Wide<T>* dw, Wide<T>* dbias, const Map& m);
 }  // namespace gpu
 
-namespace cpu {  // two ops, see below
-namespace {
-template <class T, class... A>
-void gelu_depthwise_forward(const A&...) {}
-template <class T, class... A>
-void gelu_depthwise_backward_x(const A&...) {}
-template <class T, class... A>
-void gelu_depthwise_backward_w(const A&...) {}
-}  // namespace
-}  // namespace cpu
-
 Tensor ops::gelu_depthwise_conv2d(const Tensor& x, const Tensor& w, const Tensor& bias) {
   const char* op = "gelu_depthwise_conv2d";
   CHECK(x.defined() && x.rank() == 4 && x.dim(3) > 0, op, ": x is ", x.shape(), ", expected (B, H, W, C) with C > 0");
@@ -41,19 +30,19 @@ Tensor ops::gelu_depthwise_conv2d(const Tensor& x, const Tensor& w, const Tensor
   }
   const Map m{x.dim(0), x.dim(1), x.dim(2), C, k, k / 2};
   Tensor y = Tensor::empty_like(x);
-  DISPATCH(x, gelu_depthwise_forward, ptr(x), ptr(w), ptr(bias), ptr(y), m);
+  DISPATCH_GPU(x, gelu_depthwise_forward, ptr(x), ptr(w), ptr(bias), ptr(y), m);
   return record(
       op, y, {x, w, bias},
       [x = x.detach(), w = w.detach(), m, need_x = needs_grad(x), need_w = needs_grad({w, bias}), has_bias = bias.defined()](const Tensor& dy) -> Grads {
         Tensor dx, dw, dbias;
         if (need_x) {
           dx = Tensor::empty_like(x);
-          DISPATCH(x, gelu_depthwise_backward_x, ptr(x), ptr(dy), ptr(w), ptr(dx), m);
+          DISPATCH_GPU(x, gelu_depthwise_backward_x, ptr(x), ptr(dy), ptr(w), ptr(dx), m);
         }
         if (need_w) {
           dw = Tensor::empty_like(w);
           if (has_bias) dbias = Tensor::empty({m.C}, w.dtype(), w.device());
-          DISPATCH(x, gelu_depthwise_backward_w, ptr(x), ptr(dy), ptr(dw), ptr(dbias), m);
+          DISPATCH_GPU(x, gelu_depthwise_backward_w, ptr(x), ptr(dy), ptr(dw), ptr(dbias), m);
         }
         return {dx, dw, dbias};
       });

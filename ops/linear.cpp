@@ -9,7 +9,7 @@ namespace gpu {  // linear.cu
 template <class T>
 void linear_forward(const T* x, const T* w, const T* bias, T* y, int64_t rows, int64_t I, int64_t O);
 template <class T>
-void linear_backward_x(const T* dy, const T* w, T* dx, int64_t rows, int64_t I, int64_t O);
+void linear_backward_x(const T* dy, const T* w, T* dx, int64_t rows, int64_t I, int64_t O, bool accumulate);
 template <class T>
 void linear_backward_w(const T* dy, const T* x, Wide<T>* dw, Wide<T>* dbias, int64_t rows, int64_t I, int64_t O);
 }  // namespace gpu
@@ -23,10 +23,10 @@ void linear_forward(const T* x, const T* w, const T* bias, T* y, int64_t rows, i
   multiply_rows<T>(rows, x, I, PackedB<T>(w, 1, I, I, O), {y, O, bias});
 }
 
-// dy (rows, O) -> dx (rows, I)
+// dy (rows, O) -> dx (rows, I), or dx + that
 template <class T>
-void linear_backward_x(const T* dy, const T* w, T* dx, int64_t rows, int64_t I, int64_t O) {
-  multiply_rows<T>(rows, dy, O, PackedB<T>(w, I, 1, O, I), {dx, I});
+void linear_backward_x(const T* dy, const T* w, T* dx, int64_t rows, int64_t I, int64_t O, bool accumulate) {
+  multiply_rows<T>(rows, dy, O, PackedB<T>(w, I, 1, O, I), {dx, I, nullptr, accumulate});
 }
 
 // -> dw (O, I), dbias (O) or null
@@ -38,32 +38,75 @@ void linear_backward_w(const T* dy, const T* x, T* dw, T* dbias, int64_t rows, i
 }  // namespace
 }  // namespace cpu
 
+namespace {
+
+// One product and its part of the gradients.
+struct Linear {
+  Tensor x, w;  // (..., I), (O, I): w as the product sees it, bf16 for an x in bf16
+  DType parameter;
+  bool has_bias, need_w;
+  int64_t rows, I, O;
+
+  Linear(const Tensor& x_, const Tensor& w_, const Tensor& bias) : x(x_.detach()), has_bias(bias.defined()), need_w(needs_grad({w_, bias})) {
+    CHECK(x.defined() && x.rank() >= 1 && w_.defined() && w_.rank() == 2, "linear: needs x (..., I) and w (O, I), got ", x.shape(), " and ", w_.shape());
+    I = w_.dim(1), O = w_.dim(0), rows = I ? x.numel() / I : 0;
+    CHECK(x.dim(-1) == I, "linear: x ", x.shape(), " does not fit w ", w_.shape(), "; x's last dimension must be ", I);
+    CHECK(w_.dtype() == wide(x.dtype()), "linear: w is ", w_.dtype(), ", expected ", wide(x.dtype()), " for an x of ", x.dtype());
+    if (has_bias) expect("linear", "bias", bias, {O}, w_.dtype());
+    parameter = w_.dtype();
+    w = in_dtype(w_, x.dtype());
+  }
+
+  Tensor forward(const Tensor& bias) const {
+    Shape shape = x.shape();
+    shape.set(-1, O);
+    Tensor y = Tensor::empty(shape, x.dtype(), x.device()), bias_x = in_dtype(bias, x.dtype());
+    DISPATCH(x, linear_forward, ptr(x), ptr(w), ptr(bias_x), ptr(y), rows, I, O);
+    return y;
+  }
+  // Into dx: this product's, or added to what others of the same x left there.
+  void backward_x(const Tensor& dy, Tensor& dx) const {
+    const bool accumulate = dx.defined();
+    if (!accumulate) dx = Tensor::empty_like(x);
+    DISPATCH(x, linear_backward_x, ptr(dy), ptr(w), ptr(dx), rows, I, O, accumulate);
+  }
+  void backward_w(const Tensor& dy, Tensor& dw, Tensor& dbias) const {
+    dw = Tensor::empty({O, I}, parameter, x.device());
+    if (has_bias) dbias = Tensor::empty({O}, parameter, x.device());
+    DISPATCH(x, linear_backward_w, ptr(dy), ptr(x), ptr(dw), ptr(dbias), rows, I, O);
+  }
+};
+
+}  // namespace
+
 Tensor ops::linear(const Tensor& x, const Tensor& w, const Tensor& bias) {
-  CHECK(x.defined() && x.rank() >= 1 && w.defined() && w.rank() == 2, "linear: needs x (..., I) and w (O, I), got ", x.shape(), " and ", w.shape());
-  int64_t I = w.dim(1), O = w.dim(0), rows = I ? x.numel() / I : 0;
-  CHECK(x.dim(-1) == I, "linear: x ", x.shape(), " does not fit w ", w.shape(), "; x's last dimension must be ", I);
-  CHECK(w.dtype() == wide(x.dtype()), "linear: w is ", w.dtype(), ", expected ", wide(x.dtype()), " for an x of ", x.dtype());
-  if (bias.defined()) expect("linear", "bias", bias, {O}, w.dtype());
-  Shape shape = x.shape();
-  shape.set(-1, O);
-  Tensor y = Tensor::empty(shape, x.dtype(), x.device());
-  const Tensor wx = in_dtype(w, x.dtype()), bias_x = in_dtype(bias, x.dtype());  // bf16 for an x in bf16
-  DISPATCH(x, linear_forward, ptr(x), ptr(wx), ptr(bias_x), ptr(y), rows, I, O);
-  return record("linear", y, {x, w, bias},
-                [x = x.detach(), wx, rows, I, O, dtype = w.dtype(), need_x = needs_grad(x), need_w = needs_grad(w) || needs_grad(bias),
-                 has_bias = bias.defined()](const Tensor& dy) -> Grads {
-                  Tensor dx, dw, dbias;
-                  if (need_x) {
-                    dx = Tensor::empty_like(x);
-                    DISPATCH(x, linear_backward_x, ptr(dy), ptr(wx), ptr(dx), rows, I, O);
-                  }
-                  if (need_w) {
-                    dw = Tensor::empty({O, I}, dtype, x.device());
-                    if (has_bias) dbias = Tensor::empty({O}, dtype, x.device());
-                    DISPATCH(x, linear_backward_w, ptr(dy), ptr(x), ptr(dw), ptr(dbias), rows, I, O);
-                  }
-                  return {dx, dw, dbias};
-                });
+  const Linear f(x, w, bias);
+  return record("linear", f.forward(bias), {x, w, bias}, [f, need_x = needs_grad(x)](const Tensor& dy) -> Grads {
+    Tensor dx, dw, dbias;
+    if (need_x) f.backward_x(dy, dx);
+    if (f.need_w) f.backward_w(dy, dw, dbias);
+    return {dx, dw, dbias};
+  });
+}
+
+std::vector<Tensor> ops::linears(const Tensor& x, const std::vector<Tensor>& w, const std::vector<Tensor>& bias) {
+  CHECK(w.size() == bias.size(), "linears: ", w.size(), " weights and ", bias.size(), " biases");
+  std::vector<Linear> f;
+  std::vector<Tensor> ys, inputs{x};
+  for (size_t i = 0; i < w.size(); ++i) {
+    f.emplace_back(x, w[i], bias[i]);
+    ys.push_back(f[i].forward(bias[i]));
+    inputs.insert(inputs.end(), {w[i], bias[i]});
+  }
+  return record_many("linears", ys, inputs, [f, need_x = needs_grad(x)](const std::vector<Tensor>& dys) -> Grads {
+    Grads grads(1 + 2 * f.size());
+    for (size_t i = 0; i < f.size(); ++i) {
+      if (!dys[i].defined()) continue;
+      if (need_x) f[i].backward_x(dys[i], grads[0]);
+      if (f[i].need_w) f[i].backward_w(dys[i], grads[1 + 2 * i], grads[2 + 2 * i]);
+    }
+    return grads;
+  });
 }
 
 }  // namespace rmt

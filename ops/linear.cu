@@ -10,10 +10,10 @@ void linear_forward(const T* x, const T* w, const T* bias, T* y, int64_t rows, i
   multiply<T>(rows, O, I, {x}, {w, kTransposed}, y, bias);
 }
 
-// dy (rows, O) -> dx (rows, I)
+// dy (rows, O) -> dx (rows, I), or dx + that
 template <class T>
-void linear_backward_x(const T* dy, const T* w, T* dx, int64_t rows, int64_t I, int64_t O) {
-  multiply<T>(rows, I, O, {dy}, {w}, dx);
+void linear_backward_x(const T* dy, const T* w, T* dx, int64_t rows, int64_t I, int64_t O, bool accumulate) {
+  multiply<T>(rows, I, O, {dy}, {w}, dx, nullptr, accumulate);
 }
 
 // -> dw (O, I), dbias (O) or null
@@ -25,7 +25,7 @@ void linear_backward_w(const T* dy, const T* x, Wide<T>* dw, Wide<T>* dbias, int
 
 #define INSTANTIATE(T)                                                                       \
   template void linear_forward(const T*, const T*, const T*, T*, int64_t, int64_t, int64_t); \
-  template void linear_backward_x(const T*, const T*, T*, int64_t, int64_t, int64_t);        \
+  template void linear_backward_x(const T*, const T*, T*, int64_t, int64_t, int64_t, bool);  \
   template void linear_backward_w(const T*, const T*, Wide<T>*, Wide<T>*, int64_t, int64_t, int64_t);
 FOR_EACH_TYPE(INSTANTIATE)
 

@@ -25,6 +25,8 @@ Tensor silu(const Tensor& x);
 // ---- the last dimension ---------------------------------------------------------------------------------------------------------------------
 // y = x w^T + bias.  x (..., I), w (O, I), bias (O) or undefined -> (..., O).                                                        linear.cpp
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias = {});
+// y_i = x w_i^T + bias_i for several w_i: linear() of one x, whose gradient is summed inside the products.                            linear.cpp
+std::vector<Tensor> linears(const Tensor& x, const std::vector<Tensor>& w, const std::vector<Tensor>& bias);
 // y = exp(x - max x) / sum exp(x - max x) over the last dimension.                                                                   softmax.cpp
 Tensor softmax(const Tensor& x);
 // y = (x - mean) / sqrt(var + eps) * w + bias, mean and biased variance over the last dimension.  x (..., C), w bias (C).            layer_norm.cpp

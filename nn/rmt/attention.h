@@ -27,7 +27,8 @@ struct ManhattanAttention : Module {
         out_proj(add<Linear>("out_proj", c.dims[size_t(stage)], c.dims[size_t(stage)])) {}
 
   Tensor forward(const Tensor& x, Position& position) {  // (B, H, W, C) -> same
-    Tensor q = q_proj.forward(x), k = k_proj.forward(x), v = v_proj.forward(x);
+    const std::vector<Tensor> qkv = ops::linears(x, {q_proj.weight, k_proj.weight, v_proj.weight}, {q_proj.bias, k_proj.bias, v_proj.bias});
+    const Tensor &q = qkv[0], &k = qkv[1], &v = qkv[2];
     Tensor decay = with_decay ? position.decay : Tensor();
     Tensor rotary = with_rotary ? position.rotary(x.dim(1), x.dim(2), wide(x.dtype())) : Tensor();
     auto attend = [&](const Tensor& values, ops::Axis axis) { return ops::manhattan_attention(q, k, values, decay, rotary, {heads, axis, decay_mode}); };

@@ -13,8 +13,8 @@ struct FeedForward : Module {
   FeedForward(int64_t C, int64_t hidden, bool conv)
       : fc1(add<Linear>("fc1", C, hidden)), fc2(add<Linear>("fc2", hidden, C)), dwconv(conv ? &add<DepthwiseConv>("dwconv.conv", hidden, 3) : nullptr) {}
   Tensor forward(const Tensor& x) {  // (B, H, W, C) -> same
-    Tensor g = ops::gelu(fc1.forward(x));
-    return fc2.forward(dwconv ? dwconv->forward(g, g) : g);
+    const Tensor h = fc1.forward(x);
+    return fc2.forward(dwconv ? ops::gelu_depthwise_conv2d(h, dwconv->weight, dwconv->bias) : ops::gelu(h));
   }
 };
 
@@ -41,8 +41,10 @@ struct Block : Module {
 
   Tensor forward(Tensor x, Position& position) {  // (B, H, W, C) -> same
     if (pos) x = pos->forward(x, x);
-    x = drop_1.forward(x, retention.forward(retention_layer_norm.forward(x), position), gamma_1 ? *gamma_1 : Tensor());
-    return drop_2.forward(x, ffn.forward(final_layer_norm.forward(x)), gamma_2 ? *gamma_2 : Tensor());
+    const Tensor f = retention.forward(retention_layer_norm.forward(x), position);
+    const LayerNorm& norm = final_layer_norm;
+    auto [sum, normed] = ops::residual_layer_norm(x, f, gamma_1 ? *gamma_1 : Tensor(), drop_1.factors(x), norm.weight, norm.bias, norm.eps);
+    return drop_2.forward(sum, ffn.forward(normed), gamma_2 ? *gamma_2 : Tensor());
   }
 
  protected:

@@ -17,7 +17,8 @@ struct Position : Module {
 
   // cos and sin of every position (H W, D); made once for a size and kept.
   Tensor rotary(int64_t H, int64_t W, DType dtype) {
-    if (H != H_ || W != W_ || !table_.defined() || table_.dtype() != dtype || table_.device() != angle.device()) table_ = ops::rotary_table(angle, H_ = H, W_ = W, dtype);
+    if (H != H_ || W != W_ || !table_.defined() || table_.dtype() != dtype || table_.device() != angle.device())
+      table_ = ops::rotary_table(angle, H_ = H, W_ = W, dtype);
     return table_;
   }
 

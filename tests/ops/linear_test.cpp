@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "autograd/backward.h"
 #include "core/cuda/device.h"
 #include "core/cuda/graph.h"
 #include "ops/ops.h"
@@ -64,6 +65,38 @@ TEST(Linear, Errors) {
   expect_error([] { ops::linear(Tensor::zeros({2, 6}), Tensor::zeros({4, 6}), Tensor::zeros({6})); }, {"linear", "bias is f32 (6)", "(4)"});
   expect_error([] { ops::linear(Tensor::zeros({2, 6}, DType::f64), Tensor::zeros({4, 6})); }, {"f32", "f64"});
   expect_error([] { ops::linear(Tensor::zeros({2, 6}, DType::bf16), Tensor::zeros({4, 6})); }, {"bf16", "Tensor::to"});
+}
+
+// y_1 y_2 + y_3 of three products of one x, so that each has a gradient of its own.
+TEST(Linears, Op) {
+  auto op = [](Inputs in) {
+    std::vector<Tensor> y = ops::linears(in[0], {in[1], in[2], in[3]}, {in[4], Tensor(), in[5]});
+    return ops::add(ops::mul(y[0], y[1]), y[2]);
+  };
+  auto slow = [](Inputs in) {
+    auto y = [&](const Tensor& w, const Tensor& bias) { return naive_linear({in[0], w, bias}); };
+    std::vector<double> a = y(in[1], in[4]), b = y(in[2], {}), c = y(in[3], in[5]);
+    for (size_t i = 0; i < a.size(); ++i) c[i] += a[i] * b[i];
+    return c;
+  };
+  CheckOptions options = kOptions;
+  options.reference = slow;
+  options.parameters = {false, true, true, true, true, true};
+  options.bf16_tolerance = 10 * 0x1p-9;  // beside the weights: y_1, y_2 and their product are rounded, and dx after each of its three terms
+  const double deviation = 1 / std::sqrt(13.);
+  check_op("linears", op,
+           {randn({5, 13}, 1), randn({7, 13}, 2, 0, deviation), randn({7, 13}, 3, 0, deviation), randn({7, 13}, 4, 0, deviation), randn({7}, 5), randn({7}, 6)},
+           options);
+}
+
+TEST(Linears, AResultThatNobodyUsesGivesNoGradient) {
+  const Tensor x = leaf(randn({3, 4}, 1)), w = leaf(randn({2, 4}, 2)), unused = leaf(randn({2, 4}, 3));
+  backward(ops::sum(ops::linears(x, {w, unused}, {Tensor(), Tensor()})[0]));
+  EXPECT_TRUE(grad(w).defined());
+  EXPECT_FALSE(grad(unused).defined());
+  const Tensor alone = leaf(x);
+  backward(ops::sum(ops::linear(alone, w)));
+  EXPECT_EQ(grad(x).to_vector<double>(), grad(alone).to_vector<double>());
 }
 
 }  // namespace rmt::test
