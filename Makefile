@@ -97,8 +97,8 @@ $(BUILD)/obj/%.o: %.cpp
 	@echo "  $(CXX) $<"
 	$(Q)$(CXX) $(CXXFLAGS) -MMD -MP -c $< -o $@
 
-# Optimised a little, so that emulation is quick and a debugger still finds every variable.
-EMULATED = $(CXX) $(CXXFLAGS) -O1 -g -fcf-protection=none -Wno-unknown-pragmas
+# Optimised a little, so that emulation is quick and a debugger still stops at every line and finds every variable.
+EMULATED = $(CXX) $(CXXFLAGS) -Og -g -gno-statement-frontiers -fcf-protection=none -Wno-unknown-pragmas
 $(BUILD)/obj/%.cu.o: %.cu
 	@mkdir -p $(@D)
 	@echo "  $(if $(filter 1,$(CUDA)),$(NVCC),$(CXX)) $<"
@@ -123,6 +123,9 @@ ptxas:
 
 # The one file with stb_image in it, which reads bytes from anywhere. Its Huffman decoder shifts by 32 on damaged files: undefined, without effect.
 $(BUILD)/obj/data/image.o: CXXFLAGS += -fno-strict-aliasing -fstack-protector-strong $(if $(filter 1,$(SAN)),-fno-sanitize=shift,-D_FORTIFY_SOURCE=2)
+
+# Pillow rounds each product, and so must these for its bytes.
+$(addprefix $(BUILD)/obj/data/,augment.o affine.o pixel_ops.o): CXXFLAGS += -ffp-contract=off
 
 train: setup
 	@$(MAKE) --no-print-directory all

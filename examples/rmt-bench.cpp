@@ -74,6 +74,7 @@ static int bench(const Flags& f) {
   model.init(0);
   compute.prepare(model);
   Batch batch = random_batch(f);
+  batch.images = batch.images.to(compute.device), batch.labels = batch.labels.to(compute.device);
 
   AdamW optimizer(f.mode == "train" ? model.parameters() : std::vector<nn::Entry>(), {});
   auto forward = [&](const Tensor& x) { return model.forward(x); };

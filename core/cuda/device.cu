@@ -54,6 +54,7 @@ std::string look(State& s) {
   cudaRuntimeGetVersion(&s.info.runtime);
   if (e == cudaErrorInsufficientDriver && s.info.driver > 0)
     return str("the driver supports CUDA ", version(s.info.driver), ", this program needs ", version(s.info.runtime), "; update the driver");
+  if (e == cudaErrorInsufficientDriver) return "no NVIDIA driver is installed";
   if (e != cudaSuccess) return str("no usable GPU: ", cudaGetErrorString(e));
   if (s.index >= count) return str("there is no GPU number ", s.index, ", only ", count);
   cudaDeviceProp p{};
