@@ -11,8 +11,8 @@ namespace gpu {  // layer_norm.cu
 template <class T>
 void layer_norm_forward(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, Wide<T>* mean, Wide<T>* rstd, int64_t rows, int64_t C, double eps);
 template <class T>
-void layer_norm_backward(const T* x, const Wide<T>* w, const Wide<T>* mean, const Wide<T>* rstd, const T* dy, T* dx, Wide<T>* dw, Wide<T>* dbias, int64_t rows,
-                         int64_t C);
+void layer_norm_backward(const T* x, const Wide<T>* w, const Wide<T>* mean, const Wide<T>* rstd, const T* dy, const T* more, T* dx, Wide<T>* dw, Wide<T>* dbias,
+                         int64_t rows, int64_t C);
 }  // namespace gpu
 
 namespace cpu {
@@ -44,9 +44,9 @@ void layer_norm_forward(const T* x, const T* w, const T* bias, T* y, T* mean, T*
   });
 }
 
-// dx, dw and dbias in one pass over x and dy. dx may be null.
+// dx + more, dw and dbias in one pass over x and dy. dx may be null; more too: 0.
 template <class T>
-void layer_norm_backward(const T* x, const T* w, const T* mean, const T* rstd, const T* dy, T* dx, T* dw, T* dbias, int64_t rows, int64_t C) {
+void layer_norm_backward(const T* x, const T* w, const T* mean, const T* rstd, const T* dy, const T* more, T* dx, T* dw, T* dbias, int64_t rows, int64_t C) {
   std::vector<double> sums = simd::sum_rows<T>(rows, C, 2 * C, [=](int64_t begin, int64_t end, T* part) {
     for (int64_t r = begin; r < end; ++r) {
       const T *row = x + r * C, *drow = dy + r * C, m = mean[r], k = rstd[r];
@@ -61,8 +61,8 @@ void layer_norm_backward(const T* x, const T* w, const T* mean, const T* rstd, c
       if (!dx) continue;
       const T mean_g = simd::sum<T>(sum_g) / T(C), mean_gz = simd::sum<T>(sum_gz) / T(C);
       simd::for_columns<T>(C, [&](int64_t c, auto count) {
-        Vec<T> g = simd::load(drow + c, count) * simd::load(w + c, count), z = (simd::load(row + c, count) - m) * k;
-        simd::store<T>(dx + r * C + c, k * (g - mean_g - z * mean_gz), count);
+        Vec<T> g = simd::load(drow + c, count) * simd::load(w + c, count), z = (simd::load(row + c, count) - m) * k, d = k * (g - mean_g - z * mean_gz);
+        simd::store<T>(dx + r * C + c, more ? d + simd::load(more + r * C + c, count) : d, count);
       });
     }
   });
@@ -73,12 +73,12 @@ void layer_norm_backward(const T* x, const T* w, const T* mean, const T* rstd, c
 }  // namespace
 }  // namespace cpu
 
-Tensor record_layer_norm(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& mean, const Tensor& rstd) {
-  return record("layer_norm", y, {x, w, bias}, [x = x.detach(), w = w.detach(), mean, rstd, needs_dx = needs_grad(x)](const Tensor& dy) -> Grads {
+LayerNormGradients layer_norm_gradients(const Tensor& x, const Tensor& w, const Tensor& mean, const Tensor& rstd, bool needs_dx) {
+  return [x = x.detach(), w = w.detach(), mean, rstd, needs_dx](const Tensor& dy, const Tensor& more) -> Grads {
     Tensor dx = needs_dx ? Tensor::empty_like(x) : Tensor(), dw = Tensor::empty_like(w), dbias = Tensor::empty_like(w);
-    DISPATCH(x, layer_norm_backward, ptr(x), ptr(w), ptr(mean), ptr(rstd), ptr(dy), ptr(dx), ptr(dw), ptr(dbias), mean.numel(), w.numel());
+    DISPATCH(x, layer_norm_backward, ptr(x), ptr(w), ptr(mean), ptr(rstd), ptr(dy), ptr(more), ptr(dx), ptr(dw), ptr(dbias), mean.numel(), w.numel());
     return {dx, dw, dbias};
-  });
+  };
 }
 
 Tensor ops::layer_norm(const Tensor& x, const Tensor& w, const Tensor& bias, double eps) {  // x (..., C), w bias (C)
@@ -87,7 +87,8 @@ Tensor ops::layer_norm(const Tensor& x, const Tensor& w, const Tensor& bias, dou
   expect("layer_norm", "bias", bias, {C}, wide(x.dtype()));
   Tensor y = Tensor::empty_like(x), mean = Tensor::empty({rows}, w.dtype(), x.device()), rstd = Tensor::empty_like(mean);
   DISPATCH(x, layer_norm_forward, ptr(x), ptr(w), ptr(bias), ptr(y), ptr(mean), ptr(rstd), rows, C, eps);
-  return record_layer_norm(y, x, w, bias, mean, rstd);
+  return record("layer_norm", y, {x, w, bias},
+                [gradients = layer_norm_gradients(x, w, mean, rstd, needs_grad(x))](const Tensor& dy) { return gradients(dy, Tensor()); });
 }
 
 }  // namespace rmt

@@ -27,9 +27,9 @@ struct Inputs {
       : lanes(l), x(all_x + l.row * C, l), dy(all_dy + l.row * C, l), mean(l.C ? means[l.row] : W(0)), rstd(l.C ? rstds[l.row] : W(0)) {}
 };
 
-// dx of one row; add(p, dy z, dy) gets what its packs give to dw and dbias. dx may be null.
+// dx + more of one row; add(p, dy z, dy) gets what its packs give to dw and dbias. dx may be null, and more.
 template <class T, int N, int P, class F>
-__device__ __forceinline__ void backward_row(const Inputs<T, N, P>& in, const Wide<T>* w, T* dx, int C, F add) {
+__device__ __forceinline__ void backward_row(const Inputs<T, N, P>& in, const Wide<T>* w, const T* more, T* dx, int C, F add) {
   using W = Wide<T>;
   using V = cuda::Values<W, N>;
   const W m = in.mean, k = in.rstd;
@@ -52,6 +52,11 @@ __device__ __forceinline__ void backward_row(const Inputs<T, N, P>& in, const Wi
     V out;
 #pragma unroll
     for (int n = 0; n < N; ++n) out.at[n] = k * (d.at[n] * weight.at[n] - mean_g - (v.at[n] - m) * k * mean_gz);
+    if (more) {
+      const V extra = cuda::load<N>(more + in.lanes.row * C + c);
+#pragma unroll
+      for (int n = 0; n < N; ++n) out.at[n] += extra.at[n];
+    }
     cuda::store<N>(dx + in.lanes.row * C + c, out);
   });
 }
@@ -60,8 +65,9 @@ constexpr int blocks_on_one(int P) { return P <= 2 ? 2 : 1; }  // multiprocessor
 
 // partial (blocks, 2, C): the sums for dw and dbias over a block's rows. The next row is on its way while one is worked on.
 template <class T, int N, int P>
-__global__ void __launch_bounds__(kThreads, blocks_on_one(P)) layer_norm_backward_kernel(const T* x, const Wide<T>* w, const Wide<T>* mean, const Wide<T>* rstd,
-                                                                                         const T* dy, T* dx, Wide<T>* partial, int64_t rows, int C, int shift) {
+__global__ void __launch_bounds__(kThreads, blocks_on_one(P))
+    layer_norm_backward_kernel(const T* x, const Wide<T>* w, const Wide<T>* mean, const Wide<T>* rstd, const T* dy, const T* more, T* dx, Wide<T>* partial,
+                               int64_t rows, int C, int shift) {
   using W = Wide<T>;
   using V = cuda::Values<W, N>;
   DYNAMIC_SHARED(W, sums);  // 2 C
@@ -71,7 +77,7 @@ __global__ void __launch_bounds__(kThreads, blocks_on_one(P)) layer_norm_backwar
   int64_t first = blockIdx.x * at_once;
   for (Inputs<T, N, P> in = read(first); first < rows; first += step) {
     const Inputs<T, N, P> next = read(first + step);
-    backward_row(in, w, dx, C, [&](int p, const V& dz, const V& d) {
+    backward_row(in, w, more, dx, C, [&](int p, const V& dz, const V& d) {
 #pragma unroll
       for (int n = 0; n < N; ++n) dw[p].at[n] += dz.at[n], dbias[p].at[n] += d.at[n];
     });
@@ -105,10 +111,10 @@ __global__ void __launch_bounds__(kThreads, blocks_on_one(P)) layer_norm_backwar
 
 // For rows too long for registers: dx, and in a second pass the sums.
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads)
-    layer_norm_dx_kernel(const T* x, const Wide<T>* w, const Wide<T>* mean, const Wide<T>* rstd, const T* dy, T* dx, int64_t rows, int C, int shift) {
+__global__ void __launch_bounds__(kThreads) layer_norm_dx_kernel(const T* x, const Wide<T>* w, const Wide<T>* mean, const Wide<T>* rstd, const T* dy,
+                                                                 const T* more, T* dx, int64_t rows, int C, int shift) {
   const cuda::Lanes lanes(int64_t(blockIdx.x) * (kThreads >> shift), rows, C, shift);
-  backward_row(Inputs<T, N, 0>(lanes, x, dy, mean, rstd, C), w, dx, C, [](int, const auto&, const auto&) {});
+  backward_row(Inputs<T, N, 0>(lanes, x, dy, mean, rstd, C), w, more, dx, C, [](int, const auto&, const auto&) {});
 }
 
 template <class T, int N>
@@ -138,22 +144,22 @@ void layer_norm_forward(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y,
 }
 
 template <class T>
-void layer_norm_backward(const T* x, const Wide<T>* w, const Wide<T>* mean, const Wide<T>* rstd, const T* dy, T* dx, Wide<T>* dw, Wide<T>* dbias, int64_t rows,
-                         int64_t C) {
+void layer_norm_backward(const T* x, const Wide<T>* w, const Wide<T>* mean, const Wide<T>* rstd, const T* dy, const T* more, T* dx, Wide<T>* dw, Wide<T>* dbias,
+                         int64_t rows, int64_t C) {
   using W = Wide<T>;
   const cuda::Outputs<W> out{{dw, dbias}};
-  cuda::with_row_layout<T>(C, cuda::aligned(x, w, dy, dx), 3, [&](auto N, auto P, int shift) {
+  cuda::with_row_layout<T>(C, cuda::aligned(x, w, dy, more, dx), 3, [&](auto N, auto P, int shift) {
     const int64_t all = std::max<int64_t>(1, cuda::blocks_for(rows, kThreads >> shift));
     if constexpr (P > 0) {
       const int64_t blocks = std::min<int64_t>(all, int64_t(cuda::info().multiprocessors) * blocks_on_one(P));
       Storage partial(size_t(blocks * 2 * C) * sizeof(W), Device::cuda);
       W* p = static_cast<W*>(partial.data());
       cuda::launch("layer_norm_backward", layer_norm_backward_kernel<T, N, P>, dim3(unsigned(blocks)), dim3(kThreads), size_t(2 * C) * sizeof(W), x, w, mean,
-                   rstd, dy, dx, p, rows, C, shift);
+                   rstd, dy, more, dx, p, rows, C, shift);
       cuda::add_parts(static_cast<const W*>(p), out, blocks, int64_t(2), C);
     } else {
       if (dx && rows)
-        cuda::launch("layer_norm_dx", layer_norm_dx_kernel<T, N>, dim3(unsigned(all)), dim3(kThreads), 0, x, w, mean, rstd, dy, dx, rows, C, shift);
+        cuda::launch("layer_norm_dx", layer_norm_dx_kernel<T, N>, dim3(unsigned(all)), dim3(kThreads), 0, x, w, mean, rstd, dy, more, dx, rows, C, shift);
       cuda::column_sums<2, 1>("layer_norm_dw", ParameterSums<T, 1>{x, mean, rstd, dy, C}, out, rows, C);
     }
   });
@@ -161,7 +167,7 @@ void layer_norm_backward(const T* x, const Wide<T>* w, const Wide<T>* mean, cons
 
 #define INSTANTIATE(T)                                                                                                          \
   template void layer_norm_forward(const T*, const Wide<T>*, const Wide<T>*, T*, Wide<T>*, Wide<T>*, int64_t, int64_t, double); \
-  template void layer_norm_backward(const T*, const Wide<T>*, const Wide<T>*, const Wide<T>*, const T*, T*, Wide<T>*, Wide<T>*, int64_t, int64_t);
+  template void layer_norm_backward(const T*, const Wide<T>*, const Wide<T>*, const Wide<T>*, const T*, const T*, T*, Wide<T>*, Wide<T>*, int64_t, int64_t);
 FOR_EACH_TYPE(INSTANTIATE)
 
 }  // namespace rmt::gpu

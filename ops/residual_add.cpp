@@ -51,16 +51,15 @@ void residual_add_backward(const T* f, const T* gamma, const T* s, const T* dy, 
 }  // namespace
 }  // namespace cpu
 
-Tensor record_residual_add(const Tensor& y, const Tensor& x, const Tensor& f, const Tensor& gamma, const Tensor& s) {
-  if (!gamma.defined() && !s.defined()) return record("residual_add", y, {x, f}, [](const Tensor& dy) -> Grads { return {dy, dy}; });
+Backward residual_add_gradients(const Tensor& f, const Tensor& gamma, const Tensor& s) {
+  if (!gamma.defined() && !s.defined()) return [](const Tensor& dy) -> Grads { return {dy, dy, Tensor()}; };
   const bool needs_df = needs_grad(f), needs_dgamma = needs_grad(gamma);
-  return record("residual_add", y, {x, f, gamma},
-                [f = needs_dgamma ? f.detach() : Tensor(), gamma = gamma.detach(), s = s.detach(), needs_df](const Tensor& dy) -> Grads {
-                  Tensor df = needs_df ? Tensor::empty_like(dy) : Tensor(), dgamma = f.defined() ? Tensor::empty_like(gamma) : Tensor();
-                  const int64_t B = dy.dim(0), C = dy.shape()[-1], R = B ? dy.numel() / (B * C) : 0;
-                  DISPATCH(dy, residual_add_backward, ptr(f), ptr(gamma), ptr(s), ptr(dy), ptr(df), ptr(dgamma), B, R, C);
-                  return {dy, df, dgamma};
-                });
+  return [f = needs_dgamma ? f.detach() : Tensor(), gamma = gamma.detach(), s = s.detach(), needs_df](const Tensor& dy) -> Grads {
+    Tensor df = needs_df ? Tensor::empty_like(dy) : Tensor(), dgamma = f.defined() ? Tensor::empty_like(gamma) : Tensor();
+    const int64_t B = dy.dim(0), C = dy.shape()[-1], R = B ? dy.numel() / (B * C) : 0;
+    DISPATCH(dy, residual_add_backward, ptr(f), ptr(gamma), ptr(s), ptr(dy), ptr(df), ptr(dgamma), B, R, C);
+    return {dy, df, dgamma};
+  };
 }
 
 Tensor ops::residual_add(const Tensor& x, const Tensor& f, const Tensor& gamma, const Tensor& s) {  // x f (B, ..., C), gamma C elements, s (B)
@@ -74,7 +73,7 @@ Tensor ops::residual_add(const Tensor& x, const Tensor& f, const Tensor& gamma, 
   CHECK(!needs_grad(s), "residual_add: s has no gradient; detach() it");
   Tensor y = Tensor::empty_like(x);
   DISPATCH(x, residual_add_forward, ptr(x), ptr(f), ptr(gamma), ptr(s), ptr(y), B, R, C);
-  return record_residual_add(y, x, f, gamma, s);
+  return record("residual_add", y, {x, f, gamma}, residual_add_gradients(f, gamma, s));
 }
 
 }  // namespace rmt

@@ -1,5 +1,5 @@
-// sum = x + s_b gamma_c f  and  normed = (sum - mean) rstd w + bias: residual_add.cpp and layer_norm.cpp with one look at each row. On the tape they are these
-// two.
+// sum = x + s_b gamma_c f  and  normed = (sum - mean) rstd w + bias: residual_add.cpp and layer_norm.cpp with one look at each row. Backward: the gradient of
+// layer_norm with that of sum added as it is written, and from there that of residual_add.
 #include "ops/residual_layer_norm.h"
 
 #include "core/rows.h"
@@ -68,8 +68,15 @@ ops::ResidualNorm ops::residual_layer_norm(const Tensor& x, const Tensor& f, con
   expect(op, "bias", bias, {C}, parameter);
   Tensor sum = Tensor::empty_like(x), normed = Tensor::empty_like(x), mean = Tensor::empty({B * R}, parameter, x.device()), rstd = Tensor::empty_like(mean);
   DISPATCH(x, residual_layer_norm_forward, ptr(x), ptr(f), ptr(gamma), ptr(s), ptr(w), ptr(bias), ptr(sum), ptr(normed), ptr(mean), ptr(rstd), B, R, C, eps);
-  sum = record_residual_add(sum, x, f, gamma, s);
-  return {sum, record_layer_norm(normed, sum, w, bias, mean, rstd)};
+  const auto y = record_many("residual_layer_norm", {sum, normed}, {x, f, gamma, w, bias},
+                             [through_norm = layer_norm_gradients(sum, w, mean, rstd, needs_grad({x, f, gamma})),
+                              through_sum = residual_add_gradients(f, gamma, s)](const std::vector<Tensor>& dys) -> Grads {
+                               Grads norm = dys[1].defined() ? through_norm(dys[1], dys[0]) : Grads{dys[0], Tensor(), Tensor()};
+                               if (!norm[0].defined()) return {Tensor(), Tensor(), Tensor(), norm[1], norm[2]};
+                               const Grads sum_gradients = through_sum(norm[0]);
+                               return {sum_gradients[0], sum_gradients[1], sum_gradients[2], norm[1], norm[2]};
+                             });
+  return {y[0], y[1]};
 }
 
 }  // namespace rmt

@@ -1,12 +1,14 @@
-// What residual_add.cpp and layer_norm.cpp put on the tape, for the op that computes their results together. Internal to ops/.
+// The gradients of residual_add.cpp and layer_norm.cpp, for the op that is both. Internal to ops/.
 #pragma once
 #include "autograd/tape.h"
 
 namespace rmt {
 
-// y, which is x + s_b gamma_c f.
-Tensor record_residual_add(const Tensor& y, const Tensor& x, const Tensor& f, const Tensor& gamma, const Tensor& s);
-// y, which is layer_norm(x) with these means and rstds of the rows.
-Tensor record_layer_norm(const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& mean, const Tensor& rstd);
+// Of y = x + s_b gamma_c f: dy -> dx, df, dgamma. Looks at once at which of them are needed.
+Backward residual_add_gradients(const Tensor& f, const Tensor& gamma, const Tensor& s);
+
+// Of y = layer_norm(x) with these means and rstds of the rows: (dy, more) -> dx + more, dw, dbias; more like x, or undefined: 0.
+using LayerNormGradients = std::function<Grads(const Tensor& dy, const Tensor& more)>;
+LayerNormGradients layer_norm_gradients(const Tensor& x, const Tensor& w, const Tensor& mean, const Tensor& rstd, bool needs_dx);
 
 }  // namespace rmt
