@@ -27,6 +27,20 @@ void normalise(const uint8_t* pixels, int64_t height, int64_t width, bool mirror
   }
 }
 
+// Each row of pixels (H, W, 3) the other way round.
+void mirror_rows(Pixels p) {
+  for (int64_t y = 0; y < p.height; ++y)
+    for (uint8_t *left = p.rgb + y * p.width * 3, *right = left + (p.width - 1) * 3; left < right; left += 3, right -= 3)
+      std::swap_ranges(left, left + 3, right);
+}
+
+// The mean in bytes.
+Colour mean_colour(const TransformOptions& o) {
+  Colour colour;
+  for (size_t c = 0; c < 3; ++c) colour[c] = uint8_t(std::clamp<double>(std::nearbyint(255.0 * double(o.mean[c])), 0, 255));
+  return colour;
+}
+
 // Scratch for one thread's resized bytes.
 uint8_t* pixels_for(int64_t size) {
   thread_local std::vector<uint8_t> pixels;
@@ -68,7 +82,11 @@ bool train_pixels(const Image& image, const TransformOptions& o, Random random, 
   const Crop crop = random_crop(image.width, image.height, o, random);
   const bool mirror = random.uniform() < o.flip;
   resize(image, crop, o.image_size, o.image_size, {0, 0, o.image_size, o.image_size}, pixels);
-  return mirror;
+  if (!o.augment) return mirror;
+  const Pixels all{pixels, o.image_size, o.image_size};
+  if (mirror) mirror_rows(all);  // first: a picture turned and then mirrored is another one
+  augment(*o.augment, all, mean_colour(o), random);
+  return false;
 }
 
 void train_transform(const Image& image, const TransformOptions& o, Random random, float* out) {

@@ -1,8 +1,10 @@
 // From a decoded image to the floats that a network reads.
 #pragma once
 #include <array>
+#include <optional>
 
 #include "core/random.h"
+#include "data/augment.h"
 #include "data/resize.h"
 
 namespace rmt {
@@ -12,6 +14,7 @@ struct TransformOptions {
   double scale_min = 0.08, scale_max = 1;                // training: the crop's share of the image's area
   double ratio_min = 3. / 4, ratio_max = 4. / 3;         // training: the crop's width / height
   double flip = 0.5;                                     // training: probability of a horizontal mirror
+  std::optional<RandAugment> augment;                    // training: after the mirror
   double crop_pct = 0.875;                               // evaluation: image_size / shorter side after the resize
   std::array<float, 3> mean = {0.485f, 0.456f, 0.406f};  // ImageNet's, of values in [0, 1]
   std::array<float, 3> deviation = {0.229f, 0.224f, 0.225f};
@@ -22,9 +25,11 @@ void check(const TransformOptions& options);  // throws an Error that names the 
 // RandomResizedCrop's rectangle (Szegedy et al., "Going deeper with convolutions", 2014; torchvision's rounding and its fallback after 10 tries).
 Crop random_crop(int64_t width, int64_t height, const TransformOptions& options, Random& random);
 
-// out (image_size, image_size, 3) = (pixel / 255 - mean) / deviation. Training: random crop, bicubic resize, random mirror.
+// out (image_size, image_size, 3) = (pixel / 255 - mean) / deviation. Training: random crop, bicubic resize, random mirror, RandAugment
+// if wanted, whose colour for what comes in from outside is the mean (timm's order).
 void train_transform(const Image& image, const TransformOptions& options, Random random, float* out);
-// Its first half: the resized bytes (image_size, image_size, 3). Returns whether they are to be mirrored. On a GPU ops::normalize does the rest.
+// Its first half: the resized bytes (image_size, image_size, 3). Returns whether they are to be mirrored still: what is augmented has been mirrored before.
+// On a GPU ops::normalize does the rest.
 bool train_pixels(const Image& image, const TransformOptions& options, Random random, uint8_t* pixels);
 // Evaluation: shorter side to floor(image_size / crop_pct), centre crop, as timm and torchvision do.
 void eval_transform(const Image& image, const TransformOptions& options, float* out);

@@ -3,13 +3,14 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "data/augment.h"
 
 namespace rmt {
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(TrainOptions, data_dir, model, img_size, drop_path, grad_checkpointing, decay_mode, decay, rotary,
                                                 local_context, position_conv, ffn_conv, conv_stem, decomposed, layer_scale, epochs, batch_size,
                                                 validation_batch_size, lr, min_lr, warmup_lr, warmup_epochs, sched_on_updates, weight_decay, smoothing, scale,
-                                                ratio, hflip, crop_pct, mean, std, device, amp, tf32, cuda_graph, seed, workers, threads, log_interval,
+                                                ratio, hflip, crop_pct, aa, mean, std, device, amp, tf32, cuda_graph, seed, workers, threads, log_interval,
                                                 max_bad_images)
 
 std::string to_json(const TrainOptions& options) {
@@ -29,6 +30,7 @@ void check(const TrainOptions& o) {
     CHECK(value >= least && value <= most, "--", flag, " ", value, " is not between ", least, " and ", most, unit);
   };
   CHECK(o.amp == "none" || o.amp == "bf16", "--amp ", o.amp, " is neither none nor bf16");
+  parse_augment(o.aa);
   in("img-size", double(o.img_size), 32, 16384, " pixels: the model halves the image five times");
   in("epochs", double(o.epochs), 1, 1e6, "");
   in("batch-size", double(o.batch_size), 1, 1e6, " images");

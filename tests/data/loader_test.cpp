@@ -87,6 +87,36 @@ TEST(Loader, ASampleIsAFunctionOfSeedEpochAndIndex) {
       }
 }
 
+// With RandAugment too; what a GPU is given is the same picture, mirrored already.
+TEST(Loader, AugmentedBytesDoNotDependOnTheWorkers) {
+  Fixture f;
+  ImageFolder data = f.open();
+  LoaderOptions o = options(0);
+  Loader plain(data, o);
+  o.transform.augment = parse_augment("rand-m9-mstd0.5-inc1");
+  Loader alone(data, o);
+  const std::vector<Batch> first = epoch(alone, 0), second = epoch(alone, 1);
+  EXPECT_FALSE(equal(first, epoch(plain, 0)));
+  for (int workers : {1, 3}) {
+    o.workers = workers;
+    Loader loader(data, o);
+    EXPECT_TRUE(equal(epoch(loader, 0), first)) << workers << " workers";
+    EXPECT_TRUE(equal(epoch(loader, 1), second)) << workers << " workers";
+  }
+  o.bytes = true;
+  Loader bytes(data, o);
+  const std::vector<Batch> left = epoch(bytes, 0);
+  for (size_t b = 0; b < left.size(); ++b) {
+    for (uint8_t m : left[b].mirror.to_vector<uint8_t>()) EXPECT_EQ(m, 0);
+    const uint8_t* u = left[b].images.data<uint8_t>();
+    const float* x = first[b].images.data<float>();
+    for (int64_t i = 0; i < left[b].images.numel(); ++i) {
+      const size_t c = size_t(i % 3);
+      ASSERT_NEAR(x[i], (double(u[i]) / 255 - double(o.transform.mean[c])) / double(o.transform.deviation[c]), 1e-5);
+    }
+  }
+}
+
 TEST(Loader, BytesDoNotDependOnTheCache) {
   Fixture f;
   ImageFolder data = f.open();

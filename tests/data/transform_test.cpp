@@ -75,6 +75,37 @@ TEST(Transform, TrainingWithoutChanceIsAResize) {
       for (int64_t c = 0; c < 3; ++c) ASSERT_EQ(out[size_t((y * 16 + x) * 3 + c)], want[size_t((y * 16 + 15 - x) * 3 + c)]);
 }
 
+// One operation for sure, no crop: what train_pixels leaves is that operation on the picture, mirrored first, with the mean around it.
+TEST(Transform, AugmentsTheMirroredPicture) {
+  TransformOptions o;
+  o.image_size = 16, o.scale_min = o.scale_max = o.ratio_min = o.ratio_max = 1;
+  Image image = test_image(16, 16), mirrored = image;
+  for (int64_t y = 0; y < 16; ++y)
+    for (int64_t x = 0; x < 16; ++x)
+      for (int64_t c = 0; c < 3; ++c) mirrored.rgb[size_t((y * 16 + x) * 3 + c)] = image.rgb[size_t((y * 16 + 15 - x) * 3 + c)];
+  int moved = 0;
+  for (uint64_t i = 0; i < 60; ++i)
+    for (bool flip : {false, true}) {
+      o.flip = flip, o.augment = parse_augment("rand-m9-p1-n1-mstd0.5-inc1");
+      std::vector<uint8_t> got(16 * 16 * 3), plain(got);
+      EXPECT_FALSE(train_pixels(image, o, Random(1, Purpose::augment, 0, i), got.data())) << "nothing is left to mirror";
+      Random random(1, Purpose::augment, 0, i);
+      random_crop(16, 16, o, random);
+      random.uniform();
+      Image want = flip ? mirrored : image;
+      augment(*o.augment, {want.rgb.data(), 16, 16}, {124, 116, 104}, random);
+      ASSERT_EQ(got, want.rgb);
+      for (size_t k = 0; k < got.size(); k += 3) moved += got[k] == 124 && got[k + 1] == 116 && got[k + 2] == 104;
+      std::vector<float> out(got.size());
+      train_transform(image, o, Random(1, Purpose::augment, 0, i), out.data());
+      for (size_t k = 0; k < got.size(); ++k) ASSERT_NEAR(out[k], (double(got[k]) / 255 - double(o.mean[k % 3])) / double(o.deviation[k % 3]), 1e-5);
+      o.augment.reset();
+      EXPECT_EQ(train_pixels(image, o, Random(1, Purpose::augment, 0, i), plain.data()), flip) << "without it the mirror is left to others";
+      EXPECT_EQ(plain, image.rgb);
+    }
+  EXPECT_GT(moved, 1000);
+}
+
 TEST(Transform, HalfOfTheSamplesAreMirrored) {
   TransformOptions o = plain(8);
   o.scale_min = o.scale_max = o.ratio_min = o.ratio_max = 1;

@@ -58,7 +58,7 @@ TEST(RunFolder, LogHoldsOneLineAnEpochUnderTheOfficialNames) {
 }
 
 TEST(TrainOptions, JsonRoundTripAndErrors) {
-  TrainOptions o{.model = "rmt_b", .img_size = 97, .lr = 1. / 3, .scale = {0.25, 0.5}, .seed = ~uint64_t(0)};
+  TrainOptions o{.model = "rmt_b", .img_size = 97, .lr = 1. / 3, .scale = {0.25, 0.5}, .aa = "rand-n3", .seed = ~uint64_t(0)};
   EXPECT_EQ(to_json(options_from_json(to_json(o), "")), to_json(o));
   EXPECT_EQ(options_from_json("{\"img_size\": 128}", "").img_size, 128);
   EXPECT_EQ(options_from_json("{\"img_size\": 128}", "").epochs, 300) << "what is not there keeps its default";
@@ -68,6 +68,8 @@ TEST(TrainOptions, JsonRoundTripAndErrors) {
   expect_error([] { check(TrainOptions{.epochs = 0}); }, {"--epochs 0"});
   expect_error([] { check(TrainOptions{.smoothing = 1.5}); }, {"--smoothing 1.5"});
   expect_error([] { check(TrainOptions{.lr = std::nan("")}); }, {"--lr nan"});
+  expect_error([] { check(TrainOptions{.aa = "rand-m9-x2"}); }, {"--aa rand-m9-x2", "\"x2\""});
+  EXPECT_NO_THROW(check(TrainOptions{.aa = "rand-m9-mstd0.5-inc1"}));
   EXPECT_NO_THROW(check(TrainOptions{}));
 }
 
