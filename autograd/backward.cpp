@@ -115,8 +115,8 @@ Tensor grad(const Tensor& x) {
 }
 
 void set_grad(const Tensor& x, const Tensor& g) {
-  CHECK(x.node && g.shape() == x.shape() && g.dtype() == x.dtype() && g.device() == x.device(), "set_grad: gradient ", g.shape(), " does not fit leaf ",
-        x.shape());
+  CHECK(x.node && g.shape() == x.shape() && g.dtype() == x.dtype() && g.device() == x.device(), "set_grad: gradient ", g.dtype(), " ", g.shape(), " on ",
+        g.device(), " does not fit leaf ", x.dtype(), " ", x.shape(), " on ", x.device());
   x.node->grad = g.detach();
 }
 

@@ -1,5 +1,5 @@
 // A heap over ranges of addresses that it is given and never touches: best fit, freed neighbours joined. Serves host memory (storage.cpp) and the memory
-// of a GPU (cuda/device.cu).
+// of a GPU (cuda/pool.cu).
 #pragma once
 #include <cstddef>
 #include <map>
@@ -49,11 +49,15 @@ class Heap {
   }
 
   bool owns(const void* p) const {
+    std::lock_guard lock(mutex_);
     auto it = ranges_.upper_bound(static_cast<char*>(const_cast<void*>(p)));
     return it != ranges_.begin() && (--it, p < it->first + it->second);
   }
 
-  bool empty() const { return ranges_.empty(); }  // no range is left
+  bool empty() const {  // no range is left
+    std::lock_guard lock(mutex_);
+    return ranges_.empty();
+  }
 
   // f(p, bytes) for every range of which nothing is in use; the heap forgets it.
   template <class F>

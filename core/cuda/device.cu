@@ -11,9 +11,15 @@
 
 namespace rmt {
 
+// "3 MiB", rounded up; small numbers in KiB.
+static std::string in_words(size_t bytes) {
+  const int shift = bytes < size_t(10) << 20 ? 10 : 20;
+  return str((bytes + (size_t(1) << shift) - 1) >> shift, shift == 10 ? " KiB" : " MiB");
+}
+
 OutOfMemory::OutOfMemory(size_t asked_, size_t free_, size_t in_use_)
-    : Error(str("GPU out of memory: ", asked_ >> 20, " MiB asked for, ", free_ >> 20, " MiB free, ", in_use_ >> 20,
-                " MiB held by tensors; a smaller batch or image size, or --grad-checkpointing, needs less")),
+    : Error(str("GPU out of memory: ", in_words(asked_), " asked for, ", in_words(free_), " free, ", in_words(in_use_),
+                " held by tensors; a smaller batch or image size, or --grad-checkpointing, needs less")),
       asked(asked_),
       free(free_),
       in_use(in_use_) {}
@@ -97,6 +103,9 @@ State& working() {
 class Staging {
  public:
   void send(void* to, const void* from, size_t bytes, cudaStream_t stream) {
+    cudaStreamCaptureStatus recording = cudaStreamCaptureStatusNone;
+    check(cudaStreamIsCapturing(stream, &recording), "copy to the GPU");
+    CHECK(recording == cudaStreamCaptureStatusNone, "copy to the GPU while a graph is recorded: it would repeat whatever the buffer holds by then");
     for (size_t done = 0; done < bytes;) {
       Slot& slot = slots_[next_ ^= 1];
       if (!slot.memory) {
@@ -135,7 +144,8 @@ bool emulated() {
 
 void select(int index) {
   State& s = state();
-  CHECK(!s.looked || s.index == index, "cuda: GPU ", s.index, " is in use already; choose another before the first tensor is made on it");
+  CHECK(!s.found || s.index == index, "cuda: GPU ", s.index, " is in use already; choose another before the first tensor is made on it");
+  if (!s.found) s.looked = false;
   s.index = index;
   CHECK(available(), "cuda: ", s.why);
 }
@@ -153,6 +163,13 @@ void release(void* p, size_t bytes) { Pool::give(p, bytes); }
 void free_unused() {
   synchronize();
   Pool::trim();
+}
+
+size_t free_memory() {
+  working();
+  size_t free = 0, total = 0;
+  check(cudaMemGetInfo(&free, &total), "free memory");
+  return free;
 }
 
 void copy(void* to, Device to_device, const void* from, Device from_device, size_t bytes) {

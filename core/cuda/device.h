@@ -14,6 +14,7 @@ namespace rmt {
 struct OutOfMemory : Error {
   size_t asked, free, in_use;
   OutOfMemory(size_t asked, size_t free, size_t in_use);
+  OutOfMemory(const OutOfMemory& e, const std::string& text) : Error(text), asked(e.asked), free(e.free), in_use(e.in_use) {}
 };
 
 namespace cuda {
@@ -38,7 +39,8 @@ const Info& info();            // throws when there is none
 
 void* allocate(size_t bytes);  // 256-byte aligned; OutOfMemory
 void release(void* p, size_t bytes);
-void free_unused();  // hands memory that no tensor uses back to the device
+void free_unused();    // hands memory that no tensor uses back to the device
+size_t free_memory();  // bytes that the device has left
 
 // Any direction. From the GPU: waits until the bytes are there. To the GPU: the source may be changed as soon as this returns.
 void copy(void* to, Device to_device, const void* from, Device from_device, size_t bytes);

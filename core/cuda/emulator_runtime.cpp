@@ -25,14 +25,14 @@ class DeviceMemory {
   };
 
   void* take(size_t bytes) {
-    reserve();
+    if (bytes > size() || used_ > size() - bytes) return nullptr;
     char* p = base_ + kGap;
     for (const auto& [q, n] : blocks_) {
       if (q - kGap >= p + extent(bytes)) break;
       p = q + extent(n) + kGap;
     }
     char* end = p + extent(bytes);
-    if (bytes > size_ || end > base_ + size_) return nullptr;
+    if (end > base_ + size_) return nullptr;
     if (end > poisoned_) poison(poisoned_, end + kGap - poisoned_), poisoned_ = end + kGap;
     blocks_[p] = bytes;
     unpoison(p - kGap, kGap + extent(bytes));
@@ -66,7 +66,7 @@ class DeviceMemory {
     return it != blocks_.begin() && (--it, static_cast<const char*>(p) + n <= it->first + it->second);
   }
 
-  size_t size() { return reserve(), size_; }
+  size_t size() { return reserve(), std::min(size_, settings().device_memory); }
   size_t used() const { return used_; }
 
  private:
@@ -383,7 +383,7 @@ cudaError_t cudaFreeHost(void* p) {
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   Lock lock(api);
   *total = memory.size();
-  *free = *total - memory.used();
+  *free = *total - std::min(*total, memory.used());
   return cudaSuccess;
 }
 

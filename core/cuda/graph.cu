@@ -47,7 +47,10 @@ void Graph::capture(const std::function<void()>& f) {
   check(e, "graph: instantiation");
 }
 
-void Graph::launch() { check(cudaGraphLaunch(state_->executable, stream()), "graph: launch"); }
+void Graph::launch() {
+  CHECK(captured(), "graph: launch() before capture()");
+  check(cudaGraphLaunch(state_->executable, stream()), "graph: launch");
+}
 
 struct Readback::State {
   float* pinned = nullptr;

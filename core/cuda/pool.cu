@@ -40,17 +40,22 @@ namespace {
 
 size_t rounded(size_t bytes) { return (bytes + kGrain - 1) / kGrain * kGrain; }
 
-// cudaMalloc, once more after unused segments went back to the device.
-void* segment(size_t bytes) {
+void* device_memory(size_t bytes) {
   void* p = nullptr;
   if (cudaMalloc(&p, bytes) == cudaSuccess) return p;
   cudaGetLastError();
-  Pool::trim();
-  if (cudaMalloc(&p, bytes) == cudaSuccess) return p;
-  cudaGetLastError();
-  size_t free = 0, total = 0;
-  cudaMemGetInfo(&free, &total);
-  throw OutOfMemory(bytes, free, memory_use(Device::cuda).live);
+  return nullptr;
+}
+
+// `size` bytes, or when there are fewer, just the `least` that are needed. Once more after unused segments went back to the device.
+void* segment(size_t& size, size_t least) {
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    if (void* p = device_memory(size)) return p;
+    if (attempt == 0) Pool::trim();
+  }
+  size = least;
+  if (void* p = device_memory(size)) return p;
+  throw OutOfMemory(least, free_memory(), memory_use(Device::cuda).live);
 }
 
 }  // namespace
@@ -77,12 +82,14 @@ Pool& Pool::current() {
 Pool* Pool::use(Pool* pool) { return std::exchange(Pools::get().current, pool); }
 
 void* Pool::take(size_t bytes) {
-  if (emulated() && this == Pools::common()) return segment(bytes);
-  const size_t n = rounded(bytes);
+  size_t n = bytes;
+  if (emulated() && this == Pools::common()) return segment(n, n);
+  n = rounded(bytes);
   if (void* p = segments_->heap.take(n)) return p;
   // Small requests share a segment; a large one gets its own size, so that what is left over does not add up.
-  const size_t size = std::max(n, kSegment);
-  segments_->heap.add_range(segment(size), size);
+  size_t size = std::max(n, kSegment);
+  void* p = segment(size, n);
+  segments_->heap.add_range(p, size);
   return segments_->heap.take(n);
 }
 
@@ -100,10 +107,6 @@ void Pool::give(void* p, size_t bytes) {
   cudaFree(p);
 }
 
-void Pool::trim() {
-  Pools& pools = Pools::get();
-  std::lock_guard lock(pools.mutex);
-  for (const auto& s : pools.all) s->trim();
-}
+void Pool::trim() { Pools::common()->segments_->trim(); }
 
 }  // namespace rmt::cuda

@@ -16,7 +16,7 @@ class Pool {
 
   void* take(size_t bytes);                 // OutOfMemory
   static void give(void* p, size_t bytes);  // to the pool that it came from
-  static void trim();                       // hands segments that nobody uses back to the device
+  static void trim();                       // hands segments of the common pool that nobody uses back to the device; a graph writes into its own, in use or not
   static Pool& current();                   // the pool that allocations come from
   static Pool* use(Pool* pool);             // makes it current (null: the common one); returns the one before
 
