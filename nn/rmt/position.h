@@ -15,11 +15,12 @@ struct Position : Module {
   Position(int64_t C, int64_t heads, double a, double range)
       : angle(buffer("angle", angles(C / heads))), decay(buffer("decay", decays(heads, float(a), float(range)))) {}
 
-  // cos and sin of every position (H W, D); made once for a size and kept.
+  // cos and sin of every position (H W, D); made once for a size and kept beside those of other sizes: a recorded graph goes on reading where they are.
   Tensor rotary(int64_t H, int64_t W, DType dtype) {
-    if (H != H_ || W != W_ || !table_.defined() || table_.dtype() != dtype || table_.device() != angle.device())
-      table_ = ops::rotary_table(angle, H_ = H, W_ = W, dtype);
-    return table_;
+    for (const Table& t : tables_)
+      if (t.H == H && t.W == W && t.x.dtype() == dtype && t.x.device() == angle.device()) return t.x;
+    tables_.push_back({H, W, ops::rotary_table(angle, H, W, dtype)});
+    return tables_.back().x;
   }
 
  private:
@@ -43,8 +44,11 @@ struct Position : Module {
     return x;
   }
 
-  Tensor table_;
-  int64_t H_ = 0, W_ = 0;
+  struct Table {
+    int64_t H, W;
+    Tensor x;
+  };
+  std::vector<Table> tables_;
 };
 
 }  // namespace rmt::nn

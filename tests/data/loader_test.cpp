@@ -117,6 +117,42 @@ TEST(Loader, AugmentedBytesDoNotDependOnTheWorkers) {
   }
 }
 
+// With `bytes`, normalisation and mirroring are left to the GPU: what is handed out are the transform's bytes before those two.
+TEST(Loader, BytesAreTheTransformsBeforeMirrorAndNormalisation) {
+  Fixture f;
+  ImageFolder data = f.open();
+  for (bool train : {true, false}) {
+    LoaderOptions o = options(2, train);
+    o.bytes = true;
+    Loader loader(data, o), plain(data, options(0, train));
+    std::vector<Batch> batches = epoch(loader, 1), others = epoch(plain, 1);
+    ASSERT_EQ(batches.size(), others.size());
+    int64_t mirrored = 0;
+    std::vector<uint8_t> want(12 * 12 * 3);
+    for (size_t n = 0; n < batches.size(); ++n) {
+      const Batch& b = batches[n];
+      EXPECT_EQ(b.indices, others[n].indices);
+      EXPECT_EQ(b.labels.to_vector<int64_t>(), others[n].labels.to_vector<int64_t>());
+      EXPECT_EQ(b.images.dtype(), DType::u8);
+      ASSERT_EQ(b.images.shape(), others[n].images.shape());
+      ASSERT_EQ(b.mirror.shape(), Shape({b.images.dim(0)}));
+      EXPECT_FALSE(others[n].mirror.defined());
+      for (size_t i = 0; i < b.indices.size(); ++i) {
+        const Image image = read_image(data.path(b.indices[i]));
+        bool mirror = false;
+        if (train)
+          mirror = train_pixels(image, o.transform, Random(o.seed, Purpose::augment, 1, uint64_t(b.indices[i])), want.data());
+        else
+          eval_pixels(image, o.transform, want.data());
+        ASSERT_EQ(std::memcmp(b.images.data<uint8_t>() + i * want.size(), want.data(), want.size()), 0);
+        ASSERT_EQ(b.mirror.data<uint8_t>()[i], mirror);
+        mirrored += mirror;
+      }
+    }
+    EXPECT_EQ(mirrored > 0, train);
+  }
+}
+
 TEST(Loader, BytesDoNotDependOnTheCache) {
   Fixture f;
   ImageFolder data = f.open();

@@ -1,0 +1,105 @@
+// ops::normalize finishes on a GPU what data/transform does alone on the CPU: its floats must be the transform's, bit for bit.
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "data/transform.h"
+#include "ops/ops.h"
+#include "tests/check_op.h"
+#include "tests/device.h"
+
+namespace rmt::test {
+namespace {
+
+constexpr int64_t kSide = 13;
+
+Image noise(int64_t width, int64_t height, uint64_t seed) {
+  Image image{width, height, std::vector<uint8_t>(size_t(width * height * 3))};
+  Random random(seed, Purpose::test);
+  for (uint8_t& v : image.rgb) v = uint8_t(random.below(256));
+  return image;
+}
+
+TransformOptions transform() {
+  TransformOptions t;
+  t.image_size = kSide;
+  return t;
+}
+
+ops::NormalizeOptions options(const TransformOptions& t) { return {{t.mean[0], t.mean[1], t.mean[2]}, {t.deviation[0], t.deviation[1], t.deviation[2]}}; }
+
+std::vector<Device> devices() {
+  std::vector<Device> all{Device::cpu};
+  if (cuda::available()) all.push_back(Device::cuda);
+  return all;
+}
+
+struct Case {
+  Tensor pixels, mirror, expected;  // (B, S, S, 3) u8, (B) u8, (B, S, S, 3) f32
+};
+
+// Of B images: their bytes, and their floats by the other way.
+Case make(int64_t B, bool train) {
+  const TransformOptions t = transform();
+  Case c{Tensor::empty({B, kSide, kSide, 3}, DType::u8), Tensor::zeros({B}, DType::u8), Tensor::empty({B, kSide, kSide, 3})};
+  for (int64_t b = 0; b < B; ++b) {
+    const Image image = noise(20 + b, 31 - b, uint64_t(b));
+    const Random random(1, Purpose::augment, 0, uint64_t(b));
+    uint8_t* pixels = c.pixels.slice(b, b + 1).data<uint8_t>();
+    float* expected = c.expected.slice(b, b + 1).data<float>();
+    if (train)
+      c.mirror.data<uint8_t>()[b] = train_pixels(image, t, random, pixels), train_transform(image, t, random, expected);
+    else
+      eval_pixels(image, t, pixels), eval_transform(image, t, expected);
+  }
+  return c;
+}
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  const Tensor x = a.to(Device::cpu);
+  return x.dtype() == b.dtype() && x.shape() == b.shape() && std::memcmp(x.raw(), b.raw(), b.nbytes()) == 0;
+}
+
+}  // namespace
+
+TEST(Normalize, IsTheTransformsBitForBit) {
+  const ops::NormalizeOptions o = options(transform());
+  const Case train = make(7, true), eval = make(3, false);
+  int64_t mirrored = 0;
+  for (int64_t b = 0; b < 7; ++b) mirrored += train.mirror.data<uint8_t>()[b];
+  ASSERT_TRUE(0 < mirrored && mirrored < 7) << mirrored << " of 7 are mirrored: both kinds are wanted";
+  for (Device device : devices())
+    for (DType dtype : {DType::f32, DType::f64, DType::bf16}) {
+      if (device == Device::cpu && dtype == DType::bf16) continue;  // the CPU computes in f32
+      auto run = [&](const Case& c, const Tensor& mirror) { return ops::normalize(c.pixels.to(device), mirror.to(device), o, dtype); };
+      EXPECT_TRUE(same_bits(run(train, train.mirror), train.expected.to(dtype))) << "training, " << dtype << " on " << device;
+      EXPECT_TRUE(same_bits(run(eval, eval.mirror), eval.expected.to(dtype))) << "evaluation, " << dtype << " on " << device;
+      EXPECT_TRUE(same_bits(run(eval, {}), eval.expected.to(dtype))) << "no mirror, " << dtype << " on " << device;
+    }
+}
+
+TEST(Normalize, EveryByteInEveryChannel) {
+  const TransformOptions t = transform();
+  Tensor x = Tensor::empty({1, 1, 256, 3}, DType::u8);
+  for (int64_t i = 0; i < x.numel(); ++i) x.data<uint8_t>()[i] = uint8_t(i / 3);
+  for (Device device : devices()) {
+    const std::vector<float> y = ops::normalize(x.to(device), Tensor::full({1}, 1, DType::u8, device), options(t), DType::f32).to_vector<float>();
+    for (size_t i = 0; i < y.size(); ++i) {
+      const float byte = float(255 - i / 3);
+      ASSERT_EQ(y[i], (byte / 255.f - t.mean[i % 3]) / t.deviation[i % 3]) << byte << " on " << device;
+    }
+  }
+}
+
+TEST(Normalize, EmptyBatchAndRefusals) {
+  const ops::NormalizeOptions o = options(transform());
+  for (Device device : devices()) {
+    EXPECT_EQ(ops::normalize(Tensor::empty({0, 5, 5, 3}, DType::u8, device), {}, o, DType::f32).shape(), (Shape{0, 5, 5, 3}));
+    const Tensor x = Tensor::zeros({2, 5, 5, 3}, DType::u8, device);
+    expect_error([&] { ops::normalize(x.to(DType::f32), {}, o, DType::f32); }, {"normalize", "f32", "expected u8 (B, H, W, 3)"});
+    expect_error([&] { ops::normalize(x.view({2, 3, 5, 5}), {}, o, DType::f32); }, {"(2, 3, 5, 5)"});
+    expect_error([&] { ops::normalize(x, Tensor::zeros({3}, DType::u8, device), o, DType::f32); }, {"normalize", "mirror", "(3)"});
+  }
+}
+
+}  // namespace rmt::test
