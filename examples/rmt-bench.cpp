@@ -8,6 +8,7 @@
 #include "core/parallel.h"
 #include "examples/program.h"
 #include "nn/rmt/cost.h"
+#include "train/memory.h"
 #include "train/model_file.h"
 #include "train/progress_line.h"
 #include "train/step.h"
@@ -55,8 +56,9 @@ static Batch random_batch(const Flags& f) {
 // Forward alone; on a GPU recorded at the third time and then repeated.
 static void infer(const Forward& forward, const Tensor& images, int64_t times, std::unique_ptr<cuda::Graph>& graph) {
   if (images.device() == Device::cuda && times == 2 && !debugging()) {
-    graph = std::make_unique<cuda::Graph>();
-    graph->capture([&] { forward(images); });
+    auto recording = std::make_unique<cuda::Graph>();
+    recording->capture([&] { forward(images); });
+    graph = std::move(recording);
   }
   if (graph)
     graph->launch();
@@ -80,14 +82,20 @@ static int bench(const Flags& f) {
   auto forward = [&](const Tensor& x) { return model.forward(x); };
   TrainStep step(model, forward, optimizer, compute, {.smoothing = 0, .graph = f.model.cuda_graph});
   int64_t steps = 0;
-  Tensor images = compute.images(batch, {});
+  Tensor images;
   std::unique_ptr<cuda::Graph> graph;
   Times t = measure(f, [&] {
     if (f.mode == "train") {
       step(batch, steps++, 1e-3);
     } else {
       NoGrad off;
-      infer(forward, images, f.model.cuda_graph ? steps++ : 0, graph);
+      try {
+        if (!images.defined()) images = compute.images(batch, {});
+        infer(forward, images, f.model.cuda_graph ? steps++ : 0, graph);
+      } catch (const OutOfMemory& e) {
+        images = Tensor();
+        advise(e, str("inference of ", B, " images of ", S, " x ", S), "--batch", B, [&](int64_t n) { forward(compute.images(first(batch, n), {})); });
+      }
     }
     if (compute.device == Device::cuda) cuda::synchronize();
   });

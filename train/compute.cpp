@@ -29,10 +29,14 @@ Device choose_device(const std::string& name) {
     return Device::cuda;
   }
   const int number = gpu_number(name);
-  CHECK(number >= 0, "--device ", name, " is none of auto, cpu, cuda, cuda:N, emulated");
+  CHECK(number >= 0, "--device ", name, " is none of auto, cpu, cuda, cuda:N (the GPU number N), emulated");
   CHECK(!cuda::emulated(), "--device ", name,
         ": this program was built without CUDA; build it with make CUDA=1, or try its kernels, slowly, with --device emulated");
-  cuda::select(number);
+  try {
+    cuda::select(number);
+  } catch (const Error& e) {
+    throw Error(str("--device ", name, ": ", e.what(), "; --device cpu computes without a GPU"));
+  }
   return Device::cuda;
 }
 
@@ -44,6 +48,8 @@ std::string describe(const Compute& c) {
 }
 
 Compute choose_compute(const TrainOptions& o) {
+  CHECK(o.amp == "none" || o.amp == "bf16", "--amp ", o.amp,
+        " is neither none nor bf16 (fp16, with its loss scaling, is not needed: bf16 has the range of f32)");
   Compute c;
   c.device = choose_device(o.device);
   if (o.amp == "bf16") {

@@ -29,7 +29,6 @@ void check(const TrainOptions& o) {
   auto in = [](const char* flag, double value, double least, double most, const char* unit) {
     CHECK(value >= least && value <= most, "--", flag, " ", value, " is not between ", least, " and ", most, unit);
   };
-  CHECK(o.amp == "none" || o.amp == "bf16", "--amp ", o.amp, " is neither none nor bf16");
   parse_augment(o.aa);
   in("img-size", double(o.img_size), 32, 16384, " pixels: the model halves the image five times");
   in("epochs", double(o.epochs), 1, 1e6, "");

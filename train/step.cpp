@@ -5,6 +5,7 @@
 #include "autograd/backward.h"
 #include "core/cuda/device.h"
 #include "ops/ops.h"
+#include "train/memory.h"
 
 namespace rmt {
 
@@ -21,7 +22,14 @@ std::vector<double> TrainStep::operator()(const Batch& batch, int64_t step, doub
   nn::Mode& mode = model_.mode();
   mode.training = true, mode.seed = options_.seed, mode.step = step;
   if (compute_.device == Device::cpu) return {run_on_cpu(batch, lr)};
-  run_on_gpu(batch, step, lr);
+  try {
+    upload(batch, step);
+    mode.step_on_gpu = step_;
+    run_on_gpu(lr);
+    mode.step_on_gpu = Tensor();
+  } catch (const OutOfMemory& e) {
+    advise_on_memory(e, batch);
+  }
   readback_[started_++ % 2]->start(static_cast<const float*>(loss_.raw()));
   if (started_ - known_ < 2) return {};
   return {double(readback_[known_++ % 2]->wait())};
@@ -48,44 +56,68 @@ double TrainStep::run_on_cpu(const Batch& batch, double lr) {
   return value;
 }
 
-void TrainStep::run_on_gpu(const Batch& batch, int64_t step, double lr) {
-  upload(batch, step);
-  auto differentiate = [&] {
-    model_.zero_grad();
-    loss_ = Tensor();
-    loss_ = forward(input_);
-    backward(loss_);
-  };
+// Leaves loss_ and the gradients.
+void TrainStep::differentiate(const Batch& batch) {
+  model_.zero_grad();
+  loss_ = Tensor();
+  loss_ = forward(batch);
+  backward(loss_);
+}
+
+void TrainStep::run_on_gpu(double lr) {
   if (!options_.graph || debugging() || same_++ < kWarmUp) {
-    differentiate();
+    differentiate(input_);
     optimizer_.step(lr, loss_);
     return;
   }
   if (!graph_) {
-    model_.zero_grad();  // their memory
-    graph_ = std::make_unique<cuda::Graph>();
-    graph_->capture([&] {
-      differentiate();
+    model_.zero_grad(), loss_ = Tensor();  // their memory
+    auto graph = std::make_unique<cuda::Graph>();
+    graph->capture([&] {
+      differentiate(input_);
       optimizer_.collect();
       optimizer_.launch(loss_);
     });
+    graph_ = std::move(graph);
   }
   optimizer_.advance(lr);
   graph_->launch();
 }
 
-// Into the tensors that the recording reads. A batch of another size gets new ones, and another recording.
+// Into the tensors that the recording reads. A batch of another kind or size gets new ones, and another recording.
 void TrainStep::upload(const Batch& batch, int64_t step) {
   auto put = [](Tensor& to, const Tensor& from) { to.defined() ? to.copy_from(from) : void(to = from.to(Device::cuda)); };
-  if (input_.images.shape() != batch.images.shape()) {
-    input_ = Batch();
+  const Tensor &before = input_.images, &now = batch.images;
+  if (before.shape() != now.shape() || before.dtype() != now.dtype() || input_.mirror.defined() != batch.mirror.defined()) {
     graph_.reset();
+    input_ = Batch();
     same_ = 0;
   }
   put(input_.images, batch.images);
   put(input_.labels, batch.labels);
   if (batch.mirror.defined()) put(input_.mirror, batch.mirror);
-  put(model_.mode().step_on_gpu, Tensor::from<int64_t>({step}, {}));
+  put(step_, Tensor::from<int64_t>({step}, {}));
+}
+
+void TrainStep::advise_on_memory(const OutOfMemory& e, const Batch& batch) {
+  auto forget = [&] {
+    model_.zero_grad();
+    loss_ = Tensor();
+  };
+  graph_.reset(), input_ = Batch(), same_ = 0;
+  forget();
+  const Tensor& x = batch.images;
+  advise(e, str("a training step of ", x.dim(0), " images of ", x.dim(1), " x ", x.dim(2)), "--batch-size", x.dim(0), [&](int64_t n) {
+    Batch part = first(batch, n);
+    for (Tensor* t : {&part.images, &part.mirror, &part.labels}) *t = t->to(Device::cuda);
+    try {
+      differentiate(part);
+    } catch (...) {
+      forget();
+      throw;
+    }
+    forget();
+  });
 }
 
 }  // namespace rmt

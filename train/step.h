@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/cuda/device.h"
 #include "core/cuda/graph.h"
 #include "train/compute.h"
 #include "train/optimizer.h"
@@ -25,15 +26,18 @@ class TrainStep {
   TrainStep(nn::Module& model, Forward forward, AdamW& optimizer, const Compute& compute, const StepOptions& options);
 
   // Step number `step` of the run. Returns the losses that became known: on the CPU this step's, on a GPU that of the step before, so that the host prepares
-  // the next batch while the GPU computes. A step whose loss is not finite moves no parameter.
+  // the next batch while the GPU computes. A step whose loss is not finite moves no parameter. OutOfMemory says which batch would fit; finding that out
+  // takes some forward passes, which move the running statistics of batch norms.
   std::vector<double> operator()(const Batch& batch, int64_t step, double lr);
   std::vector<double> finish();  // the losses that are still on their way
 
  private:
   Tensor forward(const Batch& batch);
   double run_on_cpu(const Batch& batch, double lr);
-  void run_on_gpu(const Batch& batch, int64_t step, double lr);
+  void run_on_gpu(double lr);
+  void differentiate(const Batch& batch);
   void upload(const Batch& batch, int64_t step);
+  [[noreturn]] void advise_on_memory(const OutOfMemory& e, const Batch& batch);
 
   nn::Module& model_;
   Forward forward_;
@@ -42,6 +46,7 @@ class TrainStep {
   StepOptions options_;
 
   Batch input_;       // on the GPU, where the recording reads it
+  Tensor step_;       // () i64, likewise
   Tensor loss_;       // () f32, where it writes
   int64_t same_ = 0;  // steps so far with batches of this size
   std::unique_ptr<cuda::Graph> graph_;

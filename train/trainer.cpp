@@ -6,6 +6,7 @@
 #include <iostream>
 #include <sstream>
 
+#include "train/memory.h"
 #include "train/model_file.h"
 #include "train/schedule.h"
 
@@ -25,12 +26,18 @@ LoaderOptions loader_options(const TrainOptions& o, bool train, const Compute& c
   return l;
 }
 
-Metrics evaluate(nn::Module& model, const Forward& forward, Loader& loader, const Compute& compute, const TransformOptions& transform) {
+Metrics evaluate(nn::Module& model, const Forward& forward, Loader& loader, const Compute& compute, const TransformOptions& transform, const char* flag) {
   NoGrad off;
   model.mode().training = false;
   Metrics metrics;
+  auto logits = [&](const Batch& batch) { return forward(compute.images(batch, transform)).to(Device::cpu).to(DType::f32); };
   loader.start(0);
-  while (auto batch = loader.next()) metrics.add(forward(compute.images(*batch, transform)).to(Device::cpu).to(DType::f32), batch->labels);
+  while (auto batch = loader.next()) try {
+      metrics.add(logits(*batch), batch->labels);
+    } catch (const OutOfMemory& e) {
+      const Tensor& x = batch->images;
+      advise(e, str("evaluation of ", x.dim(0), " images of ", x.dim(1), " x ", x.dim(2)), flag, x.dim(0), [&](int64_t n) { logits(first(*batch, n)); });
+    }
   return metrics;
 }
 
@@ -61,7 +68,7 @@ bool Trainer::run(const RunFolder& folder) {
   line_ = ProgressLine(options_.log_interval, (options_.epochs - progress_.epoch) * train_.batches());
   for (int64_t epoch = progress_.epoch; epoch < options_.epochs; ++epoch) {
     EpochLog log = train_epoch(epoch);
-    Metrics test = evaluate(model_, forward_, test_, compute_, transform_options(options_));
+    Metrics test = evaluate(model_, forward_, test_, compute_, transform_options(options_), "--validation-batch-size");
     CHECK(std::isfinite(test.loss()), "the test loss is ", non_finite(test.loss()), " after epoch ", epoch, ": ", last_checkpoint());
     finish_epoch(std::move(log), test);
   }

@@ -16,8 +16,9 @@ namespace rmt {
 
 LoaderOptions loader_options(const TrainOptions& options, bool train, const Compute& compute = {});
 
-// Top-1, top-5 and loss over everything that the loader holds.
-Metrics evaluate(nn::Module& model, const Forward& forward, Loader& loader, const Compute& compute = {}, const TransformOptions& transform = {});
+// Top-1, top-5 and loss over everything that the loader holds. `flag` is what a user sets its batch size with: named where memory is too small for it.
+Metrics evaluate(nn::Module& model, const Forward& forward, Loader& loader, const Compute& compute = {}, const TransformOptions& transform = {},
+                 const char* flag = "--batch-size");
 
 class Trainer {
  public:

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -113,6 +114,67 @@ TEST_F(Programs, ClassifyTakesTensorsAndGivesLogits) {
   write_safetensors(folder / "in.safetensors", in);
   expect("rmt-classify --checkpoint output/run --tensor in.safetensors --output-tensor out.safetensors", 1, {"(2, 3, 33, 47)", "(B, H, W, 3)"});
 }
+
+TEST_F(Programs, WhereItCannotComputeItNamesTheFlagAndTheRemedy) {
+  draw_small_images(data);
+  const std::string train = "rmt-train --data-dir data --model rmt_n --img-size 32 -b 8 ";
+  Result r = run(train + "--epochs 1 --experiment run");
+  ASSERT_EQ(r.status, 0) << r.text;
+  const std::vector<std::string> programs = {train, "rmt-eval output/run ", "rmt-classify output/run data/val/dark/0.jpg ",
+                                             "rmt-bench --model rmt_n --size 32 "};
+  for (const std::string& program : programs) {
+    expect(program + "--device nonsense", 1, {"--device nonsense", "auto, cpu, cuda, cuda:N", "emulated"});
+    expect(program + "--device cuda:1x", 1, {"--device cuda:1x", "auto, cpu, cuda, cuda:N"});
+    expect(program + "--device cpu --amp bf16", 1, {"--amp bf16", "on the CPU f32 is faster"});
+    expect(program + "--amp fp16", 1, {"--amp fp16", "none", "bf16"});
+#ifdef RMT_CUDA
+    expect(program + "--device cuda:99", 1, {"--device cuda:99", "--device cpu"});
+    expect(program + "--device emulated", 1, {"--device emulated", "without CUDA=1"});
+#else
+    for (const char* device : {"cuda", "cuda:0", "cuda:99"})
+      expect(program + "--device " + device, 1, {str("--device ", device), "built without CUDA", "make CUDA=1", "--device emulated"});
+#endif
+  }
+  EXPECT_EQ(folder.names(), (std::vector<std::string>{"data", "output"})) << "something was left behind";
+}
+
+#ifndef RMT_CUDA
+TEST_F(Programs, TheEmulatedDeviceGivesTheAnswersOfTheCpu) {
+  draw_small_images(data);
+  const std::string train = "rmt-train --data-dir data --model rmt_n --img-size 32 -b 12 --lr 1e-3 --warmup-epochs 0 --scale 0.5 1 --experiment run ";
+  expect(train + "--epochs 2 --device emulated", 0, {"rmt emulated device, f32", "epoch 2/2"});
+  expect("rmt-train --resume output/run --epochs 3 --device cpu", 0, {"epoch 3/3"});
+
+  auto loss = [&](const std::string& device) {  // the top-1 may turn on a rounding, the loss may not
+    const Result r = run("rmt-eval output/run --device " + device);
+    const size_t at = r.text.find("loss ");
+    EXPECT_TRUE(r.status == 0 && at != std::string::npos) << r.text;
+    return at == std::string::npos ? NAN : std::stod(r.text.substr(at + 5));
+  };
+  EXPECT_NEAR(loss("emulated"), loss("cpu"), 1.01e-4) << "printed with four decimals";
+
+  Archive in;
+  in.tensors["input"] = randn({2, 33, 47, 3}).to(DType::f32);
+  write_safetensors(folder / "in.safetensors", in);
+  for (const std::string& flags : std::vector<std::string>{"--device cpu", "--device emulated", "--device emulated --amp bf16"}) {
+    expect("rmt-classify --checkpoint output/run --tensor in.safetensors --output-tensor out.safetensors " + flags, 0, {});
+    const Tensor logits = read_safetensors(folder / "out.safetensors").at("logits");
+    if (flags == "--device cpu")
+      in.tensors["logits"] = logits;
+    else
+      EXPECT_LE(relative_error(logits, in.at("logits")), flags.ends_with("bf16") ? 0.05 : 1e-5) << flags;
+  }
+  expect("rmt-classify output/run data/val/dark/0.jpg --device emulated", 0, {" %  dark", " %  light"});
+  for (const char* mode : {"train", "infer"}) {
+    const Result r = run(str("rmt-bench --model rmt_n --size 32 --batch 2 --iters 2 --warmup 2 --json --device emulated --mode ", mode));
+    EXPECT_EQ(r.status, 0) << r.text;
+    const auto line = nlohmann::json::parse(r.text, nullptr, false);
+    ASSERT_TRUE(line.is_object()) << r.text;
+    EXPECT_EQ(line["device"], "rmt emulated device");
+    EXPECT_GT(line["peak_MiB"], 0);
+  }
+}
+#endif
 
 TEST_F(Programs, BenchPrintsTheNamesOfTheRival) {
   for (const char* mode : {"train", "infer"}) {

@@ -9,25 +9,18 @@
 #include <set>
 #include <sstream>
 
+#include "core/cuda/device.h"
 #include "core/parallel.h"
-#include "nn/rmt/model.h"
 #include "tests/check_op.h"
 #include "tests/train/folder.h"
 #include "tests/train/small_images.h"
+#include "tests/train/tiny_model.h"
 #include "train/files.h"
 
 namespace rmt::test {
 namespace {
 
 namespace fs = std::filesystem;
-
-// A very small RMT with everything that has a state: batch norms, drop path, layer scale.
-nn::RmtConfig tiny() {
-  nn::RmtConfig c = nn::rmt_config("rmt_n");
-  c.num_classes = 2, c.dims = {8, 8, 16, 16}, c.depths = {1, 1, 2, 1}, c.heads = {1, 1, 2, 2};
-  c.projection = 16, c.drop_path = 0.3, c.layer_scale = {false, false, true, true};
-  return c;
-}
 
 TrainOptions tiny_options(const std::string& data) {
   TrainOptions o;
@@ -43,14 +36,17 @@ struct TinyRun {
   std::ostringstream out;
   Trainer trainer;
 
-  explicit TinyRun(const TrainOptions& o)
+  explicit TinyRun(const TrainOptions& o, const Compute& compute = {})
       : options(o),
         train(o.data_dir, "train"),
         val(o.data_dir, "val", train.classes()),
         model(tiny()),
         trainer(
-            model, [this](const Tensor& x) { return model.forward(x); }, train, val, o, out) {
-    model.init(o.seed);
+            prepared(compute), [this](const Tensor& x) { return model.forward(x); }, train, val, o, out, compute) {}
+  nn::Rmt& prepared(const Compute& compute) {
+    model.init(options.seed);
+    compute.prepare(model);
+    return model;
   }
 };
 
@@ -133,6 +129,48 @@ TEST_F(TrainerTest, ResumedRunEqualsTheUninterruptedOneBitForBit) {
   ASSERT_EQ(log_a.size(), log_b.size());
   for (size_t i = 0; i < log_a.size(); ++i)
     for (const char* name : {"epoch", "train_loss", "train_lr", "test_loss", "test_acc1", "test_acc5"}) EXPECT_EQ(log_a[i][name], log_b[i][name]) << name;
+}
+
+// A whole run on the GPU, emulated or real: bytes from the loader, steps that are recorded and repeated, evaluation between them, checkpoints, resume.
+TEST_F(TrainerTest, OnAGpuItLearnsResumesAndEvaluatesAsOnTheCpu) {
+  if (!cuda::available()) GTEST_SKIP() << cuda::why_not();
+  const Compute gpu{Device::cuda, DType::f32};
+  TrainOptions options = tiny_options(data);
+  options.epochs = 2, options.batch_size = 8;  // 3 steps an epoch: the last one is a recording's
+  RunFolder straight = new_run("straight"), broken = new_run("broken");
+  TinyRun whole(options, gpu);
+  EXPECT_TRUE(whole.trainer.run(straight));
+
+  // After the first epoch of another it goes on in a new model, whose first steps run as they are where the other's were repeated.
+  {
+    TinyRun first(options, gpu);
+    int evaluations = 0;
+    Trainer stopping(
+        first.model,
+        [&](const Tensor& x) {
+          CHECK(first.model.mode().training || ++evaluations <= 1, "stop");
+          return first.model.forward(x);
+        },
+        first.train, first.val, options, first.out, gpu);
+    EXPECT_THROW(stopping.run(broken), Error);
+  }
+  TinyRun second(options, gpu);
+  second.trainer.resume(read_safetensors(broken / "last.safetensors"));
+  second.trainer.run(RunFolder::open(broken.path()));
+  const Archive a = read_safetensors(straight / "last.safetensors"), b = read_safetensors(broken / "last.safetensors");
+  ASSERT_EQ(a.tensors.size(), b.tensors.size());
+  for (auto& [name, x] : a.tensors) EXPECT_EQ(std::memcmp(x.raw(), b.at(name).raw(), x.nbytes()), 0) << name;
+
+  // The CPU reads what the GPU wrote and finds the same.
+  TinyRun here(options);
+  here.trainer.resume(a);
+  Loader loader(here.val, loader_options(options, false));
+  const Metrics m = evaluate(
+      here.model, [&](const Tensor& x) { return here.model.forward(x); }, loader);
+  const std::vector<nlohmann::json> log = log_of(straight);
+  ASSERT_EQ(log.size(), 2u);
+  EXPECT_NEAR(m.loss(), log[1]["test_loss"], 1e-5) << "f32 on both: a loss of order 1 after some hundred roundings";
+  EXPECT_NE(log[0]["train_loss"], log[1]["train_loss"]);
 }
 
 TEST_F(TrainerTest, EveryEpochSeesTheImagesAnew) {
