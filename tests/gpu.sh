@@ -1,14 +1,15 @@
 #!/bin/sh
-# Everything that only a real GPU can show, in one command (make gpu), sized for about eight minutes on a machine with one and 16 processors:
-# builds for it, runs the tests there, looks for races and bad accesses, measures the kernels and the models, and the official code in PyTorch beside them
-# in turn. Results: build/gpu-report/ (report.txt; bench.jsonl, one line a configuration; kernels.txt).
+# Everything that only a real GPU can show, in one command (make gpu), meant for eight minutes on a machine with one and 16 processors (an estimate until it has
+# run there): builds for it, runs the tests there, looks for races and bad accesses, measures the kernels and the models, and the official code in PyTorch
+# beside them in turn. Results: build/gpu-report/ (report.txt; bench.jsonl, one line a configuration; kernels.txt).
 #   OFFICIAL=DIR   folder of the official RMT.py, and RIVAL=FILE the script that measures it (--official DIR --model .. -> one JSON line): left out without them
-#   DATA=FOLDER    a folder of small images: rmt_t is trained on it at 64 px, in f32, bf16, and on the CPU: left out without it
+#   FULL=1         the official code compiled (torch.compile, a minute and more each) in every configuration, not only in training at the first batch size
+#   DATA=FOLDER    a folder of small images: rmt_t is trained on it at 64 px, EPOCHS epochs in f32, in bf16, and on the CPU: left out without it; a command of its own
 #   EMULATED=1     a rehearsal on the emulated device, at toy sizes
 #   PARTS="build tests sanitize kernels bench train"   those to run
 set -u
 cd "$(dirname "$0")/.."
-: "${EMULATED:=0}" "${OFFICIAL:=}" "${RIVAL:=}" "${DATA:=}" "${PARTS:=build tests sanitize kernels bench train}" "${EPOCHS:=3}"
+: "${EMULATED:=0}" "${OFFICIAL:=}" "${RIVAL:=}" "${DATA:=}" "${PARTS:=build tests sanitize kernels bench train}" "${EPOCHS:=3}" "${FULL:=0}"
 report=build/gpu-report
 mkdir -p $report
 say() { echo "== $* ($(date +%T))" | tee -a $report/report.txt; }
@@ -64,7 +65,8 @@ if want bench; then
     done
     [ -n "$OFFICIAL" ] && [ -n "$RIVAL" ] || continue
     official=$([ $model = rmt_t ] && echo RMT_T3 || echo RMT_S)
-    for how in "--amp fp16" "--amp bf16 --channels-last --fused-adamw --compile default"; do
+    for how in "--amp fp16" "--amp bf16 --channels-last --fused-adamw" "--amp bf16 --channels-last --fused-adamw --compile default"; do
+      case "$FULL $mode $batch $how" in 0*infer*compile* | "0 train 256"*compile*) continue ;; esac
       python3 "$RIVAL" --official "$OFFICIAL" --device cuda --model $official --mode $mode --batch "$batch" $how 2>>$report/report.txt | tee -a $report/bench.jsonl
     done
   done; done; done
