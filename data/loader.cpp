@@ -24,6 +24,8 @@ Loader::Loader(const ImageFolder& folder, const LoaderOptions& options) : folder
   CHECK(options.workers >= 0 && options.workers <= 256, "loader: ", options.workers, " workers is not in [0, 256]");
   CHECK(options.max_bad >= 0, "loader: max_bad ", options.max_bad, " is below 0");
   check(options.transform);
+  CHECK(!options.bytes || !options.train || options.transform.erasing.probability == 0,
+        "loader: RandomErasing works on normalised numbers, which are made after the loader on a GPU: give --reprob 0, or --device cpu");
   const int64_t n = folder.size(), size = options.batch_size;
   const bool drop_last = options.drop_last.value_or(options.train);
   batches_ = drop_last ? n / size : (n + size - 1) / size;

@@ -55,6 +55,7 @@ void check(const TransformOptions& o) {
   CHECK(o.scale_min > 0 && o.scale_min <= o.scale_max && o.scale_max <= 1, "crop scale [", o.scale_min, ", ", o.scale_max, "] is not inside (0, 1]");
   CHECK(o.ratio_min > 0 && o.ratio_min <= o.ratio_max && o.ratio_max <= 1e6, "crop ratio [", o.ratio_min, ", ", o.ratio_max, "]: wants 0 < first <= second");
   CHECK(o.flip >= 0 && o.flip <= 1, "flip probability ", o.flip, " is not in [0, 1]");
+  CHECK(o.erasing.probability >= 0 && o.erasing.probability <= 1, "erasing probability ", o.erasing.probability, " is not in [0, 1]");
   CHECK(o.crop_pct > 0.01 && o.crop_pct <= 1, "crop_pct ", o.crop_pct, " is not in (0.01, 1]");
   for (size_t c = 0; c < 3; ++c)
     CHECK(std::isfinite(o.mean[c]) && std::isfinite(o.deviation[c]) && o.deviation[c] > 0, "mean ", o.mean[c], " and standard deviation ", o.deviation[c],
@@ -78,7 +79,8 @@ Crop random_crop(int64_t width, int64_t height, const TransformOptions& o, Rando
   return {(width - w) / 2, (height - h) / 2, w, h};
 }
 
-bool train_pixels(const Image& image, const TransformOptions& o, Random random, uint8_t* pixels) {
+// train_pixels that leaves its random numbers behind.
+static bool make_pixels(const Image& image, const TransformOptions& o, Random& random, uint8_t* pixels) {
   const Crop crop = random_crop(image.width, image.height, o, random);
   const bool mirror = random.uniform() < o.flip;
   resize(image, crop, o.image_size, o.image_size, {0, 0, o.image_size, o.image_size}, pixels);
@@ -89,10 +91,13 @@ bool train_pixels(const Image& image, const TransformOptions& o, Random random, 
   return false;
 }
 
+bool train_pixels(const Image& image, const TransformOptions& o, Random random, uint8_t* pixels) { return make_pixels(image, o, random, pixels); }
+
 void train_transform(const Image& image, const TransformOptions& o, Random random, float* out) {
   uint8_t* pixels = pixels_for(o.image_size);
-  const bool mirror = train_pixels(image, o, random, pixels);
+  const bool mirror = make_pixels(image, o, random, pixels);
   normalise(pixels, o.image_size, o.image_size, mirror, o, out);
+  erase(o.erasing, out, o.image_size, o.image_size, random);
 }
 
 void eval_pixels(const Image& image, const TransformOptions& o, uint8_t* pixels) {

@@ -5,6 +5,7 @@
 
 #include "core/random.h"
 #include "data/augment.h"
+#include "data/erase.h"
 #include "data/resize.h"
 
 namespace rmt {
@@ -15,6 +16,7 @@ struct TransformOptions {
   double ratio_min = 3. / 4, ratio_max = 4. / 3;         // training: the crop's width / height
   double flip = 0.5;                                     // training: probability of a horizontal mirror
   std::optional<RandAugment> augment;                    // training: after the mirror
+  RandomErasing erasing;                                 // training: after normalisation, by train_transform alone
   double crop_pct = 0.875;                               // evaluation: image_size / shorter side after the resize
   std::array<float, 3> mean = {0.485f, 0.456f, 0.406f};  // ImageNet's, of values in [0, 1]
   std::array<float, 3> deviation = {0.229f, 0.224f, 0.225f};
@@ -26,10 +28,10 @@ void check(const TransformOptions& options);  // throws an Error that names the 
 Crop random_crop(int64_t width, int64_t height, const TransformOptions& options, Random& random);
 
 // out (image_size, image_size, 3) = (pixel / 255 - mean) / deviation. Training: random crop, bicubic resize, random mirror, RandAugment
-// if wanted, whose colour for what comes in from outside is the mean (timm's order).
+// (which fills with the mean), and after normalisation RandomErasing: timm's order.
 void train_transform(const Image& image, const TransformOptions& options, Random random, float* out);
 // Its first half: the resized bytes (image_size, image_size, 3). Returns whether they are to be mirrored still: what is augmented has been mirrored before.
-// On a GPU ops::normalize does the rest.
+// On a GPU ops::normalize does the rest, and nobody erases.
 bool train_pixels(const Image& image, const TransformOptions& options, Random random, uint8_t* pixels);
 // Evaluation: shorter side to floor(image_size / crop_pct), centre crop, as timm and torchvision do.
 void eval_transform(const Image& image, const TransformOptions& options, float* out);

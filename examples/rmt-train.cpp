@@ -52,6 +52,7 @@ static void add_flags(CLI::App& app, Flags& f) {
   augmentation("--ratio", o.ratio, "random crop's width / height: least and most");
   augmentation("--hflip", o.hflip, "probability of a mirror image");
   augmentation("--aa", o.aa, "RandAugment in timm's notation, as in rand-m9-mstd0.5-inc1 (the ImageNet recipe's); none");
+  augmentation("--reprob", o.reprob, "probability of a rectangle of noise (RandomErasing; the ImageNet recipe's is 0.25); on the CPU alone so far");
   augmentation("--crop-pct", o.crop_pct, "evaluation: image size / shorter side after the resize");
   augmentation("--mean", o.mean, "of the three channels, values in [0, 1]");
   augmentation("--std", o.std, "of the three channels, values in [0, 1]");

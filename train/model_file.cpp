@@ -40,6 +40,7 @@ TransformOptions transform_options(const TrainOptions& o) {
   t.ratio_min = o.ratio[0], t.ratio_max = o.ratio[1];
   t.flip = o.hflip;
   t.augment = parse_augment(o.aa);
+  t.erasing.probability = o.reprob;
   t.crop_pct = o.crop_pct;
   for (size_t c = 0; c < 3; ++c) t.mean[c] = float(o.mean[c]), t.deviation[c] = float(o.std[c]);
   return t;

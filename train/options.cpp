@@ -10,8 +10,8 @@ namespace rmt {
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(TrainOptions, data_dir, model, img_size, drop_path, grad_checkpointing, decay_mode, decay, rotary,
                                                 local_context, position_conv, ffn_conv, conv_stem, decomposed, layer_scale, epochs, batch_size,
                                                 validation_batch_size, lr, min_lr, warmup_lr, warmup_epochs, sched_on_updates, weight_decay, smoothing, scale,
-                                                ratio, hflip, crop_pct, aa, mean, std, device, amp, tf32, cuda_graph, seed, workers, threads, log_interval,
-                                                max_bad_images)
+                                                ratio, hflip, crop_pct, aa, reprob, mean, std, device, amp, tf32, cuda_graph, seed, workers, threads,
+                                                log_interval, max_bad_images)
 
 std::string to_json(const TrainOptions& options) {
   return nlohmann::ordered_json(nlohmann::json(options)).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
@@ -40,6 +40,7 @@ void check(const TrainOptions& o) {
   in("warmup-epochs", o.warmup_epochs, 0, 1e6, "");
   in("weight-decay", o.weight_decay, 0, 1e3, "");
   in("smoothing", o.smoothing, 0, 1, "");
+  in("reprob", o.reprob, 0, 1, "");
   in("drop-path", o.drop_path, -1, 0.999, "");
   in("workers", double(o.workers), 1, 256, " threads");
   in("threads", double(o.threads), 0, 1024, " threads");

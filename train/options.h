@@ -27,6 +27,7 @@ struct TrainOptions {
   std::array<double, 2> scale{0.08, 1}, ratio{3. / 4, 4. / 3};
   double hflip = 0.5, crop_pct = 0.875;
   std::string aa = "none";  // RandAugment in timm's notation (data/augment.h), or none
+  double reprob = 0;        // probability of RandomErasing (data/erase.h); on the CPU alone so far
   std::array<double, 3> mean{0.485, 0.456, 0.406}, std{0.229, 0.224, 0.225};
 
   // auto: a GPU where the program was built for one and one is found, else the CPU; cpu, cuda, cuda:N, emulated (core/device.h).

@@ -164,6 +164,7 @@ TEST(Transform, RefusesOptionsThatMakeNoSense) {
   EXPECT_TRUE(contains(message([](auto& o) { o.scale_min = 0; }), "crop scale [0, 1]"));
   EXPECT_TRUE(contains(message([](auto& o) { o.ratio_min = 2; }), "crop ratio"));
   EXPECT_TRUE(contains(message([](auto& o) { o.flip = 1.5; }), "flip probability 1.5"));
+  EXPECT_TRUE(contains(message([](auto& o) { o.erasing.probability = 2; }), "erasing probability 2"));
   EXPECT_TRUE(contains(message([](auto& o) { o.crop_pct = 1.1; }), "crop_pct 1.1"));
   EXPECT_TRUE(contains(message([](auto& o) { o.deviation[1] = 0; }), "standard deviation 0"));
   check(TransformOptions{});

@@ -69,6 +69,7 @@ TEST(TrainOptions, JsonRoundTripAndErrors) {
   expect_error([] { check(TrainOptions{.smoothing = 1.5}); }, {"--smoothing 1.5"});
   expect_error([] { check(TrainOptions{.lr = std::nan("")}); }, {"--lr nan"});
   expect_error([] { check(TrainOptions{.aa = "rand-m9-x2"}); }, {"--aa rand-m9-x2", "\"x2\""});
+  expect_error([] { check(TrainOptions{.reprob = -0.1}); }, {"--reprob -0.1"});
   EXPECT_NO_THROW(check(TrainOptions{.aa = "rand-m9-mstd0.5-inc1"}));
   EXPECT_NO_THROW(check(TrainOptions{}));
 }

@@ -1,0 +1,27 @@
+#include "data/erase.h"
+
+#include <cmath>
+
+namespace rmt {
+
+std::optional<Crop> draw_erasing(const RandomErasing& e, int64_t width, int64_t height, Random& random) {
+  if (random.uniform() >= e.probability) return std::nullopt;
+  const double area = double(width) * double(height), log_min = std::log(e.aspect_min), log_max = std::log(e.aspect_max);
+  for (int attempt = 0; attempt < 10; ++attempt) {
+    const double target = area * random.uniform(e.area_min, e.area_max), aspect = std::exp(random.uniform(log_min, log_max));
+    const int64_t h = int64_t(std::nearbyint(std::sqrt(target * aspect))), w = int64_t(std::nearbyint(std::sqrt(target / aspect)));
+    if (h >= height || w >= width) continue;
+    const int64_t y = random.below(height - h + 1), x = random.below(width - w + 1);
+    return Crop{x, y, w, h};
+  }
+  return std::nullopt;
+}
+
+void erase(const RandomErasing& erasing, float* image, int64_t width, int64_t height, Random& random) {
+  const std::optional<Crop> box = draw_erasing(erasing, width, height, random);
+  if (!box) return;
+  for (int64_t y = box->y; y < box->y + box->height; ++y)
+    for (int64_t i = box->x * 3; i < (box->x + box->width) * 3; ++i) image[y * width * 3 + i] = float(random.normal());
+}
+
+}  // namespace rmt
