@@ -68,6 +68,7 @@ static int classify(const Flags& f) {
   CHECK(f.tensor.empty() == f.output_tensor.empty(), "--tensor and --output-tensor go together");
   if (f.threads > 0) set_threads(f.threads);
   ModelFile file = load_model_file(f.checkpoint, f.model);
+  std::cerr << file.origin << std::endl;
   if (f.img_size > 0) file.options.img_size = f.img_size;
   check(file.options);
   const Compute compute = choose_compute(f.compute);
@@ -78,12 +79,12 @@ static int classify(const Flags& f) {
 
 int main(int argc, char** argv) {
   Flags f;
-  CLI::App app("Names what is on images, by a checkpoint of rmt-train.", "rmt-classify");
+  CLI::App app("Names what is on images, by a checkpoint of rmt-train or of the official code.", "rmt-classify");
   app.option_defaults()->always_capture_default();
-  app.add_option("checkpoint,--checkpoint", f.checkpoint, "safetensors file, or a run folder (its best.safetensors)")->required();
+  app.add_option("checkpoint,--checkpoint", f.checkpoint, "safetensors or PyTorch .pth file, or a run folder (its best.safetensors)")->required();
   app.add_option("images", f.images, "JPEG or PNG files");
   app.add_option("--top", f.top, "classes an image")->check(CLI::Range(1, 1 << 20));
-  app.add_option("--model", f.model, "architecture; empty: as the checkpoint says");
+  app.add_option("--model", f.model, "architecture; empty: as the checkpoint says, or by its shapes");
   app.add_option("--img-size", f.img_size, "pixels; 0: as in training");
   app.add_option("--tensor", f.tensor, "safetensors file with normalised images (B, H, W, 3), alone or called input, instead of image files");
   app.add_option("--output-tensor", f.output_tensor, "safetensors file for its logits (B, classes)");

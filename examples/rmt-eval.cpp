@@ -19,6 +19,7 @@ struct Flags {
 static int eval(const Flags& f) {
   if (f.threads > 0) set_threads(f.threads);
   ModelFile file = load_model_file(f.checkpoint, f.model);
+  std::cerr << file.origin << std::endl;
   TrainOptions& o = file.options;
   if (!f.data_dir.empty()) o.data_dir = f.data_dir;
   if (f.img_size > 0) o.img_size = f.img_size;
@@ -47,9 +48,9 @@ int main(int argc, char** argv) {
   Flags f;
   CLI::App app("Evaluates a checkpoint on the validation images of a folder.", "rmt-eval");
   app.option_defaults()->always_capture_default();
-  app.add_option("checkpoint,--checkpoint", f.checkpoint, "safetensors file, or a run folder (its best.safetensors)")->required();
+  app.add_option("checkpoint,--checkpoint", f.checkpoint, "safetensors or PyTorch .pth file, or a run folder (its best.safetensors)")->required();
   app.add_option("--data-dir,--data-path", f.data_dir, "folder with val/ or validation/, one folder a class in it; empty: the one it was trained on");
-  app.add_option("--model", f.model, "architecture; empty: as the checkpoint says");
+  app.add_option("--model", f.model, "architecture; empty: as the checkpoint says, or by its shapes");
   app.add_option("-b,--batch-size", f.batch_size, "images at once")->check(CLI::Range(1, 1 << 20));
   app.add_option("--img-size", f.img_size, "pixels; 0: as in training");
   app.add_option("--crop-pct", f.crop_pct, "image size / shorter side after the resize; 0: as in training");

@@ -13,14 +13,13 @@ static void print_row(const nn::Cost& c) {
               rest / 1e9, all / (1 << 30), attention / (1 << 30), rest / (1 << 30), double(c.kept_values) * 4 / (1 << 20));
 }
 
-static int info(const TrainOptions& o, int64_t classes) {
+static int info(const TrainOptions& o, const nn::RmtConfig& config) {
   check(o);
-  nn::RmtConfig config = model_config(o, classes);
   std::vector<nn::Cost> parts = nn::cost(config, o.img_size, o.img_size);
   std::printf(
       "%s at %lld x %lld, %lld classes. Multiply-adds of one image: all, of Q K^T and A V, all others. Memory: what a training step keeps of one\n"
       "image's forward pass, in f32.\n\n",
-      o.model.c_str(), static_cast<long long>(o.img_size), static_cast<long long>(o.img_size), static_cast<long long>(classes));
+      config.name.c_str(), static_cast<long long>(o.img_size), static_cast<long long>(o.img_size), static_cast<long long>(config.num_classes));
   std::printf("%-14s %12s  %26s  %26s  %9s\n", "", "", "1e9 multiply-adds", "2^30 multiply-adds", "memory");
   std::printf("%-14s %12s  %8s %8s %8s  %8s %8s %8s  %9s\n", "part", "parameters", "all", "attn", "rest", "all", "attn", "rest", "MiB");
   for (const nn::Cost& c : parts) print_row(c);
@@ -30,13 +29,26 @@ static int info(const TrainOptions& o, int64_t classes) {
   return 0;
 }
 
+// Of a file's own model, at the size that it was trained for unless another is asked for.
+static int info_of_file(const std::string& path, const CLI::App& app, const TrainOptions& flags) {
+  for (const CLI::Option* option : app.get_options())
+    CHECK(option->count() == 0 || option->get_positional() || option->get_name() == "--img-size", option->get_name(), " does not go together with ", path,
+          ", which says itself what its model is");
+  ModelFile file = load_model_file(path);
+  if (app.count("--img-size") > 0) file.options.img_size = flags.img_size;
+  std::printf("%s\n\n", file.origin.c_str());
+  return info(file.options, file.model->config);
+}
+
 int main(int argc, char** argv) {
   TrainOptions o;
+  std::string file;
   int64_t classes = 1000;
   CLI::App app("Prints parameters, multiply-adds and activation memory of a model, part by part.", "rmt-info");
   app.option_defaults()->always_capture_default();
+  app.add_option("file", file, "of this checkpoint or .pth file, or run folder, instead of the model that the flags describe");
   add_model_flags(app, o);
   app.add_option("--num-classes", classes, "outputs of the model")->check(CLI::Range(1, 1 << 20));
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
-  return run_program(app, [&] { return info(o, classes); });
+  return run_program(app, [&] { return file.empty() ? info(o, model_config(o, classes)) : info_of_file(file, app, o); });
 }

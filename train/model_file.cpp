@@ -2,6 +2,9 @@
 
 #include <filesystem>
 
+#include "train/pth.h"
+#include "train/recognise.h"
+
 namespace rmt {
 namespace {
 
@@ -16,6 +19,14 @@ void set_stages(std::array<bool, 4>& stages, const std::string& text, const char
   if (text.empty()) return;
   CHECK(text.size() == 4 && text.find_first_not_of("01") == std::string::npos, "--", flag, " ", text, ": give one 0 or 1 for each of the 4 stages, as in 1110");
   for (size_t i = 0; i < 4; ++i) stages[i] = text[i] == '1';
+}
+
+// The other way round: the options that make this model, but for its projection, which no option changes.
+void record_switches(const nn::RmtConfig& c, TrainOptions& o) {
+  o.model = c.name;
+  o.rotary = c.rotary, o.local_context = c.local_context, o.position_conv = c.position_conv, o.ffn_conv = c.ffn_conv, o.conv_stem = c.conv_stem;
+  o.layer_scale.clear();
+  for (bool scaled : c.layer_scale) o.layer_scale += scaled ? '1' : '0';
 }
 
 }  // namespace
@@ -46,19 +57,36 @@ TransformOptions transform_options(const TrainOptions& o) {
   return t;
 }
 
-ModelFile load_model_file(const std::string& path, const std::string& model) {
-  Archive archive = read_safetensors(std::filesystem::is_directory(path) ? path + "/best.safetensors" : path);
+std::string weights_path(const std::string& path) {
+  if (!std::filesystem::is_directory(path)) return path;
+  const std::string best = path + "/best.safetensors", model = path + "/model.safetensors";
+  return !std::filesystem::exists(best) && std::filesystem::exists(model) ? model : best;
+}
+
+ModelFile load_model_file(const std::string& path, const std::string& model) { return model_from(read_weights(weights_path(path)), model); }
+
+ModelFile model_from(const Archive& archive, const std::string& model) {
   Description d = describe(archive);
   ModelFile file;
   if (!d.options.empty()) file.options = options_from_json(d.options, archive.path);
   file.classes = d.classes;
-  std::string recorded = !d.options.empty() ? file.options.model : d.architecture;
-  CHECK(!model.empty() || !recorded.empty(), archive.path, ": does not say which model it holds; name it with --model");
-  file.options.model = model.empty() ? recorded : model;
-  const Tensor& head = archive.at("head.weight");
-  CHECK(head.rank() == 2, archive.path, ": head.weight is ", head.shape(), ", expected (classes, channels)");
-  file.model = std::make_unique<nn::Rmt>(model_config(file.options, head.dim(0)));
-  load_model(*file.model, archive, file.options.model);
+  const std::string recorded = !model.empty() ? model : !d.options.empty() ? file.options.model : d.architecture;
+  nn::RmtConfig config;
+  if (recorded.empty()) {
+    config = recognise(archive);
+    record_switches(config, file.options);
+  } else {
+    const Tensor& head = archive.at("head.weight");
+    CHECK(head.rank() == 2, archive.path, ": head.weight is ", head.shape(), ", expected (classes, channels)");
+    file.options.model = recorded;
+    config = model_config(file.options, head.dim(0));
+  }
+  file.model = std::make_unique<nn::Rmt>(config);
+  load_model(*file.model, archive, config.name);
+  auto note = [&](const char* key) { return archive.metadata.count(key) ? archive.metadata.at(key) : ""; };
+  file.origin = str(archive.path, ": ", config.name, recorded.empty() ? " by its shapes, " : ", ", config.num_classes, " classes");
+  if (!note("taken_from").empty()) file.origin += "; weights of \"" + note("taken_from") + "\"";
+  if (!note("beside").empty()) file.origin += " (beside: " + note("beside") + ")";
   return file;
 }
 

@@ -17,11 +17,17 @@ struct ModelFile {
   TrainOptions options;  // as the file records them; defaults for a file from elsewhere
   std::vector<std::string> classes;
   std::unique_ptr<nn::Rmt> model;
+  std::string origin;  // what the file is, in a line for people: "best.pth: rmt_t by its shapes, 1000 classes; weights of \"model_ema\" (beside: model)"
 
   std::string class_name(int64_t k) const { return size_t(k) < classes.size() ? classes[size_t(k)] : str("class ", k); }
 };
 
-// Reads a checkpoint, or the best one of a run folder. `model` names the architecture of a file that does not say it.
+// Reads a checkpoint, the best one of a run folder, the model of a folder of rmt-convert's, or a file of PyTorch's (train/pth.h): the bytes tell which it is.
+// `model` names the architecture; empty: as the file says, or else by its shapes (train/recognise.h).
 ModelFile load_model_file(const std::string& path, const std::string& model = "");
+ModelFile model_from(const Archive& archive, const std::string& model = "");
+
+// The path of that file: best.safetensors or model.safetensors when `path` is a folder.
+std::string weights_path(const std::string& path);
 
 }  // namespace rmt

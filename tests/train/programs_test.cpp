@@ -10,6 +10,7 @@
 
 #include "tests/check_op.h"
 #include "tests/train/folder.h"
+#include "tests/train/pth_writer.h"
 #include "tests/train/small_images.h"
 #include "train/safetensors.h"
 
@@ -50,7 +51,7 @@ struct Programs : testing::Test {
 }  // namespace
 
 TEST_F(Programs, HelpShowsFlagsAndDefaults) {
-  for (const char* name : {"rmt-train", "rmt-eval", "rmt-classify", "rmt-info", "rmt-bench"})
+  for (const char* name : {"rmt-train", "rmt-eval", "rmt-classify", "rmt-info", "rmt-convert", "rmt-bench"})
     expect(str(name, " --help"), 0, {"Usage: " + std::string(name), "--help"});
   expect("rmt-train --help", 0, {"--data-dir,--data-path", "--batch-size INT=128", "--epochs INT=300", "--smoothing FLOAT=0.1", "--img-size"});
 }
@@ -175,6 +176,29 @@ TEST_F(Programs, TheEmulatedDeviceGivesTheAnswersOfTheCpu) {
   }
 }
 #endif
+
+TEST_F(Programs, ConvertToAFileAndToAFolderForAHub) {
+  draw_small_images(data);
+  ASSERT_EQ(run("rmt-train --data-dir data --model rmt_n --img-size 32 -b 24 --epochs 1 --experiment run").status, 0);
+  expect("rmt-convert output/run hub/cats", 0, {"rmt_n, 2 classes", "hub/cats: ", "config.json, README.md"});
+  for (const char* name : {"model.safetensors", "config.json", "README.md"}) EXPECT_TRUE(fs::exists(folder / str("hub/cats/", name))) << name;
+  expect("rmt-convert output/run hub/cats", 1, {"rmt-convert: ", "model.safetensors", "not overwritten", "--force"});
+  expect("rmt-convert output/run hub/cats --force", 0, {});
+  EXPECT_EQ(run("rmt-classify hub/cats data/val/dark/0.jpg").text.substr(std::string("hub/cats/model").size()),
+            run("rmt-classify output/run data/val/dark/0.jpg").text.substr(std::string("output/run/best").size()));
+
+  Archive weights = read_safetensors(folder / "hub/cats/model.safetensors");
+  std::ofstream(folder / "best.pth", std::ios::binary) << pth_of(weights);
+  expect("rmt-classify best.pth data/val/dark/0.jpg --img-size 32 --top 1", 0, {"best.pth: rmt_n by its shapes, 2 classes; weights of \"model\"", "%  class "});
+  expect("rmt-eval best.pth --data-dir data --img-size 32", 0, {"rmt_n by its shapes", "top-1", "8 images"});
+  expect("rmt-info best.pth --img-size 64", 0, {"rmt_n by its shapes", "rmt_n at 64 x 64, 2 classes"});
+  expect("rmt-info best.pth --model rmt_t", 1, {"--model does not go together with best.pth"});
+  expect("rmt-convert best.pth back.safetensors", 0, {"back.safetensors: "});
+  expect("rmt-convert best.pth back.safetensors", 1, {"back.safetensors: exists"});
+  expect("rmt-convert best.pth x.safetensors --key model_ema", 1, {"no dictionary \"model_ema\"", "\"epoch\", \"model\""});
+  Archive back = read_safetensors(folder / "back.safetensors");
+  for (const auto& [name, x] : weights.tensors) EXPECT_EQ(std::memcmp(x.raw(), back.at(name).raw(), x.nbytes()), 0) << name;
+}
 
 TEST_F(Programs, BenchPrintsTheNamesOfTheRival) {
   for (const char* mode : {"train", "infer"}) {

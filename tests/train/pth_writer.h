@@ -46,7 +46,7 @@ inline std::string zip_of(const std::vector<ZipEntry>& entries, bool zip64 = fal
 }
 
 // Pieces of a pickle of protocol 2: each leaves one value on the stack.
-inline std::string text(const std::string& s) { return "X" + raw(uint32_t(s.size())) + s; }
+inline std::string text(const std::string& s) { return std::string("X").append(raw(uint32_t(s.size()))).append(s); }
 inline std::string integer(int64_t n) { return "\x8a\x08" + raw(n); }
 inline std::string global(const std::string& module, const std::string& name) { return "c" + module + "\n" + name + "\n"; }
 inline std::string tuple(const std::vector<std::string>& items) {
