@@ -51,16 +51,21 @@ class LittleMemory {
 
 // While one lives, an emulated device does its work as late as it may, as a real one does.
 class LazyDevice {
-#ifndef RMT_CUDA
  public:
-  LazyDevice() { emulator::settings().lazy = true; }
+  LazyDevice() { set(true); }
   ~LazyDevice() {
-    emulator::settings().lazy = false;
+    set(false);
     cuda::synchronize();
   }
   LazyDevice(const LazyDevice&) = delete;
   LazyDevice& operator=(const LazyDevice&) = delete;
+
+ private:
+  static void set([[maybe_unused]] bool on) {
+#ifndef RMT_CUDA
+    emulator::settings().lazy = on;
 #endif
+  }
 };
 
 }  // namespace rmt::test
