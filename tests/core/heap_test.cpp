@@ -76,7 +76,10 @@ TEST(Heap, ReleasesRangesThatNobodyUses) {
   EXPECT_FALSE(heap.owns(at(300)));
   EXPECT_EQ(heap.take(100), nullptr) << "what was released is handed out no more";
   EXPECT_FALSE(heap.empty());
+  void* end = heap.take(50);
   heap.give(used, 150);
+  EXPECT_TRUE(release(heap).empty()) << "in use at its end";
+  heap.give(end, 50);
   EXPECT_EQ(release(heap), (std::vector<std::pair<size_t, size_t>>{{100, 200}}));
   EXPECT_TRUE(heap.empty());
 }
