@@ -36,6 +36,7 @@ def main():
     official.load(a.official)
     if not hasattr(official.code, 'RMT_T3'):                   # the first release's names
         official.FACTORY = {'rmt_' + size.lower(): 'RMT_' + size for size in 'TSBL'}
+    torch.manual_seed(0)
     model = official.build(a.model).eval()
     with tempfile.TemporaryDirectory() as folder:
         path = lambda name: os.path.join(folder, name)

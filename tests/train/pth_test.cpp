@@ -55,6 +55,25 @@ std::string file_of(const TensorRecord& t) { return file_of(pickle(dict({{"w", t
 
 TEST(Zip, Crc32OfTheCheckText) { EXPECT_EQ(crc32("123456789", 9), 0xcbf43926u); }
 
+TEST(Pickle, LongIntegersOfAnyLength) {
+  auto known = [](const std::string&) { return PyGlobal::known; };
+  const std::vector<std::pair<std::string, int64_t>> cases{
+      {std::string("\x8a\0", 2), 0},
+      {"\x8a\1\xff", -1},
+      {std::string("\x8a\2\xff\0", 4), 255},
+      {"\x8a\3\1\2\3", 0x030201},
+      {integer(INT64_MIN), INT64_MIN},
+      {integer(INT64_MAX), INT64_MAX},
+      {"J\xfe\xff\xff\xff", -2},
+  };
+  for (const auto& [bytes, value] : cases) {
+    const Pickle p = read_pickle(pickle(bytes), "x", known);
+    EXPECT_EQ(p.root->kind, PyValue::integer);
+    EXPECT_EQ(p.root->number, value);
+  }
+  EXPECT_EQ(read_pickle(pickle("\x8a\x0a" + std::string(10, 'x')), "x", known).root->kind, PyValue::other);
+}
+
 TEST(Pth, EveryTypeAndEveryView) {
   Archive a = read_weights(kGolden + "types.pth");
   EXPECT_EQ(a.tensors.size(), 21u);
@@ -181,7 +200,7 @@ TEST(Pth, PicklesThatAreNoneOfOurs) {
       {pickle(global("o\ns", "x")), "o.s"},
       {pickle("t"), "a mark that is not there"},
       {pickle("\x85"), "a value that is not there"},
-      {pickle("(N\x86t"), "a value that is not there"},  // a tuple of two reaching below a mark
+      {pickle("N(N\x86t"), "a value that is not there"},  // a tuple of two reaching below a mark
       {pickle("h\5"), "recalls the value 5"},
       {pickle("NNR"), "calls a none"},
       {pickle("N(NNu"), "adds 2 values to a none"},
@@ -224,6 +243,10 @@ TEST(Pth, ZipFilesOfOthersAndOfBigSizes) {
   expect_error([&] { read_weights(path); }, {path, "without a data.pkl"});
   put(path, zip_of({data, number, number}));
   expect_error([&] { read_weights(path); }, {path, "two entries \"x/data/0\""});
+  std::string renamed = zip_of({data, number});  // in the entry's own header, and not in the directory
+  renamed[renamed.find("x/data/0") + 7] = '1';
+  put(path, renamed);
+  expect_error([&] { read_weights(path); }, {path, "\"x/data/0\" is not where the directory says"});
   put(path, zip_of({data, number}) + "x");
   expect_error([&] { read_weights(path); }, {path, "no end record"});
   put(path, "x" + zip_of({data, number}));  // something before it, as in a program that unpacks itself
