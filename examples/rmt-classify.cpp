@@ -67,11 +67,11 @@ static int classify(const Flags& f) {
   CHECK(f.images.empty() == !f.tensor.empty(), "give images, or --tensor and --output-tensor");
   CHECK(f.tensor.empty() == f.output_tensor.empty(), "--tensor and --output-tensor go together");
   if (f.threads > 0) set_threads(f.threads);
+  const Compute compute = choose_compute(f.compute);
   ModelFile file = load_model_file(f.checkpoint, f.model);
   std::cerr << file.origin << std::endl;
   if (f.img_size > 0) file.options.img_size = f.img_size;
   check(file.options);
-  const Compute compute = choose_compute(f.compute);
   compute.prepare(*file.model);
   NoGrad off;
   return f.tensor.empty() ? classify_images(f, file, compute) : classify_tensor(f, file, compute);

@@ -18,6 +18,7 @@ struct Flags {
 
 static int eval(const Flags& f) {
   if (f.threads > 0) set_threads(f.threads);
+  const Compute compute = choose_compute(f.compute);
   ModelFile file = load_model_file(f.checkpoint, f.model);
   std::cerr << file.origin << std::endl;
   TrainOptions& o = file.options;
@@ -31,7 +32,6 @@ static int eval(const Flags& f) {
   ImageFolder images(o.data_dir, "val", file.classes);
   int64_t K = file.model->config.num_classes;
   CHECK(int64_t(images.classes().size()) <= K, o.data_dir, ": has ", images.classes().size(), " classes, the model knows ", K);
-  const Compute compute = choose_compute(f.compute);
   compute.prepare(*file.model);
   Loader loader(images, loader_options(o, false, compute));
   Stopwatch clock;

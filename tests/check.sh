@@ -48,7 +48,7 @@ for f in ops/*.cpp; do
 done
 # every kernel through nvcc, warnings as errors, and its registers
 if [ -n "${NVCC:-}" ]; then
-  make --no-print-directory ptxas >build/ptxas.log 2>&1 && tail -n 1 build/ptxas.log || { tail -n 20 build/ptxas.log >&2; fail "kernels do not pass nvcc, see build/ptxas.log"; }
+  ARCHS=90 make --no-print-directory ptxas >build/ptxas.log 2>&1 && tail -n 1 build/ptxas.log || { tail -n 20 build/ptxas.log >&2; fail "kernels do not pass nvcc, see build/ptxas.log"; }
 else
   echo "check: nvcc is not installed, the kernels were not compiled for a GPU" >&2
 fi

@@ -1,12 +1,26 @@
 #!/bin/sh
-# Runs the test program and closes with one line of counts. Keeps its exit status.
+# Runs the test program in two halves at once, for the emulated GPU keeps one processor busy and no more, and closes with one line of counts.
 set -u
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-{ "$@"; echo "status $?"; } 2>&1 | tee "$log" | grep -v -e '^\[ RUN  ' -e '^\[-----' -e '^status '
-status=$(sed -n 's/^status //p' "$log" | tail -n 1)
-count() { sed -n "s/^\[  $1 *\] \([0-9]*\) tests\{0,1\}.*/\1/p" "$log" | tail -n 1; }
+log=$(mktemp -d)
+trap 'rm -rf "$log"' EXIT
+quiet() { grep -v -e '^\[ RUN  ' -e '^\[-----' -e '^$'; }
+run() {
+  shard=$1
+  shift
+  GTEST_TOTAL_SHARDS=2 GTEST_SHARD_INDEX=$shard "$@"
+  echo $? >"$log/status.$shard"
+}
+run 1 "$@" >"$log/1" 2>&1 &
+run 0 "$@" 2>&1 | tee "$log/0" | quiet
+wait
+quiet <"$log/1"
+count() { sed -n "s/^\[  $1 *\] \([0-9]*\) tests\{0,1\}.*/\1/p" "$log/0" "$log/1" | awk '{ n += $1 } END { print n + 0 }'; }
 passed=$(count PASSED) failed=$(count FAILED) skipped=$(count SKIPPED)
-[ "$status" = 0 ] || [ "${failed:-0}" != 0 ] || failed=1
-echo "${passed:-0} passed, ${failed:-0} failed, ${skipped:-0} skipped"
-exit "${status:-1}"
+status=0
+for shard in 0 1; do
+  s=$(cat "$log/status.$shard" 2>/dev/null || echo 1)
+  [ "$s" = 0 ] || status=$s
+done
+[ "$status" = 0 ] || [ "$failed" != 0 ] || failed=1
+echo "$passed passed, $failed failed, $skipped skipped"
+exit "$status"

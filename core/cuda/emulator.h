@@ -112,7 +112,7 @@ inline constexpr Order kOrders[] = {Order::fair_forward, Order::fair_reverse, Or
 struct Settings {
   Order order = Order::fair_forward;
   uint64_t seed = 0;                       // of Order::random
-  size_t device_memory = size_t(4) << 30;  // bytes of address space; read at the first allocation
+  size_t device_memory = size_t(4) << 30;  // bytes; the first allocation reserves so many addresses, later changes below that are obeyed
   bool check_canaries_each_launch = true;  // else at synchronisations and frees only
   bool lock_memory = false;                // device memory is inaccessible outside kernels and copies (from the next operation on)
   bool lazy = false;                       // work on streams waits for a synchronisation or a query
