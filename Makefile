@@ -98,22 +98,22 @@ $(BUILD)/obj/%.o: %.cpp
 	$(Q)$(CXX) $(CXXFLAGS) -MMD -MP -c $< -o $@
 
 # Optimised a little, so that emulation is quick and a debugger still stops at every line and finds every variable.
-EMULATED = $(CXX) $(CXXFLAGS) -Og -g -gno-statement-frontiers -fcf-protection=none -Wno-unknown-pragmas
+FOR_EMULATOR = $(CXX) $(CXXFLAGS) -Og -g -gno-statement-frontiers -fcf-protection=none -Wno-unknown-pragmas
 $(BUILD)/obj/%.cu.o: %.cu
 	@mkdir -p $(@D)
 	@echo "  $(if $(filter 1,$(CUDA)),$(NVCC),$(CXX)) $<"
 ifeq ($(CUDA),1)
 	$(Q)$(NVCC) $(NVCCFLAGS) $(GENCODE) -MMD -MP -c $< -o $@
 else
-	$(Q)$(EMULATED) -MMD -MP -x c++ -c $< -o $@
+	$(Q)$(FOR_EMULATOR) -MMD -MP -x c++ -c $< -o $@
 endif
 $(BUILD)/kernels/%.cu.o: %.cu
 	@mkdir -p $(@D)
 	@echo "  $(CXX) $< (sanitized)"
-	$(Q)$(EMULATED) $(SANITIZE) -MMD -MP -x c++ -c $< -o $@
+	$(Q)$(FOR_EMULATOR) $(SANITIZE) -MMD -MP -x c++ -c $< -o $@
 $(BUILD)/kernels/%.o: %.cpp
 	@mkdir -p $(@D)
-	$(Q)$(EMULATED) $(SANITIZE) -MMD -MP -c $< -o $@
+	$(Q)$(FOR_EMULATOR) $(SANITIZE) -MMD -MP -c $< -o $@
 
 gpu:
 	@sh tests/gpu.sh
