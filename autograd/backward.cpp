@@ -82,8 +82,9 @@ Tensor record(const char* op, Tensor y, const std::vector<Tensor>& inputs, Backw
 // to after all of them, takes the dys up.
 std::vector<Tensor> record_many(const char* op, std::vector<Tensor> ys, const std::vector<Tensor>& inputs, BackwardMany backward) {
   auto dys = std::make_shared<std::vector<Tensor>>(ys.size());
-  const Tensor shared =
-      record(op, Tensor::empty({0}), inputs, [dys, backward = std::move(backward)](const Tensor&) { return backward(std::exchange(*dys, {})); });
+  const Tensor shared = record(op, Tensor::empty({0}), inputs, [dys, backward = std::move(backward)](const Tensor&) {
+    return backward(std::exchange(*dys, std::vector<Tensor>(dys->size())));
+  });
   for (size_t i = 0; i < ys.size(); ++i)
     ys[i] = record(op, ys[i], {shared}, [dys, i, token = shared.detach()](const Tensor& dy) -> Grads {
       (*dys)[i] = dy;
