@@ -127,12 +127,14 @@ $(BUILD)/obj/data/image.o: CXXFLAGS += -fno-strict-aliasing -fstack-protector-st
 # Pillow rounds each product, and so must these for its bytes.
 $(addprefix $(BUILD)/obj/data/,augment.o affine.o pixel_ops.o): CXXFLAGS += -ffp-contract=off
 
+# With as many processes as there are processors, where nobody said -j.
+BUILD_ALL = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 train: setup
-	@$(MAKE) --no-print-directory all
+	@$(BUILD_ALL) all
 	$(BUILD)/bin/rmt-train $(if $(DATA),--data-dir $(DATA)) --model $(MODEL) $(if $(EPOCHS),--epochs $(EPOCHS)) $(ARGS)
 
 test: setup
-	@$(MAKE) --no-print-directory found $(TESTS) $(BINS)
+	@$(BUILD_ALL) found $(TESTS) $(BINS)
 	@BIN=$(BUILD)/bin sh tests/run.sh $(TESTS) --gtest_filter='$(FILTER)'
 
 check: setup
