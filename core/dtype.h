@@ -90,4 +90,17 @@ inline constexpr DType dtype_of<int64_t> = DType::i64;
 template <>
 inline constexpr DType dtype_of<uint8_t> = DType::u8;
 
+// f(T{}) with T the element type of dtype.
+template <class F>
+void with_type(DType dtype, F f) {
+  switch (dtype) {
+    case DType::f32: return f(float());
+    case DType::f64: return f(double());
+    case DType::bf16: return f(bf16());
+    case DType::i32: return f(int32_t());
+    case DType::i64: return f(int64_t());
+    case DType::u8: return f(uint8_t());
+  }
+}
+
 }  // namespace rmt

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <mutex>
 
 #include "core/cuda/launch.h"
 #include "core/cuda/pool.h"

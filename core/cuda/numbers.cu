@@ -9,18 +9,6 @@
 namespace rmt::cuda {
 namespace {
 
-template <class F>
-void with_type(DType dtype, F f) {
-  switch (dtype) {
-    case DType::f32: return f(float());
-    case DType::f64: return f(double());
-    case DType::bf16: return f(bf16());
-    case DType::i32: return f(int32_t());
-    case DType::i64: return f(int64_t());
-    case DType::u8: return f(uint8_t());
-  }
-}
-
 template <class T>
 struct Constant {
   T value;
