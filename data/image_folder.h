@@ -1,23 +1,22 @@
 // A labelled set of images as folders: root/train/<class>/*.jpg and root/val/<class>/*.jpg, the layout of ImageNet, torchvision and timm.
 #pragma once
-#include <cstdint>
-#include <string>
-#include <vector>
+#include "data/dataset.h"
 
 namespace rmt {
 
-class ImageFolder {
+class ImageFolder : public Dataset {
  public:
   // split: "train" or "val" (whose folder may also be called "validation"). A class is a folder, its label the folder's place in natural order
   // (class2 before class10), its images all .jpg .jpeg .png below it, links followed, hidden names skipped. Given the names of known classes (those of
   // the training set), labels follow them: a folder whose name is not among them is an error, and a known class may be absent.
   ImageFolder(const std::string& root, const std::string& split, const std::vector<std::string>& known_classes = {});
 
-  int64_t size() const { return int64_t(files_.size()); }
-  int64_t label(int64_t i) const { return files_[size_t(i)].label; }
-  std::string path(int64_t i) const { return directory_ + "/" + files_[size_t(i)].name; }
-  const std::vector<std::string>& classes() const { return classes_; }
-  const std::string& directory() const { return directory_; }  // root/train, root/val or root/validation
+  int64_t size() const override { return int64_t(files_.size()); }
+  int64_t label(int64_t i) const override { return files_[size_t(i)].label; }
+  Image image(int64_t i) const override { return read_image(name(i)); }
+  std::string name(int64_t i) const override { return directory_ + "/" + files_[size_t(i)].name; }  // the file's path
+  const std::vector<std::string>& classes() const override { return classes_; }
+  const std::string& place() const override { return directory_; }  // root/train, root/val or root/validation
 
  private:
   struct File {

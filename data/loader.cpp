@@ -19,17 +19,17 @@ struct Loader::Slot {
   int64_t error_position = -1;
 };
 
-Loader::Loader(const ImageFolder& folder, const LoaderOptions& options) : folder_(folder), options_(options) {
+Loader::Loader(const Dataset& data, const LoaderOptions& options) : data_(data), options_(options) {
   CHECK(options.batch_size >= 1 && options.batch_size <= 65536, "loader: batch size ", options.batch_size, " is not in [1, 65536]");
   CHECK(options.workers >= 0 && options.workers <= 256, "loader: ", options.workers, " workers is not in [0, 256]");
   CHECK(options.max_bad >= 0, "loader: max_bad ", options.max_bad, " is below 0");
   check(options.transform);
   CHECK(!options.bytes || !options.train || options.transform.erasing.probability == 0,
         "loader: RandomErasing works on normalised numbers, which are made after the loader on a GPU: give --reprob 0, or --device cpu");
-  const int64_t n = folder.size(), size = options.batch_size;
+  const int64_t n = data.size(), size = options.batch_size;
   const bool drop_last = options.drop_last.value_or(options.train);
   batches_ = drop_last ? n / size : (n + size - 1) / size;
-  CHECK(batches_ > 0, "loader: ", folder.directory(), " has ", n, " images, fewer than one batch of ", size, "; use a smaller batch size");
+  CHECK(batches_ > 0, "loader: ", data.place(), " has ", n, " images, fewer than one batch of ", size, "; use a smaller batch size");
   if (options.cache_bytes > 0) cache_.resize(size_t(n));
 }
 
@@ -75,7 +75,7 @@ void Loader::add_slot() {
   auto slot = std::make_unique<Slot>();
   const int64_t begin = slots_made_ * options_.batch_size, side = options_.transform.image_size;
   slot->number = slots_made_;
-  slot->size = std::min(options_.batch_size, folder_.size() - begin);
+  slot->size = std::min(options_.batch_size, data_.size() - begin);
   slot->batch.images = Tensor::empty({slot->size, side, side, 3}, options_.bytes ? DType::u8 : DType::f32);
   if (options_.bytes) slot->batch.mirror = Tensor::zeros({slot->size}, DType::u8);
   slot->batch.labels = Tensor::empty({slot->size}, DType::i64);
@@ -125,7 +125,7 @@ void Loader::finish_sample(Slot& slot, int64_t position) {
 
 // Writes one sample to its place: a function of (seed, epoch, index) and of nothing else.
 std::vector<Loader::Skip> Loader::make_sample(Slot& slot, int64_t position) {
-  const int64_t n = folder_.size(), side = options_.transform.image_size, place = slot.number * options_.batch_size + position;
+  const int64_t n = data_.size(), side = options_.transform.image_size, place = slot.number * options_.batch_size + position;
   int64_t index = options_.train ? Permutation(n, options_.seed, uint64_t(epoch_))(place) : place;
   std::vector<Skip> skips;
   std::shared_ptr<const Image> image;
@@ -147,7 +147,7 @@ std::vector<Loader::Skip> Loader::make_sample(Slot& slot, int64_t position) {
     train_transform(*image, options_.transform, random, slot.batch.images.data<float>() + at);
   else
     eval_transform(*image, options_.transform, slot.batch.images.data<float>() + at);
-  slot.batch.labels.data<int64_t>()[position] = folder_.label(index);
+  slot.batch.labels.data<int64_t>()[position] = data_.label(index);
   slot.batch.indices[size_t(position)] = index;
   return skips;
 }
@@ -157,7 +157,7 @@ std::shared_ptr<const Image> Loader::read(int64_t index) {
     std::lock_guard lock(cache_mutex_);
     if (cache_[size_t(index)]) return cache_[size_t(index)];
   }
-  auto image = std::make_shared<const Image>(read_image(folder_.path(index)));
+  auto image = std::make_shared<const Image>(data_.image(index));
   if (!cache_.empty()) {
     std::lock_guard lock(cache_mutex_);
     int64_t bytes = int64_t(image->rgb.size());
@@ -195,7 +195,7 @@ Batch Loader::hand_out(Slot& slot) {
   std::stable_sort(slot.skips.begin(), slot.skips.end(), [](const Skip& a, const Skip& b) { return a.position < b.position; });
   for (const Skip& skip : slot.skips) {
     if (!bad_indices_.insert(skip.index).second) continue;
-    bad_.push_back({folder_.path(skip.index), skip.reason});
+    bad_.push_back({data_.name(skip.index), skip.reason});
     CHECK(int64_t(bad_.size()) <= options_.max_bad, "loader: more than ", options_.max_bad, " images could not be read, the last one: ", skip.reason,
           "; repair the data or raise --max-bad-images");
   }

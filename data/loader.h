@@ -1,4 +1,4 @@
-// Batches from an image folder, made by threads ahead of their use. Every sample is a function of (seed, epoch, index) and has its place in its batch, so
+// Batches of a dataset, made by threads ahead of their use. Every sample is a function of (seed, epoch, index) and has its place in its batch, so
 // neither the number of threads nor their timing can change a byte, and a run resumes in mid-epoch by naming the next batch.
 #pragma once
 #include <condition_variable>
@@ -10,7 +10,7 @@
 #include <thread>
 
 #include "core/tensor.h"
-#include "data/image_folder.h"
+#include "data/dataset.h"
 #include "data/transform.h"
 
 namespace rmt {
@@ -19,7 +19,7 @@ struct Batch {
   Tensor images;                 // (B, S, S, 3) f32, or with LoaderOptions::bytes u8 that are neither normalised nor mirrored yet
   Tensor mirror;                 // (B) u8, with LoaderOptions::bytes: 1 where the image is to be mirrored
   Tensor labels;                 // (B) i64
-  std::vector<int64_t> indices;  // (B) which images of the folder these are
+  std::vector<int64_t> indices;  // (B) which images of the dataset these are
 };
 
 struct LoaderOptions {
@@ -41,14 +41,14 @@ struct BadImage {
 
 class Loader {
  public:
-  Loader(const ImageFolder& folder, const LoaderOptions& options);  // the folder must outlive the loader
+  Loader(const Dataset& data, const LoaderOptions& options);  // the data must outlive the loader
   ~Loader();
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
 
   // Begins an epoch at one of its batches, dropping what was under way.
   void start(int64_t epoch, int64_t first_batch = 0);
-  // The epoch's next batch; nothing after the last. An unreadable image is replaced by the next readable one of the folder.
+  // The epoch's next batch; nothing after the last. An unreadable image is replaced by the next readable one.
   std::optional<Batch> next();
 
   int64_t batches() const { return batches_; }               // in a whole epoch
@@ -70,7 +70,7 @@ class Loader {
   std::shared_ptr<const Image> read(int64_t index);
   Batch hand_out(Slot& slot);
 
-  const ImageFolder& folder_;
+  const Dataset& data_;
   const LoaderOptions options_;
   int64_t batches_ = 0, epoch_ = -1, next_batch_ = 0;
   double wait_seconds_ = 0;

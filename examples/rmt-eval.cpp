@@ -29,11 +29,11 @@ static int eval(const Flags& f) {
   CHECK(!o.data_dir.empty(), f.checkpoint, ": does not say on which images it was trained; name a folder with --data-dir");
   check(o);
 
-  ImageFolder images(o.data_dir, "val", file.classes);
+  const auto images = open_dataset(o.data_dir, "val", file.classes);
   int64_t K = file.model->config.num_classes;
-  CHECK(int64_t(images.classes().size()) <= K, o.data_dir, ": has ", images.classes().size(), " classes, the model knows ", K);
+  CHECK(int64_t(images->classes().size()) <= K, o.data_dir, ": has ", images->classes().size(), " classes, the model knows ", K);
   compute.prepare(*file.model);
-  Loader loader(images, loader_options(o, false, compute));
+  Loader loader(*images, loader_options(o, false, compute));
   Stopwatch clock;
   Metrics m = evaluate(
       *file.model, [&](const Tensor& x) { return file.model->forward(x); }, loader, compute, transform_options(o));

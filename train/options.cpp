@@ -9,9 +9,12 @@ namespace rmt {
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(TrainOptions, data_dir, model, img_size, drop_path, grad_checkpointing, decay_mode, decay, rotary,
                                                 local_context, position_conv, ffn_conv, conv_stem, decomposed, layer_scale, epochs, batch_size,
-                                                validation_batch_size, lr, min_lr, warmup_lr, warmup_epochs, sched_on_updates, weight_decay, smoothing, scale,
-                                                ratio, hflip, crop_pct, aa, reprob, mean, std, device, amp, tf32, cuda_graph, seed, workers, threads,
-                                                log_interval, max_bad_images)
+                                                validation_batch_size, lr, min_lr, warmup_lr, warmup_epochs, sched_on_updates, weight_decay, smoothing,
+                                                opt_betas, opt_eps, clip_grad, grad_accum_steps, model_ema, model_ema_decay, max_skipped_steps,
+                                                initial_checkpoint, freeze, layer_decay, scale, ratio, hflip, crop_pct, aa, color_jitter, crop_padding, reprob,
+                                                aug_repeats, mixup, cutmix, mixup_prob, mixup_switch_prob, mixup_off_epoch, mean, std, device, amp, tf32,
+                                                cuda_graph, seed, workers, threads, log_interval, max_bad_images, recovery_interval, checkpoint_hist,
+                                                compare_log)
 
 std::string to_json(const TrainOptions& options) {
   return nlohmann::ordered_json(nlohmann::json(options)).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
@@ -40,12 +43,35 @@ void check(const TrainOptions& o) {
   in("warmup-epochs", o.warmup_epochs, 0, 1e6, "");
   in("weight-decay", o.weight_decay, 0, 1e3, "");
   in("smoothing", o.smoothing, 0, 1, "");
+  in("opt-betas", o.opt_betas[0], 0, 1, " (the first one)"), in("opt-betas", o.opt_betas[1], 0, 1, " (the second one)");
+  in("opt-eps", o.opt_eps, 0, 1, "");
+  in("clip-grad", o.clip_grad, 0, 1e9, "");
+  in("grad-accum-steps", double(o.grad_accum_steps), 1, 1e6, " batches");
+  in("model-ema-decay", o.model_ema_decay, 0, 1, "");
+  in("max-skipped-steps", double(o.max_skipped_steps), 0, 1e9, " steps");
+  in("layer-decay", o.layer_decay, 1e-3, 1, "");
+  in("color-jitter", o.color_jitter, 0, 1, "");
+  in("crop-padding", double(o.crop_padding), -1, 4096, " pixels");
   in("reprob", o.reprob, 0, 1, "");
+  in("aug-repeats", double(o.aug_repeats), 1, 100, "");
+  in("mixup", o.mixup, 0, 1e3, "");
+  in("cutmix", o.cutmix, 0, 1e3, "");
+  in("mixup-prob", o.mixup_prob, 0, 1, "");
+  in("mixup-switch-prob", o.mixup_switch_prob, 0, 1, "");
+  in("mixup-off-epoch", double(o.mixup_off_epoch), 0, 1e6, "");
   in("drop-path", o.drop_path, -1, 0.999, "");
   in("workers", double(o.workers), 1, 256, " threads");
   in("threads", double(o.threads), 0, 1024, " threads");
   in("log-interval", double(o.log_interval), 0, 1e9, " steps");
   in("max-bad-images", double(o.max_bad_images), 0, 1e9, " images");
+  in("recovery-interval", double(o.recovery_interval), 0, 1e9, " steps");
+  in("checkpoint-hist", double(o.checkpoint_hist), 0, 1e6, "");
+  CHECK(o.warmup_epochs <= double(o.epochs), "--warmup-epochs ", o.warmup_epochs, " is longer than the run of --epochs ", o.epochs,
+        ": the peak rate would never be reached; give fewer");
+  CHECK((o.mixup == 0 && o.cutmix == 0) || o.batch_size % 2 == 0, "--mixup and --cutmix pair the images of a batch, first with last: --batch-size ",
+        o.batch_size, " is odd; give an even one");
+  CHECK(o.color_jitter == 0 || o.aa == "none", "--color-jitter ", o.color_jitter, " and --aa ", o.aa, " exclude each other, as in timm; give one of them");
+  CHECK(o.model_ema || o.model_ema_decay == 0, "--model-ema-decay without --model-ema does nothing; give both");
 }
 
 }  // namespace rmt

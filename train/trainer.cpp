@@ -41,7 +41,7 @@ Metrics evaluate(nn::Module& model, const Forward& forward, Loader& loader, cons
   return metrics;
 }
 
-Trainer::Trainer(nn::Module& model, Forward forward, const ImageFolder& train, const ImageFolder& test, const TrainOptions& options, std::ostream& out,
+Trainer::Trainer(nn::Module& model, Forward forward, const Dataset& train, const Dataset& test, const TrainOptions& options, std::ostream& out,
                  const Compute& compute)
     : model_(model),
       forward_(std::move(forward)),

@@ -23,7 +23,7 @@ Metrics evaluate(nn::Module& model, const Forward& forward, Loader& loader, cons
 class Trainer {
  public:
   // The model must be where compute.prepare() brought it. `out` receives one line an epoch; the progress line and warnings go to stderr.
-  Trainer(nn::Module& model, Forward forward, const ImageFolder& train, const ImageFolder& test, const TrainOptions& options, std::ostream& out,
+  Trainer(nn::Module& model, Forward forward, const Dataset& train, const Dataset& test, const TrainOptions& options, std::ostream& out,
           const Compute& compute = {});
 
   // Goes on where a last.safetensors of the same model and options stopped.

@@ -39,7 +39,7 @@ TEST(Drawings, AnImageFolderThatTheLoaderReads) {
   EXPECT_EQ(train.size(), 25);
   EXPECT_EQ(val.size(), 10);
   for (int64_t i = 0; i < train.size(); ++i) {
-    Image image = read_image(train.path(i));
+    Image image = read_image(train.name(i));
     EXPECT_EQ(image.width, 24);
     EXPECT_EQ(image.height, 24);
   }

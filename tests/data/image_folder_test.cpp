@@ -17,7 +17,7 @@ TEST(ImageFolder, OrdersClassesAndFilesNaturally) {
   ASSERT_EQ(data.size(), 5);
   std::vector<std::string> paths;
   std::vector<int64_t> labels;
-  for (int64_t i = 0; i < data.size(); ++i) paths.push_back(data.path(i)), labels.push_back(data.label(i));
+  for (int64_t i = 0; i < data.size(); ++i) paths.push_back(data.name(i)), labels.push_back(data.label(i));
   std::vector<std::string> want;
   for (const char* name : {"Class1/deep/er/y.jpg", "class2/x.Jpeg", "class10/a9.JPG", "class10/a10.jpg", "class10/b.png"})
     want.push_back(folder / "train/" + name);
@@ -37,9 +37,9 @@ TEST(ImageFolder, NaturalOrderIsTimms) {
 TEST(ImageFolder, ValAndValidation) {
   TemporaryFolder folder;
   folder.write("validation/a/1.jpg", "");
-  EXPECT_EQ(ImageFolder(folder.path(), "val").directory(), folder / "validation");
+  EXPECT_EQ(ImageFolder(folder.path(), "val").place(), folder / "validation");
   folder.write("val/a/1.jpg", "");
-  EXPECT_EQ(ImageFolder(folder.path(), "val").directory(), folder / "val");
+  EXPECT_EQ(ImageFolder(folder.path(), "val").place(), folder / "val");
 }
 
 TEST(ImageFolder, FollowsLinks) {

@@ -82,7 +82,7 @@ TEST(Loader, ASampleIsAFunctionOfSeedEpochAndIndex) {
   for (uint64_t e : {0, 3})
     for (const Batch& b : epoch(loader, int64_t(e)))
       for (size_t i = 0; i < b.indices.size(); ++i) {
-        train_transform(read_image(data.path(b.indices[i])), o.transform, Random(o.seed, Purpose::augment, e, uint64_t(b.indices[i])), want.data());
+        train_transform(read_image(data.name(b.indices[i])), o.transform, Random(o.seed, Purpose::augment, e, uint64_t(b.indices[i])), want.data());
         ASSERT_EQ(std::memcmp(b.images.data<float>() + i * want.size(), want.data(), want.size() * sizeof(float)), 0);
       }
 }
@@ -138,7 +138,7 @@ TEST(Loader, BytesAreTheTransformsBeforeMirrorAndNormalisation) {
       ASSERT_EQ(b.mirror.shape(), Shape({b.images.dim(0)}));
       EXPECT_FALSE(others[n].mirror.defined());
       for (size_t i = 0; i < b.indices.size(); ++i) {
-        const Image image = read_image(data.path(b.indices[i]));
+        const Image image = read_image(data.name(b.indices[i]));
         bool mirror = false;
         if (train)
           mirror = train_pixels(image, o.transform, Random(o.seed, Purpose::augment, 1, uint64_t(b.indices[i])), want.data());
