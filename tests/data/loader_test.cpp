@@ -1,3 +1,4 @@
+#include "data/image_folder.h"
 #include "data/loader.h"
 
 #include <algorithm>

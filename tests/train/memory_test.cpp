@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "data/image_folder.h"
 #include "tests/check_op.h"
 #include "tests/device.h"
 #include "tests/train/folder.h"

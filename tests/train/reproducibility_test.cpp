@@ -4,6 +4,7 @@
 #include "autograd/backward.h"
 #include "core/parallel.h"
 #include "data/drawings.h"
+#include "data/image_folder.h"
 #include "data/loader.h"
 #include "nn/rmt/model.h"
 #include "tests/train/folder.h"

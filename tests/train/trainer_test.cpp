@@ -11,6 +11,7 @@
 
 #include "core/cuda/device.h"
 #include "core/parallel.h"
+#include "data/image_folder.h"
 #include "tests/check_op.h"
 #include "tests/train/folder.h"
 #include "tests/train/small_images.h"
