@@ -19,6 +19,7 @@ struct StepReport {
   int64_t epoch, epochs, step, steps;  // of this epoch, counted from 0
   double loss, mean_loss, lr;
   double images_per_s, waiting;  // share of the time spent waiting for data
+  double mfu = 0;                // model FLOPs utilization (train/peak.h); 0: not known, not shown
 };
 
 class ProgressLine {

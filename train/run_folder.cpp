@@ -50,22 +50,24 @@ RunFolder RunFolder::open(const std::string& path) {
   return RunFolder(path);
 }
 
-void RunFolder::append(const EpochLog& e) {
-  nlohmann::ordered_json line{{"epoch", e.epoch},          {"n_parameters", e.n_parameters}, {"train_loss", e.train_loss},
-                              {"train_lr", e.train_lr},    {"test_loss", e.test_loss},       {"test_acc1", e.test_acc1},
-                              {"test_acc5", e.test_acc5},  {"seconds", e.seconds},           {"images_per_s", e.images_per_s},
-                              {"bad_images", e.bad_images}};
-  append_line(*this / "log.jsonl", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+void RunFolder::append(EpochLog line) {
+  if (line.time == 0) line.time = std::time(nullptr);
+  append_line(*this / "log.jsonl", to_line(line));
+  refresh();
 }
 
 void RunFolder::truncate_log(int64_t epoch) {
-  std::string path = *this / "log.jsonl", kept, line;
+  const std::string path = *this / "log.jsonl";
   if (!fs::exists(path)) return;
-  for (std::istringstream in(read_file(path, size_t(1) << 30)); std::getline(in, line);) {
+  const std::string text = read_file(path, size_t(1) << 30);
+  std::string kept, line;
+  for (std::istringstream in(text); std::getline(in, line);) {
     auto entry = nlohmann::json::parse(line, nullptr, false);  // a torn last line does not parse
     if (entry.is_object() && entry.contains("epoch") && entry["epoch"].is_number_integer() && entry["epoch"] < epoch) kept += line + '\n';
   }
-  write_file(path, kept);
+  if (kept != text) write_file(path, kept);
 }
+
+void RunFolder::refresh() const {}
 
 }  // namespace rmt

@@ -1,19 +1,8 @@
-// The folder of one run: args.json, log.jsonl, last.safetensors, best.safetensors. Never reused for another run.
+// The folder of one run: args.json, log.jsonl and what is drawn from it, last.safetensors, best.safetensors. Never reused for another run.
 #pragma once
-#include <cstdint>
-#include <string>
-#include <vector>
+#include "train/epoch_log.h"
 
 namespace rmt {
-
-// One line of log.jsonl: the official log's fields under their names, then ours.
-struct EpochLog {
-  int64_t epoch = 0, n_parameters = 0;
-  double train_loss = 0, train_lr = 0;                 // means over the epoch's steps
-  double test_loss = 0, test_acc1 = 0, test_acc5 = 0;  // mean over the images; per cent
-  double seconds = 0, images_per_s = 0;                // of training, evaluation not included
-  std::vector<std::string> bad_images = {};            // "path: reason" of every image that could not be read and was replaced
-};
 
 class RunFolder {
  public:
@@ -27,13 +16,22 @@ class RunFolder {
   const std::string& path() const { return path_; }
   std::string operator/(const std::string& name) const { return path_ + "/" + name; }
 
-  void append(const EpochLog& line);
+  // Adds a line to log.jsonl (with the time, where it has none) and then does what refresh() does. Error when anything could not be written.
+  void append(EpochLog line);
   // Takes back the lines of `epoch` and later: a run that was killed between its log and its checkpoint logs them again.
   void truncate_log(int64_t epoch);
+
+  // Brings everything that is a function of log.jsonl up to it, whatever a kill or a full disk left of it. One that fails does not keep the others from
+  // being written; the Error names all that did.
+  void refresh() const;
+  // A log to draw beside ours in curves.svg, and to compare with.
+  void set_compare(Curve theirs) { theirs_ = std::move(theirs); }
+  const Curve& compare() const { return theirs_; }
 
  private:
   explicit RunFolder(std::string path) : path_(std::move(path)) {}
   std::string path_;
+  Curve theirs_;
 };
 
 }  // namespace rmt

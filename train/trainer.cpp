@@ -26,14 +26,17 @@ LoaderOptions loader_options(const TrainOptions& o, bool train, const Compute& c
   return l;
 }
 
-Metrics evaluate(nn::Module& model, const Forward& forward, Loader& loader, const Compute& compute, const TransformOptions& transform, const char* flag) {
+Metrics evaluate(nn::Module& model, const Forward& forward, Loader& loader, const Compute& compute, const TransformOptions& transform, const char* flag,
+                 const std::function<void(const Batch&, const Tensor& logits)>& seen) {
   NoGrad off;
   model.mode().training = false;
   Metrics metrics;
   auto logits = [&](const Batch& batch) { return forward(compute.images(batch, transform)).to(Device::cpu).to(DType::f32); };
   loader.start(0);
   while (auto batch = loader.next()) try {
-      metrics.add(logits(*batch), batch->labels);
+      const Tensor z = logits(*batch);
+      metrics.add(z, batch->labels);
+      if (seen) seen(*batch, z);
     } catch (const OutOfMemory& e) {
       const Tensor& x = batch->images;
       advise(e, str("evaluation of ", x.dim(0), " images of ", x.dim(1), " x ", x.dim(2)), flag, x.dim(0), [&](int64_t n) { logits(first(*batch, n)); });
