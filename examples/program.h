@@ -1,42 +1,24 @@
 // The frame of the programs: flags by CLI11, errors as one line on stderr, exit status 0 done, 1 failed, 2 wrong usage.
 #pragma once
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <functional>
 #include <iostream>
 
 #include "core/error.h"
+#include "train/nearest.h"
 #include "train/options.h"
 
 namespace rmt {
-
-// Letters to insert, delete or replace to turn a into b.
-inline size_t edit_distance(const std::string& a, const std::string& b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-    }
-  }
-  return row[b.size()];
-}
 
 // "did you mean --epochs?" for the flag that is nearest to one that the program does not know, or nothing.
 inline std::string suggestion(const CLI::App& app) {
   for (std::string unknown : app.remaining()) {
     if (!unknown.starts_with("-")) continue;
     unknown = unknown.substr(0, unknown.find('='));
-    std::string best;
-    size_t least = std::max<size_t>(3, unknown.size() / 3 + 1);
+    std::vector<std::string> known;
     for (const CLI::Option* option : app.get_options())
-      for (const std::string& name : option->get_lnames())
-        if (size_t d = edit_distance(unknown, "--" + name); d < least) least = d, best = "--" + name;
-    if (!best.empty()) return "; did you mean " + best + "?";
+      for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+    if (const std::string text = did_you_mean(unknown, known); !text.empty()) return text;
   }
   return "";
 }

@@ -34,8 +34,8 @@ static int train(TrainFlags& f, const std::function<void()>& parse_again) {
   f.options = base_options(f, resumed);
   parse_again();
   TrainOptions& o = f.options;
-  if (o.lr == 0) o.lr = 5e-4 * double(o.batch_size) / 512;
   check(o);
+  o = resolved(o);
   check(transform_options(o));
   if (o.threads > 0) set_threads(int(o.threads));
   const Compute compute = choose_compute(o);

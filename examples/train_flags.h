@@ -27,10 +27,10 @@ inline void add_train_flags(CLI::App& app, TrainFlags& f) {
   optimization("--epochs", o.epochs, "passes over the training images");
   optimization("-b,--batch-size", o.batch_size, "images a step");
   optimization("--validation-batch-size", o.validation_batch_size, "images at once in evaluation; 0: as --batch-size");
-  optimization("--lr", o.lr, "peak learning rate; 0: 5e-4 x batch size / 512");
+  optimization("--lr", o.lr, "peak learning rate; 0: 5e-4 x images a step / 512, the images of --grad-accum-steps batches");
   optimization("--min-lr", o.min_lr, "learning rate at the end");
   optimization("--warmup-lr", o.warmup_lr, "learning rate at the start");
-  optimization("--warmup-epochs", o.warmup_epochs, "epochs of linear warm-up");
+  optimization("--warmup-epochs", o.warmup_epochs, "epochs of linear warm-up; below 0: 5, or half the run where that is less");
   app.add_flag("--sched-on-updates,!--sched-on-epochs", o.sched_on_updates, "move the rate every step (default), or every epoch as the official code does")
       ->group("Optimization");
   optimization("--weight-decay", o.weight_decay, "AdamW's, of matrices and filters");

@@ -60,8 +60,6 @@ struct AdamW::Table {
   }
 };
 
-bool decays(const std::string& name, const Shape& shape) { return shape.rank() > 1 && !name.ends_with(".bias"); }
-
 AdamW::AdamW(const std::vector<nn::Entry>& parameters, const AdamWOptions& options) : options_(options) {
   std::vector<gpu::AdamWChunk> chunks;
   for (const nn::Entry& e : parameters) {

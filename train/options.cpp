@@ -1,5 +1,6 @@
 #include "train/options.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
@@ -15,6 +16,12 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(TrainOptions, data_dir, model, i
                                                 aug_repeats, mixup, cutmix, mixup_prob, mixup_switch_prob, mixup_off_epoch, mean, std, device, amp, tf32,
                                                 cuda_graph, seed, workers, threads, log_interval, max_bad_images, recovery_interval, checkpoint_hist,
                                                 compare_log)
+
+TrainOptions resolved(TrainOptions o) {
+  if (o.lr == 0) o.lr = 5e-4 * double(images_a_step(o)) / 512;
+  if (o.warmup_epochs < 0) o.warmup_epochs = std::min(5., double(o.epochs) / 2);
+  return o;
+}
 
 std::string to_json(const TrainOptions& options) {
   return nlohmann::ordered_json(nlohmann::json(options)).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
@@ -40,7 +47,7 @@ void check(const TrainOptions& o) {
   in("lr", o.lr, 0, 1e3, "");
   in("min-lr", o.min_lr, 0, 1e3, "");
   in("warmup-lr", o.warmup_lr, 0, 1e3, "");
-  in("warmup-epochs", o.warmup_epochs, 0, 1e6, "");
+  in("warmup-epochs", o.warmup_epochs, -1, 1e6, "");
   in("weight-decay", o.weight_decay, 0, 1e3, "");
   in("smoothing", o.smoothing, 0, 1, "");
   in("opt-betas", o.opt_betas[0], 0, 1, " (the first one)"), in("opt-betas", o.opt_betas[1], 0, 1, " (the second one)");

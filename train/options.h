@@ -19,8 +19,9 @@ struct TrainOptions {
   std::string decomposed = "", layer_scale = "";  // one 0 or 1 a stage, as in "1110"; empty: the model's own
 
   int64_t epochs = 300, batch_size = 128, validation_batch_size = 0;  // 0: as batch_size
-  double lr = 0;                                                      // peak; 0: 5e-4 * batch_size / 512
-  double min_lr = 1e-5, warmup_lr = 1e-6, warmup_epochs = 5;
+  double lr = 0;                                                      // peak; 0: 5e-4 * images a step / 512 (images_a_step)
+  double min_lr = 1e-5, warmup_lr = 1e-6;
+  double warmup_epochs = -1;     // below 0: 5, or half the run where that is less
   bool sched_on_updates = true;  // the rate moves every step; false: every epoch, as the official code does (train/schedule.h)
   double weight_decay = 0.05, smoothing = 0.1;
   std::array<double, 2> opt_betas{0.9, 0.999};
@@ -61,6 +62,11 @@ struct TrainOptions {
   int64_t checkpoint_hist = 0;    // the models of so many best epochs are kept beside the best one
   std::string compare_log = "";   // a log.jsonl, or the official log of the same model, to draw beside this run's
 };
+
+inline int64_t images_a_step(const TrainOptions& o) { return o.batch_size * o.grad_accum_steps; }
+
+// With numbers where lr and warmup_epochs leave it to a rule.
+TrainOptions resolved(TrainOptions options);
 
 std::string to_json(const TrainOptions& options);
 // Fields that are missing keep their default. `source` is named in the Error when the text is not such options.

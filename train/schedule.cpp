@@ -15,6 +15,11 @@ double lr_at(const Schedule& s, double t, double warmup, double total) {
 
 }  // namespace
 
+Schedule schedule_of(const TrainOptions& options) {
+  const TrainOptions o = resolved(options);
+  return {o.lr, o.min_lr, o.warmup_lr, double(o.epochs), o.warmup_epochs};
+}
+
 double lr_of_epoch(const Schedule& s, int64_t epoch) { return lr_at(s, double(std::max<int64_t>(epoch - 1, 0)), s.warmup_epochs, s.epochs); }
 
 double lr_of_step(const Schedule& s, int64_t step, int64_t steps_per_epoch) {

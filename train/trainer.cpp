@@ -79,7 +79,7 @@ bool Trainer::run(const RunFolder& folder) {
 }
 
 EpochLog Trainer::train_epoch(int64_t epoch) {
-  const Schedule schedule{options_.lr, options_.min_lr, options_.warmup_lr, double(options_.epochs), options_.warmup_epochs};
+  const Schedule schedule = schedule_of(options_);
   const int64_t steps = train_.batches();
   double loss_sum = 0, lr_sum = 0, loss = 0, lr = 0;
   int64_t images = 0, i = 0, known = 0;  // steps, and losses known so far

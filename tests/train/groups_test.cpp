@@ -1,0 +1,98 @@
+#include "train/groups.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+
+#include "tests/check_op.h"
+#include "tests/train/tiny_model.h"
+
+namespace rmt::test {
+namespace {
+
+std::map<std::string, ParameterRule> rules_of(nn::Module& model, const TrainOptions& options) {
+  std::map<std::string, ParameterRule> out;
+  const std::vector<nn::Entry> parameters = model.parameters();
+  const std::vector<ParameterRule> rules = parameter_rules(parameters, options);
+  for (size_t i = 0; i < parameters.size(); ++i) out[parameters[i].name] = rules.at(i);
+  return out;
+}
+
+}  // namespace
+
+TEST(Groups, TheOfficialWeightDecay) {  // RMT.md 4.1
+  nn::Rmt model(tiny());
+  TrainOptions o;
+  o.weight_decay = 0.07;
+  for (auto& [name, rule] : rules_of(model, o)) {
+    const bool spared = name.ends_with(".bias") || name.find("norm") != std::string::npos || name.find("patch_embed.proj.1.") == 0 ||
+                        name.find("patch_embed.proj.4.") == 0 || name.find("patch_embed.proj.7.") == 0 || name.find("patch_embed.proj.10.") == 0;
+    EXPECT_EQ(rule.weight_decay, spared ? 0 : 0.07) << name << ": gamma_1 and gamma_2 decay, norms and biases do not";
+    EXPECT_EQ(rule.lr_scale, 1) << name;
+    EXPECT_FALSE(rule.frozen) << name;
+  }
+}
+
+TEST(Groups, FreezeByBeginningsOfNames) {
+  nn::Rmt model(tiny());
+  TrainOptions o;
+  o.freeze = "body";
+  for (auto& [name, rule] : rules_of(model, o)) {
+    EXPECT_EQ(rule.frozen, name != "head.weight" && name != "head.bias") << name;
+    EXPECT_TRUE(!rule.frozen || rule.weight_decay == 0) << name;
+  }
+  o.freeze = "patch_embed,layers.2.blocks.1.,norm.weight";
+  for (auto& [name, rule] : rules_of(model, o))
+    EXPECT_EQ(rule.frozen, name.starts_with("patch_embed.") || name.starts_with("layers.2.blocks.1.") || name == "norm.weight") << name;
+
+  auto refused = [&](const std::string& freeze, const std::vector<std::string>& parts) {
+    o.freeze = freeze;
+    expect_error([&] { rules_of(model, o); }, parts);
+  };
+  refused("layer.2", {"--freeze layer.2", "did you mean layers.2?"});
+  refused("head,layers.2.block", {"\"layers.2.block\"", "did you mean layers.2.blocks?"});
+  refused("layers.2.blocks.11", {"\"layers.2.blocks.11\"", "did you mean layers.2.blocks.1?"});
+  refused("body,head", {"freezes every parameter"});
+  refused("head,,norm", {"begins with \"\""});
+}
+
+TEST(Groups, LayerDecayFallsFromTheHead) {
+  nn::Rmt model(tiny());  // blocks 1, 1, 2, 1: stem 0, blocks 1 to 5, head 6
+  TrainOptions o;
+  o.layer_decay = 0.5;
+  const std::map<std::string, int> distance = {{"patch_embed.proj.0.weight", 6},
+                                               {"patch_embed.proj.10.bias", 6},
+                                               {"layers.0.blocks.0.ffn.fc1.weight", 5},
+                                               {"layers.0.downsample.norm.weight", 4},
+                                               {"layers.1.blocks.0.pos.conv.bias", 4},
+                                               {"layers.1.downsample.reduction.weight", 3},
+                                               {"layers.2.blocks.0.gamma_1", 3},
+                                               {"layers.2.blocks.1.gamma_1", 2},
+                                               {"layers.2.downsample.norm.bias", 1},
+                                               {"layers.3.blocks.0.gamma_2", 1},
+                                               {"proj.weight", 0},
+                                               {"norm.bias", 0},
+                                               {"head.weight", 0}};
+  const auto rules = rules_of(model, o);
+  for (auto& [name, d] : distance) EXPECT_EQ(rules.at(name).lr_scale, std::pow(0.5, d)) << name;
+}
+
+TEST(Groups, TheTableNamesEachGroupAndItsSize) {
+  nn::Rmt model(tiny());
+  TrainOptions o;
+  const std::vector<nn::Entry> parameters = model.parameters();
+  int64_t decaying = 0, tensors = 0;
+  for (const nn::Entry& e : parameters)
+    if (decays(e.name, e.tensor->shape())) decaying += e.tensor->numel(), ++tensors;
+  std::string table = describe_groups(parameters, parameter_rules(parameters, o));
+  for (const std::string& part : {str(" ", tensors, " "), str(" ", decaying, "  gamma, matrices and filters\n"),
+                                  str(" ", model.parameter_count() - decaying, "  biases and norms\n"), std::string("0.05")})
+    EXPECT_NE(table.find(part), std::string::npos) << "\"" << part << "\" is not in\n" << table;
+  o.freeze = "body";
+  table = describe_groups(parameters, parameter_rules(parameters, o));
+  EXPECT_NE(table.find("frozen"), std::string::npos) << table;
+  EXPECT_NE(table.find("patch_embed.proj.0.weight ... norm.bias"), std::string::npos) << table;
+}
+
+}  // namespace rmt::test
