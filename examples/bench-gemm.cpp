@@ -1,44 +1,15 @@
 // How near the matrix products come to what the processor can do: the peak is measured, not looked up, in the same run.
 #include <algorithm>
 #include <cstdio>
-#include <thread>
 
 #include "core/parallel.h"
-#include "core/simd.h"
 #include "core/tensor.h"
 #include "examples/program.h"
 #include "ops/gemm.h"
+#include "train/peak.h"
 #include "train/progress_line.h"
 
 using namespace rmt;
-using simd::Vec;
-
-// Multiply-adds of 24 independent vectors in registers, nothing else: 1e9 operations (2 a multiply-add) a second of one thread.
-static double register_peak() {
-  Vec<float> a[24];
-  for (Vec<float>& v : a) v = simd::broadcast(1.f);
-  const Vec<float> x = simd::broadcast(1.0000001f), y = simd::broadcast(1e-9f);
-  const int64_t rounds = 1 << 21;
-  Stopwatch clock;
-  for (int64_t i = 0; i < rounds; ++i)
-#pragma GCC unroll 24
-    for (Vec<float>& v : a) v = v * x + y;
-  double seconds = clock.seconds();
-  volatile float keep = 0;  // so that the loop is not optimised away
-  for (Vec<float>& v : a) keep = keep + simd::sum<float>(v);
-  return double(rounds) * 24 * simd::lanes<float> * 2 / seconds / 1e9;
-}
-
-// Of n threads at once.
-static double peak(int n) {
-  std::vector<double> each(static_cast<size_t>(n));
-  std::vector<std::thread> team;
-  for (double& p : each) team.emplace_back([&p] { p = register_peak(); });
-  for (std::thread& t : team) t.join();
-  double sum = 0;
-  for (double p : each) sum += p;
-  return sum;
-}
 
 struct Product {
   int64_t M, N, K;
@@ -76,7 +47,7 @@ static int bench(int n) {
       return t;
     };
     Tensor x = filled(p.M, p.K), w = filled(p.N, p.K), y = filled(p.M, p.N), dx = filled(p.M, p.K), dw = filled(p.N, p.K);
-    double top = peak(n);
+    double top = measure_processor_peak(n) / 1e9;
     double forward = rate(p, [&] {
       cpu::multiply_rows<float>(p.M, x.data<float>(), p.K, cpu::PackedB<float>(w.data<float>(), 1, p.K, p.K, p.N), {y.data<float>(), p.N});
     });

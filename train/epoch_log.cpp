@@ -81,6 +81,19 @@ std::vector<EpochLog> read_log(const std::string& path) {
   return out;
 }
 
+std::string summary_csv(const std::vector<EpochLog>& log) {
+  const bool ema = std::any_of(log.begin(), log.end(), [](const EpochLog& e) { return e.test_ema_acc1.has_value(); });
+  std::string out = str("epoch,train_loss,eval_loss,eval_top1,eval_top5,lr", ema ? ",eval_ema_loss,eval_ema_top1,eval_ema_top5" : "", "\n");
+  for (const EpochLog& e : log) {
+    out += std::to_string(e.epoch);
+    std::vector<std::optional<double>> columns{e.train_loss, e.test_loss, e.test_acc1, e.test_acc5, e.train_lr};
+    if (ema) columns.insert(columns.end(), {e.test_ema_loss, e.test_ema_acc1, e.test_ema_acc5});
+    for (const std::optional<double>& x : columns) out += ',', out += x && std::isfinite(*x) ? json(*x).dump() : "";
+    out += '\n';
+  }
+  return out;
+}
+
 std::optional<double> top1_difference(const EpochLog& ours, const Curve& theirs) {
   auto less = [](const EpochLog& e, int64_t epoch) { return e.epoch < epoch; };
   auto it = std::lower_bound(theirs.epochs.begin(), theirs.epochs.end(), ours.epoch, less);

@@ -28,6 +28,10 @@ EpochLog epoch_from_line(const std::string& line, const std::string& source);
 // All lines of a file of at most 64 MiB, its epochs growing; some may be missing, as in the official logs. Error naming file and line.
 std::vector<EpochLog> read_log(const std::string& path);
 
+// summary.csv: timm's columns (epoch, train_loss, eval_loss, eval_top1, eval_top5, lr), then, where any line has them, those of the averaged weights
+// (eval_ema_loss, eval_ema_top1, eval_ema_top5). A number that is not there, or not finite, is an empty field.
+std::string summary_csv(const std::vector<EpochLog>& log);
+
 // A log with the name that people know it by.
 struct Curve {
   std::string name;

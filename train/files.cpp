@@ -80,12 +80,13 @@ void write_file(const std::string& path, const std::vector<Bytes>& parts) {
 
 void write_file(const std::string& path, const std::string& text) { write_file(path, {Bytes{text.data(), text.size()}}); }
 
-void append_line(const std::string& path, const std::string& text) {
-  std::string line = text + '\n';
+void append_line(const std::string& path, const std::string& text) { append(path, text + '\n'); }
+
+void append(const std::string& path, const std::string& text) {
   int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (fd < 0) fail("append to", path, errno);
   struct stat before;
-  int error = ::fstat(fd, &before) != 0 ? errno : write_all(fd, {line.data(), line.size()});
+  int error = ::fstat(fd, &before) != 0 ? errno : write_all(fd, {text.data(), text.size()});
   if (error && ::ftruncate(fd, before.st_size) != 0) error = errno;
   if (!error) error = sync(fd);
   ::close(fd);

@@ -16,7 +16,8 @@ struct Bytes {
 void write_file(const std::string& path, const std::vector<Bytes>& parts);
 void write_file(const std::string& path, const std::string& text);
 
-// Adds text + '\n' to the end; a line that cannot be written whole is taken back.
+// Adds text, or text + '\n', to the end; what cannot be written whole is taken back.
+void append(const std::string& path, const std::string& text);
 void append_line(const std::string& path, const std::string& text);
 
 std::string read_file(const std::string& path, size_t most_bytes);

@@ -22,11 +22,15 @@ struct StepReport {
   double mfu = 0;                // model FLOPs utilization (train/peak.h); 0: not known, not shown
 };
 
+// "epoch 3/300  step 100/2502  loss 5.3799 (5.4010)  lr 1.20e-03  1510 img/s  MFU 12.3 %  wait 2 %  ETA 31:05:09": the mean in brackets, the share of the
+// time spent waiting for data. Less than 120 characters.
+std::string progress_text(const StepReport& report, double seconds_left);
+
 class ProgressLine {
  public:
-  ProgressLine(int64_t interval, int64_t steps_to_go);
-  void show(const StepReport& report);  // once a step
-  void clear();                         // before anything else is printed
+  ProgressLine(int64_t interval, int64_t steps_to_go);  // of all epochs
+  void show(const StepReport& report);                  // once a step
+  void clear();                                         // before anything else is printed
 
  private:
   int64_t interval_, to_go_, done_ = 0;

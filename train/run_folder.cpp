@@ -6,7 +6,9 @@
 #include <sstream>
 
 #include "core/error.h"
+#include "train/curves.h"
 #include "train/files.h"
+#include "train/tensorboard.h"
 
 namespace rmt {
 namespace {
@@ -68,6 +70,24 @@ void RunFolder::truncate_log(int64_t epoch) {
   if (kept != text) write_file(path, kept);
 }
 
-void RunFolder::refresh() const {}
+void RunFolder::refresh() const {
+  const std::vector<EpochLog> log = read_log(*this / "log.jsonl");
+  std::string failed;
+  auto attempt = [&](const auto& write) {
+    try {
+      write();
+    } catch (const std::exception& e) {  // the file system's own exceptions too
+      failed += (failed.empty() ? "" : "; ") + std::string(e.what());
+    }
+  };
+  attempt([&] { write_file(*this / "summary.csv", summary_csv(log)); });
+  attempt([&] { update_event_file(path_, log); });
+  attempt([&] {
+    std::vector<Curve> curves{{fs::path(path_).filename().string(), log}};
+    if (!theirs_.epochs.empty()) curves.push_back(theirs_);
+    write_file(*this / "curves.svg", draw_curves(curves));
+  });
+  CHECK(failed.empty(), failed);
+}
 
 }  // namespace rmt

@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 
 #include "tests/check_op.h"
@@ -55,6 +58,90 @@ TEST(RunFolder, LogHoldsOneLineAnEpochUnderTheOfficialNames) {
     EXPECT_EQ(entry["bad_images"][0], "a.jpg: torn");
   }
   EXPECT_FALSE(std::getline(in, line));
+}
+
+namespace {
+
+int64_t lines(const std::string& path) {
+  const std::string text = read_file(path, 1 << 20);
+  return std::count(text.begin(), text.end(), '\n');
+}
+
+std::string event_file_of(const RunFolder& run) {
+  for (const auto& entry : std::filesystem::directory_iterator(run.path()))
+    if (entry.path().filename().string().starts_with("events.out.tfevents.")) return entry.path().string();
+  return "";
+}
+
+// Everything in the folder that is drawn from the log.
+std::vector<std::string> drawn(const RunFolder& run) {
+  return {read_file(run / "summary.csv", 1 << 20), read_file(event_file_of(run), 1 << 20), read_file(run / "curves.svg", 1 << 20)};
+}
+
+void append_epochs(RunFolder& run, int64_t from, int64_t to) {
+  for (int64_t e = from; e < to; ++e) run.append({.epoch = e, .train_loss = 7. / double(e + 1), .test_acc1 = 10. * double(e), .time = 1000 + e});
+}
+
+}  // namespace
+
+TEST(RunFolder, RecordsFollowTheLog) {
+  TemporaryFolder folder;
+  RunFolder run = RunFolder::create(folder.path(), "run", "rmt_n", 64);
+  append_epochs(run, 0, 3);
+  EXPECT_EQ(lines(run / "summary.csv"), 1 + 3);
+  EXPECT_NE(read_file(run / "curves.svg", 1 << 20).find("top-1 20.00 % (best 20.00, epoch 3)"), std::string::npos);
+  EXPECT_NE(event_file_of(run), "");
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(run.path())) names.insert(entry.path().filename().string());
+  EXPECT_EQ(names.size(), 4u) << "log.jsonl and what is drawn from it, once";
+  run.append({.epoch = 3});
+  EXPECT_GT(read_log(run / "log.jsonl").back().time, 1'700'000'000) << "a line without a time gets one";
+}
+
+// A run that was killed anywhere between the log and what is drawn from it, and does an epoch again, ends with what an uninterrupted one would have.
+TEST(RunFolder, WhatIsTakenBackIsTakenBackEverywhere) {
+  TemporaryFolder folder;
+  RunFolder straight = RunFolder::create(folder / "a", "run", "rmt_n", 64), broken = RunFolder::create(folder / "b", "run", "rmt_n", 64);
+  append_epochs(straight, 0, 3);
+  append_epochs(broken, 0, 2);
+  // Both event files begin with the time of their making, which is in their names.
+  const std::string made = event_file_of(straight), name = std::filesystem::path(made).filename().string();
+  std::filesystem::rename(event_file_of(broken), broken / name);
+  broken.refresh();
+  const std::vector<std::string> two = drawn(broken), three = drawn(straight);
+  EXPECT_NE(two, three);
+  append_line(broken / "log.jsonl", to_line({.epoch = 2, .train_loss = 1e6, .time = 77}));  // killed before anything was drawn
+  broken.truncate_log(2);
+  broken.refresh();
+  EXPECT_EQ(drawn(broken), two);
+  broken.append({.epoch = 2, .train_loss = 1e6, .time = 77});  // drawn, and then killed
+  append_line(broken / "log.jsonl", "{\"epoch\": 3, \"n_para");
+  broken.truncate_log(2);
+  append_epochs(broken, 2, 3);
+  EXPECT_EQ(drawn(broken), three);
+  EXPECT_EQ(read_file(broken / "log.jsonl", 1 << 20), read_file(straight / "log.jsonl", 1 << 20));
+}
+
+TEST(RunFolder, OneRecordThatFailsLeavesTheOthers) {
+  TemporaryFolder folder;
+  RunFolder run = RunFolder::create(folder.path(), "run", "rmt_n", 64);
+  std::filesystem::create_directories(run / "summary.csv/full");
+  expect_error([&] { append_epochs(run, 0, 1); }, {"summary.csv", "not a regular file"});
+  EXPECT_EQ(lines(run / "log.jsonl"), 1);
+  EXPECT_NE(read_file(run / "curves.svg", 1 << 20).find("epoch 1)"), std::string::npos);
+  EXPECT_NE(event_file_of(run), "");
+  std::filesystem::remove_all(run / "summary.csv");
+  EXPECT_NO_THROW(run.refresh());
+  EXPECT_EQ(lines(run / "summary.csv"), 2);
+}
+
+TEST(RunFolder, AnotherLogIsDrawnBesideOurs) {
+  TemporaryFolder folder;
+  RunFolder run = RunFolder::create(folder.path(), "run & co", "rmt_n", 64);
+  run.set_compare({"RMT-T", {{.epoch = 0, .train_loss = 6.9, .test_acc1 = 0.25, .test_ema_acc1 = 0.1}}});
+  append_epochs(run, 0, 1);
+  const std::string svg = read_file(run / "curves.svg", 1 << 20);
+  for (const char* name : {"run &amp; co", "RMT-T"}) EXPECT_NE(svg.find(name), std::string::npos) << name;
 }
 
 TEST(TrainOptions, JsonRoundTripAndErrors) {
