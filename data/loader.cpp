@@ -19,18 +19,23 @@ struct Loader::Slot {
   int64_t error_position = -1;
 };
 
+int64_t samples_an_epoch(int64_t images, int64_t repeats) { return repeats > 1 && images >= 256 ? images / 256 * 256 : images; }
+
 Loader::Loader(const Dataset& data, const LoaderOptions& options) : data_(data), options_(options) {
   CHECK(options.batch_size >= 1 && options.batch_size <= 65536, "loader: batch size ", options.batch_size, " is not in [1, 65536]");
   CHECK(options.workers >= 0 && options.workers <= 256, "loader: ", options.workers, " workers is not in [0, 256]");
   CHECK(options.max_bad >= 0, "loader: max_bad ", options.max_bad, " is below 0");
+  CHECK(options.repeats >= 1 && options.repeats <= 100, "loader: ", options.repeats, " repeats of an image is not in [1, 100]");
+  CHECK(options.train || options.repeats == 1, "loader: images are repeated in training alone");
   check(options.transform);
   CHECK(!options.bytes || !options.train || options.transform.erasing.probability == 0,
         "loader: RandomErasing works on normalised numbers, which are made after the loader on a GPU: give --reprob 0, or --device cpu");
-  const int64_t n = data.size(), size = options.batch_size;
+  samples_ = samples_an_epoch(data.size(), options.repeats);
+  const int64_t n = samples_, size = options.batch_size;
   const bool drop_last = options.drop_last.value_or(options.train);
   batches_ = drop_last ? n / size : (n + size - 1) / size;
-  CHECK(batches_ > 0, "loader: ", data.place(), " has ", n, " images, fewer than one batch of ", size, "; use a smaller batch size");
-  if (options.cache_bytes > 0) cache_.resize(size_t(n));
+  CHECK(batches_ > 0, "loader: ", data.place(), " has ", data.size(), " images, fewer than one batch of ", size, "; use a smaller batch size");
+  if (options.cache_bytes > 0) cache_.resize(size_t(data.size()));
 }
 
 Loader::~Loader() { stop(); }
@@ -75,7 +80,7 @@ void Loader::add_slot() {
   auto slot = std::make_unique<Slot>();
   const int64_t begin = slots_made_ * options_.batch_size, side = options_.transform.image_size;
   slot->number = slots_made_;
-  slot->size = std::min(options_.batch_size, data_.size() - begin);
+  slot->size = std::min(options_.batch_size, samples_ - begin);
   slot->batch.images = Tensor::empty({slot->size, side, side, 3}, options_.bytes ? DType::u8 : DType::f32);
   if (options_.bytes) slot->batch.mirror = Tensor::zeros({slot->size}, DType::u8);
   slot->batch.labels = Tensor::empty({slot->size}, DType::i64);
@@ -85,11 +90,11 @@ void Loader::add_slot() {
   ++slots_made_;
 }
 
-// A worker's life: take the first sample that nobody has taken, make it, repeat.
+// A worker's life: take the first samples that nobody has taken, make them, repeat.
 void Loader::work() {
   for (;;) {
     Slot* slot = nullptr;
-    int64_t position = 0;
+    int64_t begin = 0, end = 0;
     {
       std::unique_lock lock(mutex_);
       auto untaken = [&] {
@@ -99,17 +104,23 @@ void Loader::work() {
       };
       work_.wait(lock, [&] { return quit_ || untaken(); });
       if (quit_) return;
-      position = slot->taken++;
+      begin = slot->taken, end = slot->taken = end_of_copies(*slot, begin);
     }
-    finish_sample(*slot, position);  // the slot stays: a batch is handed out only when all its samples are finished
+    finish_samples(*slot, begin, end);  // the slot stays: a batch is handed out only when all its samples are finished
   }
 }
 
-void Loader::finish_sample(Slot& slot, int64_t position) {
+// The samples from `position` on that show one image: read once, by one thread.
+int64_t Loader::end_of_copies(const Slot& slot, int64_t position) const {
+  const int64_t place = slot.number * options_.batch_size + position;
+  return std::min(slot.size, position + options_.repeats - place % options_.repeats);
+}
+
+void Loader::finish_samples(Slot& slot, int64_t begin, int64_t end) {
   std::vector<Skip> skips;
   std::exception_ptr error;
   try {
-    skips = make_sample(slot, position);
+    make_samples(slot, begin, end, skips);
   } catch (...) {
     error = std::current_exception();
   }
@@ -117,39 +128,42 @@ void Loader::finish_sample(Slot& slot, int64_t position) {
   {
     std::lock_guard lock(mutex_);
     slot.skips.insert(slot.skips.end(), skips.begin(), skips.end());
-    if (error && (!slot.error || position < slot.error_position)) slot.error = error, slot.error_position = position;
-    last = ++slot.finished == slot.size;
+    if (error && (!slot.error || begin < slot.error_position)) slot.error = error, slot.error_position = begin;
+    last = (slot.finished += end - begin) == slot.size;
   }
   if (last) done_.notify_all();
 }
 
-// Writes one sample to its place: a function of (seed, epoch, index) and of nothing else.
-std::vector<Loader::Skip> Loader::make_sample(Slot& slot, int64_t position) {
-  const int64_t n = data_.size(), side = options_.transform.image_size, place = slot.number * options_.batch_size + position;
-  int64_t index = options_.train ? Permutation(n, options_.seed, uint64_t(epoch_))(place) : place;
-  std::vector<Skip> skips;
+void Loader::make_samples(Slot& slot, int64_t begin, int64_t end, std::vector<Skip>& skips) {
+  const int64_t n = data_.size(), place = slot.number * options_.batch_size + begin;
+  int64_t index = options_.train ? Permutation(n, options_.seed, uint64_t(epoch_))(place / options_.repeats) : place;
   std::shared_ptr<const Image> image;
   while (!image) try {
       image = read(index);
     } catch (const Error& e) {
-      skips.push_back({position, index, e.what()});
-      int64_t count = int64_t(skips.size());
+      skips.push_back({begin, index, e.what()});
+      const int64_t count = int64_t(skips.size());
       CHECK(count <= options_.max_bad && count < n, "loader: ", count, " images in a row could not be read, the last one: ", e.what());
       index = (index + 1) % n;
     }
-  const Random random(options_.seed, Purpose::augment, uint64_t(epoch_), uint64_t(index));
+  for (int64_t position = begin; position < end; ++position) make_sample(slot, position, *image, index);
+}
+
+// Writes one sample to its place: a function of (seed, epoch, index, copy) and of nothing else.
+void Loader::make_sample(Slot& slot, int64_t position, const Image& image, int64_t index) {
+  const int64_t side = options_.transform.image_size, copy = (slot.number * options_.batch_size + position) % options_.repeats;
+  const Random random(options_.seed, Purpose::augment, uint64_t(epoch_) | uint64_t(copy) << 32, uint64_t(index));
   const int64_t at = position * side * side * 3;
   if (options_.bytes && options_.train)
-    slot.batch.mirror.data<uint8_t>()[position] = train_pixels(*image, options_.transform, random, slot.batch.images.data<uint8_t>() + at);
+    slot.batch.mirror.data<uint8_t>()[position] = train_pixels(image, options_.transform, random, slot.batch.images.data<uint8_t>() + at);
   else if (options_.bytes)
-    eval_pixels(*image, options_.transform, slot.batch.images.data<uint8_t>() + at);
+    eval_pixels(image, options_.transform, slot.batch.images.data<uint8_t>() + at);
   else if (options_.train)
-    train_transform(*image, options_.transform, random, slot.batch.images.data<float>() + at);
+    train_transform(image, options_.transform, random, slot.batch.images.data<float>() + at);
   else
-    eval_transform(*image, options_.transform, slot.batch.images.data<float>() + at);
+    eval_transform(image, options_.transform, slot.batch.images.data<float>() + at);
   slot.batch.labels.data<int64_t>()[position] = data_.label(index);
   slot.batch.indices[size_t(position)] = index;
-  return skips;
 }
 
 std::shared_ptr<const Image> Loader::read(int64_t index) {
@@ -172,7 +186,8 @@ std::optional<Batch> Loader::next() {
   auto began = std::chrono::steady_clock::now();
   if (options_.workers == 0) {
     add_slot();
-    for (int64_t i = 0; i < ring_.front()->size; ++i) finish_sample(*ring_.front(), i);
+    Slot& slot = *ring_.front();
+    for (int64_t i = 0, end; i < slot.size; i = end) finish_samples(slot, i, end = end_of_copies(slot, i));
   }
   std::unique_ptr<Slot> slot;
   {

@@ -1,4 +1,4 @@
-// Batches of a dataset, made by threads ahead of their use. Every sample is a function of (seed, epoch, index) and has its place in its batch, so
+// Batches of a dataset, made by threads ahead of their use. Every sample is a function of (seed, epoch, index, copy) and has its place in its batch, so
 // neither the number of threads nor their timing can change a byte, and a run resumes in mid-epoch by naming the next batch.
 #pragma once
 #include <condition_variable>
@@ -22,12 +22,21 @@ struct Batch {
   std::vector<int64_t> indices;  // (B) which images of the dataset these are
 };
 
+// Repeated augmentation (Hoffer et al., 2020) as DeiT's RASampler and timm's RepeatAugSampler do it: each image of the epoch's order comes `repeats` times,
+// one after the other and each time changed by other chances, and the epoch ends after floor(N / 256) * 256 samples (N below 256): 1,281,024 for
+// ImageNet's 1,281,167 images, of which three repeats show a third.
+// What those samplers deal out to W processes, a sample each in turn, is one batch here, so a step sees the same samples. Mixup differs a little: a
+// sample's partner is its mirror image in the batch, so all copies of an image meet copies of the same other one, and in the middle of the batch at
+// most `repeats` samples meet their own image; a process that has every W-th sample, W >= repeats, never pairs an image with itself.
+int64_t samples_an_epoch(int64_t images, int64_t repeats);
+
 struct LoaderOptions {
   int64_t batch_size = 128;
   int workers = 2;  // 0: next() does the work itself
   uint64_t seed = 0;
   bool train = true;                       // shuffled and augmented, the last batch dropped if it is not full; else in order, centre crops, all of them
   std::optional<bool> drop_last;           // unset: as train
+  int64_t repeats = 1;                     // training: of each image, see samples_an_epoch()
   bool bytes = false;                      // leave normalisation and mirroring to a GPU (ops::normalize)
   int64_t max_bad = 100;                   // so many unreadable files are replaced; one more is an error
   int64_t cache_bytes = int64_t(1) << 30;  // decoded images are kept in memory up to this much
@@ -65,14 +74,16 @@ class Loader {
   void stop();
   void work();
   void add_slot();
-  std::vector<Skip> make_sample(Slot& slot, int64_t position);
-  void finish_sample(Slot& slot, int64_t position);
+  int64_t end_of_copies(const Slot& slot, int64_t position) const;
+  void finish_samples(Slot& slot, int64_t begin, int64_t end);
+  void make_samples(Slot& slot, int64_t begin, int64_t end, std::vector<Skip>& skips);
+  void make_sample(Slot& slot, int64_t position, const Image& image, int64_t index);
   std::shared_ptr<const Image> read(int64_t index);
   Batch hand_out(Slot& slot);
 
   const Dataset& data_;
   const LoaderOptions options_;
-  int64_t batches_ = 0, epoch_ = -1, next_batch_ = 0;
+  int64_t samples_ = 0, batches_ = 0, epoch_ = -1, next_batch_ = 0;
   double wait_seconds_ = 0;
   std::vector<BadImage> bad_;
   std::set<int64_t> bad_indices_;

@@ -144,4 +144,10 @@ void sharpness(Pixels p, double factor) {
   blend(start, p, float(factor));
 }
 
+void mirror(Pixels p) {
+  for (int64_t y = 0; y < p.height; ++y)
+    for (uint8_t *left = p.rgb + y * p.width * 3, *right = left + (p.width - 1) * 3; left < right; left += 3, right -= 3)
+      std::swap_ranges(left, left + 3, right);
+}
+
 }  // namespace rmt

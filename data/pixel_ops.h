@@ -1,4 +1,4 @@
-// What RandAugment does to the colours of a picture, each pixel staying where it is. All equal Pillow's ImageOps and ImageEnhance to the byte.
+// What RandAugment and ColorJitter do to the colours of a picture, each pixel staying where it is. All equal Pillow's ImageOps and ImageEnhance to the byte.
 #pragma once
 #include <cstdint>
 
@@ -23,5 +23,7 @@ void contrast(Pixels p, double factor);    // blend from the picture's mean grey
 // Blends need the picture that they start from: degenerate + factor (v - degenerate), so 1 changes nothing and above 1 exaggerates.
 void saturation(Pixels p, double factor);  // from the grey picture (Pillow's Color)
 void sharpness(Pixels p, double factor);   // from the smoothed picture
+
+void mirror(Pixels p);  // each row the other way round: here a pixel does move
 
 }  // namespace rmt

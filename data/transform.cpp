@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "core/error.h"
+#include "data/color_jitter.h"
 
 namespace rmt {
 namespace {
@@ -27,13 +29,6 @@ void normalise(const uint8_t* pixels, int64_t height, int64_t width, bool mirror
   }
 }
 
-// Each row of pixels (H, W, 3) the other way round.
-void mirror_rows(Pixels p) {
-  for (int64_t y = 0; y < p.height; ++y)
-    for (uint8_t *left = p.rgb + y * p.width * 3, *right = left + (p.width - 1) * 3; left < right; left += 3, right -= 3)
-      std::swap_ranges(left, left + 3, right);
-}
-
 // The mean in bytes.
 Colour mean_colour(const TransformOptions& o) {
   Colour colour;
@@ -48,12 +43,36 @@ uint8_t* pixels_for(int64_t size) {
   return pixels.data();
 }
 
+struct Size {
+  int64_t width, height;
+};
+
+// torchvision's Resize: the shorter side becomes `shorter`, the longer one is rounded down.
+Size resized(int64_t width, int64_t height, int64_t shorter) {
+  return width > height ? Size{shorter * width / height, shorter} : Size{shorter, shorter * height / width};
+}
+
+// The part `box` of an image resized to `size`, black where that lies outside.
+void resize_padded(const Image& image, const Size& size, const Crop& box, uint8_t* out) {
+  const int64_t left = std::max<int64_t>(box.x, 0), top = std::max<int64_t>(box.y, 0);
+  const Crop seen{left, top, std::min(box.x + box.width, size.width) - left, std::min(box.y + box.height, size.height) - top};
+  std::memset(out, 0, size_t(box.width * box.height * 3));
+  if (seen.width <= 0 || seen.height <= 0) return;
+  thread_local std::vector<uint8_t> part;
+  part.resize(size_t(seen.width * seen.height * 3));
+  resize(image, {0, 0, image.width, image.height}, size.width, size.height, seen, part.data());
+  for (int64_t y = 0; y < seen.height; ++y)
+    std::memcpy(out + ((top - box.y + y) * box.width + left - box.x) * 3, &part[size_t(y * seen.width * 3)], size_t(seen.width * 3));
+}
+
 }  // namespace
 
 void check(const TransformOptions& o) {
   CHECK(o.image_size >= 1 && o.image_size <= 4096, "image size ", o.image_size, " is not in [1, 4096]");
   CHECK(o.scale_min > 0 && o.scale_min <= o.scale_max && o.scale_max <= 1, "crop scale [", o.scale_min, ", ", o.scale_max, "] is not inside (0, 1]");
   CHECK(o.ratio_min > 0 && o.ratio_min <= o.ratio_max && o.ratio_max <= 1e6, "crop ratio [", o.ratio_min, ", ", o.ratio_max, "]: wants 0 < first <= second");
+  CHECK(o.crop_padding >= -1 && o.crop_padding <= 4096, "crop padding ", o.crop_padding, " is not in [-1, 4096]");
+  CHECK(o.color_jitter >= 0 && o.color_jitter <= 1, "colour jitter ", o.color_jitter, " is not in [0, 1]");
   CHECK(o.flip >= 0 && o.flip <= 1, "flip probability ", o.flip, " is not in [0, 1]");
   CHECK(o.erasing.probability >= 0 && o.erasing.probability <= 1, "erasing probability ", o.erasing.probability, " is not in [0, 1]");
   CHECK(o.crop_pct > 0.01 && o.crop_pct <= 1, "crop_pct ", o.crop_pct, " is not in (0.01, 1]");
@@ -79,32 +98,56 @@ Crop random_crop(int64_t width, int64_t height, const TransformOptions& o, Rando
   return {(width - w) / 2, (height - h) / 2, w, h};
 }
 
-// train_pixels that leaves its random numbers behind.
-static bool make_pixels(const Image& image, const TransformOptions& o, Random& random, uint8_t* pixels) {
-  const Crop crop = random_crop(image.width, image.height, o, random);
-  const bool mirror = random.uniform() < o.flip;
-  resize(image, crop, o.image_size, o.image_size, {0, 0, o.image_size, o.image_size}, pixels);
-  if (!o.augment) return mirror;
-  const Pixels all{pixels, o.image_size, o.image_size};
-  if (mirror) mirror_rows(all);  // first: a picture turned and then mirrored is another one
-  augment(*o.augment, all, mean_colour(o), random);
+Crop padded_crop(int64_t width, int64_t height, const TransformOptions& o, Random& random) {
+  const int64_t size = o.image_size, padding = o.crop_padding;
+  CHECK(width >= size && height >= size && padding >= 0, "no crop of ", size, " x ", size, " out of ", width, " x ", height, " pixels");
+  const int64_t y = random.below(height + 2 * padding - size + 1), x = random.below(width + 2 * padding - size + 1);
+  return {x - padding, y - padding, size, size};
+}
+
+TrainDraws draw_train(int64_t width, int64_t height, const TransformOptions& o, Random& random) {
+  TrainDraws draws;
+  if (o.crop_padding < 0) {
+    draws.crop = random_crop(width, height, o, random);
+  } else {
+    const Size size = resized(width, height, o.image_size);
+    draws.crop = padded_crop(size.width, size.height, o, random);
+  }
+  draws.mirror = random.uniform() < o.flip;
+  if (o.augment) draws.steps = draw_steps(*o.augment, random);
+  if (o.color_jitter > 0)
+    for (const AugmentStep& step : draw_jitter(o.color_jitter, random)) draws.steps.push_back(step);
+  return draws;
+}
+
+bool train_pixels(const Image& image, const TransformOptions& o, const TrainDraws& draws, uint8_t* pixels) {
+  const int64_t side = o.image_size;
+  if (o.crop_padding < 0)
+    resize(image, draws.crop, side, side, {0, 0, side, side}, pixels);
+  else
+    resize_padded(image, resized(image.width, image.height, side), draws.crop, pixels);
+  if (!o.augment && o.color_jitter == 0) return draws.mirror;
+  const Pixels all{pixels, side, side};
+  if (draws.mirror) mirror(all);  // first: a picture turned and then mirrored is another one
+  for (const AugmentStep& step : draws.steps) apply(step, all, mean_colour(o));
   return false;
 }
 
-bool train_pixels(const Image& image, const TransformOptions& o, Random random, uint8_t* pixels) { return make_pixels(image, o, random, pixels); }
+bool train_pixels(const Image& image, const TransformOptions& o, Random random, uint8_t* pixels) {
+  return train_pixels(image, o, draw_train(image.width, image.height, o, random), pixels);
+}
 
 void train_transform(const Image& image, const TransformOptions& o, Random random, float* out) {
   uint8_t* pixels = pixels_for(o.image_size);
-  const bool mirror = make_pixels(image, o, random, pixels);
+  const bool mirror = train_pixels(image, o, draw_train(image.width, image.height, o, random), pixels);
   normalise(pixels, o.image_size, o.image_size, mirror, o, out);
   erase(o.erasing, out, o.image_size, o.image_size, random);
 }
 
 void eval_pixels(const Image& image, const TransformOptions& o, uint8_t* pixels) {
-  const int64_t size = o.image_size, shorter = int64_t(std::floor(double(size) / o.crop_pct));
-  const bool wide = image.width > image.height;
-  const int64_t width = wide ? shorter * image.width / image.height : shorter, height = wide ? shorter : shorter * image.height / image.width;
-  Crop window{round_even(double(width - size) / 2), round_even(double(height - size) / 2), size, size};
+  const int64_t size = o.image_size;
+  const auto [width, height] = resized(image.width, image.height, int64_t(std::floor(double(size) / o.crop_pct)));
+  const Crop window{round_even(double(width - size) / 2), round_even(double(height - size) / 2), size, size};
   resize(image, {0, 0, image.width, image.height}, width, height, window, pixels);
 }
 

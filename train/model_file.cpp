@@ -49,8 +49,10 @@ TransformOptions transform_options(const TrainOptions& o) {
   t.image_size = o.img_size;
   t.scale_min = o.scale[0], t.scale_max = o.scale[1];
   t.ratio_min = o.ratio[0], t.ratio_max = o.ratio[1];
+  t.crop_padding = o.crop_padding;
   t.flip = o.hflip;
   t.augment = parse_augment(o.aa);
+  t.color_jitter = o.color_jitter;
   t.erasing.probability = o.reprob;
   t.crop_pct = o.crop_pct;
   for (size_t c = 0; c < 3; ++c) t.mean[c] = float(o.mean[c]), t.deviation[c] = float(o.std[c]);

@@ -20,6 +20,7 @@ LoaderOptions loader_options(const TrainOptions& o, bool train, const Compute& c
   l.workers = int(o.workers);
   l.seed = o.seed;
   l.train = train;
+  l.repeats = train ? o.aug_repeats : 1;
   l.bytes = compute.device == Device::cuda;
   l.max_bad = o.max_bad_images;
   l.transform = transform_options(o);

@@ -1,5 +1,5 @@
-#include "data/image_folder.h"
 #include "data/loader.h"
+#include "data/image_folder.h"
 
 #include <algorithm>
 #include <cstring>
@@ -218,6 +218,68 @@ TEST(Loader, SeesEveryImageOnce) {
     for (size_t i = 0; i < b.indices.size(); ++i) EXPECT_EQ(b.labels.to_vector<int64_t>()[i], b.indices[i] / 10);
 }
 
+// ImageNet's epoch, and those of fewer images than the 256 that samplers round to.
+TEST(Loader, RepeatsMakeAnEpochOfWholeMultiplesOf256) {
+  EXPECT_EQ(samples_an_epoch(1281167, 3), 1281024);
+  EXPECT_EQ(samples_an_epoch(1281167, 1), 1281167);
+  EXPECT_EQ(samples_an_epoch(256, 2), 256);
+  EXPECT_EQ(samples_an_epoch(511, 3), 256);
+  EXPECT_EQ(samples_an_epoch(255, 3), 255);
+}
+
+// The order of the epoch, each image three times with chances of its own, the first copy's those of a run without repeats; however the batches cut it,
+// and whoever made them.
+TEST(Loader, RepeatsAreTheEpochsOrderThreefold) {
+  Fixture f;
+  ImageFolder data = f.open();
+  LoaderOptions o = options(0);
+  o.transform.augment = parse_augment("rand-m9-mstd0.5-inc1");
+  o.repeats = 3;
+  const Permutation order(kImages, o.seed, 2);
+  for (int64_t size : {1, 4, 6, 7}) {
+    o.batch_size = size, o.workers = 0;
+    Loader alone(data, o);
+    const std::vector<Batch> batches = epoch(alone, 2);
+    ASSERT_EQ(int64_t(batches.size()), kImages / size);
+    std::vector<float> want(12 * 12 * 3);
+    int64_t place = 0, distinct = 0;
+    for (const Batch& b : batches)
+      for (int64_t i = 0; i < size; ++i, ++place) {
+        const int64_t index = order(place / 3), copy = place % 3;
+        ASSERT_EQ(b.indices[size_t(i)], index);
+        ASSERT_EQ(b.labels.data<int64_t>()[i], data.label(index));
+        const Random random(o.seed, Purpose::augment, 2 | uint64_t(copy) << 32, uint64_t(index));
+        std::vector<float> first(want.size());
+        train_transform(read_image(data.name(index)), o.transform, Random(o.seed, Purpose::augment, 2, uint64_t(index)), first.data());
+        train_transform(read_image(data.name(index)), o.transform, random, want.data());
+        ASSERT_EQ(std::memcmp(b.images.data<float>() + i * 12 * 12 * 3, want.data(), want.size() * sizeof(float)), 0) << place;
+        distinct += first != want;
+      }
+    EXPECT_GE(distinct, kImages / 3) << "of 20 second and third copies";
+    for (int workers : {1, 3}) {
+      o.workers = workers;
+      Loader loader(data, o);
+      EXPECT_TRUE(equal(epoch(loader, 2), batches)) << workers << " workers, batches of " << size;
+      EXPECT_TRUE(equal(epoch(loader, 2, 1), std::vector<Batch>(batches.begin() + 1, batches.end()))) << "from the middle of an image's copies";
+    }
+  }
+}
+
+TEST(Loader, CopiesOfABadImageAreReplacedAllAlike) {
+  Fixture f;
+  ImageFolder data = f.open();
+  LoaderOptions o = options(2);
+  o.repeats = 3, o.batch_size = 6;
+  const Permutation order(kImages, o.seed, 0);
+  const int64_t bad = order(1);
+  f.folder.write(Fixture::name(int(bad)), "text");
+  ImageFolder damaged = f.open();
+  Loader loader(damaged, o);
+  const std::vector<Batch> batches = epoch(loader, 0);
+  for (size_t i : {3, 4, 5}) EXPECT_EQ(batches[0].indices[i], (bad + 1) % kImages);
+  EXPECT_EQ(loader.bad().size(), 1u);
+}
+
 TEST(Loader, ShapesAndTheLastBatch) {
   Fixture f;
   ImageFolder data = f.open();
@@ -312,6 +374,8 @@ TEST(Loader, RefusesWhatMakesNoSense) {
   EXPECT_TRUE(contains(message([](auto& o) { o.batch_size = 0; }), "batch size 0"));
   EXPECT_TRUE(contains(message([](auto& o) { o.batch_size = 31; }), "has 30 images, fewer than one batch of 31"));
   EXPECT_TRUE(contains(message([](auto& o) { o.workers = -1; }), "-1 workers"));
+  EXPECT_TRUE(contains(message([](auto& o) { o.repeats = 0; }), "0 repeats"));
+  EXPECT_TRUE(contains(message([](auto& o) { o.repeats = 3, o.train = false; }), "in training alone"));
   EXPECT_TRUE(contains(message([](auto& o) { o.transform.image_size = 0; }), "image size 0"));
   EXPECT_TRUE(contains(message([](auto& o) { o.transform.erasing.probability = 0.25, o.bytes = true; }), "give --reprob 0, or --device cpu"));
   Loader loader(data, options(1));

@@ -143,6 +143,65 @@ TEST(Transform, EvaluationIsResizeThenCentreCrop) {
   }
 }
 
+// Every place of the crop is as likely as the next, 4 pixels outside included, and what is outside is black.
+TEST(Transform, PaddedCropsAreEquallyLikely) {
+  TransformOptions o;
+  o.image_size = 8, o.crop_padding = 2, o.flip = 0;
+  const Image image{8, 8, std::vector<uint8_t>(8 * 8 * 3, 200)};
+  std::array<int, 5> x{}, y{};
+  for (uint64_t i = 0; i < 5000; ++i) {
+    Random random(1, Purpose::test, 0, i);
+    const TrainDraws draws = draw_train(8, 8, o, random);
+    ASSERT_EQ(draws.crop.width, 8);
+    ASSERT_EQ(draws.crop.height, 8);
+    ++x.at(size_t(draws.crop.x + 2)), ++y.at(size_t(draws.crop.y + 2));
+    std::vector<uint8_t> out(8 * 8 * 3, 7);
+    EXPECT_FALSE(train_pixels(image, o, draws, out.data()));
+    for (int64_t k = 0; k < 64; ++k) {
+      const int64_t at_x = k % 8 + draws.crop.x, at_y = k / 8 + draws.crop.y;
+      ASSERT_EQ(out[size_t(k * 3 + 1)], at_x >= 0 && at_x < 8 && at_y >= 0 && at_y < 8 ? 200 : 0);
+    }
+  }
+  for (int count : x) EXPECT_NEAR(count, 1000, 130);  // 4.6 deviations
+  for (int count : y) EXPECT_NEAR(count, 1000, 130);
+}
+
+// Of another size: resized to the shorter side first, and cropped anywhere along the longer one.
+TEST(Transform, PaddedCropsOfOtherSizesAreResizedFirst) {
+  TransformOptions o;
+  o.image_size = 12, o.crop_padding = 0, o.flip = 0;
+  const Image image = test_image(61, 24), whole = resize(image, {0, 0, 61, 24}, 30, 12);
+  std::array<int, 19> seen{};
+  for (uint64_t i = 0; i < 500; ++i) {
+    Random random(1, Purpose::test, 0, i);
+    const TrainDraws draws = draw_train(61, 24, o, random);
+    ASSERT_EQ(draws.crop.y, 0);
+    ++seen.at(size_t(draws.crop.x));
+    std::vector<uint8_t> out(12 * 12 * 3);
+    train_pixels(image, o, draws, out.data());
+    ASSERT_EQ(out, resize(whole, draws.crop, 12, 12).rgb);
+  }
+  EXPECT_TRUE(std::all_of(seen.begin(), seen.end(), [](int n) { return n > 0; }));
+  Random random(1, Purpose::test);
+  EXPECT_TRUE(contains(error_of([&] { padded_crop(11, 12, o, random); }), "no crop of 12 x 12 out of 11 x 12"));
+}
+
+// A sliver becomes half a million columns of which 12 are made; padding wider than the picture can miss it altogether.
+TEST(Transform, PaddedCropsStaySmall) {
+  TransformOptions o;
+  o.image_size = 32, o.crop_padding = 100;
+  std::vector<uint8_t> out(32 * 32 * 3);
+  int black = 0;
+  for (auto [width, height] : {std::pair<int64_t, int64_t>{16384, 1}, {1, 16384}, {1, 1}, {32, 32}})
+    for (uint64_t i = 0; i < 20; ++i) {
+      train_pixels(Image{width, height, std::vector<uint8_t>(size_t(width * height * 3), 9)}, o, Random(1, Purpose::test, 0, i), out.data());
+      for (uint8_t v : out) ASSERT_TRUE(v == 0 || v == 9);
+      black += std::all_of(out.begin(), out.end(), [](uint8_t v) { return v == 0; });
+    }
+  EXPECT_GT(black, 0);
+  EXPECT_LT(black, 80);
+}
+
 TEST(Transform, SliversAndDotsDoNotBreakIt) {
   TransformOptions o = plain(32);
   for (auto [width, height] : {std::pair<int64_t, int64_t>{16384, 1}, {1, 16384}, {1, 1}, {2, 900}}) {
@@ -166,6 +225,8 @@ TEST(Transform, RefusesOptionsThatMakeNoSense) {
   EXPECT_TRUE(contains(message([](auto& o) { o.flip = 1.5; }), "flip probability 1.5"));
   EXPECT_TRUE(contains(message([](auto& o) { o.erasing.probability = 2; }), "erasing probability 2"));
   EXPECT_TRUE(contains(message([](auto& o) { o.crop_pct = 1.1; }), "crop_pct 1.1"));
+  EXPECT_TRUE(contains(message([](auto& o) { o.crop_padding = -2; }), "crop padding -2"));
+  EXPECT_TRUE(contains(message([](auto& o) { o.color_jitter = 1.5; }), "colour jitter 1.5"));
   EXPECT_TRUE(contains(message([](auto& o) { o.deviation[1] = 0; }), "standard deviation 0"));
   check(TransformOptions{});
 }
