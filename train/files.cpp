@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "core/error.h"
+#include "train/file_calls.h"
 
 namespace rmt {
 namespace {
@@ -23,41 +24,61 @@ namespace {
   throw Error(str(path, ": cannot ", what, ": ", std::strerror(error), remedy));
 }
 
-// All of it, through interruptions and short writes; 0 or errno.
+// A call that a signal interrupts is made again.
+template <class Call>
+auto insist(const Call& call) {
+  for (;;)
+    if (auto result = call(); result != -1 || errno != EINTR) return result;
+}
+
+int open_for_writing(const std::string& path, int flags) {
+  return insist([&] { return sys::open(path.c_str(), flags | O_CREAT | O_CLOEXEC, 0666); });
+}
+
+// These three: 0 or errno.
 int write_all(int fd, Bytes part) {
   const char* p = static_cast<const char*>(part.data);
   for (size_t left = part.size; left > 0;) {
-    ssize_t n = ::write(fd, p, std::min(left, size_t(1) << 30));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return errno;
-    if (n == 0) return ENOSPC;
+    ssize_t n = insist([&] { return sys::write(fd, p, std::min(left, size_t(1) << 30)); });
+    if (n <= 0) return n < 0 ? errno : ENOSPC;
     p += n, left -= size_t(n);
   }
   return 0;
 }
 
 int sync(int fd) {
-  while (::fsync(fd) != 0)
-    if (errno != EINTR) return errno;
-  return 0;
+  return insist([&] { return sys::fsync(fd); }) == 0 ? 0 : errno;
 }
 
-int write_and_close(int fd, const std::vector<Bytes>& parts) {
-  int error = 0;
-  for (const Bytes& part : parts)
-    if (!error) error = write_all(fd, part);
-  if (!error) error = sync(fd);
-  if (::close(fd) != 0 && !error && errno != EINTR) error = errno;
-  return error;
+int close(int fd, int error) {  // the earlier error counts; an interrupted close has closed
+  return sys::close(fd) != 0 && !error && errno != EINTR ? errno : error;
 }
 
 // Makes the rename itself durable. Some file systems cannot sync a folder (EINVAL): there the rename is as safe as it gets.
 int sync_folder(const std::string& folder) {
-  int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int fd = insist([&] { return sys::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
   if (fd < 0) return errno;
   int error = sync(fd);
-  ::close(fd);
+  sys::close(fd);
   return error == EINVAL ? 0 : error;
+}
+
+// At the end of the file, or on a line of its own there.
+void add(const std::string& path, std::string text, bool on_line) {
+  int fd = open_for_writing(path, O_RDWR | O_APPEND);
+  if (fd < 0) fail("append to", path, errno);
+  struct stat before;
+  int error = ::fstat(fd, &before) != 0 ? errno : 0;
+  char last = '\n';
+  if (!error && on_line && S_ISREG(before.st_mode) && before.st_size > 0 && ::pread(fd, &last, 1, before.st_size - 1) != 1) error = errno;
+  if (last != '\n') text = '\n' + text;
+  if (!error) {
+    error = write_all(fd, {text.data(), text.size()});
+    if (error) insist([&] { return sys::ftruncate(fd, before.st_size); });  // and if that fails, the first reason is still the one to tell
+  }
+  if (!error && (error = sync(fd)) == EINVAL) error = 0;  // a pipe or device, which has nothing to sync
+  error = close(fd, error);
+  if (error) fail("append to", path, error);
 }
 
 }  // namespace
@@ -66,12 +87,15 @@ void write_file(const std::string& path, const std::vector<Bytes>& parts) {
   struct stat old;
   CHECK(::stat(path.c_str(), &old) != 0 || S_ISREG(old.st_mode), path, ": exists and is not a regular file; give the name of a file");
   std::string temporary = path + ".tmp", folder = std::filesystem::path(path).parent_path().string();
-  int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
+  int fd = open_for_writing(temporary, O_WRONLY | O_TRUNC | O_NOFOLLOW), error = 0;
   if (fd < 0) fail("write", path, errno);
-  int error = write_and_close(fd, parts);
-  if (!error && ::rename(temporary.c_str(), path.c_str()) != 0) error = errno;
+  for (const Bytes& part : parts)
+    if (!error) error = write_all(fd, part);
+  if (!error) error = sync(fd);
+  error = close(fd, error);
+  if (!error && sys::rename(temporary.c_str(), path.c_str()) != 0) error = errno;
   if (error) {
-    ::unlink(temporary.c_str());
+    sys::unlink(temporary.c_str());
     fail("write", path, error);
   }
   error = sync_folder(folder.empty() ? "." : folder);
@@ -80,18 +104,8 @@ void write_file(const std::string& path, const std::vector<Bytes>& parts) {
 
 void write_file(const std::string& path, const std::string& text) { write_file(path, {Bytes{text.data(), text.size()}}); }
 
-void append_line(const std::string& path, const std::string& text) { append(path, text + '\n'); }
-
-void append(const std::string& path, const std::string& text) {
-  int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (fd < 0) fail("append to", path, errno);
-  struct stat before;
-  int error = ::fstat(fd, &before) != 0 ? errno : write_all(fd, {text.data(), text.size()});
-  if (error && ::ftruncate(fd, before.st_size) != 0) error = errno;
-  if (!error) error = sync(fd);
-  ::close(fd);
-  if (error && error != EINVAL) fail("append to", path, error);  // EINVAL: a pipe or device, which has nothing to sync
-}
+void append_line(const std::string& path, const std::string& text) { add(path, text + '\n', true); }
+void append(const std::string& path, const std::string& text) { add(path, text, false); }
 
 std::string read_file(const std::string& path, size_t most_bytes) {
   InputFile file(path);

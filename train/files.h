@@ -16,8 +16,9 @@ struct Bytes {
 void write_file(const std::string& path, const std::vector<Bytes>& parts);
 void write_file(const std::string& path, const std::string& text);
 
-// Adds text, or text + '\n', to the end; what cannot be written whole is taken back.
+// Adds text to the end; what cannot be written whole is taken back.
 void append(const std::string& path, const std::string& text);
+// The same with text + '\n'; after a line that a kill has cut short the new one begins on its own.
 void append_line(const std::string& path, const std::string& text);
 
 std::string read_file(const std::string& path, size_t most_bytes);

@@ -2,6 +2,7 @@
 #pragma once
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -12,11 +13,14 @@
 
 namespace rmt::test {
 
+// For files that are small and many: a file system in memory where there is one.
+inline std::filesystem::path memory_folder() { return ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : std::filesystem::temp_directory_path(); }
+
 // Made in the system's temporary folder, removed with everything in it at the end of the scope.
 class TemporaryFolder {
  public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "rmt-test-XXXXXX").string();
+  explicit TemporaryFolder(const std::filesystem::path& where = std::filesystem::temp_directory_path()) {
+    std::string name = (where / "rmt-test-XXXXXX").string();
     path_ = mkdtemp(name.data()) ? name : throw std::runtime_error("no temporary folder");
   }
   ~TemporaryFolder() { std::filesystem::remove_all(path_); }
