@@ -32,6 +32,7 @@ LIB_SRC  := $(wildcard core/*.cpp autograd/*.cpp ops/*.cpp nn/*.cpp nn/*/*.cpp d
 CU_SRC   := $(wildcard core/cuda/*.cu ops/*.cu train/*.cu)
 TEST_SRC := $(wildcard tests/*.cpp tests/*/*.cpp)
 TEST_CU  := $(wildcard tests/*/*.cu)
+FUZZERS  := $(patsubst tests/fuzz/%_fuzz.cpp,%,$(wildcard tests/fuzz/*_fuzz.cpp))
 BIN_SRC  := $(wildcard examples/*.cpp)
 LIB      := $(BUILD)/lib/librmt.a
 BINS     := $(BIN_SRC:examples/%.cpp=$(BUILD)/bin/%)
@@ -56,7 +57,7 @@ TEST_FLAGS := $(SANITIZE)
 endif
 NVCCFLAGS := -std=c++20 -O3 -lineinfo --expt-relaxed-constexpr -Werror all-warnings -Xcompiler -Wall,-Wextra,-Wno-psabi -ccbin $(CXX) -I.
 
-.PHONY: all help setup found train test check ptxas gpu format clean
+.PHONY: all help setup found train test check fuzz ptxas gpu format clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -67,6 +68,7 @@ help:
 	@echo "make train      install what is missing, build, and train (DATA=folder MODEL=rmt_t EPOCHS=n ARGS='...'; without DATA on images that it draws)"
 	@echo "make test       install what is missing, build, and run every test (FILTER='Gelu*', SAN=1)"
 	@echo "make check      formatting, include layers, a check_op for every op, every kernel through nvcc where there is one, then the tests"
+	@echo "make fuzz       libFuzzer against a reader (TARGET=name SECONDS=600, of $(FUZZERS); needs clang++)"
 	@echo "make gpu        all that needs a real GPU: tests, sanitizers, kernels and models measured (tests/gpu.sh says with what beside them)"
 	@echo "make ptxas      a table of the kernels: registers, shared memory, spills (needs nvcc, no GPU)"
 	@echo "make format     rewrite the sources in the project's style"
@@ -115,6 +117,26 @@ $(BUILD)/kernels/%.o: %.cpp
 	@mkdir -p $(@D)
 	$(Q)$(FOR_EMULATOR) $(SANITIZE) -MMD -MP -c $< -o $@
 
+# --- fuzzing: the library by clang++ for libFuzzer, without the kernels, which no reader starts. What is found new collects in build/fuzz/corpus ---
+TARGET   ?= safetensors
+SECONDS  ?= 600
+FUZZ_CXX ?= clang++
+FUZZ_FLAGS := $(filter-out -O% -Wshadow,$(CXXFLAGS)) $(SANITIZE) -fsanitize=fuzzer-no-link -DRMT_FUZZ
+FUZZ_LIB := $(patsubst %.cpp,build/fuzz/obj/%.o,$(LIB_SRC))
+build/fuzz/obj/%.o: %.cpp
+	@mkdir -p $(@D)
+	@echo "  $(FUZZ_CXX) $< (for libFuzzer)"
+	$(Q)$(FUZZ_CXX) $(FUZZ_FLAGS) -MMD -MP -c $< -o $@
+build/fuzz/librmt.a: $(FUZZ_LIB) $(CU_OBJ)
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+$(FUZZERS:%=build/fuzz/%): build/fuzz/%: build/fuzz/obj/tests/fuzz/%_fuzz.o build/fuzz/librmt.a
+	$(Q)$(FUZZ_CXX) $(FUZZ_FLAGS) -fsanitize=fuzzer $(LDFLAGS) $^ -o $@
+fuzz: build/fuzz/$(TARGET)
+	@mkdir -p build/fuzz/corpus/$(TARGET)
+	$< -max_total_time=$(SECONDS) -timeout=20 -rss_limit_mb=1024 -malloc_limit_mb=64 -max_len=16384 -artifact_prefix=build/fuzz/$(TARGET)- -print_final_stats=1 \
+	    build/fuzz/corpus/$(TARGET) tests/fuzz/corpus/$(TARGET)
+
 gpu:
 	@sh tests/gpu.sh
 
@@ -122,6 +144,7 @@ ptxas:
 	@NVCC="$(NVCC)" FLAGS="$(NVCCFLAGS)" sh tests/ptxas.sh $(CU_SRC)
 
 # The one file with stb_image in it, which reads bytes from anywhere. Its Huffman decoder shifts by 32 on damaged files: undefined, without effect.
+build/fuzz/obj/data/image.o: FUZZ_FLAGS += -fno-strict-aliasing -fno-sanitize=shift
 $(BUILD)/obj/data/image.o: CXXFLAGS += -fno-strict-aliasing -fstack-protector-strong $(if $(filter 1,$(SAN)),-fno-sanitize=shift,-D_FORTIFY_SOURCE=2)
 
 # Pillow rounds each product, and so must these for its bytes.
@@ -149,3 +172,4 @@ clean:
 	rm -rf build
 
 -include $(patsubst %.o,%.d,$(call OBJ,$(LIB_SRC) $(TEST_SRC) $(BIN_SRC)) $(CU_OBJ) $(TEST_KERNELS))
+-include $(wildcard build/fuzz/obj/*/*.d build/fuzz/obj/*/*/*.d)

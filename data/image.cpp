@@ -17,7 +17,12 @@
 namespace rmt {
 namespace {
 
-constexpr int64_t kMaxSide = 16384, kMaxPixels = 100'000'000;
+constexpr int64_t kMaxSide = 16384;
+#ifdef RMT_FUZZ
+constexpr int64_t kMaxPixels = 1 << 18;  // a fuzzer that decodes large pictures sees few
+#else
+constexpr int64_t kMaxPixels = 100'000'000;
+#endif
 constexpr size_t kMaxFile = size_t(64) << 20;
 
 // The memory of one decode call: refuses to grow beyond its limit, and gives back at its end whatever stb_image still held when it failed.

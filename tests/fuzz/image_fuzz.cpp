@@ -1,0 +1,11 @@
+// An image file of any bytes, decoded whole.
+#include "data/image.h"
+#include "tests/fuzz/fuzz.h"
+
+using namespace rmt;
+
+FUZZ(image) {
+  Image image;
+  if (!fuzz::result_or_error("x.jpg", [&] { image = decode(data, size, "x.jpg"); })) return;
+  if (image.rgb.size() != size_t(image.width) * size_t(image.height) * 3) std::abort();
+}

@@ -1,0 +1,10 @@
+// A .pth file of any bytes.
+#include "tests/fuzz/fuzz.h"
+#include "train/pth.h"
+
+using namespace rmt;
+
+FUZZ(pth) {
+  fuzz::MemoryFile file(data, size);
+  fuzz::result_or_error(file.path(), [&] { read_weights(file.path()); });
+}
