@@ -72,7 +72,7 @@ Tensor record(const char* op, Tensor y, const std::vector<Tensor>& inputs, Backw
   node->shape = y.shape();
   node->dtype = y.dtype();
   node->device = y.device();
-  for (const Tensor& x : inputs) node->inputs.push_back(x.node);
+  for (const Tensor& x : inputs) node->inputs.push_back(is_frozen(x) ? nullptr : x.node);
   node->backward = std::move(backward);
   y.node = std::move(node);
   return y;
@@ -96,7 +96,7 @@ std::vector<Tensor> record_many(const char* op, std::vector<Tensor> ys, const st
 bool needs_grad(const std::vector<Tensor>& inputs) {
   if (!recording) return false;
   for (const Tensor& x : inputs)
-    if (x.node) return true;
+    if (x.node && !x.node->frozen) return true;
   return false;
 }
 
@@ -125,6 +125,14 @@ void clear_grad(const Tensor& x) {
   CHECK(x.node, "clear_grad: not a leaf");
   x.node->grad = Tensor();
 }
+
+void freeze(const Tensor& x, bool frozen) {
+  CHECK(x.node && !x.node->backward, "freeze: only a leaf can be frozen");
+  x.node->frozen = frozen;
+  x.node->grad = Tensor();
+}
+
+bool is_frozen(const Tensor& x) { return x.node && x.node->frozen; }
 
 Tensor in_dtype(const Tensor& x, DType dtype) {
   if (x.node && x.node->shadow.defined() && x.node->shadow.dtype() == dtype) return x.node->shadow;

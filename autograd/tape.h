@@ -22,6 +22,7 @@ struct Node {
   Backward backward;                          // empty for a leaf, and for an op once the gradient went through it
   Tensor grad;                                // leaves only
   Tensor shadow;                              // leaves only: in_dtype()
+  bool frozen = false;                        // leaves only: freeze()
   bool done = false;                          // the gradient went through: a second pass is an error
   ~Node();                                    // lets long chains go without recursion
 };
@@ -44,6 +45,10 @@ Tensor leaf(const Tensor& x);
 Tensor grad(const Tensor& leaf);
 void set_grad(const Tensor& leaf, const Tensor& g);
 void clear_grad(const Tensor& leaf);
+
+// A frozen leaf is a constant to every op: it collects no gradient, and nothing is recorded or kept for it. Its shadow stays.
+void freeze(const Tensor& leaf, bool frozen = true);
+bool is_frozen(const Tensor& leaf);
 
 // x in another dtype, off the tape: the copy that set_shadow() left beside a leaf, or one made now. Ops that compute in bf16 read the f32 weights so.
 // Whoever writes into a leaf refreshes its shadow (train/optimizer.h does, in the same pass), or clears it with an undefined tensor.

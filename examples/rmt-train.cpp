@@ -5,7 +5,9 @@
 #include "data/drawings.h"
 #include "examples/train_flags.h"
 #include "train/files.h"
-#include "train/model_file.h"
+#include "train/finetune.h"
+#include "train/recipe.h"
+#include "train/schedule.h"
 #include "train/trainer.h"
 
 using namespace rmt;
@@ -19,22 +21,37 @@ static TrainOptions drawn_defaults() {
   return o;
 }
 
-// What the given flags are laid over: the recorded options of the run that is resumed, those for the drawn images, or the ones that --help shows.
-static TrainOptions base_options(const TrainFlags& given, const Archive& resumed) {
-  if (!given.resume.empty()) return options_from_json(describe(resumed).options, resumed.path);
-  return given.options.data_dir.empty() ? drawn_defaults() : TrainOptions{};
+// What the given flags are laid over: the recorded options of the run that is resumed; or those for the drawn images or the ones that --help shows, under
+// what the weights to start from say of themselves, under the recipe.
+static TrainOptions base_options(const TrainFlags& given, const Archive& resumed, const Pretrained& pretrained) {
+  if (!given.resume.empty()) {
+    CHECK(given.recipe.empty(), "--recipe ", given.recipe, " with --resume: that run goes on with its own options; leave out --recipe, or begin another run");
+    CHECK(given.options.initial_checkpoint.empty(), "--initial-checkpoint with --resume: that run goes on with its own weights; leave one of them out");
+    return options_from_json(describe(resumed).options, resumed.path);
+  }
+  TrainOptions o = given.options.data_dir.empty() ? drawn_defaults() : TrainOptions{};
+  if (!given.options.initial_checkpoint.empty()) o = with_model_of(pretrained, o);
+  return given.recipe.empty() ? o : with_recipe(given.recipe, o);
 }
 
 static int train(TrainFlags& f, const std::function<void()>& parse_again) {
   namespace fs = std::filesystem;
   Archive resumed;
+  Pretrained pretrained;
   if (fs::is_directory(f.resume)) f.resume += "/last.safetensors";
   if (!f.resume.empty()) resumed = read_safetensors(f.resume);
+  if (f.resume.empty() && !f.options.initial_checkpoint.empty()) pretrained = read_pretrained(f.options.initial_checkpoint);
   std::string resume = f.resume;
-  f.options = base_options(f, resumed);
+  f.options = base_options(f, resumed, pretrained);
   parse_again();
   TrainOptions& o = f.options;
   check(o);
+  if (f.print_schedule) {
+    std::cout << schedule_table(o);
+    return 0;
+  }
+  check_fine_tuning(o);
+  if (!f.recipe.empty()) std::cout << describe_recipe(f.recipe, o) << std::endl;
   o = resolved(o);
   check(transform_options(o));
   if (o.threads > 0) set_threads(int(o.threads));
@@ -47,7 +64,12 @@ static int train(TrainFlags& f, const std::function<void()>& parse_again) {
   const auto train_images = open_dataset(o.data_dir, "train"), test_images = open_dataset(o.data_dir, "val", train_images->classes());
   nn::Rmt model(model_config(o, int64_t(train_images->classes().size())));
   model.init(o.seed);
+  if (!pretrained.weights.path.empty())
+    for (const std::string& line : start_from(model, pretrained, train_images->classes(), o)) std::cout << line << "\n";
   compute.prepare(model);
+  const std::vector<nn::Entry> parameters = model.parameters();
+  const std::vector<ParameterRule> rules = parameter_rules(parameters, o);
+  freeze(parameters, rules);
   Trainer trainer(
       model, [&](const Tensor& images) { return model.forward(images); }, *train_images, *test_images, o, std::cout, compute);
   if (!resume.empty()) trainer.resume(resumed);
@@ -57,6 +79,7 @@ static int train(TrainFlags& f, const std::function<void()>& parse_again) {
   if (resume.empty()) write_file(folder / "args.json", to_json(o));
   std::cout << o.model << ", " << model.parameter_count() << " parameters; " << o.data_dir << ": " << train_images->classes().size() << " classes, "
             << train_images->size() << " + " << test_images->size() << " images; " << describe(compute) << "; run folder " << folder.path() << std::endl;
+  std::cout << describe_groups(parameters, rules) << std::flush;
   return trainer.run(folder) ? 0 : 1;
 }
 

@@ -55,7 +55,7 @@ inline void add_train_flags(CLI::App& app, TrainFlags& f) {
   augmentation("--cutmix", o.cutmix, "alpha of CutMix; 0: never (the ImageNet recipe's is 1)");
   augmentation("--mixup-prob", o.mixup_prob, "probability that a batch is mixed");
   augmentation("--mixup-switch-prob", o.mixup_switch_prob, "probability of CutMix where both are on");
-  augmentation("--mixup-off-epoch", o.mixup_off_epoch, "no mixing from this epoch on; 0: to the end");
+  augmentation("--mixup-off-epoch", o.mixup_off_epoch, "no mixing from this epoch on; 0: to the end; below 0: so many epochs before it");
   augmentation("--reprob", o.reprob, "probability of a rectangle of noise (RandomErasing; the ImageNet recipe's is 0.25)");
   augmentation("--crop-pct", o.crop_pct, "evaluation: image size / shorter side after the resize");
   augmentation("--mean", o.mean, "of the three channels, values in [0, 1]");
@@ -65,7 +65,10 @@ inline void add_train_flags(CLI::App& app, TrainFlags& f) {
   tuning("--freeze", o.freeze, "parameters that stay as they are: beginnings of their names, separated by commas; body: all but the head");
   tuning("--layer-decay", o.layer_decay, "each block learns this times as fast as the next one; 1: all alike");
   run("--recipe", f.recipe, "what the flags that are not given are set to: paper, official, small-data or finetune (it is printed)");
-  app.add_flag("--print-schedule", f.print_schedule, "print each epoch's number and learning rate and exit")->group("Run");
+  app.add_flag("--print-schedule", f.print_schedule,
+               "print \"epoch rate\" for every epoch of the run that the flags describe and exit; where the rate moves every step, that of the epoch's first; "
+               "needs no data")
+      ->group("Run");
   run("--seed", o.seed, "of weights, order, crops and drop path");
   run("--threads", o.threads, "threads that compute; 0: RMT_THREADS, else every processor; the result does not depend on it");
   run("--output,--output_dir", f.output, "folder of the run folders");

@@ -47,15 +47,28 @@ int64_t Module::parameter_count() {
   return n;
 }
 
+bool Module::learns() {
+  for (const Entry& e : parameters())
+    if (!is_frozen(*e.tensor)) return true;
+  return false;
+}
+
+// A leaf for a parameter's new values, frozen as it was.
+static Tensor moved(const Tensor& parameter, const Tensor& values) {
+  Tensor x = leaf(values);
+  freeze(x, is_frozen(parameter));
+  return x;
+}
+
 void Module::to(DType dtype) {
   for (Entry& e : state()) {
     if (!is_float(e.tensor->dtype())) continue;
-    *e.tensor = e.parameter ? leaf(e.tensor->to(dtype)) : e.tensor->to(dtype);
+    *e.tensor = e.parameter ? moved(*e.tensor, e.tensor->to(dtype)) : e.tensor->to(dtype);
   }
 }
 
 void Module::to(Device device) {
-  for (Entry& e : state()) *e.tensor = e.parameter ? leaf(e.tensor->to(device)) : e.tensor->to(device);
+  for (Entry& e : state()) *e.tensor = e.parameter ? moved(*e.tensor, e.tensor->to(device)) : e.tensor->to(device);
 }
 
 void Module::make_shadows(DType dtype) {

@@ -44,6 +44,8 @@ class Module {
   std::vector<Entry> state();
   std::vector<Entry> parameters();
   int64_t parameter_count();
+  // Is one of the parameters not frozen (autograd/tape.h)?
+  bool learns();
 
   // Converts every floating-point parameter and buffer (values are rounded; gradients are dropped).
   void to(DType dtype);

@@ -16,7 +16,7 @@ struct LayerNorm : Module {
   void init_own(const std::function<Random()>&) override { weight.fill(1), bias.fill(0); }
 };
 
-// Statistics of the batch in training, which also move the running ones; the running ones in evaluation.
+// Statistics of the batch in training, which also move the running ones; the running ones in evaluation, and while the parameters are frozen.
 struct BatchNorm : Module {
   Tensor &weight, &bias;               // (C)
   Tensor &running_mean, &running_var;  // (C)
@@ -28,8 +28,9 @@ struct BatchNorm : Module {
         running_var(buffer("running_var", Tensor::full({C}, 1))),
         num_batches_tracked(buffer("num_batches_tracked", Tensor::zeros({}, DType::i64))) {}
   Tensor forward(const Tensor& x) {
-    if (mode().training) num_batches_tracked.add_from(one());
-    return ops::batch_norm(x, weight, bias, running_mean, running_var, {.training = mode().training});
+    const bool of_batch = mode().training && !(is_frozen(weight) && is_frozen(bias));
+    if (of_batch) num_batches_tracked.add_from(one());
+    return ops::batch_norm(x, weight, bias, running_mean, running_var, {.training = of_batch});
   }
 
  protected:

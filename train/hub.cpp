@@ -43,7 +43,7 @@ Archive published_weights(const Archive& archive) {
     out.metadata.erase("options");
   } else {
     TrainOptions o = options_from_json(options, archive.path);
-    o.data_dir.clear();
+    o.data_dir.clear(), o.initial_checkpoint.clear(), o.compare_log.clear();
     options = to_json(o);
   }
   return out;

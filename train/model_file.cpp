@@ -67,26 +67,30 @@ std::string weights_path(const std::string& path) {
 
 ModelFile load_model_file(const std::string& path, const std::string& model) { return model_from(read_weights(weights_path(path)), model); }
 
-ModelFile model_from(const Archive& archive, const std::string& model) {
-  Description d = describe(archive);
-  ModelFile file;
-  if (!d.options.empty()) file.options = options_from_json(d.options, archive.path);
-  file.classes = d.classes;
-  const std::string recorded = !model.empty() ? model : !d.options.empty() ? file.options.model : d.architecture;
-  nn::RmtConfig config;
-  if (recorded.empty()) {
-    config = recognise(archive);
-    record_switches(config, file.options);
-  } else {
+ModelKind model_kind(const Archive& archive, const std::string& model) {
+  const Description d = describe(archive);
+  ModelKind kind;
+  if (!d.options.empty()) kind.options = options_from_json(d.options, archive.path);
+  const std::string name = !model.empty() ? model : !d.options.empty() ? kind.options.model : d.architecture;
+  kind.recorded = !name.empty();
+  if (kind.recorded) {
     const Tensor& head = archive.at("head.weight");
     CHECK(head.rank() == 2, archive.path, ": head.weight is ", head.shape(), ", expected (classes, channels)");
-    file.options.model = recorded;
-    config = model_config(file.options, head.dim(0));
+    kind.options.model = name;
+    kind.config = model_config(kind.options, head.dim(0));
+  } else {
+    kind.config = recognise(archive);
+    record_switches(kind.config, kind.options);
   }
-  file.model = std::make_unique<nn::Rmt>(config);
-  load_model(*file.model, archive, config.name);
+  return kind;
+}
+
+ModelFile model_from(const Archive& archive, const std::string& model) {
+  const ModelKind kind = model_kind(archive, model);
+  ModelFile file{kind.options, describe(archive).classes, std::make_unique<nn::Rmt>(kind.config), ""};
+  load_model(*file.model, archive, kind.config.name);
   auto note = [&](const char* key) { return archive.metadata.count(key) ? archive.metadata.at(key) : ""; };
-  file.origin = str(archive.path, ": ", config.name, recorded.empty() ? " by its shapes, " : ", ", config.num_classes, " classes");
+  file.origin = str(archive.path, ": ", kind.config.name, kind.recorded ? ", " : " by its shapes, ", kind.config.num_classes, " classes");
   if (!note("taken_from").empty()) file.origin += "; weights of \"" + note("taken_from") + "\"";
   if (!note("beside").empty()) file.origin += " (beside: " + note("beside") + ")";
   return file;

@@ -13,6 +13,14 @@ namespace rmt {
 nn::RmtConfig model_config(const TrainOptions& options, int64_t num_classes);
 TransformOptions transform_options(const TrainOptions& options);
 
+// What an archive holds: the model of `model`'s name; that is empty: as the file says, or else by its shapes (train/recognise.h).
+struct ModelKind {
+  nn::RmtConfig config;
+  TrainOptions options;  // as the file records them, else defaults; its model and switches in any case
+  bool recorded;         // the file said it
+};
+ModelKind model_kind(const Archive& archive, const std::string& model = "");
+
 struct ModelFile {
   TrainOptions options;  // as the file records them; defaults for a file from elsewhere
   std::vector<std::string> classes;

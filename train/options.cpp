@@ -20,6 +20,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(TrainOptions, data_dir, model, i
 TrainOptions resolved(TrainOptions o) {
   if (o.lr == 0) o.lr = 5e-4 * double(images_a_step(o)) / 512;
   if (o.warmup_epochs < 0) o.warmup_epochs = std::min(5., double(o.epochs) / 2);
+  if (o.mixup_off_epoch < 0) o.mixup_off_epoch = std::max<int64_t>(1, o.epochs + o.mixup_off_epoch);
   return o;
 }
 
@@ -65,8 +66,9 @@ void check(const TrainOptions& o) {
   in("cutmix", o.cutmix, 0, 1e3, "");
   in("mixup-prob", o.mixup_prob, 0, 1, "");
   in("mixup-switch-prob", o.mixup_switch_prob, 0, 1, "");
-  in("mixup-off-epoch", double(o.mixup_off_epoch), 0, 1e6, "");
+  in("mixup-off-epoch", double(o.mixup_off_epoch), -1e6, 1e6, "");
   in("drop-path", o.drop_path, -1, 0.999, "");
+  in("crop-pct", o.crop_pct, 0.02, 1, ": the part of the resized image that is evaluated; 1 is all of it");
   in("workers", double(o.workers), 1, 256, " threads");
   in("threads", double(o.threads), 0, 1024, " threads");
   in("log-interval", double(o.log_interval), 0, 1e9, " steps");
@@ -77,6 +79,11 @@ void check(const TrainOptions& o) {
         ": the peak rate would never be reached; give fewer");
   CHECK((o.mixup == 0 && o.cutmix == 0) || o.batch_size % 2 == 0, "--mixup and --cutmix pair the images of a batch, first with last: --batch-size ",
         o.batch_size, " is odd; give an even one");
+  const bool mixup = o.mixup > 0, cutmix = o.cutmix > 0;
+  CHECK((!mixup && !cutmix) || o.mixup_prob > 0, "--mixup-prob 0 mixes no batch, though --mixup ", o.mixup, " and --cutmix ", o.cutmix,
+        " ask for it; set these to 0, or leave out --mixup-prob");
+  CHECK(!mixup || !cutmix || (o.mixup_switch_prob > 0 && o.mixup_switch_prob < 1), "--mixup-switch-prob ", o.mixup_switch_prob, " leaves nothing to --",
+        o.mixup_switch_prob > 0 ? "mixup" : "cutmix", "; set that one to 0 instead");
   CHECK(o.color_jitter == 0 || o.aa == "none", "--color-jitter ", o.color_jitter, " and --aa ", o.aa, " exclude each other, as in timm; give one of them");
   CHECK(o.model_ema || o.model_ema_decay == 0, "--model-ema-decay without --model-ema does nothing; give both");
 }

@@ -46,7 +46,7 @@ struct TrainOptions {
   int64_t aug_repeats = 1;       // times that an image comes in an epoch of as many samples: repeated augmentation (data/loader.h)
   double mixup = 0, cutmix = 0;  // alpha of Mixup and CutMix (data/mixup.h); 0: never
   double mixup_prob = 1, mixup_switch_prob = 0.5;  // of a batch to be mixed; of CutMix where both are on
-  int64_t mixup_off_epoch = 0;                     // from this epoch on no more; 0: to the end
+  int64_t mixup_off_epoch = 0;                     // from this epoch on no more; 0: to the end; below 0: so many epochs before it
   std::array<double, 3> mean{0.485, 0.456, 0.406}, std{0.229, 0.224, 0.225};
 
   // auto: a GPU where the program was built for one and one is found, else the CPU; cpu, cuda, cuda:N, emulated (core/device.h).
@@ -65,7 +65,7 @@ struct TrainOptions {
 
 inline int64_t images_a_step(const TrainOptions& o) { return o.batch_size * o.grad_accum_steps; }
 
-// With numbers where lr and warmup_epochs leave it to a rule.
+// With numbers where lr, warmup_epochs and mixup_off_epoch leave it to a rule.
 TrainOptions resolved(TrainOptions options);
 
 std::string to_json(const TrainOptions& options);

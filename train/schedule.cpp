@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <numbers>
 
 namespace rmt {
@@ -25,6 +26,17 @@ double lr_of_epoch(const Schedule& s, int64_t epoch) { return lr_at(s, double(st
 double lr_of_step(const Schedule& s, int64_t step, int64_t steps_per_epoch) {
   double n = double(steps_per_epoch);
   return lr_at(s, double(step), s.warmup_epochs * n, s.epochs * n);
+}
+
+std::string schedule_table(const TrainOptions& options) {
+  const Schedule s = schedule_of(options);
+  std::string table;
+  for (int64_t epoch = 0; epoch < options.epochs; ++epoch) {
+    char line[64];
+    std::snprintf(line, sizeof line, "%lld %.10g\n", static_cast<long long>(epoch), options.sched_on_updates ? lr_of_step(s, epoch, 1) : lr_of_epoch(s, epoch));
+    table += line;
+  }
+  return table;
 }
 
 }  // namespace rmt

@@ -17,6 +17,9 @@ Schedule schedule_of(const TrainOptions& options);
 // epoch's own index; epochs 0 and 1 both run at warmup_lr.
 double lr_of_epoch(const Schedule& schedule, int64_t epoch);
 
+// "epoch rate" a line for every epoch of the run: its rate where the rate moves by epochs, else that of its first step.
+std::string schedule_table(const TrainOptions& options);
+
 // The rate of optimizer step t = 0, 1, ... of epochs * steps_per_epoch.
 double lr_of_step(const Schedule& schedule, int64_t step, int64_t steps_per_epoch);
 

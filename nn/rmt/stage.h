@@ -62,7 +62,7 @@ struct Stage : Module {
   Tensor forward(Tensor x) {
     for (Block* block : blocks) {
       auto f = [this, block](const Tensor& input) { return block->forward(input, position); };
-      x = recompute ? checkpoint(f, x) : f(x);
+      x = recompute && (needs_grad(x) || block->learns()) ? checkpoint(f, x) : f(x);
     }
     return downsample ? downsample->forward(x) : x;
   }

@@ -5,11 +5,14 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "train/recipe.h"
 
 namespace rmt::test {
 
-TEST(Schedule, OfficialFigures) {  // RMT.md 4.2
-  Schedule s;
+TEST(Schedule, TheOfficialRecipeGivesTheOfficialFigures) {  // RMT.md 4.2
+  const Schedule s = schedule_of(with_recipe("official", {}));
   EXPECT_DOUBLE_EQ(lr_of_epoch(s, 0), 1e-6);
   EXPECT_DOUBLE_EQ(lr_of_epoch(s, 1), 1e-6);
   EXPECT_NEAR(lr_of_epoch(s, 2), 4.008e-4, 1e-15);
@@ -20,17 +23,39 @@ TEST(Schedule, OfficialFigures) {  // RMT.md 4.2
   EXPECT_NEAR(lr_of_epoch(s, 299), 1.022e-5, 5e-9);
 }
 
-TEST(Schedule, OfficialLogs) {  // every epoch of the seven published runs; the label runs were 310 epochs long
+// What --print-schedule prints.
+std::vector<double> rates(const TrainOptions& options) {
+  std::istringstream in(schedule_table(options));
+  std::vector<double> out;
+  int64_t epoch = -1;
+  for (double lr = 0; in >> epoch >> lr; out.push_back(lr)) EXPECT_EQ(epoch, int64_t(out.size()));
+  return out;
+}
+
+TEST(Schedule, TheTableOfARun) {
+  TrainOptions o = with_recipe("official", {});
+  std::vector<double> table = rates(o);
+  ASSERT_EQ(table.size(), 300u);
+  for (size_t e = 0; e < 300; ++e) EXPECT_NEAR(table[e], lr_of_epoch(schedule_of(o), int64_t(e)), 1e-12);
+  o.epochs = 4, o.warmup_epochs = 1, o.sched_on_updates = true;  // the first step's
+  table = rates(o);
+  ASSERT_EQ(table.size(), 4u);
+  for (int64_t e = 0; e < 4; ++e) EXPECT_NEAR(table[size_t(e)], lr_of_step(schedule_of(o), e * 123, 123), 1e-12);
+}
+
+TEST(Schedule, TheOfficialRecipeGivesTheRatesOfTheOfficialLogs) {  // every epoch of the seven published runs; the label runs were 310 epochs long
   const std::filesystem::path folder = "../shared/data/official-logs";
   if (!std::filesystem::exists(folder)) GTEST_SKIP() << folder << " is not here";
   int lines = 0;
   for (const auto& file : std::filesystem::directory_iterator(folder)) {
     std::string name = file.path().stem().string(), line;
-    Schedule s{.epochs = name.ends_with("_label") ? 310. : 300.};
+    TrainOptions o = with_recipe("official", {});
+    if (name.ends_with("_label")) o.epochs = 310;
+    const std::vector<double> table = rates(o);
     for (std::ifstream in(file.path()); std::getline(in, line); ++lines) {
       auto entry = nlohmann::json::parse(line);
-      int64_t epoch = entry.at("epoch");
-      EXPECT_NEAR(lr_of_epoch(s, epoch), entry.at("train_lr").get<double>(), 1e-9) << name << ", epoch " << epoch;
+      const size_t epoch = entry.at("epoch");
+      EXPECT_NEAR(table.at(epoch), entry.at("train_lr").get<double>(), 1e-9) << name << ", epoch " << epoch;
     }
   }
   EXPECT_GT(lines, 2000);
