@@ -14,6 +14,7 @@ class ImageFolder : public Dataset {
   int64_t size() const override { return int64_t(files_.size()); }
   int64_t label(int64_t i) const override { return files_[size_t(i)].label; }
   Image image(int64_t i) const override { return read_image(name(i)); }
+  std::vector<uint8_t> bytes(int64_t i) const override;
   std::string name(int64_t i) const override { return directory_ + "/" + files_[size_t(i)].name; }  // the file's path
   const std::vector<std::string>& classes() const override { return classes_; }
   const std::string& place() const override { return directory_; }  // root/train, root/val or root/validation
@@ -29,8 +30,5 @@ class ImageFolder : public Dataset {
   std::vector<std::string> classes_;
   std::vector<File> files_;
 };
-
-// timm's order of names: digits compare as numbers and come before all else, letters without regard to case: a2 < a10 < a-1 < B1.
-bool natural_less(const std::string& a, const std::string& b);
 
 }  // namespace rmt

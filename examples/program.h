@@ -12,12 +12,15 @@ namespace rmt {
 
 // "did you mean --epochs?" for the flag that is nearest to one that the program does not know, or nothing.
 inline std::string suggestion(const CLI::App& app) {
-  for (std::string unknown : app.remaining()) {
+  std::vector<const CLI::App*> apps = {&app};
+  for (const CLI::App* chosen : app.get_subcommands()) apps.push_back(chosen);
+  for (std::string unknown : app.remaining(true)) {
     if (!unknown.starts_with("-")) continue;
     unknown = unknown.substr(0, unknown.find('='));
     std::vector<std::string> known;
-    for (const CLI::Option* option : app.get_options())
-      for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+    for (const CLI::App* a : apps)
+      for (const CLI::Option* option : a->get_options())
+        for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
     if (const std::string text = did_you_mean(unknown, known); !text.empty()) return text;
   }
   return "";
