@@ -196,6 +196,20 @@ void check_structure(Bytes in, const std::string& name) {
   throw Error(str(name, ": ", known ? known : "no image", ", neither JPEG nor PNG by its first bytes; convert it or remove it"));
 }
 
+// Four pixels at a time: the four bytes that a store writes too many are the next pixels' place.
+void drop_fourth(const uint8_t* rgba, int64_t pixels, std::vector<uint8_t>& rgb) {
+  typedef uint8_t Four __attribute__((vector_size(16)));
+  rgb.resize(size_t(pixels * 3));
+  int64_t i = 0;
+  for (; i + 6 <= pixels; i += 4) {
+    Four v;
+    std::memcpy(&v, rgba + i * 4, sizeof v);
+    v = __builtin_shufflevector(v, v, 0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 0, 0, 0, 0);
+    std::memcpy(rgb.data() + i * 3, &v, sizeof v);
+  }
+  for (; i < pixels; ++i) std::memcpy(rgb.data() + i * 3, rgba + i * 4, 3);
+}
+
 }  // namespace
 
 Image decode(const uint8_t* bytes, size_t n, const std::string& name) {
@@ -208,14 +222,21 @@ Image decode(const uint8_t* bytes, size_t n, const std::string& name) {
         "); replace or remove the file");
   check_size(width, height, name);
   Heap heap((size_t(16) << 20) + 2 * n + size_t(width) * size_t(height) * 24);
+  // A JPEG's colours are converted by SIMD when there are four channels, and one by one when there are three: so take four and drop the last.
+  const bool jpeg = bytes[0] == 0xFF;
   const stbi_uc* pixels = nullptr;
   try {
-    pixels = stbi_load_from_memory(bytes, int(n), &width, &height, &channels, 3);
+    pixels = stbi_load_from_memory(bytes, int(n), &width, &height, &channels, jpeg ? 4 : 3);
   } catch (const Error& e) {
     throw Error(str(name, ": cannot be decoded (", e.what(), "); replace or remove the file"));
   }
   CHECK(pixels, name, ": cannot be decoded (", stbi_failure_reason(), "); replace or remove the file");
-  return {width, height, std::vector<uint8_t>(pixels, pixels + size_t(width) * size_t(height) * 3)};
+  Image image{width, height, {}};
+  if (jpeg)
+    drop_fourth(pixels, int64_t(width) * height, image.rgb);
+  else
+    image.rgb.assign(pixels, pixels + size_t(width) * size_t(height) * 3);
+  return image;
 }
 
 Image read_image(const std::string& path) {

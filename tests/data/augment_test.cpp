@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "tests/data/folder_maker.h"
+#include "tests/data/formula_image.h"
 
 using namespace rmt;
 
@@ -18,28 +19,7 @@ const Colour kFill{124, 116, 104};
 const std::vector<std::string> kNames{"AutoContrast", "Equalize",   "Invert",    "Rotate", "Posterize", "Solarize",      "SolarizeAdd",  "Color",
                                       "Contrast",     "Brightness", "Sharpness", "ShearX", "ShearY",    "TranslateXRel", "TranslateYRel"};
 
-// The picture that tests/golden/pil_augment.py makes.
-Image formula_image(int64_t width, int64_t height) {
-  Image image{width, height, {}};
-  for (int64_t y = 0; y < height; ++y)
-    for (int64_t x = 0; x < width; ++x)
-      for (int64_t c = 0; c < 3; ++c) {
-        int64_t noise = (x * 7919 + y * 104729 + c * 1299709) % 251, block = (x / 3 + y / 5 + c) % 2 * 255;
-        int64_t faint = c == 0 ? 40 + x + y / 2 : c == 1 ? 90 + (x * x + 3 * y) % 60 : 77;
-        image.rgb.push_back(uint8_t(width == 64 ? faint : (x + y) % 11 < 6 ? block : noise));
-      }
-  return image;
-}
-
 Pixels pixels(Image& image) { return {image.rgb.data(), image.width, image.height}; }
-
-std::string fnv(const std::vector<uint8_t>& bytes) {
-  uint64_t h = 0xCBF29CE484222325;
-  for (uint8_t v : bytes) h = (h ^ v) * 0x100000001B3;
-  char text[17];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(h));
-  return text;
-}
 
 RandAugment recipe() { return *parse_augment("rand-m9-mstd0.5-inc1"); }
 

@@ -1,7 +1,7 @@
 """Writes pil_augment.txt: pictures that timm's RandAugment changed through Pillow, to which data/augment.cpp must be equal to the byte.
 
 Run: python tests/golden/pil_augment.py (needs timm 0.9.10, pillow and numpy). The pictures come from the formula in `picture`, which
-tests/data/augment_test.cpp repeats. A line: width, height, 1 for the increasing operations, the number of operations and for each its name, magnitude,
+tests/data/formula_image.h repeats. A line: width, height, 1 for the increasing operations, the number of operations and for each its name, magnitude,
 + or - and filter; then FNV-1a (64 bits) of the result's bytes in hexadecimal.
 """
 import os
@@ -83,12 +83,14 @@ def policies():
 
 
 ImageOps.posterize = posterize
-auto_augment.random = recorded = Recorded()
-with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "pil_augment.txt"), "w") as out:
-    for size in SIZES:
-        for increasing, steps in [(1, s) for s in list(cases(True)) + list(policies())] + [(0, s) for s in cases(False)]:
-            image = Image.fromarray(picture(*size))
-            for name, recorded.magnitude, recorded.negative, recorded.filter in steps:
-                image = operations(increasing)[name](image)
-            shown = [f"{name.replace('Increasing', '')} {m!r} {'-' if negative else '+'} {choice}" for name, m, negative, choice in steps]
-            print(*size, increasing, len(steps), *shown, fnv(image.tobytes()), file=out)
+
+if __name__ == "__main__":
+    auto_augment.random = recorded = Recorded()
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "pil_augment.txt"), "w") as out:
+        for size in SIZES:
+            for increasing, steps in [(1, s) for s in list(cases(True)) + list(policies())] + [(0, s) for s in cases(False)]:
+                image = Image.fromarray(picture(*size))
+                for name, recorded.magnitude, recorded.negative, recorded.filter in steps:
+                    image = operations(increasing)[name](image)
+                shown = [f"{name.replace('Increasing', '')} {m!r} {'-' if negative else '+'} {choice}" for name, m, negative, choice in steps]
+                print(*size, increasing, len(steps), *shown, fnv(image.tobytes()), file=out)
