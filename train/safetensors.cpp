@@ -1,11 +1,13 @@
 #include "train/safetensors.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <tuple>
 #include <vector>
 
+#include "core/crc32c.h"
 #include "train/files.h"
 
 namespace rmt {
@@ -33,6 +35,27 @@ int place_of(DType dtype) {
 // Text of a file in a message: printable ASCII, not too long.
 std::string shown(const std::string& text) {
   return json(text.substr(0, 100)).dump(-1, ' ', true, json::error_handler_t::replace) + (text.size() > 100 ? "..." : "");
+}
+
+// Of all that an archive says: metadata without the checksum itself, then the tensors, each in order of the names. Texts go with their lengths, so that
+// nothing can move from one to the next. It is of the contents, not of the file: another program that writes the same again keeps it valid.
+const char* const kChecksum = "rmt.crc32c";
+
+std::string checksum(const Archive& archive) {
+  uint32_t crc = 0;
+  auto add = [&crc](const std::string& text) {
+    const std::string whole = str(text.size(), ":", text);
+    crc = crc32c(whole.data(), whole.size(), crc);
+  };
+  for (const auto& [key, value] : archive.metadata)
+    if (key != kChecksum) add(key), add(value);
+  for (const auto& [name, x] : archive.tensors) {
+    add(name), add(str(x.dtype(), " ", x.shape()));
+    crc = crc32c(x.raw(), x.nbytes(), crc);
+  }
+  char hex[9];
+  std::snprintf(hex, sizeof hex, "%08x", crc);
+  return hex;
 }
 
 struct Info {
@@ -201,17 +224,30 @@ Archive read_safetensors(const std::string& path) {
     file.read(x.raw(), x.nbytes(), begin + t.offsets[0]);
     archive.tensors.emplace(t.name, x);
   }
+  if (auto given = archive.metadata.extract(kChecksum); given && given.mapped() != checksum(archive))
+    throw Error(str(path, ": its names, notes and tensors have the checksum ", checksum(archive), ", and its metadata ", kChecksum, " says ",
+                    shown(given.mapped()),
+                    "; the file is damaged, get it or write it again (or a program changed it and kept the old checksum: let it leave out that entry)"));
   return archive;
 }
 
+// As it will be read again.
+static std::string utf8(const std::string& text) { return json::parse(json(text).dump(-1, ' ', false, json::error_handler_t::replace)).get<std::string>(); }
+
 void write_safetensors(const std::string& path, const Archive& archive) {
-  std::vector<std::pair<std::string, Tensor>> list(archive.tensors.begin(), archive.tensors.end());
-  for (auto& [name, x] : list) CHECK(x.defined() && name != "__metadata__", path, ": tensor ", shown(name), " is undefined or has a reserved name");
-  std::stable_sort(list.begin(), list.end(), [](const auto& a, const auto& b) { return place_of(a.second.dtype()) < place_of(b.second.dtype()); });
+  Archive a;
+  for (const auto& [key, value] : archive.metadata) a.metadata[utf8(key)] = utf8(value);
+  a.metadata["format"] = "pt";
+  for (const auto& [name, x] : archive.tensors) {
+    CHECK(x.defined() && name != "__metadata__", path, ": tensor ", shown(name), " is undefined or has a reserved name");
+    CHECK(a.tensors.emplace(utf8(name), x).second, path, ": two tensors are called ", shown(utf8(name)));
+  }
+  a.metadata[kChecksum] = checksum(a);
+  std::vector<std::pair<std::string, Tensor>> list(a.tensors.begin(), a.tensors.end());
+  std::stable_sort(list.begin(), list.end(), [](const auto& x, const auto& y) { return place_of(x.second.dtype()) < place_of(y.second.dtype()); });
 
   nlohmann::ordered_json header;
-  header["__metadata__"] = archive.metadata;
-  header["__metadata__"]["format"] = "pt";
+  header["__metadata__"] = a.metadata;
   size_t offset = 0;
   for (auto& [name, x] : list) {
     header[name] = {{"dtype", kFormats[place_of(x.dtype())].name},
@@ -219,7 +255,7 @@ void write_safetensors(const std::string& path, const Archive& archive) {
                     {"data_offsets", {offset, offset + x.nbytes()}}};
     offset += x.nbytes();
   }
-  std::string text = header.dump(-1, ' ', false, json::error_handler_t::replace);
+  std::string text = header.dump();
   text.resize((text.size() + 7) / 8 * 8, ' ');
   uint64_t n = text.size();
   CHECK(n <= kMaxHeader && list.size() <= kMaxTensors, path, ": too many or too long names for a safetensors header");

@@ -1,7 +1,8 @@
 // safetensors: the one file format for weights, checkpoints and reference data.
 //   8 bytes: N, little endian | N bytes of JSON, padded with spaces | the tensors' bytes, without gaps
 // Format: github.com/huggingface/safetensors. The reader trusts nothing: every length is checked before it is used, and a file that is not exactly what
-// its header says is refused.
+// its header says is refused. The format has no checksum: the writer adds one to the metadata, "rmt.crc32c", which other programs pass over; the reader
+// checks it where it is there.
 #pragma once
 #include <map>
 #include <string>
@@ -19,11 +20,12 @@ struct Archive {
   const Tensor& at(const std::string& name) const;
 };
 
-// Reads F64 F32 BF16 I64 I32 U8. Throws Error, which names the file, the reason and a remedy, for anything that is not a valid archive of these.
+// Reads F64 F32 BF16 I64 I32 U8. Throws Error, which names the file, the reason and a remedy, for anything that is not a valid archive of these, and for
+// metadata or tensors that are not what their checksum was made of.
 Archive read_safetensors(const std::string& path);
 
 // Writes the file whole or not at all (train/files.h). Tensors go by falling dtype size, then by name, as the reference writer orders them; metadata
-// "format" = "pt" is added, by which other tools recognise the file.
+// "format" = "pt" is added, by which other tools recognise the file, and the checksum. What is not UTF-8 in a name or note becomes U+FFFD.
 void write_safetensors(const std::string& path, const Archive& archive);
 
 }  // namespace rmt

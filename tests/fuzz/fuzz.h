@@ -2,9 +2,6 @@
 // A target is FUZZ(name) { ... }, a function of `const uint8_t* data, size_t size`. `make fuzz TARGET=name` makes of it a program that libFuzzer feeds;
 // in the tests it is run over tests/fuzz/corpus/name/ (replay_test.cpp), which holds what libFuzzer found worth keeping.
 #pragma once
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <cstdint>
 #include <cstdlib>
 #include <iostream>
@@ -12,6 +9,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "tests/memory_file.h"
 
 namespace rmt::fuzz {
 
@@ -35,22 +33,6 @@ inline std::map<std::string, Target>& targets() {
   [[maybe_unused]] static const bool added_##name = rmt::fuzz::targets().emplace(#name, run_##name).second; \
   static void run_##name([[maybe_unused]] const uint8_t* data, [[maybe_unused]] size_t size)
 #endif
-
-// A file of these bytes that lies in memory and has a path.
-class MemoryFile {
- public:
-  MemoryFile(const void* data, size_t size) : fd_(::memfd_create("fuzz", MFD_CLOEXEC)), path_("/proc/self/fd/" + std::to_string(fd_)) {
-    if (fd_ < 0 || ::write(fd_, data, size) != ssize_t(size)) std::abort();
-  }
-  ~MemoryFile() { ::close(fd_); }
-  MemoryFile(const MemoryFile&) = delete;
-  MemoryFile& operator=(const MemoryFile&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  int fd_;
-  std::string path_;
-};
 
 // Runs f; an Error is as good as a result when it begins with the name of what is wrong. True when there was a result.
 template <class F>

@@ -5,6 +5,6 @@
 using namespace rmt;
 
 FUZZ(pth) {
-  fuzz::MemoryFile file(data, size);
+  test::MemoryFile file(data, size);
   fuzz::result_or_error(file.path(), [&] { read_weights(file.path()); });
 }
