@@ -21,4 +21,8 @@ Image read_image(const std::string& path);  // the same from a regular file of a
 std::vector<uint8_t> encode_jpeg(const Image& image, int quality);
 void write_jpeg(const std::string& path, const Image& image, int quality);
 
+// PNG: the pixels come back as they went in.
+std::vector<uint8_t> encode_png(const Image& image);
+void write_png(const std::string& path, const Image& image);
+
 }  // namespace rmt

@@ -1,23 +1,43 @@
-// Top-1, top-5 and loss of a checkpoint on a folder of images.
+// Top-1, top-5 and loss of a checkpoint on a folder of images, and a picture of its worst mistakes.
 #include <cstdio>
 
 #include "core/parallel.h"
 #include "examples/program.h"
-#include "train/model_file.h"
+#include "train/evaluation.h"
+#include "train/hub.h"
 #include "train/trainer.h"
 
 using namespace rmt;
 
 struct Flags {
-  std::string checkpoint, data_dir, model;
+  std::string checkpoint, data_dir, model, out = "worst.png";
+  int64_t worst = 0;
+  bool json = false, force = false;
   int64_t batch_size = 64, img_size = 0, workers = 2;
   int threads = 0;
   double crop_pct = 0;
   TrainOptions compute;  // its --device, --amp, --tf32
 };
 
+static void print(const Flags& f, const Metrics& m, const ModelFile& file, size_t bad, double seconds) {
+  const TrainOptions& o = file.options;
+  if (f.json)
+    std::printf("%s\n", evaluation_json(m, file, int64_t(bad), seconds).c_str());
+  else
+    std::printf("%s at %lld px on %s: top-1 %.3f %%  top-5 %.3f %%  loss %.4f  (%lld images, %zu bad, %.1f s)\n", o.model.c_str(),
+                static_cast<long long>(o.img_size), o.data_dir.c_str(), m.acc1(), m.acc5(), m.loss(), static_cast<long long>(m.samples), bad, seconds);
+}
+
+// The surest mistakes as a picture, and as lines on stderr that name the files.
+static void show_worst(const Flags& f, const std::vector<Mistake>& worst, const Dataset& images, const ModelFile& file) {
+  if (worst.empty()) std::cerr << "no mistake, no picture" << std::endl;
+  for (const Mistake& m : worst) std::cerr << images.name(m.index) << ": " << caption(m, file) << "\n";
+  if (!worst.empty()) write_png(f.out, mistakes_picture(worst, images, file));
+}
+
 static int eval(const Flags& f) {
   if (f.threads > 0) set_threads(f.threads);
+  if (f.worst > 0) check_unused(f.out, f.force);
   const Compute compute = choose_compute(f.compute);
   ModelFile file = load_model_file(f.checkpoint, f.model);
   std::cerr << file.origin << std::endl;
@@ -30,17 +50,25 @@ static int eval(const Flags& f) {
   check(o);
 
   const auto images = open_dataset(o.data_dir, "val", file.classes);
-  int64_t K = file.model->config.num_classes;
+  const int64_t K = file.model->config.num_classes;
   CHECK(int64_t(images->classes().size()) <= K, o.data_dir, ": has ", images->classes().size(), " classes, the model knows ", K);
   compute.prepare(*file.model);
   Loader loader(*images, loader_options(o, false, compute));
+  WorstMistakes worst(f.worst);
+  Metrics so_far;
+  StatusLine line;
   Stopwatch clock;
-  Metrics m = evaluate(
-      *file.model, [&](const Tensor& x) { return file.model->forward(x); }, loader, compute, transform_options(o));
+  auto forward = [&](const Tensor& x) { return file.model->forward(x); };
+  auto seen = [&](const Batch& batch, const Tensor& logits) {
+    worst.add(batch, logits);
+    so_far.add(logits, batch.labels);
+    line.show(str(so_far.samples, "/", images->size(), " images  top-1 ", so_far.acc1(), " %  ", double(so_far.samples) / clock.seconds(), " img/s"));
+  };
+  const Metrics m = evaluate(*file.model, forward, loader, compute, transform_options(o), "--batch-size", seen);
+  line.clear();
   for (const BadImage& bad : loader.bad()) std::cerr << "bad image, replaced by the next: " << bad.path << ": " << bad.reason << "\n";
-  std::printf("%s at %lld px on %s: top-1 %.3f %%  top-5 %.3f %%  loss %.4f  (%lld images, %zu bad, %.1f s)\n", o.model.c_str(),
-              static_cast<long long>(o.img_size), o.data_dir.c_str(), m.acc1(), m.acc5(), m.loss(), static_cast<long long>(m.samples), loader.bad().size(),
-              clock.seconds());
+  print(f, m, file, loader.bad().size(), clock.seconds());
+  if (f.worst > 0) show_worst(f, worst.sorted(), *images, file);
   return 0;
 }
 
@@ -54,6 +82,10 @@ int main(int argc, char** argv) {
   app.add_option("-b,--batch-size", f.batch_size, "images at once")->check(CLI::Range(1, 1 << 20));
   app.add_option("--img-size", f.img_size, "pixels; 0: as in training");
   app.add_option("--crop-pct", f.crop_pct, "image size / shorter side after the resize; 0: as in training");
+  app.add_option("--worst", f.worst, "draw so many of the surest mistakes, the surest first; 0: none")->check(CLI::Range(0, 1000));
+  app.add_option("--out", f.out, "that picture, a PNG");
+  app.add_flag("--json", f.json, "print one JSON object, under the names of timm's validate.py");
+  app.add_flag("--force", f.force, "overwrite the picture if it is there");
   add_compute_flags(app, f.compute);
   app.add_option("-j,--workers", f.workers, "threads that read images");
   app.add_option("--threads", f.threads, "threads that compute; 0: RMT_THREADS, else every processor")->check(CLI::Range(0, 1024));

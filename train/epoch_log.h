@@ -25,8 +25,9 @@ std::string to_line(const EpochLog& log);  // without the '\n'
 // One line. Only epoch, train_loss and test_acc1 must be there; Error, naming `source`, for anything else than an object with these as numbers.
 EpochLog epoch_from_line(const std::string& line, const std::string& source);
 
-// All lines of a file of at most 64 MiB, its epochs growing; some may be missing, as in the official logs. Error naming file and line.
-std::vector<EpochLog> read_log(const std::string& path);
+// All lines of a file of at most 64 MiB, its epochs growing; some may be missing, as in the official logs. Error naming file and line. `torn`: lines
+// that are no JSON object, which a kill or a full disk has cut short, are passed over, and no line at all is no error.
+std::vector<EpochLog> read_log(const std::string& path, bool torn = false);
 
 // summary.csv: timm's columns (epoch, train_loss, eval_loss, eval_top1, eval_top5, lr), then, where any line has them, those of the averaged weights
 // (eval_ema_loss, eval_ema_top1, eval_ema_top5). A number that is not there, or not finite, is an empty field.

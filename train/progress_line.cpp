@@ -31,24 +31,30 @@ std::string progress_text(const StepReport& r, double seconds_left) {
   return std::string(text).substr(0, 119);
 }
 
-ProgressLine::ProgressLine(int64_t interval, int64_t steps_to_go) : interval_(interval), to_go_(steps_to_go), terminal_(isatty(STDERR_FILENO) == 1) {}
+StatusLine::StatusLine() : terminal_(isatty(STDERR_FILENO) == 1) {}
+
+void StatusLine::show(const std::string& text, bool now) {
+  if (!terminal_ || (painted_ && !now && since_.seconds() < 0.1)) return;
+  std::fprintf(stderr, "\r%s\033[K", text.substr(0, width() - 1).c_str());  // a line that wraps cannot be painted over
+  std::fflush(stderr);
+  painted_ = true, since_ = Stopwatch();
+}
+
+void StatusLine::clear() {
+  if (painted_) std::fputs("\r\033[K", stderr);
+  painted_ = false;
+}
+
+ProgressLine::ProgressLine(int64_t interval, int64_t steps_to_go) : interval_(interval), to_go_(steps_to_go) {}
 
 void ProgressLine::show(const StepReport& r) {
   ++done_;
-  if (interval_ == 0) return;
-  bool last = r.step + 1 == r.steps;
-  if (terminal_ ? done_ > 1 && !last && repaint_.seconds() < 0.1 : (r.step + 1) % interval_ != 0) return;
-  repaint_ = Stopwatch();
-  const std::string line = progress_text(r, clock_.seconds() / double(done_) * double(to_go_ - done_));  // evaluations so far are part of the clock
-  if (!terminal_)
-    std::fprintf(stderr, "%s\n", line.c_str());
+  if (interval_ == 0 || (!line_.terminal() && (r.step + 1) % interval_ != 0)) return;
+  const std::string text = progress_text(r, clock_.seconds() / double(done_) * double(to_go_ - done_));  // evaluations so far are part of the clock
+  if (line_.terminal())
+    line_.show(text, r.step + 1 == r.steps);
   else
-    std::fprintf(stderr, "\r%s\033[K", line.substr(0, width() - 1).c_str());  // a line that wraps cannot be painted over
-  std::fflush(stderr);
-}
-
-void ProgressLine::clear() {
-  if (terminal_ && interval_ > 0) std::fputs("\r\033[K", stderr);
+    std::fprintf(stderr, "%s\n", text.c_str());
 }
 
 }  // namespace rmt

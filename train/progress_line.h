@@ -26,16 +26,29 @@ struct StepReport {
 // time spent waiting for data. Less than 120 characters.
 std::string progress_text(const StepReport& report, double seconds_left);
 
+// One line on stderr that is painted over where it stands, ten times a second at most. Only for a terminal.
+class StatusLine {
+ public:
+  StatusLine();
+  bool terminal() const { return terminal_; }
+  void show(const std::string& text, bool now = false);  // `now`: even if the last one was less than a tenth of a second ago
+  void clear();                                          // before anything else is printed
+
+ private:
+  bool terminal_, painted_ = false;
+  Stopwatch since_;
+};
+
 class ProgressLine {
  public:
   ProgressLine(int64_t interval, int64_t steps_to_go);  // of all epochs
   void show(const StepReport& report);                  // once a step
-  void clear();                                         // before anything else is printed
+  void clear() { line_.clear(); }                       // before anything else is printed
 
  private:
   int64_t interval_, to_go_, done_ = 0;
-  bool terminal_;
-  Stopwatch clock_, repaint_;
+  StatusLine line_;
+  Stopwatch clock_;
 };
 
 // 3725 s -> "1:02:05"

@@ -71,7 +71,7 @@ void RunFolder::truncate_log(int64_t epoch) {
 }
 
 void RunFolder::refresh() const {
-  const std::vector<EpochLog> log = read_log(*this / "log.jsonl");
+  const std::vector<EpochLog> log = read_log(*this / "log.jsonl", true);
   std::string failed;
   auto attempt = [&](const auto& write) {
     try {

@@ -51,7 +51,7 @@ struct Programs : testing::Test {
 }  // namespace
 
 TEST_F(Programs, HelpShowsFlagsAndDefaults) {
-  for (const char* name : {"rmt-train", "rmt-eval", "rmt-classify", "rmt-info", "rmt-convert", "rmt-bench"})
+  for (const char* name : {"rmt-train", "rmt-eval", "rmt-classify", "rmt-info", "rmt-convert", "rmt-curves", "rmt-bench"})
     expect(str(name, " --help"), 0, {"Usage: " + std::string(name), "--help"});
   expect("rmt-train --help", 0, {"--data-dir,--data-path", "--batch-size INT=128", "--epochs INT=300", "--smoothing FLOAT=0.1", "--img-size"});
 }
@@ -217,6 +217,42 @@ TEST_F(Programs, InfoCountsParametersAndMultiplyAdds) {  // RMT.md 1.1
 
 TEST_F(Programs, ToursRun) {
   for (const char* name : {"tour_tensor", "tour_autograd", "tour_write_an_op"}) expect(name, 0, {});
+}
+
+TEST_F(Programs, CurvesOfSeveralRunsInOnePicture) {
+  std::ofstream(folder / "a.jsonl") << "{\"epoch\":0,\"train_loss\":7,\"test_acc1\":1}\n{\"epoch\":2,\"train_loss\":6,\"test_acc1\":12.5}\n";
+  std::ofstream(folder / "bad.jsonl") << "{\"epoch\":0,\"train_loss\":7,\"test_acc1\":1}\nnothing\n";
+  expect("rmt-curves plain=a.jsonl 'the <others>=a.jsonl'", 0, {"plain: 2 epochs", "the <others>: 2 epochs"});
+  std::ifstream in(folder / "curves.svg");
+  const std::string svg(std::istreambuf_iterator<char>(in), {});
+  for (const char* text : {"plain", "the &lt;others&gt;", "top-1 12.50 % (best 12.50, epoch 3)"}) EXPECT_NE(svg.find(text), std::string::npos) << text;
+  expect("rmt-curves a.jsonl", 1, {"curves.svg", "exists", "--force"});
+  expect("rmt-curves a.jsonl --force", 0, {"a.jsonl: 2 epochs"});
+  expect("rmt-curves --out b.svg x=bad.jsonl", 1, {"bad.jsonl, line 2"});
+  expect("rmt-curves --out b.svg x=absent", 1, {"absent", "No such file"});
+  expect("rmt-curves --out b.svg", 2, {"logs is required"});
+  EXPECT_FALSE(fs::exists(folder / "b.svg"));
+}
+
+TEST_F(Programs, EvalNamesItsWorstMistakes) {
+  draw_small_images(data);
+  ASSERT_EQ(run("rmt-train --data-dir data --model rmt_n --img-size 32 -b 8 --epochs 1 --warmup-epochs 0 --experiment run").status, 0);
+  // The validation images change their places: whatever the model learned, it errs now, or erred before.
+  fs::rename(folder / "data/val/dark", folder / "data/val/x"), fs::rename(folder / "data/val/light", folder / "data/val/dark");
+  fs::rename(folder / "data/val/x", folder / "data/val/light");
+  const Result r = run("rmt-eval output/run --worst 3 --out worst.png --json");
+  ASSERT_EQ(r.status, 0) << r.text;
+  const size_t begin = r.text.find('{');
+  const auto j = nlohmann::json::parse(r.text.substr(begin, r.text.find('\n', begin) - begin));
+  EXPECT_EQ(j["images"], 8);
+  const int64_t wrong = int64_t(std::lround(double(j["top1_err"]) * 8 / 100));
+  EXPECT_EQ(fs::exists(folder / "worst.png"), wrong > 0) << r.text;
+  int64_t named = 0;
+  for (size_t at = 0; (at = r.text.find(" not ", at)) != std::string::npos; ++at) ++named;
+  EXPECT_EQ(named, std::min<int64_t>(wrong, 3)) << r.text;
+  std::ofstream(folder / "there.png") << "mine";
+  expect("rmt-eval output/run --worst 3 --out there.png", 1, {"there.png", "exists", "--force"});
+  expect("rmt-eval output/run --worst -1", 2, {"--worst"});
 }
 
 }  // namespace rmt::test

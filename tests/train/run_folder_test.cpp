@@ -135,6 +135,16 @@ TEST(RunFolder, OneRecordThatFailsLeavesTheOthers) {
   EXPECT_EQ(lines(run / "summary.csv"), 2);
 }
 
+TEST(RunFolder, ATornLineInTheLogHindersNothing) {
+  TemporaryFolder folder;
+  RunFolder run = RunFolder::create(folder.path(), "run", "rmt_n", 64);
+  append_epochs(run, 0, 1);
+  append_line(run / "log.jsonl", "{\"epoch\": 1, \"n_para");
+  append_epochs(run, 1, 3);
+  EXPECT_EQ(lines(run / "summary.csv"), 1 + 3);
+  expect_error([&] { read_log(run / "log.jsonl"); }, {"log.jsonl, line 2"});
+}
+
 TEST(RunFolder, AnotherLogIsDrawnBesideOurs) {
   TemporaryFolder folder;
   RunFolder run = RunFolder::create(folder.path(), "run & co", "rmt_n", 64);
