@@ -15,6 +15,7 @@
 
 namespace rmt {
 
+// Its tensors' memory is core/storage.h's, which keeps what a batch before gave back.
 struct Batch {
   Tensor images;                 // (B, S, S, 3) f32, or with LoaderOptions::bytes u8 that are neither normalised nor mirrored yet
   Tensor mirror;                 // (B) u8, with LoaderOptions::bytes: 1 where the image is to be mirrored
@@ -26,8 +27,8 @@ struct Batch {
 // one after the other and each time changed by other chances, and the epoch ends after floor(N / 256) * 256 samples (N below 256): 1,281,024 for
 // ImageNet's 1,281,167 images, of which three repeats show a third.
 // What those samplers deal out to W processes, a sample each in turn, is one batch here, so a step sees the same samples. Mixup differs a little: a
-// sample's partner is its mirror image in the batch, so all copies of an image meet copies of the same other one, and in the middle of the batch at
-// most `repeats` samples meet their own image; a process that has every W-th sample, W >= repeats, never pairs an image with itself.
+// sample's partner is its mirror image in the batch, so the copies of an image meet those of one or two others, and in the middle of the batch at most
+// `repeats` samples meet their own image; a process that has every W-th sample, W >= repeats, never pairs an image with itself.
 int64_t samples_an_epoch(int64_t images, int64_t repeats);
 
 struct LoaderOptions {
