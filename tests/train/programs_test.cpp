@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -100,6 +101,47 @@ TEST_F(Programs, TrainResumeEvaluateClassify) {
   expect("rmt-classify output/run data/val/dark/0.jpg", 0, {"data/val/dark/0.jpg", " %  dark", " %  light"});
   std::ofstream(folder / "text.jpg") << "no image";
   expect("rmt-classify --checkpoint output/run text.jpg data/val/dark/0.jpg", 1, {"text.jpg", " %  light"});
+}
+
+TEST_F(Programs, RecipesAndTheScheduleTheyDescribe) {
+  Result r = run("rmt-train --recipe official --data-dir absent --print-schedule");  // RMT.md 4.2; no data is needed
+  EXPECT_EQ(r.status, 0);
+  EXPECT_EQ(r.text.rfind("0 1e-06\n1 1e-06\n2 0.0004008\n3 0.0008006\n", 0), 0u) << r.text;
+  EXPECT_EQ(std::count(r.text.begin(), r.text.end(), '\n'), 300);
+  r = run("rmt-train --recipe official --epochs 310 --lr 1 --warmup-epochs 0 --print-schedule");  // flags win over the recipe, wherever they stand
+  EXPECT_EQ(std::count(r.text.begin(), r.text.end(), '\n'), 310);
+  EXPECT_EQ(r.text.rfind("0 1\n", 0), 0u) << r.text;
+  expect("rmt-train --recipe offical", 1, {"--recipe offical", "did you mean official?"});
+  expect("rmt-train --recipe official --warmup-epochs 301 --print-schedule", 1, {"--warmup-epochs 301", "--epochs 300"});
+  expect("rmt-train --recipe official -b 33 --print-schedule", 1, {"--batch-size 33 is odd"});
+  expect("rmt-train --freze body", 2, {"did you mean --freeze?"});
+  EXPECT_EQ(folder.names(), (std::vector<std::string>{}));
+}
+
+TEST_F(Programs, FineTuneFromARunToOtherClasses) {
+  draw_small_images(data);
+  const std::string flags = " --img-size 32 -b 12 -j 1 --warmup-epochs 0 --experiment ";
+  expect("rmt-train --data-dir data --model rmt_n --epochs 1" + flags + "old", 0, {"weight decay", "0.05", "matrices and filters"});
+  fs::create_directories(folder / "other");
+  fs::copy(data, folder / "other", fs::copy_options::recursive);
+  for (const char* split : {"train", "val"}) {
+    const std::string root = folder / str("other/", split);
+    fs::rename(root + "/dark", root + "/dim");
+    fs::copy(root + "/light", root + "/pale", fs::copy_options::recursive);
+  }
+  const std::string tune = "rmt-train --data-dir other --epochs 1 --lr 1e-3 --initial-checkpoint output/old" + flags;
+  expect(tune + "new --freeze body", 0, {"starting from output/old/best.safetensors: rmt_n", "head: 2 -> 3 classes, made anew", "frozen", "other: 3 classes"});
+  const Archive before = read_safetensors(folder / "output/old/best.safetensors"), after = read_safetensors(folder / "output/new/best.safetensors");
+  for (const auto& [name, x] : before.tensors) EXPECT_TRUE(name.starts_with("head.") || std::memcmp(x.raw(), after.at(name).raw(), x.nbytes()) == 0) << name;
+  EXPECT_EQ(after.at("head.weight").dim(0), 3);
+  expect("rmt-train --resume output/new --epochs 2", 0, {"frozen", "epoch 2/2"});
+  expect("rmt-train --resume output/new --initial-checkpoint output/old", 1, {"--initial-checkpoint", "--resume"});
+  expect("rmt-train --resume output/new --recipe finetune", 1, {"--recipe finetune", "--resume"});
+  expect(tune + "x --freeze bodi", 1, {"--freeze bodi", "did you mean body?"});
+  expect(tune + "x --model rmt_t", 1, {"does not fit the model", "patch_embed.proj.0.weight"});
+  expect("rmt-train --data-dir other --epochs 1 --freeze body" + flags + "x", 1, {"--freeze body", "--initial-checkpoint"});
+  EXPECT_FALSE(fs::exists(folder / "output/x"));
+  expect("rmt-info output/new --groups", 0, {"How they learn", "frozen"});
 }
 
 TEST_F(Programs, ClassifyTakesTensorsAndGivesLogits) {
