@@ -23,6 +23,9 @@ struct Batch {
   std::vector<int64_t> indices;  // (B) which images of the dataset these are
 };
 
+// All of its tensors, for who moves or compares them.
+inline constexpr Tensor Batch::*kBatchTensors[] = {&Batch::images, &Batch::mirror, &Batch::labels};
+
 // Repeated augmentation (Hoffer et al., 2020) as DeiT's RASampler and timm's RepeatAugSampler do it: each image of the epoch's order comes `repeats` times,
 // one after the other and each time changed by other chances, and the epoch ends after floor(N / 256) * 256 samples (N below 256): 1,281,024 for
 // ImageNet's 1,281,167 images, of which three repeats show a third.

@@ -6,7 +6,7 @@ namespace rmt {
 namespace {
 
 using json = nlohmann::json;
-const std::string kOptimizer = "optimizer.";
+const std::string kOptimizer = "optimizer.", kAverage = "optimizer.average.";
 
 std::string text(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
 
@@ -72,16 +72,34 @@ Archive model_archive(nn::Module& model, const Description& d) {
   Archive a;
   for (const nn::Entry& e : model.state()) a.tensors[e.name] = e.tensor->to(Device::cpu);
   a.metadata = {{"architecture", d.architecture}, {"num_classes", std::to_string(d.classes.size())}, {"classes", text(d.classes)}, {"options", d.options}};
+  if (!d.weights.empty()) a.metadata["weights"] = d.weights;
   return a;
 }
 
-void add_optimizer(Archive& a, AdamW& optimizer, const Progress& progress) {
+void add_optimizer(Archive& a, AdamW& optimizer, const Progress& p, const DataCounts& data) {
   for (AdamW::Slot& s : optimizer.slots()) {
     a.tensors[kOptimizer + "exp_avg." + s.name] = s.exp_avg.to(Device::cpu);
     a.tensors[kOptimizer + "exp_avg_sq." + s.name] = s.exp_avg_sq.to(Device::cpu);
     a.tensors[kOptimizer + "step." + s.name] = Tensor::from<int64_t>({s.t}, {});
+    if (s.ema.defined()) a.tensors[kAverage + s.name] = s.ema.to(Device::cpu);
   }
-  a.metadata["progress"] = text({{"epoch", progress.epoch}, {"best_acc1", progress.best_acc1}, {"best_epoch", progress.best_epoch}});
+  for (AdamW::Statistic& s : optimizer.statistics())
+    if (s.ema.defined()) a.tensors[kAverage + s.name] = s.ema.to(Device::cpu);
+  const EpochSums& now = p.now;
+  a.metadata["progress"] = text({{"epoch", p.epoch},
+                                 {"best_acc1", p.best_acc1},
+                                 {"best_epoch", p.best_epoch},
+                                 {"best_is_average", p.best_is_average},
+                                 {"skipped_in_a_row", p.skipped_in_a_row},
+                                 {"loss", now.loss},
+                                 {"lr", now.lr},
+                                 {"seconds", now.seconds},
+                                 {"steps", now.steps},
+                                 {"images", now.images},
+                                 {"judged", now.judged},
+                                 {"skipped", now.skipped},
+                                 {"bad_images", now.bad_images}});
+  a.metadata["data"] = text({{"classes", data.classes}, {"train_images", data.train_images}, {"test_images", data.test_images}});
 }
 
 void load_model(nn::Module& model, const Archive& a, const std::string& architecture) {
@@ -96,20 +114,44 @@ void load_model(nn::Module& model, const Archive& a, const std::string& architec
 }
 
 Progress load_optimizer(AdamW& optimizer, const Archive& a) {
-  json p = metadata_json(a, "progress");
+  const json p = metadata_json(a, "progress");
   CHECK(p.is_object(), a.path, ": holds a model without the state of its training; resume from the last.safetensors of a run");
-  Progress progress{field<int64_t>(a, p, "epoch"), field<double>(a, p, "best_acc1"), field<int64_t>(a, p, "best_epoch")};
+  Progress progress;
+  progress.epoch = field<int64_t>(a, p, "epoch");
+  progress.best_acc1 = field<double>(a, p, "best_acc1"), progress.best_epoch = field<int64_t>(a, p, "best_epoch");
+  if (p.contains("steps")) {  // older files were written between two epochs
+    EpochSums& now = progress.now;
+    progress.best_is_average = field<bool>(a, p, "best_is_average"), progress.skipped_in_a_row = field<int64_t>(a, p, "skipped_in_a_row");
+    now.loss = field<double>(a, p, "loss"), now.lr = field<double>(a, p, "lr"), now.seconds = field<double>(a, p, "seconds");
+    now.steps = field<int64_t>(a, p, "steps"), now.images = field<int64_t>(a, p, "images");
+    now.judged = field<int64_t>(a, p, "judged"), now.skipped = field<int64_t>(a, p, "skipped");
+    now.bad_images = field<std::vector<std::string>>(a, p, "bad_images");
+  }
+  CHECK(progress.epoch >= 0 && progress.now.steps >= 0 && progress.now.images >= 0 && progress.now.judged >= 0, a.path,
+        ": its progress counts below 0; the file is damaged");
+  auto average = [&](const std::string& name, const Tensor& ema) {
+    if (ema.defined() && a.tensors.count(kAverage + name)) ema.copy_from(fitting(a, kAverage + name, ema));
+  };
   for (AdamW::Slot& s : optimizer.slots()) {
     s.exp_avg.copy_from(fitting(a, kOptimizer + "exp_avg." + s.name, s.exp_avg));
     s.exp_avg_sq.copy_from(fitting(a, kOptimizer + "exp_avg_sq." + s.name, s.exp_avg_sq));
     s.t = fitting(a, kOptimizer + "step." + s.name, Tensor::empty({}, DType::i64)).item<int64_t>();
+    average(s.name, s.ema);
   }
+  optimizer.set_counts();
+  for (AdamW::Statistic& s : optimizer.statistics()) average(s.name, s.ema);
   return progress;
+}
+
+DataCounts data_counts(const Archive& a) {
+  const json d = metadata_json(a, "data");
+  if (!d.is_object()) return {};  // an older file
+  return {field<int64_t>(a, d, "classes"), field<int64_t>(a, d, "train_images"), field<int64_t>(a, d, "test_images")};
 }
 
 Description describe(const Archive& a) {
   auto value = [&](const char* key) { return a.metadata.count(key) ? a.metadata.at(key) : ""; };
-  Description d{value("architecture"), {}, value("options")};
+  Description d{value("architecture"), {}, value("options"), value("weights")};
   json classes = metadata_json(a, "classes");
   if (classes.is_array())
     for (const json& name : classes) d.classes.push_back(name.is_string() ? name.get<std::string>() : text(name));

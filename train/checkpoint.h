@@ -6,11 +6,27 @@
 
 namespace rmt {
 
-// How far a run has come, between two epochs.
+// What the steps of an epoch have added up to so far.
+struct EpochSums {
+  double loss = 0, lr = 0, seconds = 0;
+  int64_t steps = 0, images = 0;
+  int64_t judged = 0, skipped = 0;      // steps whose verdict is known; of them those that were not finite
+  std::vector<std::string> bad_images;  // "path: reason"
+};
+
+// How far a run has come: between two steps.
 struct Progress {
-  int64_t epoch = 0;      // epochs done
-  double best_acc1 = -1;  // highest test_acc1 of them, in per cent; -1 before the first
+  int64_t epoch = 0;  // epochs done, evaluation included
+  EpochSums now;      // of the one after them
+  int64_t skipped_in_a_row = 0;
+  double best_acc1 = -1;  // highest top-1 of the epochs, in per cent; -1 before the first
   int64_t best_epoch = -1;
+  bool best_is_average = false;  // it was reached by the averaged weights
+};
+
+// What a run reads. One that goes on must find the same.
+struct DataCounts {
+  int64_t classes = 0, train_images = 0, test_images = 0;
 };
 
 // What a file is and where it came from.
@@ -18,16 +34,19 @@ struct Description {
   std::string architecture;          // rmt_t, ...
   std::vector<std::string> classes;  // names, in the order of the logits
   std::string options;               // JSON of the TrainOptions that made it; empty for a file from elsewhere
+  std::string weights = "";          // "average" where they are the moving average, else empty
 };
 
 Archive model_archive(nn::Module& model, const Description& description);
-void add_optimizer(Archive& archive, AdamW& optimizer, const Progress& progress);
+void add_optimizer(Archive& archive, AdamW& optimizer, const Progress& progress, const DataCounts& data);
 
 // Copies the archive's tensors into the model: all of them, or none and an Error that names the first key that differs and both shapes. Floating-point
 // types are converted; "optimizer." is passed over. `architecture` is the model's, for the message.
 void load_model(nn::Module& model, const Archive& archive, const std::string& architecture);
-// Restores the optimizer and returns how far the run had come; Error when the archive has no optimizer or another model's.
+// Restores the optimizer, averages included, and returns how far the run had come; Error when the archive has no optimizer or another model's. An archive
+// without averages leaves them as they are.
 Progress load_optimizer(AdamW& optimizer, const Archive& archive);
+DataCounts data_counts(const Archive& archive);
 
 Description describe(const Archive& archive);
 

@@ -1,6 +1,7 @@
 #include "train/step.h"
 
 #include <cmath>
+#include <cstring>
 
 #include "autograd/backward.h"
 #include "core/cuda/device.h"
@@ -8,37 +9,57 @@
 #include "train/memory.h"
 
 namespace rmt {
+namespace {
 
 // Steps that run as they are before one is recorded: they make the tables and choices that are kept (rotary tables, algorithms of matrix products).
 constexpr int64_t kWarmUp = 2;
 
+Verdict verdict_at(const void* bytes) {
+  Verdict v;
+  std::memcpy(&v, bytes, sizeof v);
+  return v;
+}
+
+bool same_kind(const Tensor& a, const Tensor& b) { return a.defined() == b.defined() && (!a.defined() || (a.shape() == b.shape() && a.dtype() == b.dtype())); }
+
+bool same_kind(const std::vector<Batch>& a, const std::vector<Batch>& b) {
+  bool same = a.size() == b.size();
+  for (size_t i = 0; same && i < a.size(); ++i)
+    for (Tensor Batch::*field : kBatchTensors) same = same && same_kind(a[i].*field, b[i].*field);
+  return same;
+}
+
+}  // namespace
+
 TrainStep::TrainStep(nn::Module& model, Forward forward, AdamW& optimizer, const Compute& compute, const StepOptions& options)
     : model_(model), forward_(std::move(forward)), optimizer_(optimizer), compute_(compute), options_(options) {
   if (compute_.device == Device::cuda)
-    for (auto& r : readback_) r = std::make_unique<cuda::Readback>();
+    for (auto& r : readback_) r = std::make_unique<cuda::Readback>(3);
 }
 
-std::vector<double> TrainStep::operator()(const Batch& batch, int64_t step, double lr) {
+std::vector<Verdict> TrainStep::operator()(const std::vector<Batch>& parts, int64_t step, double lr) {
+  CHECK(int64_t(parts.size()) == optimizer_.options().parts, "training step: ", parts.size(), " batches, the optimizer averages over ",
+        optimizer_.options().parts);
   nn::Mode& mode = model_.mode();
   mode.training = true, mode.seed = options_.seed, mode.step = step;
-  if (compute_.device == Device::cpu) return {run_on_cpu(batch, lr)};
+  if (compute_.device == Device::cpu) return {run_on_cpu(parts, lr)};
   try {
-    upload(batch, step);
+    upload(parts, step);
     mode.step_on_gpu = step_;
     run_on_gpu(lr);
     mode.step_on_gpu = Tensor();
   } catch (const OutOfMemory& e) {
-    advise_on_memory(e, batch);
+    advise_on_memory(e, parts[0]);
   }
-  readback_[started_++ % 2]->start(static_cast<const float*>(loss_.raw()));
+  readback_[started_++ % 2]->start(static_cast<const float*>(optimizer_.verdict().raw()));
   if (started_ - known_ < 2) return {};
-  return {double(readback_[known_++ % 2]->wait())};
+  return {verdict_at(readback_[known_++ % 2]->wait())};
 }
 
-std::vector<double> TrainStep::finish() {
-  std::vector<double> losses;
-  while (known_ < started_) losses.push_back(double(readback_[known_++ % 2]->wait()));
-  return losses;
+std::vector<Verdict> TrainStep::finish() {
+  std::vector<Verdict> verdicts;
+  while (known_ < started_) verdicts.push_back(verdict_at(readback_[known_++ % 2]->wait()));
+  return verdicts;
 }
 
 Tensor TrainStep::forward(const Batch& batch) {
@@ -46,22 +67,26 @@ Tensor TrainStep::forward(const Batch& batch) {
   return ops::cross_entropy(logits, ops::smooth_one_hot(batch.labels, logits.dim(1), options_.smoothing, wide(logits.dtype())));
 }
 
-double TrainStep::run_on_cpu(const Batch& batch, double lr) {
-  model_.zero_grad();
-  const Tensor loss = forward(batch);
-  const double value = loss.to(DType::f64).item<double>();
-  if (!std::isfinite(value)) return value;
-  backward(loss);
-  optimizer_.step(lr);
-  return value;
-}
-
-// Leaves loss_ and the gradients.
-void TrainStep::differentiate(const Batch& batch) {
+// Leaves the sums over the parts: loss_, and the parameters' gradients. On the CPU a loss that is not finite ends it: nothing will move.
+void TrainStep::differentiate(const std::vector<Batch>& parts) {
   model_.zero_grad();
   loss_ = Tensor();
-  loss_ = forward(batch);
-  backward(loss_);
+  int64_t& first_sample = model_.mode().first_sample;
+  first_sample = 0;
+  for (const Batch& part : parts) {
+    const Tensor loss = forward(part);
+    loss_.defined() ? loss_.add_from(loss.detach()) : void(loss_ = parts.size() > 1 ? loss.detach().clone() : loss.detach());
+    if (compute_.device == Device::cpu && !std::isfinite(loss_.to(DType::f64).item<double>())) break;
+    backward(loss);
+    first_sample += part.labels.numel();
+  }
+  first_sample = 0;
+}
+
+Verdict TrainStep::run_on_cpu(const std::vector<Batch>& parts, double lr) {
+  differentiate(parts);
+  optimizer_.step(lr, loss_);
+  return verdict_at(optimizer_.verdict().raw());
 }
 
 void TrainStep::run_on_gpu(double lr) {
@@ -84,18 +109,17 @@ void TrainStep::run_on_gpu(double lr) {
   graph_->launch();
 }
 
-// Into the tensors that the recording reads. A batch of another kind or size gets new ones, and another recording.
-void TrainStep::upload(const Batch& batch, int64_t step) {
+// Into the tensors that the recording reads. Batches of another kind or size get new ones, and another recording.
+void TrainStep::upload(const std::vector<Batch>& parts, int64_t step) {
   auto put = [](Tensor& to, const Tensor& from) { to.defined() ? to.copy_from(from) : void(to = from.to(Device::cuda)); };
-  const Tensor &before = input_.images, &now = batch.images;
-  if (before.shape() != now.shape() || before.dtype() != now.dtype() || input_.mirror.defined() != batch.mirror.defined()) {
+  if (!same_kind(input_, parts)) {
     graph_.reset();
-    input_ = Batch();
+    input_.assign(parts.size(), Batch());
     same_ = 0;
   }
-  put(input_.images, batch.images);
-  put(input_.labels, batch.labels);
-  if (batch.mirror.defined()) put(input_.mirror, batch.mirror);
+  for (size_t i = 0; i < parts.size(); ++i)
+    for (Tensor Batch::*field : kBatchTensors)
+      if ((parts[i].*field).defined()) put(input_[i].*field, parts[i].*field);
   put(step_, Tensor::from<int64_t>({step}, {}));
 }
 
@@ -103,15 +127,17 @@ void TrainStep::advise_on_memory(const OutOfMemory& e, const Batch& batch) {
   auto forget = [&] {
     model_.zero_grad();
     loss_ = Tensor();
+    optimizer_.restore_statistics();
   };
-  graph_.reset(), input_ = Batch(), same_ = 0;
+  graph_.reset(), input_.clear(), same_ = 0;
   forget();
   const Tensor& x = batch.images;
   advise(e, str("a training step of ", x.dim(0), " images of ", x.dim(1), " x ", x.dim(2)), "--batch-size", x.dim(0), [&](int64_t n) {
     Batch part = first(batch, n);
-    for (Tensor* t : {&part.images, &part.mirror, &part.labels}) *t = t->to(Device::cuda);
+    for (Tensor Batch::*field : kBatchTensors)
+      if ((part.*field).defined()) part.*field = (part.*field).to(Device::cuda);
     try {
-      differentiate(part);
+      differentiate({part});
     } catch (...) {
       forget();
       throw;

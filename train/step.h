@@ -23,20 +23,21 @@ struct StepOptions {
 
 class TrainStep {
  public:
+  // The optimizer's `parts` is the number of batches that a step takes.
   TrainStep(nn::Module& model, Forward forward, AdamW& optimizer, const Compute& compute, const StepOptions& options);
 
-  // Step number `step` of the run. Returns the losses that became known: on the CPU this step's, on a GPU that of the step before, so that the host prepares
-  // the next batch while the GPU computes. A step whose loss is not finite moves no parameter. OutOfMemory says which batch would fit; finding that out
-  // takes some forward passes, which move the running statistics of batch norms.
-  std::vector<double> operator()(const Batch& batch, int64_t step, double lr);
-  std::vector<double> finish();  // the losses that are still on their way
+  // Step number `step` of the run, on batches of one size whose gradients are averaged. Returns the verdicts that became known: on the CPU this step's, on a
+  // GPU that of the step before, so that the host prepares the next batch while the GPU computes. OutOfMemory says which batch would fit.
+  std::vector<Verdict> operator()(const std::vector<Batch>& parts, int64_t step, double lr);
+  std::vector<Verdict> operator()(const Batch& batch, int64_t step, double lr) { return (*this)(std::vector<Batch>{batch}, step, lr); }
+  std::vector<Verdict> finish();  // the verdicts that are still on their way
 
  private:
   Tensor forward(const Batch& batch);
-  double run_on_cpu(const Batch& batch, double lr);
+  void differentiate(const std::vector<Batch>& parts);
+  Verdict run_on_cpu(const std::vector<Batch>& parts, double lr);
   void run_on_gpu(double lr);
-  void differentiate(const Batch& batch);
-  void upload(const Batch& batch, int64_t step);
+  void upload(const std::vector<Batch>& parts, int64_t step);
   [[noreturn]] void advise_on_memory(const OutOfMemory& e, const Batch& batch);
 
   nn::Module& model_;
@@ -45,13 +46,13 @@ class TrainStep {
   Compute compute_;
   StepOptions options_;
 
-  Batch input_;       // on the GPU, where the recording reads it
-  Tensor step_;       // () i64, likewise
-  Tensor loss_;       // () f32, where it writes
-  int64_t same_ = 0;  // steps so far with batches of this size
+  std::vector<Batch> input_;  // on the GPU, where the recording reads it
+  Tensor step_;               // () i64, likewise
+  Tensor loss_;               // () f32, where it writes
+  int64_t same_ = 0;          // steps so far with batches of this size
   std::unique_ptr<cuda::Graph> graph_;
   std::unique_ptr<cuda::Readback> readback_[2];
-  int64_t started_ = 0, known_ = 0;  // losses asked for, and returned
+  int64_t started_ = 0, known_ = 0;  // verdicts asked for, and returned
 };
 
 }  // namespace rmt

@@ -1,11 +1,12 @@
-// The training loop. A run is a function of its options and its images: order, crops, drop path and rate depend on (seed, epoch, step) alone, so that a run
-// that was stopped and resumed ends with the same bits as one that was not.
+// The training loop. A run is a function of its options and its images: order, crops, mixing, drop path and rate depend on (seed, epoch, step) alone, so that
+// a run that was stopped, or killed, and resumed ends with the same bits as one that was not.
 #pragma once
 #include <functional>
 #include <ostream>
 
 #include "data/loader.h"
 #include "train/checkpoint.h"
+#include "train/epoch_log.h"
 #include "train/metrics.h"
 #include "train/options.h"
 #include "train/progress_line.h"
@@ -17,29 +18,38 @@ namespace rmt {
 LoaderOptions loader_options(const TrainOptions& options, bool train, const Compute& compute = {});
 
 // Top-1, top-5 and loss over everything that the loader holds. `flag` is what a user sets its batch size with: named where memory is too small for it.
-// `seen`, where given, is shown each batch with its logits (B, K) f32 on the host.
+// Between two batches it asks `stop`, and ends early where that is true.
 Metrics evaluate(nn::Module& model, const Forward& forward, Loader& loader, const Compute& compute = {}, const TransformOptions& transform = {},
-                 const char* flag = "--batch-size", const std::function<void(const Batch&, const Tensor& logits)>& seen = {});
+                 const char* flag = "--batch-size", const std::function<bool()>& stop = nullptr);
 
 class Trainer {
  public:
-  // The model must be where compute.prepare() brought it. `out` receives one line an epoch; the progress line and warnings go to stderr.
+  // The model must be where compute.prepare() brought it, with the weights that training starts from. `out` receives one line an epoch; the progress line
+  // and warnings go to stderr.
   Trainer(nn::Module& model, Forward forward, const Dataset& train, const Dataset& test, const TrainOptions& options, std::ostream& out,
           const Compute& compute = {});
 
-  // Goes on where a last.safetensors of the same model and options stopped.
-  void resume(const Archive& archive);
-  // All epochs that are left, into this folder. False when something could not be saved: training went on without it.
+  // Goes on where a last.safetensors of the same model and options stopped, in the middle of an epoch if need be. Error when the images are not as many as
+  // then, or an epoch that was begun would be cut into other steps, unless `force`.
+  void resume(const Archive& archive, bool force = false);
+  // All epochs that are left, into this folder; at the first SIGTERM or SIGINT it saves and returns (train/stop.h). False when something could not be saved:
+  // training went on without it.
   bool run(const RunFolder& folder);
+  bool stopped() const { return stopped_; }  // by a signal, before the end
 
  private:
-  EpochLog train_epoch(int64_t epoch);
-  void check_loss(double loss, int64_t t, double lr) const;
-  void finish_epoch(EpochLog log, const Metrics& test);
-  void note_bad_images(EpochLog& log);
+  bool train_epoch();
+  void judge(const std::vector<Verdict>& verdicts);
+  std::optional<EpochLog> evaluate_epoch();
+  void finish_epoch(EpochLog log);
+  void save_weights(const std::string& name, const EpochLog& log);
+  void keep_history(const EpochLog& log);
+  void stop();
+  void note_bad_images();
   std::string last_checkpoint() const;
-  void save(const std::string& name, bool resumable);
+  void save(const std::string& name, bool resumable, const std::string& weights = "");
   void try_to_save(const std::function<void()>& f);
+  void with_averages(const std::function<void()>& f);
 
   nn::Module& model_;
   Forward forward_;
@@ -47,14 +57,17 @@ class Trainer {
   Compute compute_;
   Loader train_, test_;
   std::vector<std::string> classes_;
+  DataCounts counts_;
+  int64_t steps_;  // of an epoch
   AdamW optimizer_;
   TrainStep step_;
   RunFolder folder_;
   std::ostream& out_;
   Progress progress_;
   ProgressLine line_{0, 0};
+  double last_loss_ = 0;
   size_t bad_seen_[2] = {0, 0};
-  bool saved_all_ = true;
+  bool saved_all_ = true, saved_once_ = false, stopped_ = false;
 };
 
 }  // namespace rmt

@@ -54,11 +54,13 @@ void Graph::launch() {
 
 struct Readback::State {
   float* pinned = nullptr;
+  size_t bytes = 0;
   cudaEvent_t arrived = nullptr;
 };
 
-Readback::Readback() : state_(std::make_unique<State>()) {
-  check(cudaMallocHost(&state_->pinned, sizeof(float)), "pinned memory");
+Readback::Readback(size_t count) : state_(std::make_unique<State>()) {
+  state_->bytes = count * sizeof(float);
+  check(cudaMallocHost(&state_->pinned, state_->bytes), "pinned memory");
   check(cudaEventCreateWithFlags(&state_->arrived, cudaEventDisableTiming), "event");
 }
 
@@ -69,13 +71,13 @@ Readback::~Readback() {
 }
 
 void Readback::start(const float* x) {
-  check(cudaMemcpyAsync(state_->pinned, x, sizeof(float), cudaMemcpyDeviceToHost, stream()), "readback");
+  check(cudaMemcpyAsync(state_->pinned, x, state_->bytes, cudaMemcpyDeviceToHost, stream()), "readback");
   check(cudaEventRecord(state_->arrived, stream()), "readback");
 }
 
-float Readback::wait() {
+const float* Readback::wait() {
   check(cudaEventSynchronize(state_->arrived), "readback");
-  return *state_->pinned;
+  return state_->pinned;
 }
 
 }  // namespace rmt::cuda

@@ -26,13 +26,13 @@ class Graph {
 // Numbers on their way from the GPU to the host while the GPU goes on.
 class Readback {
  public:
-  Readback();
+  explicit Readback(size_t count = 1);
   ~Readback();
   Readback(const Readback&) = delete;
   Readback& operator=(const Readback&) = delete;
 
-  void start(const float* x);  // *x as it is when everything launched before is done
-  float wait();                // for what start() asked
+  void start(const float* x);  // x (count) as it is when everything launched before is done
+  const float* wait();         // for what start() asked; until the next one
 
  private:
   struct State;

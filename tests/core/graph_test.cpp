@@ -152,8 +152,8 @@ TEST_F(GraphTest, ReadbackBringsTheNumberAsItWas) {
     x.add_from(y);
     second.start(static_cast<const float*>(x.raw()));
     x.add_from(y);
-    EXPECT_EQ(first.wait(), float(1 + 20 * i));
-    EXPECT_EQ(second.wait(), float(11 + 20 * i));
+    EXPECT_EQ(*first.wait(), float(1 + 20 * i));
+    EXPECT_EQ(*second.wait(), float(11 + 20 * i));
   }
 }
 

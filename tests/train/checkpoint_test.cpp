@@ -44,7 +44,7 @@ TEST(Checkpoint, RoundTripOfModelOptimizerAndProgress) {
     opt_a.step(0.1);
   }
   Archive out = model_archive(a, kNet);
-  add_optimizer(out, opt_a, {.epoch = 3, .best_acc1 = 100. / 3, .best_epoch = 1});
+  add_optimizer(out, opt_a, {.epoch = 3, .best_acc1 = 100. / 3, .best_epoch = 1}, {2, 30, 7});
   write_safetensors(folder / "last.safetensors", out);
 
   Archive in = read_safetensors(folder / "last.safetensors");
@@ -104,14 +104,14 @@ TEST(Checkpoint, WhatCannotBeResumedSaysSo) {
   Archive a = model_archive(net, kNet);
   a.path = "best.safetensors";
   expect_error([&] { load_optimizer(optimizer, a); }, {"best.safetensors", "without the state of its training", "last.safetensors"});
-  add_optimizer(a, optimizer, {});
+  add_optimizer(a, optimizer, {}, {});
   a.tensors.erase("optimizer.exp_avg.fc.bias");
   expect_error([&] { load_optimizer(optimizer, a); }, {"optimizer.exp_avg.fc.bias"});
-  add_optimizer(a, optimizer, {});
+  add_optimizer(a, optimizer, {}, {});
   a.tensors["optimizer.exp_avg_sq.fc.bias"] = Tensor::zeros({9});
   expect_error([&] { load_optimizer(optimizer, a); }, {"optimizer.exp_avg_sq.fc.bias is f32 (9), the run needs f32 (4)"});
   for (const char* progress : {"{", "[1]", "{\"epoch\":\"three\"}", "{}"}) {
-    add_optimizer(a, optimizer, {});
+    add_optimizer(a, optimizer, {}, {});
     a.metadata["progress"] = progress;
     EXPECT_THROW(load_optimizer(optimizer, a), Error) << progress;
   }

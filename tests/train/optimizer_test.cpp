@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "core/cuda/device.h"
 #include "core/parallel.h"
 #include "tests/check_op.h"
 #include "tests/device.h"
@@ -140,6 +141,169 @@ TEST(AdamW, SameBitsForAnyNumberOfThreads) {
   EXPECT_EQ(results[0], results[2]);
 }
 
+// --- what surrounds the formula: parts, clipping, rules, averages, steps that do not count; on the CPU and on the GPU ---
+
+namespace {
+
+struct WithStatistics : Parameters {
+  Tensor &mean, &count;
+  WithStatistics() : Parameters(67, 131), mean(buffer("norm.running_mean", Tensor::zeros({67}))), count(buffer("norm.count", Tensor::zeros({}, DType::i64))) {}
+  WithStatistics& on(Device device) {
+    fill(DType::f32);
+    nn::Module::to(device);
+    return *this;
+  }
+  void set_gradients(double scale, uint64_t seed) {
+    for (Tensor* p : {&weight, &bias, &gamma}) set_grad(*p, (randn(p->shape(), seed++, 0, scale)).to(DType::f32).to(p->device()));
+  }
+};
+
+Verdict verdict_of(const AdamW& optimizer) {
+  const Tensor v = optimizer.verdict().to(Device::cpu);
+  return {v.data<float>()[0], v.data<float>()[1], v.data<float>()[2]};
+}
+
+Tensor scalar(double x, Device device) { return Tensor::full({}, x, DType::f32, device); }
+
+std::vector<Device> devices() {
+  std::vector<Device> all = {Device::cpu};
+  if (cuda::available()) all.push_back(Device::cuda);
+  return all;
+}
+
+double norm_of_gradients(nn::Module& model) {
+  double squares = 0;
+  for (const nn::Entry& e : model.parameters())
+    if (const Tensor g = grad(*e.tensor); g.defined())
+      for (float x : g.to_vector<float>()) squares += double(x) * double(x);
+  return std::sqrt(squares);
+}
+
+}  // namespace
+
+TEST(AdamW, GradientsAreAveragedOverThePartsAndClippedToTheNorm) {
+  for (Device device : devices()) {
+    WithStatistics model, plain;
+    model.on(device), plain.on(device);
+    AdamW optimizer(model.parameters(), {.clip = 2, .parts = 4}), reference(plain.parameters(), {});
+    for (uint64_t t = 1; t <= 3; ++t) {
+      const double scale = t == 2 ? 1e-3 : 10;  // the second one's norm is below 2
+      model.set_gradients(scale, 10 * t), plain.set_gradients(scale, 10 * t);
+      const double norm = norm_of_gradients(model) / 4;
+      ASSERT_EQ(norm > 2, t != 2);
+      const double factor = (norm > 2 ? 2 / (norm + 1e-6) : 1) / 4;
+      for (Tensor* p : {&plain.weight, &plain.bias, &plain.gamma}) {
+        std::vector<float> g = grad(*p).to_vector<float>();
+        for (float& x : g) x *= float(factor);
+        set_grad(*p, Tensor::from<float>(g, p->shape()).to(device));
+      }
+      optimizer.step(0.01, scalar(6, device)), reference.step(0.01);
+      const Verdict v = verdict_of(optimizer);
+      EXPECT_EQ(v.loss, 1.5f);
+      EXPECT_NEAR(v.norm, norm, norm * 0x1p-23) << "the norm is worked out in double and rounded once";
+      EXPECT_EQ(v.bad, -1);
+    }
+    // Both round gradient x factor once and then do the same.
+    EXPECT_EQ(model.weight.to_vector<float>(), plain.weight.to_vector<float>()) << device;
+    EXPECT_EQ(model.bias.to_vector<float>(), plain.bias.to_vector<float>());
+  }
+}
+
+TEST(AdamW, AStepThatIsNotFiniteMovesNothingNamesTheFirstParameterAndGivesTheStatisticsBack) {
+  for (Device device : devices()) {
+    WithStatistics model;
+    model.on(device);
+    model.mean.fill(1);
+    AdamW optimizer(model.parameters(), {.ema_decay = 0.5}, {}, model.state());
+    ASSERT_EQ(optimizer.statistics().size(), 1u) << "the count is none, parameters are none";
+    model.set_gradients(1, 5);
+    model.mean.fill(2);
+    optimizer.step(0.1, scalar(1, device));
+    EXPECT_EQ(optimizer.statistics()[0].ema.to_vector<float>()[66], 1.5f);
+
+    const std::vector<float> weight = model.weight.to_vector<float>();
+    auto poison = [&](Tensor& p, double value) {
+      std::vector<float> g = grad(p).to_vector<float>();
+      g.back() = float(value);
+      set_grad(p, Tensor::from<float>(g, p.shape()).to(device));
+    };
+    for (double value : {double(NAN), double(-INFINITY)}) {
+      model.set_gradients(1, 6);
+      poison(model.gamma, value), poison(model.bias, value);
+      model.mean.fill(NAN);
+      optimizer.step(0.1, scalar(1, device));
+      const Verdict v = verdict_of(optimizer);
+      EXPECT_FALSE(v.finite());
+      EXPECT_EQ(v.bad, 1) << "the bias, in the model's order, on " << device;
+      EXPECT_EQ(model.weight.to_vector<float>(), weight);
+      EXPECT_EQ(model.mean.to_vector<float>(), std::vector<float>(67, 2));
+      EXPECT_EQ(optimizer.statistics()[0].ema.to_vector<float>()[66], 1.5f);
+      EXPECT_EQ(optimizer.slots()[0].t, 1);
+    }
+    model.set_gradients(1, 7);
+    model.mean.fill(3);
+    optimizer.step(0.1, scalar(NAN, device));  // every gradient is fine
+    EXPECT_EQ(verdict_of(optimizer).bad, -1);
+    EXPECT_EQ(model.mean.to_vector<float>()[0], 2);
+    optimizer.step(0.1, scalar(1, device));
+    EXPECT_NE(model.weight.to_vector<float>(), weight);
+    EXPECT_EQ(optimizer.slots()[0].t, 2);
+  }
+}
+
+TEST(AdamW, AveragesFollowAndChangePlacesWithTheWeights) {
+  for (Device device : devices()) {
+    WithStatistics model;
+    model.on(device);
+    if (device == Device::cuda) model.make_shadows(DType::bf16);
+    AdamW optimizer(model.parameters(), {.ema_decay = 0.75}, {}, model.state());
+    std::vector<double> average = model.weight.to(DType::f64).to_vector<double>();
+    for (uint64_t t = 1; t <= 3; ++t) {
+      model.set_gradients(1, t);
+      model.mean.fill(double(t));
+      optimizer.step(0.1);
+      const std::vector<float> now = model.weight.to_vector<float>();
+      for (size_t i = 0; i < now.size(); ++i) average[i] += 0.25 * (double(now[i]) - average[i]);
+    }
+    const std::vector<float> before = model.weight.to_vector<float>();
+    optimizer.swap_averages();
+    const std::vector<float> swapped = model.weight.to_vector<float>();
+    for (size_t i = 0; i < swapped.size(); ++i) ASSERT_NEAR(swapped[i], average[i], 8 * 4 * 0x1p-24);  // |w| < 8, three roundings and one
+    EXPECT_EQ(model.mean.to_vector<float>()[0], 0.75f * (0.75f * 0.25f + 0.5f) + 0.75f) << "of 0, 1, 2, 3";
+    if (device == Device::cuda) {
+      EXPECT_EQ(float(in_dtype(model.weight, DType::bf16).to_vector<bf16>()[9]), float(bf16(swapped[9])));
+    }
+    optimizer.swap_averages();
+    EXPECT_EQ(model.weight.to_vector<float>(), before);
+    EXPECT_EQ(model.mean.to_vector<float>()[0], 3);
+
+    model.weight.fill(4), model.mean.fill(5);
+    optimizer.restart_averages();
+    EXPECT_EQ(optimizer.slots()[0].ema.to_vector<float>()[3], 4);
+    model.mean.fill(6);
+    optimizer.restore_statistics();
+    EXPECT_EQ(model.mean.to_vector<float>()[3], 5);
+  }
+}
+
+TEST(AdamW, RulesScaleTheRateAndFreeze) {
+  for (Device device : devices()) {
+    WithStatistics model, plain;
+    model.on(device), plain.on(device);
+    std::vector<ParameterRule> rules(4);
+    rules[0] = {.lr_scale = 0.25, .weight_decay = 0.5}, rules[1].frozen = true;
+    AdamW optimizer(model.parameters(), {}, rules), reference(plain.parameters(), {.weight_decay = 0.5});
+    EXPECT_EQ(optimizer.slots().size(), 3u);
+    const std::vector<float> bias = model.bias.to_vector<float>();
+    model.set_gradients(1, 3), plain.set_gradients(1, 3);
+    optimizer.step(0.2), reference.step(0.05);
+    EXPECT_EQ(model.weight.to_vector<float>(), plain.weight.to_vector<float>()) << device;
+    EXPECT_EQ(model.bias.to_vector<float>(), bias);
+  }
+  WithStatistics model;
+  expect_error([&] { AdamW(model.parameters(), {}, std::vector<ParameterRule>(3)); }, {"3 rules", "4 parameters"});
+}
+
 // --- on the GPU: one kernel over all parameters ---
 
 namespace {
@@ -196,7 +360,7 @@ TEST_F(AdamWOnGpu, GoesAsTheCpuDoes) {
   }
 }
 
-TEST_F(AdamWOnGpu, NothingMovesWhileTheGateIsNotFinite) {
+TEST_F(AdamWOnGpu, NothingMovesWhileTheLossIsNotFinite) {
   Parameters model(kOut, kIn);
   model.fill(DType::f32);
   model.to(Device::cuda);
@@ -214,18 +378,18 @@ TEST_F(AdamWOnGpu, NothingMovesWhileTheGateIsNotFinite) {
     return false;
   };
   draw_gradients(model, Device::cuda, 1);
-  for (double gate : {double(NAN), -double(NAN), double(INFINITY), -double(INFINITY)}) {
+  for (double loss : {double(NAN), -double(NAN), double(INFINITY), -double(INFINITY)}) {
     const std::vector<Tensor> before = state();
-    optimizer.step(0.1, Tensor::full({}, gate, DType::f32, Device::cuda));
-    EXPECT_FALSE(moved(before)) << gate;
+    optimizer.step(0.1, Tensor::full({}, loss, DType::f32, Device::cuda));
+    EXPECT_FALSE(moved(before)) << loss;
   }
-  for (double gate : {0.0, -3e38, 3e38}) {
+  for (double loss : {0.0, -3e38, 3e38}) {
     const std::vector<Tensor> before = state();
-    optimizer.step(0.1, Tensor::full({}, gate, DType::f32, Device::cuda));
-    EXPECT_TRUE(moved(before)) << gate;
+    optimizer.step(0.1, Tensor::full({}, loss, DType::f32, Device::cuda));
+    EXPECT_TRUE(moved(before)) << loss;
   }
-  expect_error([&] { optimizer.step(0.1, Tensor::zeros({})); }, {"gate", "on cpu"});
-  expect_error([&] { optimizer.step(0.1, Tensor::zeros({2}, DType::f32, Device::cuda)); }, {"gate", "(2)"});
+  expect_error([&] { optimizer.step(0.1, Tensor::zeros({})); }, {"loss", "on cpu"});
+  expect_error([&] { optimizer.step(0.1, Tensor::zeros({2}, DType::f32, Device::cuda)); }, {"loss", "(2)"});
 }
 
 TEST_F(AdamWOnGpu, SameBitsForEveryOrderOfThreads) {

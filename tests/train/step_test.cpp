@@ -24,7 +24,9 @@ Batch random_batch(int64_t B, int64_t S, int64_t classes, uint64_t seed) {
   return b;
 }
 
-void append(std::vector<double>& all, const std::vector<double>& more) { all.insert(all.end(), more.begin(), more.end()); }
+void append(std::vector<double>& losses, const std::vector<Verdict>& verdicts) {
+  for (const Verdict& v : verdicts) losses.push_back(double(v.loss));
+}
 
 // A model in training. eps is far above the usual, so that a gradient that is nothing but rounding (of a bias before a batch norm) moves nothing: with the
 // usual one Adam would make a whole step of it, in a direction of chance.

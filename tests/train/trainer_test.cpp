@@ -17,6 +17,7 @@
 #include "tests/train/small_images.h"
 #include "tests/train/tiny_model.h"
 #include "train/files.h"
+#include "train/stop.h"
 
 namespace rmt::test {
 namespace {
@@ -237,6 +238,7 @@ TEST_F(TrainerTest, ABadImageIsNamedAndReplaced) {
 TEST_F(TrainerTest, NonFiniteLossStopsAndKeepsTheCheckpoint) {
   RunFolder folder_of_run = new_run("run");
   TrainOptions options = tiny_options(data);
+  options.max_skipped_steps = 0;
   TinyRun run(options);
   int64_t steps = 4;  // an epoch
   Trainer trainer(
@@ -247,9 +249,166 @@ TEST_F(TrainerTest, NonFiniteLossStopsAndKeepsTheCheckpoint) {
         return logits;
       },
       run.train, run.val, options, run.out);
-  expect_error([&] { trainer.run(folder_of_run); }, {"the loss is nan at step 5, learning rate 0.0", "of epoch 0, is kept in " + folder_of_run.path(), "--lr"});
+  expect_error([&] { trainer.run(folder_of_run); }, {"the loss is nan at step 5", "the last checkpoint is kept in " + folder_of_run.path(), "--lr"});
   TinyRun after(options);
   EXPECT_NO_THROW(after.trainer.resume(read_safetensors(folder_of_run / "last.safetensors")));
+}
+
+// A step without a finite loss does not count, and neither do the statistics that its forward pass made.
+TEST_F(TrainerTest, ABadStepIsSkippedNamedAndCounted) {
+  TrainOptions options = tiny_options(data);
+  options.max_skipped_steps = 1;
+  RunFolder folder_of_run = new_run("run");
+  TinyRun run(options);
+  Trainer trainer(
+      run.model,
+      [&](const Tensor& x) {
+        if (run.model.mode().training && run.model.mode().step % 4 == 2) x.fill(std::nan(""));
+        return run.model.forward(x);
+      },
+      run.train, run.val, options, run.out);
+  testing::internal::CaptureStderr();
+  EXPECT_TRUE(trainer.run(folder_of_run));
+  const std::string warnings = testing::internal::GetCapturedStderr();
+  for (int64_t step : {2, 6, 10, 14}) EXPECT_NE(warnings.find(str("step ", step, " skipped: the loss is nan")), std::string::npos) << warnings;
+  for (const auto& line : log_of(folder_of_run)) EXPECT_EQ(line["skipped_steps"], 1);
+  for (const nn::Entry& e : run.model.state()) EXPECT_TRUE(e.tensor->all_finite()) << e.name;
+}
+
+// --- a run that is stopped anywhere and goes on ends with the same bits ---
+
+namespace {
+
+struct Stopped : std::exception {};
+
+void expect_same_end(const RunFolder& a, const RunFolder& b) {
+  for (const char* name : {"last.safetensors", "best.safetensors"}) {
+    const Archive x = read_safetensors(a / name), y = read_safetensors(b / name);
+    ASSERT_EQ(x.tensors.size(), y.tensors.size());
+    for (auto& [key, tensor] : x.tensors) ASSERT_EQ(std::memcmp(tensor.raw(), y.at(key).raw(), tensor.nbytes()), 0) << name << ", " << key;
+  }
+  std::vector<nlohmann::json> log_a = log_of(a), log_b = log_of(b);
+  ASSERT_EQ(log_a.size(), log_b.size());
+  for (size_t i = 0; i < log_a.size(); ++i)
+    for (const char* name : {"epoch", "train_loss", "train_lr", "test_loss", "test_acc1", "test_acc5", "test_ema_loss", "test_ema_acc1"})
+      EXPECT_EQ(log_a[i].value(name, nlohmann::json()), log_b[i].value(name, nlohmann::json())) << name;
+}
+
+// All that a recipe can switch on: averages, accumulation, clipping, repeated augmentation, drop path.
+TrainOptions full_options(const std::string& data) {
+  TrainOptions o = tiny_options(data);
+  o.epochs = 3, o.batch_size = 4, o.grad_accum_steps = 2, o.model_ema = true, o.model_ema_decay = 0.8, o.clip_grad = 1, o.aug_repeats = 2;
+  return o;  // 24 images: 3 steps an epoch
+}
+
+}  // namespace
+
+TEST_F(TrainerTest, KilledAtAnyStepItResumesInMidEpochBitForBit) {
+  TrainOptions options = full_options(data);
+  options.recovery_interval = 1;
+  RunFolder straight = new_run("straight");
+  TinyRun whole(options);
+  EXPECT_TRUE(whole.trainer.run(straight));
+  for (int64_t kill_at : {1, 2, 3, 5, 7, 8}) {
+    RunFolder broken = new_run(str("broken", kill_at));
+    TinyRun first(options);
+    Trainer dying(
+        first.model,
+        [&](const Tensor& x) {
+          if (first.model.mode().training && first.model.mode().step == kill_at) throw Stopped();
+          return first.model.forward(x);
+        },
+        first.train, first.val, options, first.out);
+    EXPECT_THROW(dying.run(broken), Stopped);
+    TinyRun second(options);
+    const Archive last = read_safetensors(broken / "last.safetensors");
+    EXPECT_EQ(nlohmann::json::parse(last.metadata.at("progress"))["steps"], kill_at % 3);
+    second.trainer.resume(last);
+    EXPECT_TRUE(second.trainer.run(RunFolder::open(broken.path())));
+    expect_same_end(straight, broken);
+  }
+}
+
+TEST_F(TrainerTest, ASignalSavesAndTheRunGoesOnBitForBit) {
+  const TrainOptions options = full_options(data);
+  RunFolder straight = new_run("straight");
+  TinyRun whole(options);
+  EXPECT_TRUE(whole.trainer.run(straight));
+  // In a step of the first epoch, in the last step of the second, in the evaluation after it (the 13th batch: 2 evaluations an epoch of 2 batches, and then).
+  for (auto [training, at, signal] : {std::tuple{true, 1, SIGTERM}, {true, 5, SIGINT}, {false, 5, SIGTERM}}) {
+    RunFolder broken = new_run(str("broken", training, at));
+    TinyRun first(options);
+    int evaluated = 0;
+    bool raised = false;  // a second one would be the end of the process
+    Trainer stopping(
+        first.model,
+        [&, training = training, at = at, signal = signal](const Tensor& x) {
+          const nn::Mode& mode = first.model.mode();
+          if (mode.training == training && (training ? mode.step : evaluated++) == at && !std::exchange(raised, true)) ::raise(signal);
+          return first.model.forward(x);
+        },
+        first.train, first.val, options, first.out);
+    EXPECT_TRUE(stopping.run(broken));
+    EXPECT_TRUE(stopping.stopped());
+    EXPECT_NE(first.out.str().find(str("stopped by ", signal == SIGINT ? "SIGINT" : "SIGTERM")), std::string::npos) << first.out.str();
+    StopSignals::forget();
+    TinyRun second(options);
+    second.trainer.resume(read_safetensors(broken / "last.safetensors"));
+    EXPECT_TRUE(second.trainer.run(RunFolder::open(broken.path())));
+    EXPECT_FALSE(second.trainer.stopped());
+    expect_same_end(straight, broken);
+  }
+}
+
+TEST_F(TrainerTest, BestIsTheBetterOfWeightsAndAverageAndTheHistoryIsOfTheBestEpochs) {
+  TrainOptions options = full_options(data);
+  options.epochs = 5, options.checkpoint_hist = 2;
+  RunFolder folder_of_run = new_run("run");
+  TinyRun run(options);
+  EXPECT_TRUE(run.trainer.run(folder_of_run));
+  std::vector<nlohmann::json> log = log_of(folder_of_run);
+  ASSERT_EQ(log.size(), 5u);
+  std::vector<std::pair<double, int>> ranked;
+  for (int e = 0; e < 5; ++e) ranked.emplace_back(-std::max(log[size_t(e)]["test_acc1"].get<double>(), log[size_t(e)]["test_ema_acc1"].get<double>()), e);
+  std::sort(ranked.begin(), ranked.end());
+  std::set<std::string> want, found;
+  for (int i = 0; i < 2; ++i) want.insert(str("checkpoint-", ranked[size_t(i)].second, ".safetensors"));
+  for (const auto& file : fs::directory_iterator(folder_of_run.path()))
+    if (file.path().filename().string().starts_with("checkpoint-")) found.insert(file.path().filename());
+  EXPECT_EQ(found, want);
+  const nlohmann::json& best = log[size_t(ranked[0].second)];
+  const Archive file = read_safetensors(folder_of_run / "best.safetensors");
+  EXPECT_EQ(file.metadata.count("weights"), best["test_ema_acc1"] > best["test_acc1"] ? 1u : 0u);
+  EXPECT_EQ(file.tensors.size(), run.model.state().size());
+  // The averages are others than the weights, and of statistics too.
+  const Archive last = read_safetensors(folder_of_run / "last.safetensors");
+  for (const char* name : {"head.weight", "norm.running_var"})
+    EXPECT_NE(std::memcmp(last.at(name).raw(), last.at(std::string("optimizer.average.") + name).raw(), last.at(name).nbytes()), 0) << name;
+}
+
+TEST_F(TrainerTest, OtherImagesOrStepsThanBeforeAreRefusedUnlessForced) {
+  TrainOptions options = full_options(data);
+  options.recovery_interval = 1;
+  RunFolder folder_of_run = new_run("run");
+  TinyRun first(options);
+  Trainer dying(
+      first.model,
+      [&](const Tensor& x) {
+        if (first.model.mode().training && first.model.mode().step == 4) throw Stopped();
+        return first.model.forward(x);
+      },
+      first.train, first.val, options, first.out);
+  EXPECT_THROW(dying.run(folder_of_run), Stopped);
+  const Archive last = read_safetensors(folder_of_run / "last.safetensors");
+
+  TrainOptions smaller = options;
+  smaller.batch_size = 2;
+  expect_error([&] { TinyRun(smaller).trainer.resume(last); }, {"after 1 steps of 8 images in epoch 2", "a step is 4 now", "--force-resume"});
+  EXPECT_NO_THROW(TinyRun(smaller).trainer.resume(last, true));
+
+  fs::copy(data + "/train/dark/0.jpg", data + "/train/dark/another.jpg");
+  expect_error([&] { TinyRun(options).trainer.resume(last); }, {"began with 24 training images", "has 25", "--force-resume"});
+  EXPECT_NO_THROW(TinyRun(options).trainer.resume(last, true));
 }
 
 TEST_F(TrainerTest, MoreImagesInABatchThanInTheFolder) {

@@ -1,0 +1,23 @@
+// SIGTERM (a cluster that wants its machine back) and SIGINT (Ctrl-C) ask a run to stop where it can go on later: the step is finished, the run saved.
+#pragma once
+#include <signal.h>
+
+namespace rmt {
+
+// While one lives, the first of these signals is only noted; the second ends the process at once, as if nobody had caught it.
+class StopSignals {
+ public:
+  StopSignals();
+  ~StopSignals();
+  StopSignals(const StopSignals&) = delete;
+  StopSignals& operator=(const StopSignals&) = delete;
+
+  static bool requested();
+  static const char* name();  // of the signal: "SIGTERM"
+  static void forget();       // as if none had come
+
+ private:
+  struct sigaction before_[2];
+};
+
+}  // namespace rmt
