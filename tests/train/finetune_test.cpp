@@ -227,6 +227,8 @@ TEST(Freeze, NothingIsRecordedBelowWhatLearnsAlsoWithRecompute) {
   EXPECT_FALSE(y.node->inputs[0]) << "the pooled features hang on the tape";
   backward(y, Tensor::full(y.shape(), 1));
   for (const nn::Entry& e : parameters) EXPECT_EQ(grad(*e.tensor).defined(), e.name.starts_with("head.")) << e.name;
+  model.to(DType::f32);
+  EXPECT_TRUE(is_frozen(*parameters[0].tensor)) << "new leaves stay frozen";
   freeze(parameters, std::vector<ParameterRule>(parameters.size()));  // and back
   y = model.forward(randn({2, 32, 32, 3}).to(DType::f32));
   EXPECT_TRUE(y.node->inputs[0]);
