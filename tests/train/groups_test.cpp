@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <map>
 
 #include "tests/check_op.h"
 #include "tests/train/tiny_model.h"
+#include "train/optimizer.h"
 
 namespace rmt::test {
 namespace {
@@ -76,6 +78,29 @@ TEST(Groups, LayerDecayFallsFromTheHead) {
                                                {"head.weight", 0}};
   const auto rules = rules_of(model, o);
   for (auto& [name, d] : distance) EXPECT_EQ(rules.at(name).lr_scale, std::pow(0.5, d)) << name;
+}
+
+// A step under layer decay moves each parameter by the very bits of a plain step at its scaled rate, weight decay included.
+TEST(Groups, LayerDecayScalesTheStepExactly) {
+  for (DType dtype : {DType::f32, DType::f64}) {
+    nn::Rmt model(tiny()), plain(tiny());
+    TrainOptions o;
+    o.layer_decay = 0.7;
+    for (nn::Rmt* m : {&model, &plain}) m->init(5), m->to(dtype);
+    const std::vector<nn::Entry> parameters = model.parameters(), others = plain.parameters();
+    const std::vector<ParameterRule> rules = parameter_rules(parameters, o);
+    AdamW optimizer(parameters, {}, rules);
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      const Tensor g = randn(parameters[i].tensor->shape(), i).to(dtype);
+      set_grad(*parameters[i].tensor, g);
+      plain.zero_grad();  // so that this step moves the one parameter alone
+      set_grad(*others[i].tensor, g);
+      AdamW({others[i]}, {}).step(1e-2 * rules[i].lr_scale);
+    }
+    optimizer.step(1e-2);
+    for (size_t i = 0; i < parameters.size(); ++i)
+      EXPECT_EQ(std::memcmp(parameters[i].tensor->raw(), others[i].tensor->raw(), parameters[i].tensor->nbytes()), 0) << parameters[i].name;
+  }
 }
 
 TEST(Groups, TheTableNamesEachGroupAndItsSize) {
