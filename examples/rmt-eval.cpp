@@ -63,6 +63,7 @@ static int eval(const Flags& f) {
     worst.add(batch, logits);
     so_far.add(logits, batch.labels);
     line.show(str(so_far.samples, "/", images->size(), " images  top-1 ", so_far.acc1(), " %  ", double(so_far.samples) / clock.seconds(), " img/s"));
+    return true;
   };
   const Metrics m = evaluate(*file.model, forward, loader, compute, transform_options(o), "--batch-size", seen);
   line.clear();

@@ -48,15 +48,16 @@ LoaderOptions loader_options(const TrainOptions& o, bool train, const Compute& c
 }
 
 Metrics evaluate(nn::Module& model, const Forward& forward, Loader& loader, const Compute& compute, const TransformOptions& transform, const char* flag,
-                 const std::function<bool()>& stop) {
+                 const std::function<bool(const Batch&, const Tensor&)>& seen) {
   NoGrad off;
   model.mode().training = false;
   Metrics metrics;
   auto logits = [&](const Batch& batch) { return forward(compute.images(batch, transform)).to(Device::cpu).to(DType::f32); };
   loader.start(0);
   while (auto batch = loader.next()) try {
-      if (stop && stop()) break;
-      metrics.add(logits(*batch), batch->labels);
+      const Tensor z = logits(*batch);
+      metrics.add(z, batch->labels);
+      if (seen && !seen(*batch, z)) break;
     } catch (const OutOfMemory& e) {
       const Tensor& x = batch->images;
       advise(e, str("evaluation of ", x.dim(0), " images of ", x.dim(1), " x ", x.dim(2)), flag, x.dim(0), [&](int64_t n) { logits(first(*batch, n)); });
@@ -193,7 +194,8 @@ std::optional<EpochLog> Trainer::evaluate_epoch() {
                .images_per_s = double(now.images) / now.seconds,
                .skipped_steps = now.skipped};
   auto measure = [&] {
-    Metrics m = evaluate(model_, forward_, test_, compute_, transform_options(options_), "--validation-batch-size", StopSignals::requested);
+    Metrics m = evaluate(model_, forward_, test_, compute_, transform_options(options_), "--validation-batch-size",
+                         [](const Batch&, const Tensor&) { return !StopSignals::requested(); });
     if (!StopSignals::requested())
       CHECK(std::isfinite(m.loss()), "the test loss is ", non_finite(m.loss()), " after epoch ", log.epoch, ": ", last_checkpoint());
     return m;

@@ -18,9 +18,9 @@ namespace rmt {
 LoaderOptions loader_options(const TrainOptions& options, bool train, const Compute& compute = {});
 
 // Top-1, top-5 and loss over everything that the loader holds. `flag` is what a user sets its batch size with: named where memory is too small for it.
-// Between two batches it asks `stop`, and ends early where that is true.
+// `seen`, where given, is shown each batch with its logits (B, K) f32 on the host; its false ends the evaluation.
 Metrics evaluate(nn::Module& model, const Forward& forward, Loader& loader, const Compute& compute = {}, const TransformOptions& transform = {},
-                 const char* flag = "--batch-size", const std::function<bool()>& stop = nullptr);
+                 const char* flag = "--batch-size", const std::function<bool(const Batch&, const Tensor& logits)>& seen = nullptr);
 
 class Trainer {
  public:
