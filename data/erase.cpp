@@ -1,10 +1,11 @@
 #include "data/erase.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace rmt {
 
-std::optional<Crop> draw_erasing(const RandomErasing& e, int64_t width, int64_t height, Random& random) {
+std::optional<Erasing> draw_erasing(const RandomErasing& e, int64_t width, int64_t height, Random& random) {
   if (random.uniform() >= e.probability) return std::nullopt;
   const double area = double(width) * double(height), log_min = std::log(e.aspect_min), log_max = std::log(e.aspect_max);
   for (int attempt = 0; attempt < 10; ++attempt) {
@@ -12,16 +13,18 @@ std::optional<Crop> draw_erasing(const RandomErasing& e, int64_t width, int64_t 
     const int64_t h = int64_t(std::nearbyint(std::sqrt(target * aspect))), w = int64_t(std::nearbyint(std::sqrt(target / aspect)));
     if (h >= height || w >= width) continue;
     const int64_t y = random.below(height - h + 1), x = random.below(width - w + 1);
-    return Crop{x, y, w, h};
+    const uint64_t first = random.bits(), second = random.bits();
+    return Erasing{{x, y, w, h}, first << 32 | second};
   }
   return std::nullopt;
 }
 
-void erase(const RandomErasing& erasing, float* image, int64_t width, int64_t height, Random& random) {
-  const std::optional<Crop> box = draw_erasing(erasing, width, height, random);
-  if (!box) return;
-  for (int64_t y = box->y; y < box->y + box->height; ++y)
-    for (int64_t i = box->x * 3; i < (box->x + box->width) * 3; ++i) image[y * width * 3 + i] = float(random.normal());
+void erase(const Erasing& e, float* image, int64_t width) {
+  for (int64_t y = e.box.y; y < e.box.y + e.box.height; ++y)
+    for (int64_t x = e.box.x; x < e.box.x + e.box.width; ++x) {
+      const std::array<float, 3> noise = erase_noise(e.key, y * width + x);
+      std::copy(noise.begin(), noise.end(), image + (y * width + x) * 3);
+    }
 }
 
 }  // namespace rmt

@@ -28,13 +28,14 @@ Loader::Loader(const Dataset& data, const LoaderOptions& options) : data_(data),
   CHECK(options.repeats >= 1 && options.repeats <= 100, "loader: ", options.repeats, " repeats of an image is not in [1, 100]");
   CHECK(options.train || options.repeats == 1, "loader: images are repeated in training alone");
   check(options.transform);
-  CHECK(!options.bytes || !options.train || options.transform.erasing.probability == 0,
-        "loader: RandomErasing works on normalised numbers, which are made after the loader on a GPU: give --reprob 0, or --device cpu");
+  check(options.mix);
   samples_ = samples_an_epoch(data.size(), options.repeats);
   const int64_t n = samples_, size = options.batch_size;
   const bool drop_last = options.drop_last.value_or(options.train);
   batches_ = drop_last ? n / size : (n + size - 1) / size;
   CHECK(batches_ > 0, "loader: ", data.place(), " has ", data.size(), " images, fewer than one batch of ", size, "; use a smaller batch size");
+  CHECK(!options.train || !options.mix.on() || (size % 2 == 0 && (drop_last || n % size % 2 == 0)), "loader: Mixup and CutMix pair the images of a batch; ", n,
+        " images in batches of ", size, " leave one alone: use an even batch size, and drop the last batch");
   if (options.cache_bytes > 0) cache_.resize(size_t(data.size()));
 }
 
@@ -83,6 +84,11 @@ void Loader::add_slot() {
   slot->size = std::min(options_.batch_size, samples_ - begin);
   slot->batch.images = Tensor::empty({slot->size, side, side, 3}, options_.bytes ? DType::u8 : DType::f32);
   if (options_.bytes) slot->batch.mirror = Tensor::zeros({slot->size}, DType::u8);
+  if (options_.bytes && options_.train && options_.transform.erasing.probability > 0) slot->batch.erase = Tensor::zeros({slot->size, 5}, DType::i64);
+  if (options_.train && options_.mix.on()) {
+    const Mix m = mix_of_batch(options_.mix, options_.seed, epoch_, slot->number, side, side);
+    slot->batch.mix = Tensor::from<double>({m.image_lambda, m.target_lambda, double(m.box.x), double(m.box.y), double(m.box.width), double(m.box.height)}, {6});
+  }
   slot->batch.labels = Tensor::empty({slot->size}, DType::i64);
   slot->batch.indices.resize(size_t(slot->size));
   std::lock_guard lock(mutex_);
@@ -152,11 +158,16 @@ void Loader::make_samples(Slot& slot, int64_t begin, int64_t end, std::vector<Sk
 // Writes one sample to its place: a function of (seed, epoch, index, copy) and of nothing else.
 void Loader::make_sample(Slot& slot, int64_t position, const Image& image, int64_t index) {
   const int64_t side = options_.transform.image_size, copy = (slot.number * options_.batch_size + position) % options_.repeats;
-  const Random random(options_.seed, Purpose::augment, uint64_t(epoch_) | uint64_t(copy) << 32, uint64_t(index));
+  Random random(options_.seed, Purpose::augment, uint64_t(epoch_) | uint64_t(copy) << 32, uint64_t(index));
   const int64_t at = position * side * side * 3;
-  if (options_.bytes && options_.train)
-    slot.batch.mirror.data<uint8_t>()[position] = train_pixels(image, options_.transform, random, slot.batch.images.data<uint8_t>() + at);
-  else if (options_.bytes)
+  if (options_.bytes && options_.train) {
+    const TrainDraws draws = draw_train(image.width, image.height, options_.transform, random);
+    slot.batch.mirror.data<uint8_t>()[position] = train_pixels(image, options_.transform, draws, slot.batch.images.data<uint8_t>() + at);
+    if (const auto& e = draws.erasing) {
+      const std::array<int64_t, 5> row{e->box.x, e->box.y, e->box.width, e->box.height, int64_t(e->key)};
+      std::copy(row.begin(), row.end(), slot.batch.erase.data<int64_t>() + position * 5);
+    }
+  } else if (options_.bytes)
     eval_pixels(image, options_.transform, slot.batch.images.data<uint8_t>() + at);
   else if (options_.train)
     train_transform(image, options_.transform, random, slot.batch.images.data<float>() + at);

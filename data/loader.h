@@ -11,6 +11,7 @@
 
 #include "core/tensor.h"
 #include "data/dataset.h"
+#include "data/mixup.h"
 #include "data/transform.h"
 
 namespace rmt {
@@ -21,10 +22,12 @@ struct Batch {
   Tensor mirror;                 // (B) u8, with LoaderOptions::bytes: 1 where the image is to be mirrored
   Tensor labels;                 // (B) i64
   std::vector<int64_t> indices;  // (B) which images of the dataset these are
+  Tensor erase;                  // (B, 5) i64, with LoaderOptions::bytes and RandomErasing: {x, y, width, height, key} of each image's rectangle, width 0: none
+  Tensor mix;                    // (6) f64, with LoaderOptions::mix: what ops::mix_images and ops::smooth_one_hot are still to do with the batch
 };
 
 // All of its tensors, for who moves or compares them.
-inline constexpr Tensor Batch::*kBatchTensors[] = {&Batch::images, &Batch::mirror, &Batch::labels};
+inline constexpr Tensor Batch::*kBatchTensors[] = {&Batch::images, &Batch::mirror, &Batch::labels, &Batch::erase, &Batch::mix};
 
 // Repeated augmentation (Hoffer et al., 2020) as DeiT's RASampler and timm's RepeatAugSampler do it: each image of the epoch's order comes `repeats` times,
 // one after the other and each time changed by other chances, and the epoch ends after floor(N / 256) * 256 samples (N below 256): 1,281,024 for
@@ -41,10 +44,11 @@ struct LoaderOptions {
   bool train = true;                       // shuffled and augmented, the last batch dropped if it is not full; else in order, centre crops, all of them
   std::optional<bool> drop_last;           // unset: as train
   int64_t repeats = 1;                     // training: of each image, see samples_an_epoch()
-  bool bytes = false;                      // leave normalisation and mirroring to a GPU (ops::normalize)
+  bool bytes = false;                      // leave normalisation, mirroring and RandomErasing to a GPU (ops::normalize)
   int64_t max_bad = 100;                   // so many unreadable files are replaced; one more is an error
   int64_t cache_bytes = int64_t(1) << 30;  // decoded images are kept in memory up to this much
   TransformOptions transform;
+  MixOptions mix;  // training: which batches are mixed; their size is even
 };
 
 // An image that could not be read, and why.

@@ -117,6 +117,7 @@ TrainDraws draw_train(int64_t width, int64_t height, const TransformOptions& o, 
   if (o.augment) draws.steps = draw_steps(*o.augment, random);
   if (o.color_jitter > 0)
     for (const AugmentStep& step : draw_jitter(o.color_jitter, random)) draws.steps.push_back(step);
+  draws.erasing = draw_erasing(o.erasing, o.image_size, o.image_size, random);
   return draws;
 }
 
@@ -139,9 +140,10 @@ bool train_pixels(const Image& image, const TransformOptions& o, Random random, 
 
 void train_transform(const Image& image, const TransformOptions& o, Random random, float* out) {
   uint8_t* pixels = pixels_for(o.image_size);
-  const bool mirror = train_pixels(image, o, draw_train(image.width, image.height, o, random), pixels);
+  const TrainDraws draws = draw_train(image.width, image.height, o, random);
+  const bool mirror = train_pixels(image, o, draws, pixels);
   normalise(pixels, o.image_size, o.image_size, mirror, o, out);
-  erase(o.erasing, out, o.image_size, o.image_size, random);
+  if (draws.erasing) erase(*draws.erasing, out, o.image_size);
 }
 
 void eval_pixels(const Image& image, const TransformOptions& o, uint8_t* pixels) {

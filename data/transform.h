@@ -18,7 +18,7 @@ struct TransformOptions {
   double flip = 0.5;                                     // training: probability of a horizontal mirror
   std::optional<RandAugment> augment;                    // training: after the mirror
   double color_jitter = 0;                               // training: after that (data/color_jitter.h); the recipe has one of the two
-  RandomErasing erasing;                                 // training: after normalisation, by train_transform alone
+  RandomErasing erasing;                                 // training: after normalisation
   double crop_pct = 0.875;                               // evaluation: image_size / shorter side after the resize
   std::array<float, 3> mean = {0.485f, 0.456f, 0.406f};  // ImageNet's, of values in [0, 1]
   std::array<float, 3> deviation = {0.229f, 0.224f, 0.225f};
@@ -32,11 +32,12 @@ Crop random_crop(int64_t width, int64_t height, const TransformOptions& options,
 // are at least image_size. It may lie crop_padding pixels outside, where all is black.
 Crop padded_crop(int64_t width, int64_t height, const TransformOptions& options, Random& random);
 
-// All that is left to chance in one training image's bytes.
+// All that is left to chance in one training image.
 struct TrainDraws {
   Crop crop;
   bool mirror = false;
   std::vector<AugmentStep> steps;
+  std::optional<Erasing> erasing;
 };
 TrainDraws draw_train(int64_t width, int64_t height, const TransformOptions& options, Random& random);
 
@@ -45,7 +46,7 @@ TrainDraws draw_train(int64_t width, int64_t height, const TransformOptions& opt
 // image_size is resized to that first, as torchvision's Resize does, and then cropped.
 void train_transform(const Image& image, const TransformOptions& options, Random random, float* out);
 // Its first half: the resized bytes (image_size, image_size, 3). Returns whether they are to be mirrored still: what is augmented has been mirrored before.
-// On a GPU ops::normalize does the rest, and nobody erases.
+// On a GPU ops::normalize does that and the rest.
 bool train_pixels(const Image& image, const TransformOptions& options, Random random, uint8_t* pixels);
 bool train_pixels(const Image& image, const TransformOptions& options, const TrainDraws& draws, uint8_t* pixels);
 // Evaluation: shorter side to floor(image_size / crop_pct), centre crop, as timm and torchvision do. The official code takes crop_pct 0.875 up to 224 pixels

@@ -13,7 +13,7 @@ void cross_entropy_forward(const T* z, const Wide<T>* t, Wide<T>* y, int64_t B, 
 template <class T>
 void cross_entropy_backward(const T* z, const Wide<T>* t, const Wide<T>* dy, T* dz, int64_t B, int64_t K);
 template <class T>
-void smooth_one_hot(const int64_t* labels, T* target, int64_t B, int64_t K, double eps);
+void smooth_one_hot(const int64_t* labels, const double* mix, T* target, int64_t B, int64_t K, double eps);
 }  // namespace gpu
 
 namespace cpu {
@@ -73,9 +73,14 @@ void cross_entropy_backward(const T* z, const T* t, const T* dy, T* dz, int64_t 
 }
 
 template <class T>
-void smooth_one_hot(const int64_t* labels, T* target, int64_t B, int64_t K, double eps) {
-  std::fill_n(target, B * K, T(eps / double(K)));
-  for (int64_t b = 0; b < B; ++b) target[b * K + labels[b]] = T(1 - eps + eps / double(K));
+void smooth_one_hot(const int64_t* labels, const double* mix, T* target, int64_t B, int64_t K, double eps) {
+  const double low = eps / double(K), lambda = mix ? mix[1] : 1;
+  std::fill_n(target, B * K, T(low));
+  for (int64_t b = 0; b < B; ++b) {
+    const int64_t own = labels[b], other = labels[B - 1 - b];
+    target[b * K + other] = T((1 - lambda) * (1 - eps) + low);
+    target[b * K + own] = T((own == other ? 1 : lambda) * (1 - eps) + low);
+  }
 }
 
 }  // namespace
@@ -96,16 +101,17 @@ Tensor ops::cross_entropy(const Tensor& logits, const Tensor& target) {  // (B, 
   });
 }
 
-Tensor ops::smooth_one_hot(const Tensor& labels, int64_t K, double eps, DType dtype) {  // labels (B) -> (B, K)
+Tensor ops::smooth_one_hot(const Tensor& labels, int64_t K, double eps, DType dtype, const Tensor& mix) {  // labels (B) -> (B, K)
   expect_defined("smooth_one_hot", "labels", labels);
   CHECK(labels.rank() == 1 && labels.dtype() == DType::i64, "smooth_one_hot: labels is ", labels.dtype(), " ", labels.shape(), ", expected i64 (B)");
   const int64_t B = labels.dim(0);
+  if (mix.defined()) expect("smooth_one_hot", "mix", mix, {6}, DType::f64);
   if (labels.device() == Device::cpu) {  // on a GPU a label out of range makes its row nan, so that the loss says so without a wait for each batch
     const int64_t* label = labels.data<int64_t>();
     for (int64_t b = 0; b < B; ++b) CHECK(label[b] >= 0 && label[b] < K, "smooth_one_hot: label ", b, " is ", label[b], ", expected one of 0 ... ", K - 1);
   }
   Tensor target = Tensor::empty({B, K}, dtype, labels.device());
-  DISPATCH(target, smooth_one_hot, ptr(labels), ptr(target), B, K, eps);
+  DISPATCH(target, smooth_one_hot, ptr(labels), ptr(mix), ptr(target), B, K, eps);
   return target;
 }
 

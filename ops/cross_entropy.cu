@@ -71,10 +71,14 @@ __global__ void __launch_bounds__(kThreads, 2) cross_entropy_backward_kernel(con
 
 // A label that is no class makes its row nan: the loss will tell, and nobody waits for the GPU to look at labels.
 template <class T>
-__global__ void __launch_bounds__(kThreads) smooth_one_hot_kernel(const int64_t* labels, T* target, int64_t K, double low, double high) {
-  const int64_t b = blockIdx.x, label = labels[b];
-  const bool valid = label >= 0 && label < K;
-  for (int64_t k = threadIdx.x; k < K; k += blockDim.x) target[b * K + k] = T(Wide<T>(!valid ? double(NAN) : k == label ? high : low));
+__global__ void __launch_bounds__(kThreads) smooth_one_hot_kernel(const int64_t* labels, const double* mix, T* target, int64_t K, double eps) {
+  const int64_t b = blockIdx.x, own = labels[b], other = labels[gridDim.x - 1 - b];
+  const double low = eps / double(K), lambda = mix ? mix[1] : 1;
+  const bool valid = own >= 0 && own < K && (!mix || (other >= 0 && other < K));
+  for (int64_t k = threadIdx.x; k < K; k += blockDim.x) {
+    const double share = own == other || !mix ? double(k == own) : k == own ? lambda : k == other ? 1 - lambda : 0;
+    target[b * K + k] = T(Wide<T>(valid ? share * (1 - eps) + low : double(NAN)));
+  }
 }
 
 unsigned threads_for(int64_t packs) { return unsigned(std::clamp<int64_t>((packs + 31) / 32 * 32, 32, kThreads)); }
@@ -101,16 +105,15 @@ void cross_entropy_backward(const T* z, const Wide<T>* t, const Wide<T>* dy, T* 
 }
 
 template <class T>
-void smooth_one_hot(const int64_t* labels, T* target, int64_t B, int64_t K, double eps) {
+void smooth_one_hot(const int64_t* labels, const double* mix, T* target, int64_t B, int64_t K, double eps) {
   if (B * K == 0) return;
-  const double low = eps / double(K);
-  cuda::launch("smooth_one_hot", smooth_one_hot_kernel<T>, dim3(unsigned(B)), dim3(threads_for(K)), 0, labels, target, K, low, 1 - eps + low);
+  cuda::launch("smooth_one_hot", smooth_one_hot_kernel<T>, dim3(unsigned(B)), dim3(threads_for(K)), 0, labels, mix, target, K, eps);
 }
 
 #define INSTANTIATE(T)                                                                                  \
   template void cross_entropy_forward(const T*, const Wide<T>*, Wide<T>*, int64_t, int64_t);            \
   template void cross_entropy_backward(const T*, const Wide<T>*, const Wide<T>*, T*, int64_t, int64_t); \
-  template void smooth_one_hot(const int64_t*, T*, int64_t, int64_t, double);
+  template void smooth_one_hot(const int64_t*, const double*, T*, int64_t, int64_t, double);
 FOR_EACH_TYPE(INSTANTIATE)
 
 }  // namespace rmt::gpu

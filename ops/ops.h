@@ -63,12 +63,15 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, int64_t stri
 // One k x k filter a channel, k odd, zero padding, same size out; plus a residual of x's shape (x itself included), in the same pass.
 // x residual (B, H, W, C), w (C, 1, k, k), bias (C) or undefined.                                                                    depthwise_conv2d.cpp
 Tensor depthwise_conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& residual = {});
-// y_bhwc = (x_bhwc / 255 - mean_c) / deviation_c, read from right to left where mirror_b = 1.  x (B, H, W, 3) u8, mirror (B) u8 or undefined -> (B, H, W, 3)
-// of `dtype`. No gradient.                                                                                                           normalize.cpp
+// y_bhwc = (x_bhwc / 255 - mean_c) / deviation_c, read from right to left where mirror_b = 1; normal noise inside the rectangle of erase_b = {x, y, width,
+// height, key}.  x (B, H, W, 3) u8, mirror (B) u8, erase (B, 5) i64, each or undefined -> (B, H, W, 3) of `dtype`. No gradient.      normalize.cpp
 struct NormalizeOptions {
   float mean[3], deviation[3];
 };
-Tensor normalize(const Tensor& x, const Tensor& mirror, const NormalizeOptions& options, DType dtype);
+Tensor normalize(const Tensor& x, const Tensor& mirror, const NormalizeOptions& options, DType dtype, const Tensor& erase = {});
+// Mixup and CutMix: y_b = x_b' inside the box, lambda x_b + (1 - lambda) x_b' elsewhere, b' = B - 1 - b.  x (B, H, W, C), B even; mix (6) f64 {lambda of
+// images, lambda of targets, x, y, width, height of the box}, on x's device; lambda = 1 and an empty box: y = x.                      mix_images.cpp
+Tensor mix_images(const Tensor& x, const Tensor& mix);
 // y = g + bias + conv(g, w), g = gelu(x): depthwise_conv2d(g, w, bias, g) as one op, which on a GPU never writes g.
 // x (B, H, W, C), w (C, 1, k, k), bias (C) or undefined.                                                                             gelu_depthwise_conv2d.cpp
 Tensor gelu_depthwise_conv2d(const Tensor& x, const Tensor& w, const Tensor& bias);
@@ -99,7 +102,8 @@ Tensor manhattan_attention(const Tensor& q, const Tensor& k, const Tensor& v, co
 // ---- loss -----------------------------------------------------------------------------------------------------------------------------------
 // mean over B of -sum_k target_bk log softmax(logits)_bk, shape ().  logits target (B, K); rows of target sum to 1; no gradient for it.  cross_entropy.cpp
 Tensor cross_entropy(const Tensor& logits, const Tensor& target);
-// target_bk = eps / K, plus 1 - eps at k = label_b.  labels (B) i64 in [0, K) -> (B, K) of `dtype`.                                   cross_entropy.cpp
-Tensor smooth_one_hot(const Tensor& labels, int64_t K, double eps, DType dtype = DType::f32);
+// target_bk = eps / K, plus 1 - eps at k = label_b.  labels (B) i64 in [0, K) -> (B, K) of `dtype`. With `mix` (6) f64 (see mix_images) those of mixed
+// images: lambda target_b + (1 - lambda) target_{B - 1 - b}, lambda that of targets.                                                  cross_entropy.cpp
+Tensor smooth_one_hot(const Tensor& labels, int64_t K, double eps, DType dtype = DType::f32, const Tensor& mix = {});
 
 }  // namespace rmt::ops

@@ -48,6 +48,8 @@ void advise(const OutOfMemory& e, const std::string& what, const char* flag, int
 
 Batch first(const Batch& b, int64_t n) {
   Batch out{b.images.slice(0, n), b.mirror.defined() ? b.mirror.slice(0, n) : Tensor(), b.labels.slice(0, n), {}};
+  if (b.erase.defined()) out.erase = b.erase.slice(0, n);
+  out.mix = b.mix;
   if (!b.indices.empty()) out.indices.assign(b.indices.begin(), b.indices.begin() + n);
   return out;
 }

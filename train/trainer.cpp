@@ -44,6 +44,7 @@ LoaderOptions loader_options(const TrainOptions& o, bool train, const Compute& c
   l.bytes = compute.device == Device::cuda;
   l.max_bad = o.max_bad_images;
   l.transform = transform_options(o);
+  l.mix = {o.mixup, o.cutmix, o.mixup_prob, o.mixup_switch_prob, o.mixup_off_epoch};
   return l;
 }
 

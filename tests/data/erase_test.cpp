@@ -31,8 +31,9 @@ TEST(Erase, DrawsTimmsRectangles) {
     Moments share, h, w, top, left;
     for (uint64_t i = 0; i < 40000; ++i) {
       Random random(1, Purpose::test, 0, i);
-      const std::optional<Crop> box = draw_erasing({.probability = 1}, s.width, s.height, random);
-      ASSERT_TRUE(box.has_value());
+      const std::optional<Erasing> erasing = draw_erasing({.probability = 1}, s.width, s.height, random);
+      ASSERT_TRUE(erasing.has_value());
+      const Crop* box = &erasing->box;
       ASSERT_TRUE(box->x >= 0 && box->y >= 0 && box->width < s.width && box->height < s.height);
       ASSERT_TRUE(box->x + box->width <= s.width && box->y + box->height <= s.height);
       share.add(double(box->width * box->height) / double(s.width * s.height));
@@ -61,10 +62,11 @@ TEST(Erase, NoiseInsideAndNothingOutside) {
   const int64_t width = 40, height = 30;
   Moments noise;
   for (uint64_t i = 0; i < 100; ++i) {
-    Random random(3, Purpose::test, 0, i), same = random;
-    const Crop box = draw_erasing({.probability = 1}, width, height, same).value();
+    Random random(3, Purpose::test, 0, i);
+    const Erasing erasing = draw_erasing({.probability = 1}, width, height, random).value();
+    const Crop& box = erasing.box;
     std::vector<float> image(size_t(width * height * 3), 100.f), inside;
-    erase({.probability = 1}, image.data(), width, height, random);
+    erase(erasing, image.data(), width);
     for (int64_t k = 0; k < width * height * 3; ++k) {
       const int64_t x = k / 3 % width, y = k / 3 / width;
       if (x < box.x || y < box.y || x >= box.x + box.width || y >= box.y + box.height)
@@ -84,9 +86,32 @@ TEST(Erase, ImagesTooSmallForARectangleStay) {
     for (uint64_t i = 0; i < 200; ++i) {
       Random random(4, Purpose::test, 0, i);
       std::vector<float> image(size_t(width * height * 3), 7.f);
-      erase({.probability = 1}, image.data(), width, height, random);
+      if (const auto e = draw_erasing({.probability = 1}, width, height, random)) erase(*e, image.data(), width);
       ASSERT_EQ(image, std::vector<float>(image.size(), 7.f));
     }
+}
+
+// A key is a picture of noise: unlike any other's, of which the rectangle shows its part.
+TEST(Erase, TheNoiseIsAFunctionOfKeyAndPixel) {
+  const int64_t width = 20, height = 10;
+  auto filled = [&](const Crop& box, uint64_t key) {
+    std::vector<float> image(size_t(width * height * 3));
+    erase({box, key}, image.data(), width);
+    return image;
+  };
+  const std::vector<float> all = filled({0, 0, width, height}, 99), part = filled({3, 2, 5, 7}, 99);
+  for (size_t k = 0; k < all.size(); ++k) {
+    const size_t x = k / 3 % size_t(width), y = k / 3 / size_t(width);
+    ASSERT_EQ(part[k], x >= 3 && x < 8 && y >= 2 && y < 9 ? all[k] : 0.f);
+  }
+  for (uint64_t other : {uint64_t(98), uint64_t(99) | uint64_t(1) << 32}) {
+    const std::vector<float> noise = filled({0, 0, width, height}, other);
+    size_t same = 0;
+    for (size_t k = 0; k < all.size(); ++k) same += noise[k] == all[k];
+    EXPECT_LE(same, 1u);
+  }
+  Random a(3, Purpose::test, 0, 1), b(3, Purpose::test, 0, 2);
+  EXPECT_NE(draw_erasing({.probability = 1}, width, height, a)->key, draw_erasing({.probability = 1}, width, height, b)->key);
 }
 
 // After everything else in the training transform, and out of the same numbers; evaluation knows nothing of it.

@@ -377,7 +377,6 @@ TEST(Loader, RefusesWhatMakesNoSense) {
   EXPECT_TRUE(contains(message([](auto& o) { o.repeats = 0; }), "0 repeats"));
   EXPECT_TRUE(contains(message([](auto& o) { o.repeats = 3, o.train = false; }), "in training alone"));
   EXPECT_TRUE(contains(message([](auto& o) { o.transform.image_size = 0; }), "image size 0"));
-  EXPECT_TRUE(contains(message([](auto& o) { o.transform.erasing.probability = 0.25, o.bytes = true; }), "give --reprob 0, or --device cpu"));
   Loader loader(data, options(1));
   EXPECT_TRUE(contains(error_of([&] { loader.next(); }), "before start()"));
   EXPECT_TRUE(contains(error_of([&] { loader.start(0, 8); }), "cannot start at 8"));

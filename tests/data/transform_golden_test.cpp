@@ -110,7 +110,7 @@ TEST(TransformGolden, TrainingEqualsTimmWithTheSameRandomNumbers) {
     EXPECT_FALSE(train_pixels(image, o, start, bytes.data()));
     EXPECT_EQ(fnv(bytes), words[9]) << shown(words);
 
-    const std::optional<Crop> box = draw_erasing(o.erasing, side, side, random);
+    const std::optional<Crop> box = draws.erasing ? std::optional(draws.erasing->box) : std::nullopt;
     EXPECT_EQ(box ? shown(*box) : "none", words[8]) << shown(words);
     std::vector<float> floats(bytes.size());
     train_transform(image, o, start, floats.data());

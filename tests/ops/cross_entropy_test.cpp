@@ -71,6 +71,37 @@ TEST(CrossEntropy, SmoothOneHot) {
   EXPECT_EQ(ops::smooth_one_hot(Tensor::zeros({0}, DType::i64), 4, 0.1).numel(), 0);
 }
 
+// lambda t_b + (1 - lambda) t_b' with b' = B - 1 - b. Rows sum to 1: in f64, of K = 7 rounded terms.
+TEST(CrossEntropy, SmoothOneHotOfMixedImages) {
+  const int64_t B = 6, K = 7;
+  const std::vector<int64_t> label{2, 0, 6, 3, 3, 2};  // with the first its last, which is of the same class; the third with the fourth
+  const Tensor labels = Tensor::from<int64_t>(label, {B});
+  for (double lambda : {0.0, 0.3, 1.0})
+    for (double eps : {0.0, 0.1}) {
+      const Tensor mix = Tensor::from<double>({0.5, lambda, 1, 2, 3, 4}, {6});
+      const Tensor plain = ops::smooth_one_hot(labels, K, eps, DType::f64), t = ops::smooth_one_hot(labels, K, eps, DType::f64, mix);
+      for (int64_t b = 0; b < B; ++b) {
+        double sum = 0;
+        for (int64_t k = 0; k < K; ++k) {
+          const double got = t.data<double>()[b * K + k];
+          EXPECT_NEAR(got, lambda * plain.data<double>()[b * K + k] + (1 - lambda) * plain.data<double>()[(B - 1 - b) * K + k], 4 * 0x1p-53) << b << " " << k;
+          sum += got;
+        }
+        EXPECT_NEAR(sum, 1, 2 * K * 0x1p-53);
+      }
+      if (lambda == 1) {
+        EXPECT_EQ(relative_error(t, plain), 0);
+      }
+      if (cuda::available())
+        for (DType dtype : {DType::f32, DType::f64}) {
+          const Tensor gpu = ops::smooth_one_hot(labels.to(Device::cuda), K, eps, dtype, mix.to(Device::cuda));
+          for (int64_t i = 0; i < B * K; ++i)  // to the rounding of a sum of two products
+            EXPECT_NEAR(gpu.to(Device::cpu).to(DType::f64).to_vector<double>()[size_t(i)], t.data<double>()[i], dtype == DType::f32 ? 0x1p-24 : 0x1p-52);
+        }
+    }
+  expect_error([&] { ops::smooth_one_hot(labels, K, 0, DType::f32, Tensor::zeros({5}, DType::f64)); }, {"smooth_one_hot", "mix is f64 (5)", "f64 (6)"});
+}
+
 TEST(CrossEntropy, ALabelOutOfRangeOnTheGpuMakesTheLossNan) {
   if (!cuda::available()) return;
   Tensor z = randn({3, 5}).to(DType::f32).to(Device::cuda);
@@ -78,6 +109,9 @@ TEST(CrossEntropy, ALabelOutOfRangeOnTheGpuMakesTheLossNan) {
     Tensor t = ops::smooth_one_hot(Tensor::from<int64_t>({4, label, 0}, {3}).to(Device::cuda), 5, 0.1);
     for (int64_t i = 0; i < 15; ++i) EXPECT_EQ(std::isnan(t.to_vector<float>()[size_t(i)]), i / 5 == 1) << i;
     EXPECT_TRUE(std::isnan(ops::cross_entropy(z, t).item<float>()));
+    const Tensor mix = Tensor::from<double>({1, 1, 0, 0, 0, 0}, {6}).to(Device::cuda);
+    EXPECT_TRUE(std::isnan(
+        ops::cross_entropy(z, ops::smooth_one_hot(Tensor::from<int64_t>({4, label, 0}, {3}).to(Device::cuda), 5, 0.1, DType::f32, mix)).item<float>()));
   }
 }
 

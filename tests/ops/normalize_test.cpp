@@ -35,21 +35,27 @@ std::vector<Device> devices() {
 }
 
 struct Case {
-  Tensor pixels, mirror, expected;  // (B, S, S, 3) u8, (B) u8, (B, S, S, 3) f32
+  Tensor pixels, mirror, expected, erase;  // (B, S, S, 3) u8, (B) u8, (B, S, S, 3) f32, (B, 5) i64
 };
 
 // Of B images: their bytes, and their floats by the other way.
-Case make(int64_t B, bool train) {
-  const TransformOptions t = transform();
-  Case c{Tensor::empty({B, kSide, kSide, 3}, DType::u8), Tensor::zeros({B}, DType::u8), Tensor::empty({B, kSide, kSide, 3})};
+Case make(int64_t B, bool train, double erasing = 0) {
+  TransformOptions t = transform();
+  t.erasing.probability = erasing;
+  Case c{Tensor::empty({B, kSide, kSide, 3}, DType::u8), Tensor::zeros({B}, DType::u8), Tensor::empty({B, kSide, kSide, 3}), Tensor::zeros({B, 5}, DType::i64)};
   for (int64_t b = 0; b < B; ++b) {
     const Image image = noise(20 + b, 31 - b, uint64_t(b));
     const Random random(1, Purpose::augment, 0, uint64_t(b));
     uint8_t* pixels = c.pixels.slice(b, b + 1).data<uint8_t>();
     float* expected = c.expected.slice(b, b + 1).data<float>();
-    if (train)
-      c.mirror.data<uint8_t>()[b] = train_pixels(image, t, random, pixels), train_transform(image, t, random, expected);
-    else
+    if (train) {
+      Random copy = random;
+      const TrainDraws draws = draw_train(image.width, image.height, t, copy);
+      c.mirror.data<uint8_t>()[b] = train_pixels(image, t, draws, pixels);
+      if (const auto& e = draws.erasing)
+        c.erase.slice(b, b + 1).copy_from(Tensor::from<int64_t>({e->box.x, e->box.y, e->box.width, e->box.height, int64_t(e->key)}, {1, 5}));
+      train_transform(image, t, random, expected);
+    } else
       eval_pixels(image, t, pixels), eval_transform(image, t, expected);
   }
   return c;
@@ -78,6 +84,37 @@ TEST(Normalize, IsTheTransformsBitForBit) {
     }
 }
 
+// The noise too, in every order of threads; and a rectangle that leaves the image ends at its border.
+TEST(Normalize, ErasesAsTheTransformBitForBit) {
+  const ops::NormalizeOptions o = options(transform());
+  Case c = make(24, true, 0.5);
+  int64_t erased = 0, both = 0;
+  for (int64_t b = 0; b < 24; ++b) {
+    const bool e = c.erase.data<int64_t>()[b * 5 + 2] > 0;
+    erased += e, both += e && c.mirror.data<uint8_t>()[b];
+  }
+  ASSERT_TRUE(0 < both && both < erased && erased < 24) << erased << " of 24 erased, " << both << " of these mirrored";
+  for (Device device : devices())
+    for (DType dtype : {DType::f32, DType::f64, DType::bf16}) {
+      if (device == Device::cpu && dtype == DType::bf16) continue;
+      for_thread_orders([&] {
+        const Tensor y = ops::normalize(c.pixels.to(device), c.mirror.to(device), o, dtype, c.erase.to(device));
+        EXPECT_TRUE(same_bits(y, c.expected.to(dtype))) << dtype << " on " << device;
+      });
+    }
+  Tensor outside = Tensor::empty({24, 5}, DType::i64);
+  for (int64_t b = 0; b < 24; ++b) {
+    const std::array<int64_t, 5> row{b % 2 ? -3 : 9, b % 3 ? -2 : 10, b % 5 ? 8 : int64_t(1) << 40, 9, b};
+    std::copy(row.begin(), row.end(), outside.data<int64_t>() + b * 5);
+  }
+  const Tensor y = ops::normalize(c.pixels, c.mirror, o, DType::f32, outside);
+  EXPECT_FALSE(same_bits(y, ops::normalize(c.pixels, c.mirror, o, DType::f32)));
+  if (cuda::available()) {
+    auto gpu = [](const Tensor& x) { return x.to(Device::cuda); };
+    EXPECT_TRUE(same_bits(ops::normalize(gpu(c.pixels), gpu(c.mirror), o, DType::f32, gpu(outside)), y));
+  }
+}
+
 TEST(Normalize, EveryByteInEveryChannel) {
   const TransformOptions t = transform();
   Tensor x = Tensor::empty({1, 1, 256, 3}, DType::u8);
@@ -99,6 +136,7 @@ TEST(Normalize, EmptyBatchAndRefusals) {
     expect_error([&] { ops::normalize(x.to(DType::f32), {}, o, DType::f32); }, {"normalize", "f32", "expected u8 (B, H, W, 3)"});
     expect_error([&] { ops::normalize(x.view({2, 3, 5, 5}), {}, o, DType::f32); }, {"(2, 3, 5, 5)"});
     expect_error([&] { ops::normalize(x, Tensor::zeros({3}, DType::u8, device), o, DType::f32); }, {"normalize", "mirror", "(3)"});
+    expect_error([&] { ops::normalize(x, {}, o, DType::f32, Tensor::zeros({2, 4}, DType::i64, device)); }, {"normalize", "erase", "(2, 4)", "(2, 5)"});
   }
 }
 
