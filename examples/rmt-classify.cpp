@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "core/parallel.h"
+#include "data/class_names.h"
 #include "examples/program.h"
 #include "train/compute.h"
 #include "train/model_file.h"
@@ -11,7 +12,7 @@
 using namespace rmt;
 
 struct Flags {
-  std::string checkpoint, model, tensor, output_tensor;
+  std::string checkpoint, model, tensor, output_tensor, class_names;
   std::vector<std::string> images;
   int64_t img_size = 0, top = 5;
   int threads = 0;
@@ -23,20 +24,38 @@ static Tensor forward(ModelFile& file, const Compute& compute, const Tensor& x) 
   return file.model->forward(x.to(compute.device).to(compute.dtype)).to(Device::cpu).to(DType::f32);
 }
 
-static void print_top(const ModelFile& file, const std::string& path, const Tensor& logits, int64_t top) {
+// "tench, Tinca tinca (n01440764)" by label, with a table of words; else the classes as they are.
+static std::vector<std::string> names_of_classes(const Flags& f, const ModelFile& file, int64_t count) {
+  std::vector<std::string> names;
+  for (int64_t k = 0; k < count; ++k) names.push_back(file.class_name(k));
+  const std::string table = !f.class_names.empty() || file.options.data_dir.empty() ? f.class_names : find_class_table(file.options.data_dir);
+  if (table.empty()) return names;
+  try {
+    const std::vector<std::string> words = class_words(names, read_class_table(table));
+    for (size_t k = 0; k < names.size(); ++k)
+      if (words[k] != names[k]) names[k] = words[k] + " (" + names[k] + ")";
+  } catch (const Error& e) {
+    if (!f.class_names.empty()) throw;
+    std::cerr << "rmt-classify: names of classes are left out: " << e.what() << std::endl;
+  }
+  return names;
+}
+
+static void print_top(const std::vector<std::string>& names, const std::string& path, const Tensor& logits, int64_t top) {
   std::vector<float> p = ops::softmax(logits).to_vector<float>();
   std::vector<int64_t> order(p.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return p[size_t(a)] > p[size_t(b)]; });
   std::printf("%s\n", path.c_str());
   for (size_t i = 0; i < order.size() && int64_t(i) < top; ++i)
-    std::printf("  %6.2f %%  %s\n", 100 * double(p[size_t(order[i])]), file.class_name(order[i]).c_str());
+    std::printf("  %6.2f %%  %s\n", 100 * double(p[size_t(order[i])]), names[size_t(order[i])].c_str());
 }
 
 // One image at a time, so that a bad one among many is named and the others still get their answer.
 static int classify_images(const Flags& f, ModelFile& file, const Compute& compute) {
   TransformOptions transform = transform_options(file.options);
   const int64_t S = transform.image_size;
+  const std::vector<std::string> names = names_of_classes(f, file, file.model->config.num_classes);
   int status = 0;
   for (const std::string& path : f.images) {
     Tensor x = Tensor::empty({1, S, S, 3});
@@ -47,7 +66,7 @@ static int classify_images(const Flags& f, ModelFile& file, const Compute& compu
       status = 1;
       continue;
     }
-    print_top(file, path, forward(file, compute, x), f.top);
+    print_top(names, path, forward(file, compute, x), f.top);
   }
   return status;
 }
@@ -86,6 +105,7 @@ int main(int argc, char** argv) {
   app.add_option("--top", f.top, "classes an image")->check(CLI::Range(1, 1 << 20));
   app.add_option("--model", f.model, "architecture; empty: as the checkpoint says, or by its shapes");
   app.add_option("--img-size", f.img_size, "pixels; 0: as in training");
+  app.add_option("--class-names", f.class_names, "table of words for the classes, \"n01440764 tench\" a line; empty: the one beside the training images");
   app.add_option("--tensor", f.tensor, "safetensors file with normalised images (B, H, W, 3), alone or called input, instead of image files");
   app.add_option("--output-tensor", f.output_tensor, "safetensors file for its logits (B, classes)");
   add_compute_flags(app, f.compute);

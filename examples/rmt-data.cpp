@@ -100,7 +100,7 @@ static void print_report(const DataReport& r) {
     print_list("unusual, and read all the same", s.odd, kMost);
   }
   std::vector<CheckedImage> leaks, conflicts, others;
-  for (const Duplicate& d : r.duplicates) (d.leak ? leaks : d.conflict ? conflicts : others).push_back({d.second, "is " + d.first});
+  for (const Duplicate& d : r.duplicates) (d.leak ? leaks : d.conflict ? conflicts : others).push_back({d.second, "equals " + d.first});
   if (!r.duplicates.empty()) std::printf("the same bytes twice\n");
   print_list("a training image in val (leak)", leaks, kMost);
   print_list("in two classes", conflicts, kMost);

@@ -199,7 +199,7 @@ TEST_F(RmtData, ChecksAndReports) {
   std::string text = run("check --data-dir .");
   EXPECT_EQ(status, 0);
   EXPECT_TRUE(contains(text, "train: ./train: 4 images of 2 classes, 2 to 2 of each"));
-  EXPECT_TRUE(contains(text, "a training image in val (leak): 1\n    ./val/a/leak.jpg: is ./train/a/2.jpg"));
+  EXPECT_TRUE(contains(text, "a training image in val (leak): 1\n    ./val/a/leak.jpg: equals ./train/a/2.jpg"));
   folder.write("train/a/\"quo\xFFted\".jpg", "no image");
   text = run("check --data-dir .");
   EXPECT_EQ(status, 1);

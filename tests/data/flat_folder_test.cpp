@@ -53,6 +53,20 @@ TEST_F(FlatFolderTest, PlainLists) {
   EXPECT_TRUE(contains(message(known), "ILSVRC2012_val_00000003.JPEG: " + folder / "validation/val_labels.txt does not name its class"));
 }
 
+TEST_F(FlatFolderTest, UnknownClassesComeFromTheListInNaturalOrder) {
+  std::string list;
+  std::vector<std::string> expected;
+  for (int i = 1; i <= 24; ++i) {
+    folder.write(str("val/", i, ".jpg"), "");
+    list += str(i, ".jpg class", (i * 5) % 12 + 1, "\n");
+  }
+  for (int k = 1; k <= 12; ++k) expected.push_back(str("class", k));
+  folder.write("val.txt", list);
+  const auto data = open_dataset(folder.path(), "val");
+  EXPECT_EQ(data->classes(), expected);
+  for (int i = 1; i <= 24; ++i) EXPECT_EQ(data->label(i - 1), (i * 5) % 12);
+}
+
 TEST_F(FlatFolderTest, ListsByLine) {
   images();
   folder.write("imagenet_2012_validation_synset_labels.txt", "n01751748\nn03995372\nn01440764\n");
