@@ -117,12 +117,12 @@ $(BUILD)/kernels/%.o: %.cpp
 	@mkdir -p $(@D)
 	$(Q)$(FOR_EMULATOR) $(SANITIZE) -MMD -MP -c $< -o $@
 
-# --- fuzzing: the library by clang++ for libFuzzer, without the kernels, which no reader starts. What is found new collects in build/fuzz/corpus ---
+# --- fuzzing: what reads by clang++ for libFuzzer, what computes as it is. What is found new collects in build/fuzz/corpus ---
 TARGET   ?= safetensors
 SECONDS  ?= 600
 FUZZ_CXX ?= clang++
 FUZZ_FLAGS := $(filter-out -O% -Wshadow,$(CXXFLAGS)) $(SANITIZE) -fsanitize=fuzzer-no-link -DRMT_FUZZ
-FUZZ_LIB := $(patsubst %.cpp,build/fuzz/obj/%.o,$(LIB_SRC))
+FUZZ_LIB := $(patsubst %.cpp,build/fuzz/obj/%.o,$(filter core/% data/% train/%,$(LIB_SRC))) $(call OBJ,$(filter autograd/% ops/% nn/%,$(LIB_SRC)))
 build/fuzz/obj/%.o: %.cpp
 	@mkdir -p $(@D)
 	@echo "  $(FUZZ_CXX) $< (for libFuzzer)"

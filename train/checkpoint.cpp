@@ -22,10 +22,11 @@ json metadata_json(const Archive& a, const std::string& key) {
 template <class T>
 T field(const Archive& a, const json& object, const char* name) {
   try {
-    return object.at(name).get<T>();
-  } catch (const json::exception&) {
-    throw Error(str(a.path, ": its metadata lacks a usable \"", name, "\"; resume from a last.safetensors that rmt-train wrote"));
+    const json& value = object.at(name);
+    if (!std::is_integral_v<T> || !value.is_number_float()) return value.get<T>();
+  } catch (const json::exception&) {  // as below
   }
+  throw Error(str(a.path, ": its metadata lacks a usable \"", name, "\"; resume from a last.safetensors that rmt-train wrote"));
 }
 
 bool same_kind(DType a, DType b) { return a == b || (is_float(a) && is_float(b)); }
@@ -154,7 +155,10 @@ Description describe(const Archive& a) {
   Description d{value("architecture"), {}, value("options"), value("weights")};
   json classes = metadata_json(a, "classes");
   if (classes.is_array())
-    for (const json& name : classes) d.classes.push_back(name.is_string() ? name.get<std::string>() : text(name));
+    for (const json& name : classes) {
+      CHECK(name.is_primitive(), a.path, ": its metadata \"classes\" is not a list of names; the file is not one of rmt's or is damaged");
+      d.classes.push_back(name.is_string() ? name.get<std::string>() : text(name));
+    }
   return d;
 }
 

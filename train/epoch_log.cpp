@@ -11,7 +11,7 @@
 namespace rmt {
 namespace {
 
-using json = nlohmann::ordered_json;
+using nlohmann::json;  // of what is read; the ordered one copies as it grows, to any depth
 constexpr size_t kMaxBytes = size_t(64) << 20;
 constexpr int64_t kMaxEpoch = 1'000'000'000;
 
@@ -37,8 +37,8 @@ void read(const json& line, const char* name, std::optional<double>& value, cons
 }  // namespace
 
 std::string to_line(const EpochLog& e) {
-  json line{{"epoch", e.epoch},         {"n_parameters", e.n_parameters}, {"train_loss", e.train_loss}, {"train_lr", e.train_lr},
-            {"test_loss", e.test_loss}, {"test_acc1", e.test_acc1},       {"test_acc5", e.test_acc5}};
+  nlohmann::ordered_json line{{"epoch", e.epoch},         {"n_parameters", e.n_parameters}, {"train_loss", e.train_loss}, {"train_lr", e.train_lr},
+                              {"test_loss", e.test_loss}, {"test_acc1", e.test_acc1},       {"test_acc5", e.test_acc5}};
   if (e.test_ema_loss) line["test_ema_loss"] = *e.test_ema_loss;
   if (e.test_ema_acc1) line["test_ema_acc1"] = *e.test_ema_acc1;
   if (e.test_ema_acc5) line["test_ema_acc5"] = *e.test_ema_acc5;

@@ -30,7 +30,11 @@ std::string to_json(const TrainOptions& options) {
 
 TrainOptions options_from_json(const std::string& text, const std::string& source) {
   try {
-    return nlohmann::json::parse(text).get<TrainOptions>();
+    const nlohmann::json given = nlohmann::json::parse(text), defaults = TrainOptions{};
+    for (const auto& [name, value] : given.items())
+      CHECK(!value.is_number_float() || !defaults.contains(name) || !defaults[name].is_number_integer(), source, ": holds no options of rmt-train: ", name,
+            " is ", value.dump(), ", expected a whole number");
+    return given.get<TrainOptions>();
   } catch (const nlohmann::json::exception& e) {
     throw Error(str(source, ": holds no options of rmt-train: ", e.what()));
   }

@@ -13,6 +13,7 @@
 
 namespace rmt::fuzz {
 
+using test::MemoryFile;
 using Target = void (*)(const uint8_t* data, size_t size);
 
 #ifdef RMT_FUZZ

@@ -8,6 +8,6 @@ using namespace rmt;
 FUZZ(pickle) {
   const std::string pickle(data, data + size), numbers = "0123456789abcdefghijklmnopqrstuv";
   const std::string zip = test::zip_of({{"a/data.pkl", pickle}, {"a/data/0", numbers}, {"a/data/1", numbers.substr(0, 8)}, {"a/data/2", ""}});
-  test::MemoryFile file(zip.data(), zip.size());
+  fuzz::MemoryFile file(zip.data(), zip.size());
   fuzz::result_or_error(file.path(), [&] { read_pth(file.path()); });
 }

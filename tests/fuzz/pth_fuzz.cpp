@@ -5,6 +5,6 @@
 using namespace rmt;
 
 FUZZ(pth) {
-  test::MemoryFile file(data, size);
+  fuzz::MemoryFile file(data, size);
   fuzz::result_or_error(file.path(), [&] { read_weights(file.path()); });
 }

@@ -5,7 +5,7 @@
 using namespace rmt;
 
 FUZZ(safetensors) {
-  test::MemoryFile file(data, size);
+  fuzz::MemoryFile file(data, size);
   Archive archive;
   if (!fuzz::result_or_error(file.path(), [&] { archive = read_safetensors(file.path()); })) return;
   uint64_t bytes = 0;

@@ -8,7 +8,10 @@
 #include "tests/memory_file.h"
 #include "tests/train/folder.h"
 #include "tests/train/training_state.h"
+#include "train/checkpoint.h"
+#include "train/epoch_log.h"
 #include "train/files.h"
+#include "train/options.h"
 #include "train/pth.h"
 
 namespace rmt::test {
@@ -94,7 +97,6 @@ TEST(DamagedCheckpoint, OfOursIsNoticed) {
     ASSERT_TRUE(same(read_weights(path), whole));
     const Counts c = try_damaged(bytes, &whole);
     EXPECT_GT(c.refused, 990) << path << ": all but a change of the checksum's own name";
-    std::cout << path << ": " << c.refused << " refused, " << c.loaded << " loaded right" << std::endl;
   }
 }
 
@@ -147,6 +149,31 @@ TEST(DamagedCheckpoint, TheChecksumIsOfTheContentsAndNotOfTheirPlace) {
   expect_error([&] { read_safetensors(MemoryFile(moved).path()); }, {"/proc/self/fd/", "have the checksum", "says \"" + sum, "damaged"});
 }
 
+TEST(DamagedCheckpoint, NotesThatNestWithoutEndAreRefused) {
+  const std::string deep = std::string(1'000'000, '[') + std::string(1'000'000, ']');
+  Archive a;
+  a.path = "x.safetensors";
+  a.metadata = {{"classes", "[\"cat\"," + deep + "]"}, {"progress", "{\"epoch\":" + deep + "}"}};
+  expect_error([&] { describe(a); }, {"x.safetensors: its metadata \"classes\" is not a list of names"});
+  AdamW optimizer({}, {});
+  expect_error([&] { load_optimizer(optimizer, a); }, {"x.safetensors: its metadata lacks a usable \"epoch\""});
+  expect_error([&] { options_from_json("{\"mean\":" + deep + "}", "args.json"); }, {"args.json: holds no options"});
+  expect_error([&] { epoch_from_line("{\"epoch\":1,\"train_loss\":" + deep + ",\"test_acc1\":1}", "log.jsonl, line 1"); },
+               {"log.jsonl, line 1: \"train_loss\" is not a number"});
+}
+
+TEST(DamagedCheckpoint, WholeNumbersMustBeWhole) {  // 1e300 as an integer is undefined
+  expect_error([] { options_from_json("{\"epochs\":1e300}", "args.json"); },
+               {"args.json: holds no options of rmt-train: epochs is 1e+300, expected a whole number"});
+  expect_error([] { options_from_json("{\"seed\":18446744073709558445}", "args.json"); }, {"args.json", "seed is 1.8446744", "whole number"});
+  EXPECT_EQ(options_from_json("{\"seed\":18446744073709551615,\"lr\":1}", "args.json").seed, ~uint64_t(0));
+  Archive a;
+  a.path = "x.safetensors";
+  a.metadata = {{"progress", "{\"epoch\":1e300,\"best_acc1\":1,\"best_epoch\":0}"}};
+  AdamW optimizer({}, {});
+  expect_error([&] { load_optimizer(optimizer, a); }, {"x.safetensors: its metadata lacks a usable \"epoch\""});
+}
+
 TEST(DamagedCheckpoint, OfPyTorchIsNoticed) {
   for (const char* name : {"checkpoint", "types", "mixed", "protocol4", "deflated", "evil", "legacy", "uint16"}) {
     const std::string path = str("tests/golden/pth_", name, ".pth"), bytes = read_file(path, 1 << 20);
@@ -159,7 +186,6 @@ TEST(DamagedCheckpoint, OfPyTorchIsNoticed) {
     }
     const Counts c = try_damaged(bytes, refused ? nullptr : &whole);
     EXPECT_GT(c.refused, 100) << path;
-    std::cout << path << ": " << c.refused << " refused, " << c.loaded << " loaded right" << std::endl;
   }
 }
 

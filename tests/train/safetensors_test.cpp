@@ -169,7 +169,7 @@ TEST(Safetensors, AcceptsTheLegalCorners) {
 }
 
 TEST(Safetensors, NoPrefixOfAFileIsTakenForIt) {
-  TemporaryFolder folder;
+  TemporaryFolder folder(memory_folder());
   write_safetensors(folder / "a", small_archive());
   std::string bytes = read_file(folder / "a", 1 << 20), path = folder / "cut";
   for (size_t n = 0; n < bytes.size(); ++n) {
@@ -179,7 +179,7 @@ TEST(Safetensors, NoPrefixOfAFileIsTakenForIt) {
 }
 
 TEST(Safetensors, FlippedBitsInTheHeaderAreRefusedOrHarmless) {
-  TemporaryFolder folder;
+  TemporaryFolder folder(memory_folder());
   Archive a = small_archive();
   write_safetensors(folder / "a", a);
   std::string bytes = read_file(folder / "a", 1 << 20), path = folder / "flipped";
