@@ -4,13 +4,16 @@
 #include "core/parallel.h"
 #include "data/drawings.h"
 #include "examples/train_flags.h"
+#include "nn/rmt/cost.h"
 #include "train/files.h"
 #include "train/finetune.h"
+#include "train/peak.h"
 #include "train/recipe.h"
 #include "train/schedule.h"
 #include "train/trainer.h"
 
 using namespace rmt;
+namespace fs = std::filesystem;
 
 // Where the drawn images go, and what they are trained with: small enough for two cores and three minutes.
 static const char* const kDrawings = "build/drawings";
@@ -24,9 +27,12 @@ static TrainOptions drawn_defaults() {
 // What the given flags are laid over: the recorded options of the run that is resumed; or those for the drawn images or the ones that --help shows, under
 // what the weights to start from say of themselves, under the recipe.
 static TrainOptions base_options(const TrainFlags& given, const Archive& resumed, const Pretrained& pretrained) {
-  if (!given.resume.empty()) {
-    CHECK(given.recipe.empty(), "--recipe ", given.recipe, " with --resume: that run goes on with its own options; leave out --recipe, or begin another run");
-    CHECK(given.options.initial_checkpoint.empty(), "--initial-checkpoint with --resume: that run goes on with its own weights; leave one of them out");
+  if (!resumed.path.empty()) {
+    const bool always = given.resume == "auto";  // the one command that begins the run and goes on with it
+    CHECK(always || given.recipe.empty(), "--recipe ", given.recipe,
+          " with --resume: that run goes on with its own options; leave out --recipe, or begin another run");
+    CHECK(always || given.options.initial_checkpoint.empty(),
+          "--initial-checkpoint with --resume: that run goes on with its own weights; leave one of them out");
     return options_from_json(describe(resumed).options, resumed.path);
   }
   TrainOptions o = given.options.data_dir.empty() ? drawn_defaults() : TrainOptions{};
@@ -34,14 +40,28 @@ static TrainOptions base_options(const TrainFlags& given, const Archive& resumed
   return given.recipe.empty() ? o : with_recipe(given.recipe, o);
 }
 
+// The checkpoint to go on with, or none.
+static std::string resumed_file(const TrainFlags& f) {
+  if (f.resume != "auto") return fs::is_directory(f.resume) ? f.resume + "/last.safetensors" : f.resume;
+  CHECK(!f.experiment.empty(), "--resume auto needs --experiment NAME: the run to go on with, or to begin where there is none yet");
+  const std::string last = f.output + "/" + f.experiment + "/last.safetensors";
+  return fs::exists(last) ? last : "";
+}
+
+// Where the run writes. A folder in which one was killed before its first checkpoint is begun again by --resume auto.
+static RunFolder folder_of(const TrainFlags& f, const std::string& resumed) {
+  if (!resumed.empty()) return RunFolder::open(fs::path(resumed).parent_path().string());
+  const std::string named = f.output + "/" + f.experiment;
+  if (f.resume == "auto" && fs::exists(named + "/args.json")) return RunFolder::open(named);
+  return RunFolder::create(f.output, f.experiment, f.options.model, f.options.img_size);
+}
+
 static int train(TrainFlags& f, const std::function<void()>& parse_again) {
-  namespace fs = std::filesystem;
   Archive resumed;
   Pretrained pretrained;
-  if (fs::is_directory(f.resume)) f.resume += "/last.safetensors";
-  if (!f.resume.empty()) resumed = read_safetensors(f.resume);
-  if (f.resume.empty() && !f.options.initial_checkpoint.empty()) pretrained = read_pretrained(f.options.initial_checkpoint);
-  std::string resume = f.resume;
+  const std::string resume = resumed_file(f);
+  if (!resume.empty()) resumed = read_safetensors(resume);
+  if (resume.empty() && !f.options.initial_checkpoint.empty()) pretrained = read_pretrained(f.options.initial_checkpoint);
   f.options = base_options(f, resumed, pretrained);
   parse_again();
   TrainOptions& o = f.options;
@@ -72,10 +92,13 @@ static int train(TrainFlags& f, const std::function<void()>& parse_again) {
   freeze(parameters, rules);
   Trainer trainer(
       model, [&](const Tensor& images) { return model.forward(images); }, *train_images, *test_images, o, std::cout, compute);
-  if (!resume.empty()) trainer.resume(resumed);
+  if (!resume.empty()) trainer.resume(resumed, f.force_resume);
+  if (o.log_interval > 0) trainer.show_utilization(nn::total(nn::cost(model.config, o.img_size, o.img_size)).multiply_adds, peak_flops(compute));
+  const Curve theirs = o.compare_log.empty() ? Curve() : Curve{fs::path(o.compare_log).stem().string(), read_log(o.compare_log)};
 
   // Everything that can be wrong has been looked at: only now something is written.
-  RunFolder folder = resume.empty() ? RunFolder::create(f.output, f.experiment, o.model, o.img_size) : RunFolder::open(fs::path(resume).parent_path().string());
+  RunFolder folder = folder_of(f, resume);
+  folder.set_compare(theirs);
   if (resume.empty()) write_file(folder / "args.json", to_json(o));
   std::cout << o.model << ", " << model.parameter_count() << " parameters; " << o.data_dir << ": " << train_images->classes().size() << " classes, "
             << train_images->size() << " + " << test_images->size() << " images; " << describe(compute) << "; run folder " << folder.path() << std::endl;

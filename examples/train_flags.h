@@ -73,7 +73,9 @@ inline void add_train_flags(CLI::App& app, TrainFlags& f) {
   run("--threads", o.threads, "threads that compute; 0: RMT_THREADS, else every processor; the result does not depend on it");
   run("--output,--output_dir", f.output, "folder of the run folders");
   run("--experiment", f.experiment, "name of the run folder; empty: <timestamp>-<model>-<size>");
-  run("--resume", f.resume, "run folder (or its last.safetensors) to go on with, in the same folder and with its options but for those given here");
+  run("--resume", f.resume,
+      "run folder (or its last.safetensors) to go on with, in the same folder and with its options but for those given here; auto: the run of --experiment, "
+      "begun where there is none yet");
   app.add_flag("--force-resume", f.force_resume, "resume although the images or options are others now")->group("Run");
   run("--recovery-interval", o.recovery_interval, "steps between two saves inside an epoch; 0: at its end, and when a signal stops the run");
   run("--checkpoint-hist", o.checkpoint_hist, "keep the models of so many best epochs beside best.safetensors");

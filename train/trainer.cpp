@@ -7,8 +7,10 @@
 #include <iostream>
 #include <sstream>
 
+#include "data/image_grid.h"
 #include "train/memory.h"
 #include "train/model_file.h"
+#include "train/peak.h"
 #include "train/schedule.h"
 #include "train/stop.h"
 
@@ -111,6 +113,7 @@ bool Trainer::run(const RunFolder& folder) {
   folder_ = folder;
   folder_.truncate_log(progress_.epoch);
   if (progress_.epoch >= options_.epochs) out_ << "all " << options_.epochs << " epochs are done; --epochs adds more" << std::endl;
+  try_to_save([&] { folder_.refresh(); });
   line_ = ProgressLine(options_.log_interval, (options_.epochs - progress_.epoch) * steps_ - progress_.now.steps);
   while (progress_.epoch < options_.epochs && !stopped_) {
     if (!train_epoch()) continue;
@@ -132,12 +135,21 @@ bool Trainer::train_epoch() {
     for (int64_t i = 0; i < parts; ++i) batches.push_back(*train_.next());
     const int64_t t = progress_.epoch * steps_ + now.steps;
     const double lr = options_.sched_on_updates ? lr_of_step(schedule, t, steps_) : lr_of_epoch(schedule, progress_.epoch);
+    if (t == 0) draw_first_batch(batches[0]);
     judge(step_(batches, t, lr));
     ++now.steps, now.images += images_per_step(options_), now.lr += lr;
-    const double seconds = clock.seconds();
+    const double seconds = clock.seconds(), rate = double(now.images - images_before) / seconds;
     now.seconds = seconds_before + seconds;
-    line_.show({progress_.epoch, options_.epochs, now.steps - 1, steps_, last_loss_, now.loss / double(std::max<int64_t>(now.judged - now.skipped, 1)), lr,
-                double(now.images - images_before) / seconds, train_.wait_seconds() / seconds});
+    line_.show({.epoch = progress_.epoch,
+                .epochs = options_.epochs,
+                .step = now.steps - 1,
+                .steps = steps_,
+                .loss = last_loss_,
+                .mean_loss = now.loss / double(std::max<int64_t>(now.judged - now.skipped, 1)),
+                .lr = lr,
+                .images_per_s = rate,
+                .waiting = train_.wait_seconds() / seconds,
+                .mfu = model_flops_utilization(multiply_adds_, rate, peak_)});
     if (StopSignals::requested()) return stop(), false;
     if (options_.recovery_interval > 0 && now.steps % options_.recovery_interval == 0 && now.steps < steps_) {
       judge(step_.finish());
@@ -147,6 +159,16 @@ bool Trainer::train_epoch() {
   judge(step_.finish());
   line_.clear();
   return true;
+}
+
+// augmented.png: the images of the run's first batch as crop, mirror and the rest left them, each under its class (mixing comes later, on the device).
+void Trainer::draw_first_batch(const Batch& batch) {
+  try_to_save([&] {
+    std::vector<Tile> tiles;
+    for (Image& image : batch_pictures(batch, transform_options(options_), 24))
+      tiles.push_back({std::move(image), classes_[size_t(batch.labels.data<int64_t>()[tiles.size()])]});
+    write_png(folder_ / "augmented.png", image_grid(tiles));
+  });
 }
 
 void Trainer::judge(const std::vector<Verdict>& verdicts) {

@@ -32,6 +32,8 @@ class Trainer {
   // Goes on where a last.safetensors of the same model and options stopped, in the middle of an epoch if need be. Error when the images are not as many as
   // then, or an epoch that was begun would be cut into other steps, unless `force`.
   void resume(const Archive& archive, bool force = false);
+  // For the progress line: a forward pass's multiply-adds an image, and what the device could do (train/peak.h).
+  void show_utilization(int64_t multiply_adds, double peak) { multiply_adds_ = multiply_adds, peak_ = peak; }
   // All epochs that are left, into this folder; at the first SIGTERM or SIGINT it saves and returns (train/stop.h). False when something could not be saved:
   // training went on without it.
   bool run(const RunFolder& folder);
@@ -45,6 +47,7 @@ class Trainer {
   void save_weights(const std::string& name, const EpochLog& log);
   void keep_history(const EpochLog& log);
   void stop();
+  void draw_first_batch(const Batch& batch);
   void note_bad_images();
   std::string last_checkpoint() const;
   void save(const std::string& name, bool resumable, const std::string& weights = "");
@@ -66,6 +69,8 @@ class Trainer {
   Progress progress_;
   ProgressLine line_{0, 0};
   double last_loss_ = 0;
+  int64_t multiply_adds_ = 0;
+  double peak_ = 0;
   size_t bad_seen_[2] = {0, 0};
   bool saved_all_ = true, saved_once_ = false, stopped_ = false;
 };
