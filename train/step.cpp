@@ -63,8 +63,10 @@ std::vector<Verdict> TrainStep::finish() {
 }
 
 Tensor TrainStep::forward(const Batch& batch) {
-  const Tensor logits = forward_(compute_.images(batch, options_.transform));  // (B, K)
-  return ops::cross_entropy(logits, ops::smooth_one_hot(batch.labels, logits.dim(1), options_.smoothing, wide(logits.dtype())));
+  Tensor images = compute_.images(batch, options_.transform);  // (B, H, W, 3)
+  if (batch.mix.defined()) images = ops::mix_images(images, batch.mix);
+  const Tensor logits = forward_(images);  // (B, K)
+  return ops::cross_entropy(logits, ops::smooth_one_hot(batch.labels, logits.dim(1), options_.smoothing, wide(logits.dtype()), batch.mix));
 }
 
 // Leaves the sums over the parts: loss_, and the parameters' gradients. On the CPU a loss that is not finite ends it: nothing will move.
@@ -134,6 +136,7 @@ void TrainStep::advise_on_memory(const OutOfMemory& e, const Batch& batch) {
   const Tensor& x = batch.images;
   advise(e, str("a training step of ", x.dim(0), " images of ", x.dim(1), " x ", x.dim(2)), "--batch-size", x.dim(0), [&](int64_t n) {
     Batch part = first(batch, n);
+    part.mix = Tensor();  // an odd number of images cannot be mixed
     for (Tensor Batch::*field : kBatchTensors)
       if ((part.*field).defined()) part.*field = (part.*field).to(Device::cuda);
     try {

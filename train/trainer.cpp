@@ -113,7 +113,7 @@ bool Trainer::run(const RunFolder& folder) {
   folder_ = folder;
   folder_.truncate_log(progress_.epoch);
   if (progress_.epoch >= options_.epochs) out_ << "all " << options_.epochs << " epochs are done; --epochs adds more" << std::endl;
-  try_to_save([&] { folder_.refresh(); });
+  if (progress_.epoch > 0) try_to_save([&] { folder_.refresh(); });
   line_ = ProgressLine(options_.log_interval, (options_.epochs - progress_.epoch) * steps_ - progress_.now.steps);
   while (progress_.epoch < options_.epochs && !stopped_) {
     if (!train_epoch()) continue;

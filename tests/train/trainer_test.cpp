@@ -294,10 +294,11 @@ void expect_same_end(const RunFolder& a, const RunFolder& b) {
       EXPECT_EQ(log_a[i].value(name, nlohmann::json()), log_b[i].value(name, nlohmann::json())) << name;
 }
 
-// All that a recipe can switch on: averages, accumulation, clipping, repeated augmentation, drop path.
+// All that a recipe can switch on: averages, accumulation, clipping, repeated augmentation, mixing, erasing, drop path.
 TrainOptions full_options(const std::string& data) {
   TrainOptions o = tiny_options(data);
   o.epochs = 3, o.batch_size = 4, o.grad_accum_steps = 2, o.model_ema = true, o.model_ema_decay = 0.8, o.clip_grad = 1, o.aug_repeats = 2;
+  o.mixup = 0.8, o.cutmix = 1, o.mixup_off_epoch = 2, o.reprob = 0.5, o.aa = "rand-m9-mstd0.5-inc1";
   return o;  // 24 images: 3 steps an epoch
 }
 
