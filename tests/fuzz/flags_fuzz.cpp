@@ -7,6 +7,17 @@
 
 using namespace rmt;
 
+namespace {
+struct Program {  // made once: that takes most of the time
+  TrainFlags flags;
+  CLI::App app{"", "rmt-train"};
+  Program() {
+    app.option_defaults()->always_capture_default();
+    add_train_flags(app, flags);
+  }
+};
+}  // namespace
+
 FUZZ(flags) {
   std::string text = "rmt-train\n" + std::string(data, data + size);
   std::vector<char*> words{text.data()};
@@ -15,10 +26,10 @@ FUZZ(flags) {
   const int count = int(words.size());
   words.push_back(nullptr);
 
-  TrainFlags f;
-  CLI::App app("", "rmt-train");
-  app.option_defaults()->always_capture_default();
-  add_train_flags(app, f);
+  static Program program;
+  TrainFlags& f = program.flags;
+  CLI::App& app = program.app;
+  f = {};
   try {
     app.parse(count, words.data());
   } catch (const CLI::ParseError&) {

@@ -1,9 +1,13 @@
-// 1,000 damaged copies of each kind of checkpoint: each is refused with a reason, or it loads, and then to the right bytes.
+// 1,000 damaged copies of each kind of checkpoint and of a record file: each is refused with a reason, or it loads, and then to the right bytes.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 
+#include "data/image_folder.h"
+#include "data/pack.h"
+#include "data/records.h"
 #include "tests/check_op.h"
 #include "tests/memory_file.h"
 #include "tests/train/folder.h"
@@ -187,6 +191,38 @@ TEST(DamagedCheckpoint, OfPyTorchIsNoticed) {
     const Counts c = try_damaged(bytes, refused ? nullptr : &whole);
     EXPECT_GT(c.refused, 100) << path;
   }
+}
+
+TEST(DamagedRecords, AreNoticed) {
+  TemporaryFolder folder(memory_folder());
+  for (int i = 0; i < 6; ++i) {
+    Image image{20 + i, 16, std::vector<uint8_t>(size_t(20 + i) * 16 * 3)};
+    for (size_t k = 0; k < image.rgb.size(); ++k) image.rgb[k] = uint8_t(k * size_t(i + 1) / 7);
+    std::filesystem::create_directories(folder / str("train/", i % 2 ? "dog" : "cat"));
+    write_jpeg(folder / str("train/", i % 2 ? "dog/" : "cat/", i, ".jpg"), image, 90);
+  }
+  const ImageFolder whole(folder.path(), "train");
+  pack(whole, folder / "packed", "train", {.size = 0});
+  const std::string path = folder / "packed/train-00000-of-00001.rmtrec", bytes = read_file(path, 1 << 20);
+  int refused = 0;
+  for (uint64_t copy = 0; copy < 1000; ++copy) {
+    std::string changed = damaged(bytes, copy);
+    for (uint64_t again = copy; changed == bytes;) changed = damaged(bytes, again += 1000);
+    write_file(path, changed);
+    try {
+      const Records records(folder / "packed", "train");
+      ASSERT_EQ(records.classes(), whole.classes()) << "copy " << copy;
+      ASSERT_EQ(records.size(), whole.size()) << "copy " << copy;
+      for (int64_t i = 0; i < records.size(); ++i) {
+        EXPECT_EQ(records.label(i), whole.label(i)) << "copy " << copy;
+        EXPECT_EQ(records.bytes(i), whole.bytes(i)) << "copy " << copy;
+      }
+    } catch (const Error& e) {
+      EXPECT_TRUE(std::string(e.what()).starts_with(path)) << "copy " << copy << ": " << e.what();
+      ++refused;
+    }
+  }
+  EXPECT_EQ(refused, 1000) << "every byte of a record file lies under a checksum";
 }
 
 }  // namespace rmt::test
