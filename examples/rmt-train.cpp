@@ -52,7 +52,7 @@ static std::string resumed_file(const TrainFlags& f) {
 static RunFolder folder_of(const TrainFlags& f, const std::string& resumed) {
   if (!resumed.empty()) return RunFolder::open(fs::path(resumed).parent_path().string());
   const std::string named = f.output + "/" + f.experiment;
-  if (f.resume == "auto" && fs::exists(named + "/args.json")) return RunFolder::open(named);
+  if (f.resume == "auto" && (fs::exists(named + "/args.json") || fs::exists(named + "/args.json.tmp"))) return RunFolder::open(named);
   return RunFolder::create(f.output, f.experiment, f.options.model, f.options.img_size);
 }
 
