@@ -1,6 +1,7 @@
 #include "train/options.h"
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
@@ -16,6 +17,11 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(TrainOptions, data_dir, model, i
                                                 aug_repeats, mixup, cutmix, mixup_prob, mixup_switch_prob, mixup_off_epoch, mean, std, device, amp, tf32,
                                                 cuda_graph, seed, workers, threads, log_interval, max_bad_images, recovery_interval, checkpoint_hist,
                                                 compare_log)
+
+double ema_decay(const TrainOptions& o) {
+  if (!o.model_ema) return 0;
+  return o.model_ema_decay > 0 ? o.model_ema_decay : std::pow(0.99996, double(images_a_step(o)) / 512);
+}
 
 TrainOptions resolved(TrainOptions o) {
   if (o.lr == 0) o.lr = 5e-4 * double(images_a_step(o)) / 512;

@@ -65,6 +65,9 @@ struct TrainOptions {
 
 inline int64_t images_a_step(const TrainOptions& o) { return o.batch_size * o.grad_accum_steps; }
 
+// d of the moving average, e += (1 - d) (p - e): the option, or 0.99996 ^ (images a step / 512) (RMT.md 4.5), or 0 without --model-ema.
+double ema_decay(const TrainOptions& options);
+
 // With numbers where lr, warmup_epochs and mixup_off_epoch leave it to a rule.
 TrainOptions resolved(TrainOptions options);
 

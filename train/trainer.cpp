@@ -19,15 +19,12 @@ namespace {
 
 const char* non_finite(double x) { return std::isnan(x) ? "nan" : "infinite"; }  // printed, a nan may carry a sign
 
-int64_t images_per_step(const TrainOptions& o) { return o.batch_size * o.grad_accum_steps; }
-
 AdamWOptions optimizer_options(const TrainOptions& o) {
-  const double decay = o.model_ema_decay > 0 ? o.model_ema_decay : std::pow(0.99996, double(images_per_step(o)) / 512);  // RMT.md 4.5
   return {.beta1 = o.opt_betas[0],
           .beta2 = o.opt_betas[1],
           .eps = o.opt_eps,
           .weight_decay = o.weight_decay,
-          .ema_decay = o.model_ema ? decay : 0,
+          .ema_decay = ema_decay(o),
           .clip = o.clip_grad,
           .parts = o.grad_accum_steps};
 }
@@ -102,9 +99,9 @@ void Trainer::resume(const Archive& archive, bool force) {
   same(then.classes, counts_.classes, "classes"), same(then.train_images, counts_.train_images, "training images"),
       same(then.test_images, counts_.test_images, "validation images");
   EpochSums& now = progress_.now;
-  if (now.steps == 0 || now.images == now.steps * images_per_step(options_)) return;
+  if (now.steps == 0 || now.images == now.steps * images_a_step(options_)) return;
   CHECK(force, archive.path, ": stands after ", now.steps, " steps of ", now.images / now.steps, " images in epoch ", progress_.epoch + 1, ", a step is ",
-        images_per_step(options_), " now; give back --batch-size and --grad-accum-steps, or --force-resume to begin that epoch again");
+        images_a_step(options_), " now; give back --batch-size and --grad-accum-steps, or --force-resume to begin that epoch again");
   now = {};
 }
 
@@ -137,7 +134,7 @@ bool Trainer::train_epoch() {
     const double lr = options_.sched_on_updates ? lr_of_step(schedule, t, steps_) : lr_of_epoch(schedule, progress_.epoch);
     if (t == 0) draw_first_batch(batches[0]);
     judge(step_(batches, t, lr));
-    ++now.steps, now.images += images_per_step(options_), now.lr += lr;
+    ++now.steps, now.images += images_a_step(options_), now.lr += lr;
     const double seconds = clock.seconds(), rate = double(now.images - images_before) / seconds;
     now.seconds = seconds_before + seconds;
     line_.show({.epoch = progress_.epoch,

@@ -99,4 +99,11 @@ TEST(Options, FlagsThatContradictEachOther) {
   refused([](TrainOptions& o) { o.layer_decay = 1.5; }, {"--layer-decay 1.5"});
 }
 
+TEST(Recipe, AveragesAsTheOfficialRunsDid) {  // RMT.md 4.5: .99984 at 2048 images a step, .99992 at 1024
+  EXPECT_NEAR(ema_decay(with_recipe("official", {})), 0.99984, 1e-8);
+  EXPECT_NEAR(ema_decay(with_recipe("paper", {})), 0.99992, 2e-9);
+  EXPECT_EQ(ema_decay({}), 0);
+  EXPECT_EQ(ema_decay({.model_ema = true, .model_ema_decay = 0.9}), 0.9);
+}
+
 }  // namespace rmt::test
