@@ -193,7 +193,7 @@ TEST(DamagedCheckpoint, OfPyTorchIsNoticed) {
   }
 }
 
-TEST(DamagedRecords, AreNoticed) {
+TEST(DamagedRecordFiles, AreNoticed) {
   TemporaryFolder folder(memory_folder());
   for (int i = 0; i < 6; ++i) {
     Image image{20 + i, 16, std::vector<uint8_t>(size_t(20 + i) * 16 * 3)};
