@@ -153,11 +153,11 @@ $(addprefix $(BUILD)/obj/data/,augment.o affine.o pixel_ops.o): CXXFLAGS += -ffp
 # With as many processes as there are processors, where nobody said -j.
 BUILD_ALL = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 train: setup
-	@$(BUILD_ALL) all
+	+@$(BUILD_ALL) all
 	$(BUILD)/bin/rmt-train $(if $(DATA),--data-dir $(DATA)) --model $(MODEL) $(if $(EPOCHS),--epochs $(EPOCHS)) $(ARGS)
 
 test: setup
-	@$(BUILD_ALL) found $(TESTS) $(BINS)
+	+@$(BUILD_ALL) found $(TESTS) $(BINS)
 	@BIN=$(BUILD)/bin sh tests/run.sh $(TESTS) --gtest_filter='$(FILTER)'
 
 check: setup
