@@ -99,6 +99,7 @@ void Trainer::resume(const Archive& archive, bool force) {
   same(then.classes, counts_.classes, "classes"), same(then.train_images, counts_.train_images, "training images"),
       same(then.test_images, counts_.test_images, "validation images");
   EpochSums& now = progress_.now;
+  if (then.train_images != counts_.train_images && then.classes > 0) now = {};  // forced: that epoch, in another order now, begins again
   if (now.steps == 0 || now.images == now.steps * images_a_step(options_)) return;
   CHECK(force, archive.path, ": stands after ", now.steps, " steps of ", now.images / now.steps, " images in epoch ", progress_.epoch + 1, ", a step is ",
         images_a_step(options_), " now; give back --batch-size and --grad-accum-steps, or --force-resume to begin that epoch again");

@@ -409,7 +409,10 @@ TEST_F(TrainerTest, OtherImagesOrStepsThanBeforeAreRefusedUnlessForced) {
 
   fs::copy(data + "/train/dark/0.jpg", data + "/train/dark/another.jpg");
   expect_error([&] { TinyRun(options).trainer.resume(last); }, {"began with 24 training images", "has 25", "--force-resume"});
-  EXPECT_NO_THROW(TinyRun(options).trainer.resume(last, true));
+  TinyRun forced(options);
+  forced.trainer.resume(last, true);
+  EXPECT_TRUE(forced.trainer.run(RunFolder::open(folder_of_run.path())));
+  EXPECT_EQ(log_of(folder_of_run).size(), 3u);
 }
 
 TEST_F(TrainerTest, MoreImagesInABatchThanInTheFolder) {
