@@ -61,7 +61,8 @@ void check(const TrainOptions& o) {
   in("warmup-epochs", o.warmup_epochs, -1, 1e6, "");
   in("weight-decay", o.weight_decay, 0, 1e3, "");
   in("smoothing", o.smoothing, 0, 1, "");
-  in("opt-betas", o.opt_betas[0], 0, 1, " (the first one)"), in("opt-betas", o.opt_betas[1], 0, 1, " (the second one)");
+  for (double beta : o.opt_betas)
+    CHECK(beta >= 0 && beta < 1, "--opt-betas ", o.opt_betas[0], " ", o.opt_betas[1], ": both must be from 0 to below 1, where a mean forgets");
   in("opt-eps", o.opt_eps, 0, 1, "");
   in("clip-grad", o.clip_grad, 0, 1e9, "");
   in("grad-accum-steps", double(o.grad_accum_steps), 1, 1e6, " batches");

@@ -281,6 +281,20 @@ namespace {
 
 struct Stopped : std::exception {};
 
+// A run that ends in the forward pass of a step, as a kill would end it.
+void run_and_die(const TrainOptions& options, const RunFolder& folder_of_run, int64_t step) {
+  TinyRun run(options);
+  nn::Rmt& model = run.model;
+  Trainer dying(
+      model,
+      [&](const Tensor& x) {
+        if (model.mode().training && model.mode().step == step) throw Stopped();
+        return model.forward(x);
+      },
+      run.train, run.val, options, run.out);
+  EXPECT_THROW(dying.run(folder_of_run), Stopped);
+}
+
 void expect_same_end(const RunFolder& a, const RunFolder& b) {
   for (const char* name : {"last.safetensors", "best.safetensors"}) {
     const Archive x = read_safetensors(a / name), y = read_safetensors(b / name);
@@ -312,15 +326,7 @@ TEST_F(TrainerTest, KilledAtAnyStepItResumesInMidEpochBitForBit) {
   EXPECT_TRUE(whole.trainer.run(straight));
   for (int64_t kill_at : {1, 2, 3, 5, 7, 8}) {
     RunFolder broken = new_run(str("broken", kill_at));
-    TinyRun first(options);
-    Trainer dying(
-        first.model,
-        [&](const Tensor& x) {
-          if (first.model.mode().training && first.model.mode().step == kill_at) throw Stopped();
-          return first.model.forward(x);
-        },
-        first.train, first.val, options, first.out);
-    EXPECT_THROW(dying.run(broken), Stopped);
+    run_and_die(options, broken, kill_at);
     TinyRun second(options);
     const Archive last = read_safetensors(broken / "last.safetensors");
     EXPECT_EQ(nlohmann::json::parse(last.metadata.at("progress"))["steps"], kill_at % 3);
@@ -391,15 +397,7 @@ TEST_F(TrainerTest, OtherImagesOrStepsThanBeforeAreRefusedUnlessForced) {
   TrainOptions options = full_options(data);
   options.recovery_interval = 1;
   RunFolder folder_of_run = new_run("run");
-  TinyRun first(options);
-  Trainer dying(
-      first.model,
-      [&](const Tensor& x) {
-        if (first.model.mode().training && first.model.mode().step == 4) throw Stopped();
-        return first.model.forward(x);
-      },
-      first.train, first.val, options, first.out);
-  EXPECT_THROW(dying.run(folder_of_run), Stopped);
+  run_and_die(options, folder_of_run, 4);
   const Archive last = read_safetensors(folder_of_run / "last.safetensors");
 
   TrainOptions smaller = options;
