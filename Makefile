@@ -27,15 +27,16 @@ NVCC     ?= $(shell command -v nvcc 2>/dev/null || ls /usr/local/cuda/bin/nvcc 2
 ISA      := $(shell echo | $(CXX) $(MARCH) -dM -E -x c++ - 2>/dev/null | awk '/__AVX512F__/{a=1} /__AVX2__/{b=1} /__ARM_NEON /{c=1} END{print a?"AVX-512":b?"AVX2":c?"NEON":"generic"}')
 Q        := $(if $(filter 1,$(V)),,@)
 
-EMULATOR := $(wildcard core/cuda/*.cpp)
-LIB_SRC  := $(wildcard core/*.cpp autograd/*.cpp ops/*.cpp nn/*.cpp nn/*/*.cpp data/*.cpp train/*.cpp)
-CU_SRC   := $(wildcard core/cuda/*.cu ops/*.cu train/*.cu)
-TEST_SRC := $(wildcard tests/*.cpp tests/*/*.cpp)
-TEST_CU  := $(wildcard tests/*/*.cu)
+EMULATOR := $(wildcard core/cuda/emulator/*.cpp)
+LIB_DIRS := core core/files autograd ops ops/attention ops/kernels nn nn/rmt data data/images data/sets train train/weights train/run
+LIB_SRC  := $(wildcard $(LIB_DIRS:%=%/*.cpp))
+CU_SRC   := $(wildcard core/cuda/*.cu ops/*.cu ops/*/*.cu train/*.cu)
+TEST_SRC := $(wildcard tests/*.cpp tests/*/*.cpp tests/*/*/*.cpp tests/*/*/*/*.cpp)
+TEST_CU  := $(wildcard tests/*/*.cu tests/*/*/*.cu tests/*/*/*/*.cu)
 FUZZERS  := $(patsubst tests/fuzz/%_fuzz.cpp,%,$(wildcard tests/fuzz/*_fuzz.cpp))
-BIN_SRC  := $(wildcard examples/*.cpp)
+BIN_SRC  := $(wildcard examples/*.cpp examples/tours/*.cpp)
 LIB      := $(BUILD)/lib/librmt.a
-BINS     := $(BIN_SRC:examples/%.cpp=$(BUILD)/bin/%)
+BINS     := $(addprefix $(BUILD)/bin/,$(notdir $(BIN_SRC:.cpp=)))
 TESTS    := $(BUILD)/tests/rmt-tests
 OBJ      = $(1:%.cpp=$(BUILD)/obj/%.o)
 
@@ -86,9 +87,13 @@ $(LIB): $(call OBJ,$(LIB_SRC)) $(CU_OBJ)
 	@rm -f $@
 	$(Q)ar rcs $@ $^
 
+LINK = $(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 $(BUILD)/bin/%: $(BUILD)/obj/examples/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+	$(LINK)
+$(BUILD)/bin/%: $(BUILD)/obj/examples/tours/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(LINK)
 
 $(TESTS): $(call OBJ,$(TEST_SRC)) $(TEST_KERNELS) $(LIB)
 	@mkdir -p $(@D)
@@ -144,11 +149,11 @@ ptxas:
 	@NVCC="$(NVCC)" FLAGS="$(NVCCFLAGS)" sh tests/ptxas.sh $(CU_SRC)
 
 # The one file with stb_image in it, which reads bytes from anywhere. Its Huffman decoder shifts by 32 on damaged files: undefined, without effect.
-build/fuzz/obj/data/image.o: FUZZ_FLAGS += -fno-strict-aliasing -fno-sanitize=shift
-$(BUILD)/obj/data/image.o: CXXFLAGS += -fno-strict-aliasing -fstack-protector-strong $(if $(filter 1,$(SAN)),-fno-sanitize=shift,-D_FORTIFY_SOURCE=2)
+build/fuzz/obj/data/images/image.o: FUZZ_FLAGS += -fno-strict-aliasing -fno-sanitize=shift
+$(BUILD)/obj/data/images/image.o: CXXFLAGS += -fno-strict-aliasing -fstack-protector-strong $(if $(filter 1,$(SAN)),-fno-sanitize=shift,-D_FORTIFY_SOURCE=2)
 
 # Pillow rounds each product, and so must these for its bytes.
-$(addprefix $(BUILD)/obj/data/,augment.o affine.o pixel_ops.o): CXXFLAGS += -ffp-contract=off
+$(addprefix $(BUILD)/obj/data/images/,augment.o affine.o pixel_ops.o): CXXFLAGS += -ffp-contract=off
 
 # With as many processes as there are processors, where nobody said -j.
 BUILD_ALL = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -172,4 +177,4 @@ clean:
 	rm -rf build
 
 -include $(patsubst %.o,%.d,$(call OBJ,$(LIB_SRC) $(TEST_SRC) $(BIN_SRC)) $(CU_OBJ) $(TEST_KERNELS))
--include $(wildcard build/fuzz/obj/*/*.d build/fuzz/obj/*/*/*.d)
+-include $(wildcard build/fuzz/obj/*/*.d build/fuzz/obj/*/*/*.d build/fuzz/obj/*/*/*/*.d)

@@ -10,7 +10,8 @@ namespace {
 
 thread_local bool recording = true;
 
-// sum + x. Writes into sum's storage when nobody else holds it: the op that returned it may still share it with another input or with dy.
+// sum + x. Writes into sum's storage when nobody else holds it: the op that returned it may still
+// share it with another input or with dy.
 Tensor accumulate(Tensor sum, const Tensor& x) {
   if (!sum.defined()) return x;
   if (!sum.sole_owner()) sum = sum.clone();
@@ -20,18 +21,24 @@ Tensor accumulate(Tensor sum, const Tensor& x) {
 
 // RMT_DEBUG=1: the first op with a result that is not finite is an Error with its name.
 void check_finite(const char* what, const char* op, const Tensor& x) {
-  if (debugging()) CHECK(x.all_finite(), what, op, ": a result of shape ", x.shape(), " on ", x.device(), " is not finite");
+  if (debugging())
+    CHECK(x.all_finite(), what, op, ": a result of shape ", x.shape(), " on ", x.device(),
+          " is not finite");
 }
 
 void check_gradient(const Node& node, size_t i, const Tensor& g) {
   const Node& input = *node.inputs[i];
-  CHECK(g.shape() == input.shape && g.dtype() == input.dtype, "backward of ", node.op, ": gradient ", i, " is ", g.dtype(), " ", g.shape(), ", its input is ",
-        input.dtype, " ", input.shape);
-  CHECK(g.device() == input.device, "backward of ", node.op, ": gradient ", i, " is on ", g.device(), ", its input on ", input.device);
-  CHECK(!g.node, "backward of ", node.op, ": gradient ", i, " is on the tape; backward functions must capture detached tensors");
+  CHECK(g.shape() == input.shape && g.dtype() == input.dtype, "backward of ", node.op,
+        ": gradient ", i, " is ", g.dtype(), " ", g.shape(), ", its input is ", input.dtype, " ",
+        input.shape);
+  CHECK(g.device() == input.device, "backward of ", node.op, ": gradient ", i, " is on ",
+        g.device(), ", its input on ", input.device);
+  CHECK(!g.node, "backward of ", node.op, ": gradient ", i,
+        " is on the tape; backward functions must capture detached tensors");
 }
 
-// Every op node that y depends on, each after all nodes that use it (so reversed postorder of a depth-first walk).
+// Every op node that y depends on, each after all nodes that use it (so reversed postorder of a
+// depth-first walk).
 std::vector<Node*> order_from(Node* y) {
   std::vector<Node*> postorder;
   std::unordered_map<Node*, bool> seen{{y, true}};
@@ -78,18 +85,22 @@ Tensor record(const char* op, Tensor y, const std::vector<Tensor>& inputs, Backw
   return y;
 }
 
-// Each result is an op of its own, whose backward lays its dy down and sends an empty gradient on to a node that they share; this one, which the engine comes
-// to after all of them, takes the dys up.
-std::vector<Tensor> record_many(const char* op, std::vector<Tensor> ys, const std::vector<Tensor>& inputs, BackwardMany backward) {
+// Each result is an op of its own, whose backward lays its dy down and sends an empty gradient on
+// to a node that they share; this one, which the engine comes to after all of them, takes the dys
+// up.
+std::vector<Tensor> record_many(const char* op, std::vector<Tensor> ys,
+                                const std::vector<Tensor>& inputs, BackwardMany backward) {
   auto dys = std::make_shared<std::vector<Tensor>>(ys.size());
-  const Tensor shared = record(op, Tensor::empty({0}), inputs, [dys, backward = std::move(backward)](const Tensor&) {
-    return backward(std::exchange(*dys, std::vector<Tensor>(dys->size())));
-  });
+  const Tensor shared =
+      record(op, Tensor::empty({0}), inputs, [dys, backward = std::move(backward)](const Tensor&) {
+        return backward(std::exchange(*dys, std::vector<Tensor>(dys->size())));
+      });
   for (size_t i = 0; i < ys.size(); ++i)
-    ys[i] = record(op, ys[i], {shared}, [dys, i, token = shared.detach()](const Tensor& dy) -> Grads {
-      (*dys)[i] = dy;
-      return {token};
-    });
+    ys[i] =
+        record(op, ys[i], {shared}, [dys, i, token = shared.detach()](const Tensor& dy) -> Grads {
+          (*dys)[i] = dy;
+          return {token};
+        });
   return ys;
 }
 
@@ -101,7 +112,8 @@ bool needs_grad(const std::vector<Tensor>& inputs) {
 }
 
 Tensor leaf(const Tensor& x) {
-  CHECK(x.defined() && is_float(x.dtype()), "leaf: only a floating-point tensor can collect a gradient");
+  CHECK(x.defined() && is_float(x.dtype()),
+        "leaf: only a floating-point tensor can collect a gradient");
   Tensor y = x.detach();
   y.node = std::make_shared<Node>();
   y.node->shape = y.shape();
@@ -116,8 +128,9 @@ Tensor grad(const Tensor& x) {
 }
 
 void set_grad(const Tensor& x, const Tensor& g) {
-  CHECK(x.node && g.shape() == x.shape() && g.dtype() == x.dtype() && g.device() == x.device(), "set_grad: gradient ", g.dtype(), " ", g.shape(), " on ",
-        g.device(), " does not fit leaf ", x.dtype(), " ", x.shape(), " on ", x.device());
+  CHECK(x.node && g.shape() == x.shape() && g.dtype() == x.dtype() && g.device() == x.device(),
+        "set_grad: gradient ", g.dtype(), " ", g.shape(), " on ", g.device(), " does not fit leaf ",
+        x.dtype(), " ", x.shape(), " on ", x.device());
   x.node->grad = g.detach();
 }
 
@@ -140,8 +153,8 @@ Tensor in_dtype(const Tensor& x, DType dtype) {
 }
 
 void set_shadow(const Tensor& x, const Tensor& copy) {
-  CHECK(x.node && (!copy.defined() || (copy.shape() == x.shape() && copy.device() == x.device())), "set_shadow: ", copy.shape(), " is no copy of leaf ",
-        x.shape());
+  CHECK(x.node && (!copy.defined() || (copy.shape() == x.shape() && copy.device() == x.device())),
+        "set_shadow: ", copy.shape(), " is no copy of leaf ", x.shape());
   x.node->shadow = copy.detach();
 }
 
@@ -150,13 +163,15 @@ GradMode::~GradMode() { recording = before_; }
 bool GradMode::enabled() { return recording; }
 
 void backward(const Tensor& loss) {
-  CHECK(loss.numel() == 1, "backward: a loss has one element, this tensor is ", loss.shape(), "; give its upstream gradient dy as well");
+  CHECK(loss.numel() == 1, "backward: a loss has one element, this tensor is ", loss.shape(),
+        "; give its upstream gradient dy as well");
   backward(loss, Tensor::full(loss.shape(), 1, loss.dtype(), loss.device()));
 }
 
 void backward(const Tensor& y, const Tensor& dy) {
   CHECK(y.node, "backward: this tensor depends on nothing that needs a gradient");
-  CHECK(dy.shape() == y.shape() && dy.dtype() == y.dtype(), "backward: dy is ", dy.dtype(), " ", dy.shape(), ", y is ", y.dtype(), " ", y.shape());
+  CHECK(dy.shape() == y.shape() && dy.dtype() == y.dtype(), "backward: dy is ", dy.dtype(), " ",
+        dy.shape(), ", y is ", y.dtype(), " ", y.shape());
   NoGrad off;
   std::unordered_map<Node*, Tensor> pending{{y.node.get(), dy.detach()}};
   for (Node* node : order_from(y.node.get())) {
@@ -164,7 +179,8 @@ void backward(const Tensor& y, const Tensor& dy) {
     if (it == pending.end()) continue;  // every path to it gave no gradient
     Tensor g = std::move(it->second);
     pending.erase(it);
-    CHECK(!node->done, "backward: the gradient went through ", node->op, " before and its saved tensors are gone; run the forward again");
+    CHECK(!node->done, "backward: the gradient went through ", node->op,
+          " before and its saved tensors are gone; run the forward again");
     if (!node->backward) {  // a leaf
       node->grad = accumulate(std::move(node->grad), g);
       continue;
@@ -173,7 +189,8 @@ void backward(const Tensor& y, const Tensor& dy) {
     g = Tensor();
     node->backward = nullptr;
     node->done = true;
-    CHECK(grads.size() == node->inputs.size(), "backward of ", node->op, ": ", grads.size(), " gradients for ", node->inputs.size(), " inputs");
+    CHECK(grads.size() == node->inputs.size(), "backward of ", node->op, ": ", grads.size(),
+          " gradients for ", node->inputs.size(), " inputs");
     for (size_t i = 0; i < grads.size(); ++i) {
       if (!node->inputs[i] || !grads[i].defined()) continue;
       check_gradient(*node, i, grads[i]);

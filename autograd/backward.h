@@ -4,8 +4,9 @@
 
 namespace rmt {
 
-// Adds d loss / d leaf into grad(leaf) of every leaf that loss depends on. loss has one element. The tape behind it is freed as the walk passes.
-// Throws, naming the op, when a backward returns the wrong number of gradients, a wrong shape or dtype, or was already used.
+// Adds d loss / d leaf into grad(leaf) of every leaf that loss depends on. loss has one element.
+// The tape behind it is freed as the walk passes. Throws, naming the op, when a backward returns
+// the wrong number of gradients, a wrong shape or dtype, or was already used.
 void backward(const Tensor& loss);
 // The same from any tensor, with its upstream gradient dy (same shape and dtype as y).
 void backward(const Tensor& y, const Tensor& dy);

@@ -11,7 +11,8 @@ Tensor checkpoint(const std::function<Tensor(const Tensor&)>& f, const Tensor& x
     NoGrad off;
     y = f(x.detach());
   }
-  // Leaves captured by f may need gradients even where x does not, so the result is recorded in any case.
+  // Leaves captured by f may need gradients even where x does not, so the result is recorded in any
+  // case.
   Tensor input = x.node ? x : leaf(x);
   return record("checkpoint", y, {input}, [f, x = x.detach()](const Tensor& dy) -> Grads {
     GradMode on(true);

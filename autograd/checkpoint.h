@@ -1,4 +1,5 @@
-// Recompute instead of remember: the memory of one block's insides for the time of a second forward.
+// Recompute instead of remember: the memory of one block's insides for the time of a second
+// forward.
 #pragma once
 #include <functional>
 
@@ -6,8 +7,9 @@
 
 namespace rmt {
 
-// y = f(x), of which only x is kept; backward runs f again, this time recording, and goes through it. f must be a pure function of x and of the
-// leaves it captures: draws no fresh random numbers, updates no statistics.
+// y = f(x), of which only x is kept; backward runs f again, this time recording, and goes through
+// it. f must be a pure function of x and of the leaves it captures: draws no fresh random numbers,
+// updates no statistics.
 Tensor checkpoint(const std::function<Tensor(const Tensor&)>& f, const Tensor& x);
 
 }  // namespace rmt

@@ -1,5 +1,6 @@
-// The tape: which tensor came from which by what. An op computes its result y as if there were no gradients, then calls record() with the function
-// that turns dy into one gradient per input. Ops are unknown here; the engine (backward.h) only walks.
+// The tape: which tensor came from which by what. An op computes its result y as if there were no
+// gradients, then calls record() with the function that turns dy into one gradient per input. Ops
+// are unknown here; the engine (backward.h) only walks.
 #pragma once
 #include <functional>
 #include <memory>
@@ -9,31 +10,36 @@
 
 namespace rmt {
 
-using Grads = std::vector<Tensor>;                        // one per input of the op, same shape and dtype as it; undefined = no gradient flows there
-using Backward = std::function<Grads(const Tensor& dy)>;  // dy has y's shape and dtype. Captures detached tensors only.
+using Grads = std::vector<Tensor>;  // one per input of the op, same shape and dtype as it;
+                                    // undefined = no gradient flows there
+using Backward = std::function<Grads(const Tensor& dy)>;  // dy has y's shape and dtype. Captures
+                                                          // detached tensors only.
 
-// A place on the tape: a leaf (a parameter, an input under study), which collects a gradient, or the result of an op, which passes it on.
+// A place on the tape: a leaf (a parameter, an input under study), which collects a gradient, or
+// the result of an op, which passes it on.
 struct Node {
   const char* op = "leaf";
   Shape shape;
   DType dtype = DType::f32;
   Device device = Device::cpu;
   std::vector<std::shared_ptr<Node>> inputs;  // null where an input needs no gradient
-  Backward backward;                          // empty for a leaf, and for an op once the gradient went through it
-  Tensor grad;                                // leaves only
-  Tensor shadow;                              // leaves only: in_dtype()
-  bool frozen = false;                        // leaves only: freeze()
-  bool done = false;                          // the gradient went through: a second pass is an error
-  ~Node();                                    // lets long chains go without recursion
+  Backward backward;    // empty for a leaf, and for an op once the gradient went through it
+  Tensor grad;          // leaves only
+  Tensor shadow;        // leaves only: in_dtype()
+  bool frozen = false;  // leaves only: freeze()
+  bool done = false;    // the gradient went through: a second pass is an error
+  ~Node();              // lets long chains go without recursion
 };
 
-// Puts y on the tape and returns it; does nothing when no input needs a gradient or recording is off. Second order is not supported:
-// gradients computed inside a backward are not recorded.
+// Puts y on the tape and returns it; does nothing when no input needs a gradient or recording is
+// off. Second order is not supported: gradients computed inside a backward are not recorded.
 Tensor record(const char* op, Tensor y, const std::vector<Tensor>& inputs, Backward backward);
 
-// The same for an op with several results ys: backward gets a dy for each, undefined where none came, and is called once.
+// The same for an op with several results ys: backward gets a dy for each, undefined where none
+// came, and is called once.
 using BackwardMany = std::function<Grads(const std::vector<Tensor>& dys)>;
-std::vector<Tensor> record_many(const char* op, std::vector<Tensor> ys, const std::vector<Tensor>& inputs, BackwardMany backward);
+std::vector<Tensor> record_many(const char* op, std::vector<Tensor> ys,
+                                const std::vector<Tensor>& inputs, BackwardMany backward);
 
 // Would record() record an op on these inputs? Lets an op skip saving what only its backward needs.
 bool needs_grad(const std::vector<Tensor>& inputs);
@@ -46,16 +52,19 @@ Tensor grad(const Tensor& leaf);
 void set_grad(const Tensor& leaf, const Tensor& g);
 void clear_grad(const Tensor& leaf);
 
-// A frozen leaf is a constant to every op: it collects no gradient, and nothing is recorded or kept for it. Its shadow stays.
+// A frozen leaf is a constant to every op: it collects no gradient, and nothing is recorded or kept
+// for it. Its shadow stays.
 void freeze(const Tensor& leaf, bool frozen = true);
 bool is_frozen(const Tensor& leaf);
 
-// x in another dtype, off the tape: the copy that set_shadow() left beside a leaf, or one made now. Ops that compute in bf16 read the f32 weights so.
-// Whoever writes into a leaf refreshes its shadow (train/optimizer.h does, in the same pass), or clears it with an undefined tensor.
+// x in another dtype, off the tape: the copy that set_shadow() left beside a leaf, or one made now.
+// Ops that compute in bf16 read the f32 weights so. Whoever writes into a leaf refreshes its shadow
+// (train/optimizer.h does, in the same pass), or clears it with an undefined tensor.
 Tensor in_dtype(const Tensor& x, DType dtype);
 void set_shadow(const Tensor& leaf, const Tensor& copy);
 
-// While one lives, this thread records nothing (evaluation) / records even inside a NoGrad (recompute).
+// While one lives, this thread records nothing (evaluation) / records even inside a NoGrad
+// (recompute).
 class GradMode {
  public:
   explicit GradMode(bool on);

@@ -1,4 +1,5 @@
-// Element types. f32 computes, f64 checks, bf16 holds activations on a GPU (it is widened before any arithmetic), integers are labels and bytes.
+// Element types. f32 computes, f64 checks, bf16 holds activations on a GPU (it is widened before
+// any arithmetic), integers are labels and bytes.
 #pragma once
 #include <bit>
 #include <cstddef>
@@ -19,7 +20,8 @@ namespace rmt {
 
 enum class DType : uint8_t { f32, f64, bf16, i32, i64, u8 };
 
-// The upper half of an f32: 1 sign, 8 exponent, 7 mantissa bits. Rounds to nearest, ties to even; NaN stays NaN.
+// The upper half of an f32: 1 sign, 8 exponent, 7 mantissa bits. Rounds to nearest, ties to even;
+// NaN stays NaN.
 struct bf16 {
   uint16_t bits = 0;
   bf16() = default;
@@ -40,7 +42,8 @@ struct bf16 {
   }
 };
 
-// What an activation of type T is computed in, and the type of what stands beside it and is not rounded to bf16: parameters, their gradients, statistics.
+// What an activation of type T is computed in, and the type of what stands beside it and is not
+// rounded to bf16: parameters, their gradients, statistics.
 template <class T>
 using Wide = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
 

@@ -5,8 +5,9 @@
 
 namespace rmt::simd {
 
-// f(i, count) for consecutive i, where count is lanes<T> but for the last, partial vector of a piece. load(p + i, count) and store(p + i, v, count)
-// cost no more than the full ones there, since count is a constant in the main loop.
+// f(i, count) for consecutive i, where count is lanes<T> but for the last, partial vector of a
+// piece. load(p + i, count) and store(p + i, v, count) cost no more than the full ones there, since
+// count is a constant in the main loop.
 template <class T, class F>
 void for_vectors(int64_t n, F f) {
   constexpr int V = lanes<T>;

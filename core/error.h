@@ -1,5 +1,5 @@
-// The one error type and the one check. Invalid use of the library throws rmt::Error with a message that names the thing and the remedy;
-// the library itself never asserts, exits or aborts.
+// The one error type and the one check. Invalid use of the library throws rmt::Error with a message
+// that names the thing and the remedy; the library itself never asserts, exits or aborts.
 #pragma once
 #include <sstream>
 #include <stdexcept>
@@ -21,7 +21,8 @@ std::string str(const Args&... args) {
 
 }  // namespace rmt
 
-// CHECK(cond, parts...): throws Error(str(parts...)) when cond is false. The parts are evaluated only then.
+// CHECK(cond, parts...): throws Error(str(parts...)) when cond is false. The parts are evaluated
+// only then.
 #define CHECK(cond, ...)                           \
   do {                                             \
     if (!(cond)) [[unlikely]]                      \

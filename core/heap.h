@@ -1,5 +1,5 @@
-// A heap over ranges of addresses that it is given and never touches: best fit, freed neighbours joined. Serves host memory (storage.cpp) and the memory
-// of a GPU (cuda/pool.cu).
+// A heap over ranges of addresses that it is given and never touches: best fit, freed neighbours
+// joined. Serves host memory (storage.cpp) and the memory of a GPU (cuda/pool.cu).
 #pragma once
 #include <cstddef>
 #include <map>

@@ -32,7 +32,8 @@ struct Job {
   std::atomic<bool> failed{false};
   std::exception_ptr error;
 
-  Job(const std::function<void(int64_t, int64_t)>& body, int64_t count, int64_t step) : f(&body), n(count), grain(step), pieces((count + step - 1) / step) {}
+  Job(const std::function<void(int64_t, int64_t)>& body, int64_t count, int64_t step)
+      : f(&body), n(count), grain(step), pieces((count + step - 1) / step) {}
 
   void work() {
     inside = true;
@@ -45,7 +46,8 @@ struct Job {
   }
 };
 
-// Workers that take pieces of the one current job. The caller works too and waits for claimed pieces only, never for a sleeping worker.
+// Workers that take pieces of the one current job. The caller works too and waits for claimed
+// pieces only, never for a sleeping worker.
 class Pool {
  public:
   explicit Pool(int n) { resize(n); }
@@ -57,7 +59,8 @@ class Pool {
     stop();
     quit_ = false;
     size_ = n;
-    for (int i = 1; i < n; ++i) workers_.emplace_back([this, seen = ticket_.load()] { loop(seen); });
+    for (int i = 1; i < n; ++i)
+      workers_.emplace_back([this, seen = ticket_.load()] { loop(seen); });
   }
 
   bool run(const std::shared_ptr<Job>& job) {
@@ -65,12 +68,14 @@ class Pool {
     if (!use) return false;
     post(job);
     job->work();
-    for (int spins = 0; job->done.load(std::memory_order_acquire) < job->pieces;) ++spins < kSpins ? relax() : std::this_thread::yield();
+    for (int spins = 0; job->done.load(std::memory_order_acquire) < job->pieces;)
+      ++spins < kSpins ? relax() : std::this_thread::yield();
     return true;
   }
 
  private:
-  static constexpr int kSpins = 4000;  // loops come microseconds apart in a training step: look for the next one a while before sleeping
+  static constexpr int kSpins = 4000;  // loops come microseconds apart in a training step: look for
+                                       // the next one a while before sleeping
 
   void post(std::shared_ptr<Job> job) {
     {
@@ -119,7 +124,9 @@ int default_threads() {
     return n;
   }
   cpu_set_t set;
-  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : int(std::max(1u, std::thread::hardware_concurrency()));
+  return sched_getaffinity(0, sizeof set, &set) == 0
+             ? CPU_COUNT(&set)
+             : int(std::max(1u, std::thread::hardware_concurrency()));
 }
 
 Pool& pool() {

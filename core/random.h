@@ -1,5 +1,6 @@
-// Counter-based random numbers: a number is a pure function of (seed, purpose, indices), so it depends neither on how many were drawn before nor on
-// which thread draws it. Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+// Counter-based random numbers: a number is a pure function of (seed, purpose, indices), so it
+// depends neither on how many were drawn before nor on which thread draws it. Philox4x32-10 (Salmon
+// et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
 #pragma once
 #include <array>
 #include <bit>
@@ -13,7 +14,8 @@ namespace rmt {
 // What a number is for: the same seed gives unrelated streams to each.
 enum class Purpose : uint32_t { test = 1, init, shuffle, augment, drop_path, drawing, mix, erase };
 
-HD inline std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
+HD inline std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter,
+                                         std::array<uint32_t, 2> key) {
   auto [a, b, c, d] = counter;
   for (int round = 0; round < 10; ++round) {
     uint64_t x = uint64_t(0xD2511F53u) * a, y = uint64_t(0xCD9E8D57u) * c;
@@ -30,40 +32,56 @@ HD inline std::array<uint32_t, 4> first_counter(Purpose purpose, uint64_t i, uin
 }
 
 // [0, 1) with 53 bits, from two words.
-HD inline double uniform_of(uint32_t first, uint32_t second) { return double(uint64_t(first >> 5) << 26 | (second >> 6)) * 0x1p-53; }
+HD inline double uniform_of(uint32_t first, uint32_t second) {
+  return double(uint64_t(first >> 5) << 26 | (second >> 6)) * 0x1p-53;
+}
 
-// Four numbers of mean 0 and variance 1 from four words, by Box and Muller: sqrt(-2 log u) (cos a, sin a). Only operations that round alike everywhere, so
-// that the bits are the same on every device: log m = 2 artanh s with s = (m - 1) / (m + 1), cos and sin by Taylor's series in the eighth of a turn around 0,
-// the quarter of the turn by two bits; each series ends below 2^-24.
+// Four numbers of mean 0 and variance 1 from four words, by Box and Muller: sqrt(-2 log u) (cos a,
+// sin a). Only operations that round alike everywhere, so that the bits are the same on every
+// device: log m = 2 artanh s with s = (m - 1) / (m + 1), cos and sin by Taylor's series in the
+// eighth of a turn around 0, the quarter of the turn by two bits; each series ends below 2^-24.
 HD inline std::array<float, 4> normals_of(const std::array<uint32_t, 4>& words) {
   std::array<float, 4> z{};
   for (int pair = 0; pair < 2; ++pair) {
     const uint32_t first = words[2 * pair], second = words[2 * pair + 1];
-    const uint32_t u = std::bit_cast<uint32_t>(float(first | 1) * 0x1p-32f) - 0x3f3504f3u;             // of u in (0, 1], less the bits of sqrt(1 / 2)
-    const float m = std::bit_cast<float>((u & 0x7fffffu) + 0x3f3504f3u), e = float(int32_t(u) >> 23);  // u = m 2^e, m in [sqrt(1 / 2), sqrt 2)
+    const uint32_t u = std::bit_cast<uint32_t>(float(first | 1) * 0x1p-32f) -
+                       0x3f3504f3u;  // of u in (0, 1], less the bits of sqrt(1 / 2)
+    const float m = std::bit_cast<float>((u & 0x7fffffu) + 0x3f3504f3u),
+                e = float(int32_t(u) >> 23);  // u = m 2^e, m in [sqrt(1 / 2), sqrt 2)
     const float s = (m - 1) / (m + 1), s2 = s * s;
-    const float log_m = s * fmaf(s2, fmaf(s2, fmaf(s2, fmaf(s2, 2.f / 9, 2.f / 7), 2.f / 5), 2.f / 3), 2.f);
+    const float log_m =
+        s * fmaf(s2, fmaf(s2, fmaf(s2, fmaf(s2, 2.f / 9, 2.f / 7), 2.f / 5), 2.f / 3), 2.f);
     const float radius = sqrtf(-2 * fmaf(e, 0.69314718f, log_m));
-    const float a = float(int32_t(second << 2)) * (0x1p-32f * 1.57079633f), a2 = a * a;  // in [-pi / 4, pi / 4]
-    const float cosine = fmaf(a2, fmaf(a2, fmaf(a2, fmaf(a2, 1.f / 40320, -1.f / 720), 1.f / 24), -1.f / 2), 1.f);
-    const float sine = a * fmaf(a2, fmaf(a2, fmaf(a2, fmaf(a2, 1.f / 362880, -1.f / 5040), 1.f / 120), -1.f / 6), 1.f);
+    const float a = float(int32_t(second << 2)) * (0x1p-32f * 1.57079633f),
+                a2 = a * a;  // in [-pi / 4, pi / 4]
+    const float cosine =
+        fmaf(a2, fmaf(a2, fmaf(a2, fmaf(a2, 1.f / 40320, -1.f / 720), 1.f / 24), -1.f / 2), 1.f);
+    const float sine =
+        a *
+        fmaf(a2, fmaf(a2, fmaf(a2, fmaf(a2, 1.f / 362880, -1.f / 5040), 1.f / 120), -1.f / 6), 1.f);
     const bool swap = second >> 30 & 1, negative = second >> 31;
     const float signed_radius = negative ? -radius : radius;
-    z[2 * pair] = signed_radius * (swap ? -sine : cosine), z[2 * pair + 1] = signed_radius * (swap ? cosine : sine);
+    z[2 * pair] = signed_radius * (swap ? -sine : cosine),
+          z[2 * pair + 1] = signed_radius * (swap ? cosine : sine);
   }
   return z;
 }
 
-// The noise that RandomErasing puts on a pixel, numbered through the image, whose key is drawn with its rectangle (data/erase.h).
+// The noise that RandomErasing puts on a pixel, numbered through the image, whose key is drawn with
+// its rectangle (data/images/erase.h).
 HD inline std::array<float, 3> erase_noise(uint64_t key, int64_t pixel) {
-  const std::array<float, 4> z = normals_of(philox({uint32_t(pixel), 0, 0, uint32_t(Purpose::erase) << 8}, {uint32_t(key), uint32_t(key >> 32)}));
+  const std::array<float, 4> z =
+      normals_of(philox({uint32_t(pixel), 0, 0, uint32_t(Purpose::erase) << 8},
+                        {uint32_t(key), uint32_t(key >> 32)}));
   return {z[0], z[1], z[2]};
 }
 
-// A stream of numbers for one (seed, purpose, i, j). i below 2^40, j below 2^32: epoch and sample, layer and element, ...
+// A stream of numbers for one (seed, purpose, i, j). i below 2^40, j below 2^32: epoch and sample,
+// layer and element, ...
 class Random {
  public:
-  Random(uint64_t seed, Purpose purpose, uint64_t i = 0, uint64_t j = 0) : key_{uint32_t(seed), uint32_t(seed >> 32)}, counter_(first_counter(purpose, i, j)) {
+  Random(uint64_t seed, Purpose purpose, uint64_t i = 0, uint64_t j = 0)
+      : key_{uint32_t(seed), uint32_t(seed >> 32)}, counter_(first_counter(purpose, i, j)) {
     CHECK(i >> 40 == 0 && j >> 32 == 0, "Random: indices ", i, ", ", j, " are out of range");
   }
 
@@ -95,21 +113,25 @@ class Random {
   int have_ = 0;
 };
 
-// A pseudo-random permutation of [0, n) that needs no memory: position -> index. Four Feistel rounds on the smallest even number of bits that holds
-// n, repeated until the result falls inside [0, n).
+// A pseudo-random permutation of [0, n) that needs no memory: position -> index. Four Feistel
+// rounds on the smallest even number of bits that holds n, repeated until the result falls inside
+// [0, n).
 class Permutation {
  public:
-  Permutation(int64_t n, uint64_t seed, uint64_t epoch) : n_(uint64_t(n)), seed_(seed), epoch_(epoch) {
+  Permutation(int64_t n, uint64_t seed, uint64_t epoch)
+      : n_(uint64_t(n)), seed_(seed), epoch_(epoch) {
     CHECK(n >= 0, "Permutation of ", n, " elements");
     while ((uint64_t(1) << (2 * half_)) < n_) ++half_;
   }
   int64_t operator()(int64_t position) const {
-    CHECK(position >= 0 && uint64_t(position) < n_, "Permutation: position ", position, " is not in [0, ", n_, ")");
+    CHECK(position >= 0 && uint64_t(position) < n_, "Permutation: position ", position,
+          " is not in [0, ", n_, ")");
     uint64_t x = uint64_t(position), mask = (uint64_t(1) << half_) - 1;
     do {
       uint64_t left = x >> half_, right = x & mask;
       for (uint32_t round = 0; round < 4; ++round) {
-        auto r = philox({uint32_t(right), round, uint32_t(epoch_), uint32_t(Purpose::shuffle)}, {uint32_t(seed_), uint32_t(seed_ >> 32)});
+        auto r = philox({uint32_t(right), round, uint32_t(epoch_), uint32_t(Purpose::shuffle)},
+                        {uint32_t(seed_), uint32_t(seed_ >> 32)});
         uint64_t f = (uint64_t(r[1]) << 32 | r[0]) & mask;
         uint64_t next = left ^ f;
         left = right, right = next;

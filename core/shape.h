@@ -1,4 +1,5 @@
-// The extents of a row-major block: up to 8 dimensions, by value, no allocation. {} is a scalar with one element.
+// The extents of a row-major block: up to 8 dimensions, by value, no allocation. {} is a scalar
+// with one element.
 #pragma once
 #include <array>
 #include <cstdint>

@@ -1,5 +1,6 @@
-// A small SIMD vocabulary over the compiler's vector extension: Vec<float>, Vec<double> with + - * /, comparisons and selection, as wide as the
-// machine the build is for (AVX-512, AVX2, else 16 bytes). No intrinsics here or in the ops; GCC and Clang turn these into the machine's own.
+// A small SIMD vocabulary over the compiler's vector extension: Vec<float>, Vec<double> with + - *
+// /, comparisons and selection, as wide as the machine the build is for (AVX-512, AVX2, else 16
+// bytes). No intrinsics here or in the ops; GCC and Clang turn these into the machine's own.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -34,7 +35,8 @@ struct Types<double> {
 template <class T>
 using Vec = typename detail::Types<T>::V;  // lanes<T> numbers
 template <class T>
-using Mask = typename detail::Types<T>::M;  // as many integers of the same width: comparison results, exponents
+using Mask = typename detail::Types<T>::M;  // as many integers of the same width: comparison
+                                            // results, exponents
 template <class T>
 inline constexpr int lanes = kBytes / int(sizeof(T));
 
@@ -90,14 +92,16 @@ inline T max_lane(Vec<T> v) {
   return a[0];
 }
 
-// e^x. float: x = n ln2 + r with |r| <= ln2 / 2, e^r by its Taylor polynomial of degree 7 (remainder below 6e-9), times 2^n: within 2 ulp
-// on [-87.3, 88.37]; below it gives 0, above it stays at e^88.37 (n = 127, the largest power). double: std::exp lane by lane.
+// e^x. float: x = n ln2 + r with |r| <= ln2 / 2, e^r by its Taylor polynomial of degree 7
+// (remainder below 6e-9), times 2^n: within 2 ulp on [-87.3, 88.37]; below it gives 0, above it
+// stays at e^88.37 (n = 127, the largest power). double: std::exp lane by lane.
 inline Vec<float> exp(Vec<float> x) {
   const Vec<float> lo = broadcast(-87.33654f), hi = broadcast(88.37f);
   Vec<float> t = max<float>(lo, min<float>(hi, x));
   const float magic = 12582912.f;  // 1.5 * 2^23: adding it rounds to an integer
   Vec<float> n = (t * 1.44269504088896f + magic) - magic;
-  Vec<float> r = t - n * 0.693359375f + n * 2.12194440e-4f;  // ln2 in two parts, the first exact in few bits
+  Vec<float> r =
+      t - n * 0.693359375f + n * 2.12194440e-4f;  // ln2 in two parts, the first exact in few bits
   Vec<float> p = r * (1.f / 5040) + 1.f / 720;
   p = p * r + 1.f / 120;
   p = p * r + 1.f / 24;
@@ -115,11 +119,14 @@ inline Vec<double> exp(Vec<double> x) {
   return x;
 }
 
-// 2^x. float: x = n + r with |r| <= 1/2, 2^r by a polynomial of degree 6 (fitted, relative error 1e-8), n added to its exponent: within 2 ulp on
+// 2^x. float: x = n + r with |r| <= 1/2, 2^r by a polynomial of degree 6 (fitted, relative error
+// 1e-8), n added to its exponent: within 2 ulp on
 // [-125, 127], outside as at the nearer end; cheaper than exp. double: std::exp2 lane by lane.
 inline Vec<float> exp2(Vec<float> x) {
-  const float magic = 12582912.f;  // 1.5 * 2^23: adding it rounds to an integer and leaves that in the low bits
-  Vec<float> t = max<float>(broadcast(-125.f), min<float>(broadcast(127.f), x)), m = t + magic, r = t - (m - magic);
+  const float magic =
+      12582912.f;  // 1.5 * 2^23: adding it rounds to an integer and leaves that in the low bits
+  Vec<float> t = max<float>(broadcast(-125.f), min<float>(broadcast(127.f), x)), m = t + magic,
+             r = t - (m - magic);
   Vec<float> p = r * 1.545316336e-4f + 1.339086331e-3f;
   p = p * r + 9.618083015e-3f;
   p = p * r + 5.550356954e-2f;
@@ -169,7 +176,8 @@ inline Vec<T> repeat_odd(Vec<T> v) {
   return detail::repeat<T, 1>(v, detail::Indices<T>());
 }
 
-// v[i] lane j <-> v[j] lane i for lanes<T> vectors: as many rounds of perfect shuffles as the width has bits.
+// v[i] lane j <-> v[j] lane i for lanes<T> vectors: as many rounds of perfect shuffles as the width
+// has bits.
 template <class T>
 inline void transpose(Vec<T>* v) {
   constexpr int n = lanes<T>;

@@ -21,13 +21,16 @@ constexpr bool kUseHeap = true;
 #endif
 constexpr size_t kAlign = 64, kSmall = size_t(1) << 16, kGrain = 4096;
 
-// One reserved range of addresses: pages are backed when first touched and then kept; huge pages are asked for. Never destroyed: tensors with static
-// lifetime may outlive any order of destruction.
+// One reserved range of addresses: pages are backed when first touched and then kept; huge pages
+// are asked for. Never destroyed: tensors with static lifetime may outlive any order of
+// destruction.
 Heap& heap() {
   static Heap* heap = [] {
     Heap* h = new Heap;
     const size_t bytes = size_t(sysconf(_SC_PHYS_PAGES)) * size_t(sysconf(_SC_PAGE_SIZE)) * 2;
-    void* p = kUseHeap ? mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) : MAP_FAILED;
+    void* p = kUseHeap ? mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+                       : MAP_FAILED;
     if (p == MAP_FAILED) return h;  // an address-space limit: plain aligned_alloc serves
     madvise(p, bytes, MADV_HUGEPAGE);
     h->add_range(p, bytes);
@@ -65,7 +68,8 @@ Storage::Storage(size_t bytes, Device device) : data_(nullptr), bytes_(bytes), d
   } else {
     if (n >= kSmall) data_ = heap().take(n);
     if (!data_) data_ = std::aligned_alloc(kAlign, n);
-    CHECK(data_, "storage: out of memory allocating ", bytes >> 20, " MiB; ", live >> 20, " MiB are in use. A smaller batch or image size needs less.");
+    CHECK(data_, "storage: out of memory allocating ", bytes >> 20, " MiB; ", live >> 20,
+          " MiB are in use. A smaller batch or image size needs less.");
   }
   count(device).add(n);
 }

@@ -1,6 +1,7 @@
-// Storage: one aligned block of memory, the host's or the GPU's. Large blocks of host memory come from a heap of our own that is kept between uses: a
-// training step frees and allocates the same sizes again and again, and fresh pages from the system would cost more than the arithmetic on them. Blocks
-// of GPU memory come from cuda/device.h, which keeps them likewise.
+// Storage: one aligned block of memory, the host's or the GPU's. Large blocks of host memory come
+// from a heap of our own that is kept between uses: a training step frees and allocates the same
+// sizes again and again, and fresh pages from the system would cost more than the arithmetic on
+// them. Blocks of GPU memory come from cuda/device.h, which keeps them likewise.
 #pragma once
 #include <cstddef>
 
@@ -10,7 +11,8 @@ namespace rmt {
 
 class Storage {
  public:
-  // Uninitialised, 64-byte aligned on the host, 256-byte on a GPU; throws Error when memory is exhausted.
+  // Uninitialised, 64-byte aligned on the host, 256-byte on a GPU; throws Error when memory is
+  // exhausted.
   explicit Storage(size_t bytes, Device device = Device::cpu);
   ~Storage();
   Storage(const Storage&) = delete;

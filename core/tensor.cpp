@@ -53,7 +53,9 @@ Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device
 
 Tensor Tensor::view(const Shape& shape) const {
   CHECK(defined(), "view: undefined tensor");
-  CHECK(!node, "view: this tensor is on the tape and its gradient would be lost; use ops::view, or detach() first");
+  CHECK(!node,
+        "view: this tensor is on the tape and its gradient would be lost; use ops::view, or "
+        "detach() first");
   Shape s = shape;
   for (int i = 0; i < s.rank(); ++i)
     if (s[i] == -1) {
@@ -61,7 +63,8 @@ Tensor Tensor::view(const Shape& shape) const {
       s.set(i, s.numel() ? numel() / s.numel() : 0);
       break;
     }
-  CHECK(s.numel() == numel(), "view: shape ", shape_, " has ", numel(), " elements and cannot be seen as ", shape);
+  CHECK(s.numel() == numel(), "view: shape ", shape_, " has ", numel(),
+        " elements and cannot be seen as ", shape);
   Tensor x = *this;
   x.shape_ = s;
   return x;
@@ -70,7 +73,8 @@ Tensor Tensor::view(const Shape& shape) const {
 Tensor Tensor::slice(int64_t begin, int64_t end) const {
   CHECK(defined() && rank() > 0, "slice: needs a tensor with at least one dimension");
   CHECK(!node, "slice: this tensor is on the tape and its gradient would be lost; detach() first");
-  CHECK(0 <= begin && begin <= end && end <= dim(0), "slice: [", begin, ", ", end, ") is not inside shape ", shape_);
+  CHECK(0 <= begin && begin <= end && end <= dim(0), "slice: [", begin, ", ", end,
+        ") is not inside shape ", shape_);
   Tensor x = *this;
   x.shape_.set(0, 1);
   x.offset_ += size_t(begin * x.shape_.numel()) * size_of(dtype_);
@@ -106,7 +110,8 @@ Tensor Tensor::to(Device device) const {
 }
 
 void Tensor::copy_from(const Tensor& x) const {
-  CHECK(defined() && x.defined() && numel() == x.numel(), "copy_from: shape ", x.shape(), " does not fill shape ", shape_);
+  CHECK(defined() && x.defined() && numel() == x.numel(), "copy_from: shape ", x.shape(),
+        " does not fill shape ", shape_);
   if (dtype_ == x.dtype_) return cuda::copy(raw(), device(), x.raw(), x.device(), nbytes());
   if (device() != x.device()) return copy_from(x.to(device()));  // converts where the result is
   if (device() == Device::cuda) return cuda::convert(x.raw(), x.dtype_, raw(), dtype_, numel());
@@ -114,14 +119,16 @@ void Tensor::copy_from(const Tensor& x) const {
     with_type(x.dtype_, [&](auto from) {
       using To = decltype(to);
       using From = decltype(from);
-      std::transform(x.data<From>(), x.data<From>() + x.numel(), data<To>(), [](From v) { return convert<To>(v); });
+      std::transform(x.data<From>(), x.data<From>() + x.numel(), data<To>(),
+                     [](From v) { return convert<To>(v); });
     });
   });
 }
 
 void Tensor::add_from(const Tensor& x) const {
-  CHECK(numel() == x.numel() && dtype_ == x.dtype_ && device() == x.device(), "add_from: ", x.dtype_, " ", x.shape_, " on ", x.device(),
-        " cannot be added into ", dtype_, " ", shape_, " on ", device());
+  CHECK(numel() == x.numel() && dtype_ == x.dtype_ && device() == x.device(),
+        "add_from: ", x.dtype_, " ", x.shape_, " on ", x.device(), " cannot be added into ", dtype_,
+        " ", shape_, " on ", device());
   if (device() == Device::cuda) return cuda::add(raw(), x.raw(), dtype_, numel());
   with_type(dtype_, [&](auto t) {
     using T = decltype(t);
@@ -134,7 +141,9 @@ void Tensor::add_from(const Tensor& x) const {
 
 void Tensor::fill(double value) const {
   if (device() == Device::cuda) return cuda::fill(raw(), dtype_, value, numel());
-  with_type(dtype_, [&](auto t) { std::fill_n(data<decltype(t)>(), numel(), convert<decltype(t)>(value)); });
+  with_type(dtype_, [&](auto t) {
+    std::fill_n(data<decltype(t)>(), numel(), convert<decltype(t)>(value));
+  });
 }
 
 bool Tensor::all_finite() const {
@@ -143,7 +152,9 @@ bool Tensor::all_finite() const {
   bool finite = true;
   with_type(dtype_, [&](auto t) {
     using T = decltype(t);
-    if constexpr (!std::is_integral_v<T>) finite = std::all_of(data<T>(), data<T>() + numel(), [](T v) { return std::isfinite(Wide<T>(v)); });
+    if constexpr (!std::is_integral_v<T>)
+      finite = std::all_of(data<T>(), data<T>() + numel(),
+                           [](T v) { return std::isfinite(Wide<T>(v)); });
   });
   return finite;
 }

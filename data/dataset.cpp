@@ -5,11 +5,11 @@
 #include <unordered_map>
 
 #include "core/error.h"
-#include "data/cifar.h"
-#include "data/flat_folder.h"
-#include "data/image_folder.h"
-#include "data/records.h"
-#include "data/tar.h"
+#include "data/sets/cifar.h"
+#include "data/sets/flat_folder.h"
+#include "data/sets/image_folder.h"
+#include "data/sets/records.h"
+#include "data/sets/tar.h"
 
 namespace rmt {
 namespace {
@@ -28,18 +28,24 @@ std::string read_number(const std::string& s, size_t& i) {  // without leading z
 
 }  // namespace
 
-std::unique_ptr<Dataset> open_dataset(const std::string& root, const std::string& split, const std::vector<std::string>& known_classes) {
+std::unique_ptr<Dataset> open_dataset(const std::string& root, const std::string& split,
+                                      const std::vector<std::string>& known_classes) {
   const std::string folder = split_folder(root, split);
-  if (!folder.empty() && split == "val" && FlatFolder::is_one(folder)) return std::make_unique<FlatFolder>(root, known_classes);
-  if (!folder.empty() && !names_in(folder, true).empty()) return std::make_unique<ImageFolder>(root, split, known_classes);
-  if (!record_files(root, split).empty()) return std::make_unique<Records>(root, split, known_classes);
-  if (!tar_files(root, split).empty()) return std::make_unique<TarShards>(root, split, known_classes);
+  if (!folder.empty() && split == "val" && FlatFolder::is_one(folder))
+    return std::make_unique<FlatFolder>(root, known_classes);
+  if (!folder.empty() && !names_in(folder, true).empty())
+    return std::make_unique<ImageFolder>(root, split, known_classes);
+  if (!record_files(root, split).empty())
+    return std::make_unique<Records>(root, split, known_classes);
+  if (!tar_files(root, split).empty())
+    return std::make_unique<TarShards>(root, split, known_classes);
   if (!Cifar::find(root).empty()) return std::make_unique<Cifar>(root, split, known_classes);
   return std::make_unique<ImageFolder>(root, split, known_classes);  // which says what is missing
 }
 
 bool has_split(const std::string& root, const std::string& split) {
-  return !split_folder(root, split).empty() || !record_files(root, split).empty() || !tar_files(root, split).empty() || !Cifar::find(root).empty();
+  return !split_folder(root, split).empty() || !record_files(root, split).empty() ||
+         !tar_files(root, split).empty() || !Cifar::find(root).empty();
 }
 
 const char* dataset_layouts() {
@@ -48,22 +54,28 @@ const char* dataset_layouts() {
          "  <folder>/train/dog/2.jpeg                  .jpg .jpeg .png\n"
          "  <folder>/val/cat/3.png                     the same classes\n"
          "or ImageNet's flat validation folder\n"
-         "  <folder>/val/ILSVRC2012_val_00000001.JPEG  with LOC_val_solution.csv or another list of their classes in <folder>\n"
+         "  <folder>/val/ILSVRC2012_val_00000001.JPEG  with LOC_val_solution.csv or another list "
+         "of their classes in <folder>\n"
          "or packed by rmt-data\n"
          "  <folder>/train-00000-of-00012.rmtrec       and val-00000-of-00001.rmtrec\n"
          "or WebDataset's shards\n"
-         "  <folder>/train-000000.tar                  or <folder>/train/000000.tar, with key.jpg and key.cls in it\n"
+         "  <folder>/train-000000.tar                  or <folder>/train/000000.tar, with key.jpg "
+         "and key.cls in it\n"
          "or CIFAR-10 or CIFAR-100, binary version\n"
-         "  <folder>/data_batch_1.bin                  or train.bin, or the folder that holds their folder";
+         "  <folder>/data_batch_1.bin                  or train.bin, or the folder that holds "
+         "their folder";
 }
 
 std::string split_folder(const std::string& root, const std::string& split) {
-  CHECK(split == "train" || split == "val", "data: the split is \"train\" or \"val\", not \"", split, "\"");
+  CHECK(split == "train" || split == "val", "data: the split is \"train\" or \"val\", not \"",
+        split, "\"");
   std::error_code ignored;
   CHECK(fs::exists(root, ignored), "data folder ", root, " does not exist", dataset_layouts());
-  CHECK(fs::is_directory(root, ignored), "data folder ", root, " is not a folder", dataset_layouts());
+  CHECK(fs::is_directory(root, ignored), "data folder ", root, " is not a folder",
+        dataset_layouts());
   if (fs::is_directory(root + "/" + split, ignored)) return root + "/" + split;
-  if (split == "val" && fs::is_directory(root + "/validation", ignored)) return root + "/validation";
+  if (split == "val" && fs::is_directory(root + "/validation", ignored))
+    return root + "/validation";
   return "";
 }
 
@@ -74,7 +86,8 @@ bool is_image_name(const std::string& file) {
 }
 
 bool is_plain_text(const std::string& name) {
-  return !name.empty() && std::none_of(name.begin(), name.end(), [](char c) { return uint8_t(c) < 32 || c == 127; });
+  return !name.empty() &&
+         std::none_of(name.begin(), name.end(), [](char c) { return uint8_t(c) < 32 || c == 127; });
 }
 
 std::vector<std::string> names_in(const std::string& folder, bool folders) {
@@ -83,21 +96,24 @@ std::vector<std::string> names_in(const std::string& folder, bool folders) {
   for (fs::directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed)) {
     std::error_code ignored;
     std::string name = it->path().filename().string();
-    if (!name.starts_with(".") && it->is_directory(ignored) == folders) names.push_back(std::move(name));
+    if (!name.starts_with(".") && it->is_directory(ignored) == folders)
+      names.push_back(std::move(name));
   }
   CHECK(!failed, "data folder ", folder, " cannot be read: ", failed.message());
   std::sort(names.begin(), names.end(), natural_less);
   return names;
 }
 
-std::vector<int64_t> known_labels(const std::vector<std::string>& own, const std::vector<std::string>& known, const std::string& place) {
+std::vector<int64_t> known_labels(const std::vector<std::string>& own,
+                                  const std::vector<std::string>& known, const std::string& place) {
   std::unordered_map<std::string, int64_t> label;
   const std::vector<std::string>& names = known.empty() ? own : known;
   for (size_t k = 0; k < names.size(); ++k) label.emplace(names[k], int64_t(k));
   std::vector<int64_t> labels;
   for (const std::string& name : own) {
     auto at = label.find(name);
-    CHECK(at != label.end(), "data: class ", name, " of ", place, " is not among the ", known.size(), " known classes (", known.front(), " ... ", known.back(),
+    CHECK(at != label.end(), "data: class ", name, " of ", place, " is not among the ",
+          known.size(), " known classes (", known.front(), " ... ", known.back(),
           "); rename or remove it");
     labels.push_back(at->second);
   }

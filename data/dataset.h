@@ -1,13 +1,14 @@
-// A labelled set of images, wherever they lie: what the loader reads from and nothing else. One class a place; open_dataset() tells which it is:
-//   data/image_folder.h   one folder a class              data/records.h   packed by rmt-data
-//   data/flat_folder.h    one folder and a list           data/tar.h       WebDataset's shards
-//   data/cifar.h          CIFAR-10 and CIFAR-100
+// A labelled set of images, wherever they lie: what the loader reads from and nothing else. One
+// class a place; open_dataset() tells which it is:
+//   data/sets/image_folder.h   one folder a class              data/sets/records.h   packed by
+//   rmt-data data/sets/flat_folder.h    one folder and a list           data/sets/tar.h
+//   WebDataset's shards data/sets/cifar.h          CIFAR-10 and CIFAR-100
 #pragma once
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "data/image.h"
+#include "data/images/image.h"
 
 namespace rmt {
 
@@ -16,31 +17,44 @@ class Dataset {
   virtual ~Dataset() = default;
 
   virtual int64_t size() const = 0;
-  virtual int64_t label(int64_t i) const = 0;                   // in [0, classes().size())
-  virtual Image image(int64_t i) const = 0;                     // decoded; from any number of threads at once; Error that begins with name(i)
-  virtual std::vector<uint8_t> bytes(int64_t i) const = 0;      // the same as it lies there: a JPEG or PNG file (CIFAR: three planes of pixels)
-  virtual std::string name(int64_t i) const = 0;                // for people: a path, or a record's place in its file
+  virtual int64_t label(int64_t i) const = 0;  // in [0, classes().size())
+  virtual Image image(int64_t i)
+      const = 0;  // decoded; from any number of threads at once; Error that begins with name(i)
+  virtual std::vector<uint8_t> bytes(int64_t i)
+      const = 0;  // the same as it lies there: a JPEG or PNG file (CIFAR: three planes of pixels)
+  virtual std::string name(
+      int64_t i) const = 0;  // for people: a path, or a record's place in its file
   virtual const std::vector<std::string>& classes() const = 0;  // names, by label
   virtual const std::string& place() const = 0;                 // for people: the folder or file
 };
 
-// The images of one split, "train" or "val", below `root`. Given the names of known classes (those of the training set), labels follow them. Error that
-// shows the layouts which are understood when there is none of them.
-std::unique_ptr<Dataset> open_dataset(const std::string& root, const std::string& split, const std::vector<std::string>& known_classes = {});
+// The images of one split, "train" or "val", below `root`. Given the names of known classes (those
+// of the training set), labels follow them. Error that shows the layouts which are understood when
+// there is none of them.
+std::unique_ptr<Dataset> open_dataset(const std::string& root, const std::string& split,
+                                      const std::vector<std::string>& known_classes = {});
 
-bool has_split(const std::string& root, const std::string& split);  // is there anything that looks like it?
+bool has_split(const std::string& root,
+               const std::string& split);  // is there anything that looks like it?
 
 // For the places themselves.
-const char* dataset_layouts();                                                // the text that shows them, "\n..."
-std::string split_folder(const std::string& root, const std::string& split);  // root/train, root/val or root/validation; "" when there is none
-bool is_image_name(const std::string& file);                                  // .jpg .jpeg .png, without regard to case
-bool is_plain_text(const std::string& name);                                  // not empty, without control characters
-std::vector<std::string> names_in(const std::string& folder, bool folders);   // of its folders or of its files, natural order, hidden ones skipped
+const char* dataset_layouts();  // the text that shows them, "\n..."
+std::string split_folder(
+    const std::string& root,
+    const std::string& split);  // root/train, root/val or root/validation; "" when there is none
+bool is_image_name(const std::string& file);  // .jpg .jpeg .png, without regard to case
+bool is_plain_text(const std::string& name);  // not empty, without control characters
+std::vector<std::string> names_in(
+    const std::string& folder,
+    bool folders);  // of its folders or of its files, natural order, hidden ones skipped
 
-// The known label of each of a set's own classes; 0, 1, ... when none are known. Error that names `place` when a class is not among them.
-std::vector<int64_t> known_labels(const std::vector<std::string>& own, const std::vector<std::string>& known, const std::string& place);
+// The known label of each of a set's own classes; 0, 1, ... when none are known. Error that names
+// `place` when a class is not among them.
+std::vector<int64_t> known_labels(const std::vector<std::string>& own,
+                                  const std::vector<std::string>& known, const std::string& place);
 
-// timm's order of names: digits compare as numbers and come before all else, letters without regard to case: a2 < a10 < a-1 < B1.
+// timm's order of names: digits compare as numbers and come before all else, letters without regard
+// to case: a2 < a10 < a-1 < B1.
 bool natural_less(const std::string& a, const std::string& b);
 
 }  // namespace rmt

@@ -19,13 +19,18 @@ struct Loader::Slot {
   int64_t error_position = -1;
 };
 
-int64_t samples_an_epoch(int64_t images, int64_t repeats) { return repeats > 1 && images >= 256 ? images / 256 * 256 : images; }
+int64_t samples_an_epoch(int64_t images, int64_t repeats) {
+  return repeats > 1 && images >= 256 ? images / 256 * 256 : images;
+}
 
 Loader::Loader(const Dataset& data, const LoaderOptions& options) : data_(data), options_(options) {
-  CHECK(options.batch_size >= 1 && options.batch_size <= 65536, "loader: batch size ", options.batch_size, " is not in [1, 65536]");
-  CHECK(options.workers >= 0 && options.workers <= 256, "loader: ", options.workers, " workers is not in [0, 256]");
+  CHECK(options.batch_size >= 1 && options.batch_size <= 65536, "loader: batch size ",
+        options.batch_size, " is not in [1, 65536]");
+  CHECK(options.workers >= 0 && options.workers <= 256, "loader: ", options.workers,
+        " workers is not in [0, 256]");
   CHECK(options.max_bad >= 0, "loader: max_bad ", options.max_bad, " is below 0");
-  CHECK(options.repeats >= 1 && options.repeats <= 100, "loader: ", options.repeats, " repeats of an image is not in [1, 100]");
+  CHECK(options.repeats >= 1 && options.repeats <= 100, "loader: ", options.repeats,
+        " repeats of an image is not in [1, 100]");
   CHECK(options.train || options.repeats == 1, "loader: images are repeated in training alone");
   check(options.transform);
   check(options.mix);
@@ -33,9 +38,11 @@ Loader::Loader(const Dataset& data, const LoaderOptions& options) : data_(data),
   const int64_t n = samples_, size = options.batch_size;
   const bool drop_last = options.drop_last.value_or(options.train);
   batches_ = drop_last ? n / size : (n + size - 1) / size;
-  CHECK(batches_ > 0, "loader: ", data.place(), " has ", data.size(), " images, fewer than one batch of ", size, "; use a smaller batch size");
-  CHECK(!options.train || !options.mix.on() || (size % 2 == 0 && (drop_last || n % size % 2 == 0)), "loader: Mixup and CutMix pair the images of a batch; ", n,
-        " images in batches of ", size, " leave one alone: use an even batch size, and drop the last batch");
+  CHECK(batches_ > 0, "loader: ", data.place(), " has ", data.size(),
+        " images, fewer than one batch of ", size, "; use a smaller batch size");
+  CHECK(!options.train || !options.mix.on() || (size % 2 == 0 && (drop_last || n % size % 2 == 0)),
+        "loader: Mixup and CutMix pair the images of a batch; ", n, " images in batches of ", size,
+        " leave one alone: use an even batch size, and drop the last batch");
   if (options.cache_bytes > 0) cache_.resize(size_t(data.size()));
 }
 
@@ -43,7 +50,8 @@ Loader::~Loader() { stop(); }
 
 void Loader::start(int64_t epoch, int64_t first_batch) {
   CHECK(epoch >= 0, "loader: epoch ", epoch, " is below 0");
-  CHECK(first_batch >= 0 && first_batch <= batches_, "loader: an epoch has ", batches_, " batches, cannot start at ", first_batch);
+  CHECK(first_batch >= 0 && first_batch <= batches_, "loader: an epoch has ", batches_,
+        " batches, cannot start at ", first_batch);
   stop();
   epoch_ = epoch, next_batch_ = slots_made_ = first_batch, wait_seconds_ = 0;
   if (options_.workers == 0) return;
@@ -82,12 +90,17 @@ void Loader::add_slot() {
   const int64_t begin = slots_made_ * options_.batch_size, side = options_.transform.image_size;
   slot->number = slots_made_;
   slot->size = std::min(options_.batch_size, samples_ - begin);
-  slot->batch.images = Tensor::empty({slot->size, side, side, 3}, options_.bytes ? DType::u8 : DType::f32);
+  slot->batch.images =
+      Tensor::empty({slot->size, side, side, 3}, options_.bytes ? DType::u8 : DType::f32);
   if (options_.bytes) slot->batch.mirror = Tensor::zeros({slot->size}, DType::u8);
-  if (options_.bytes && options_.train && options_.transform.erasing.probability > 0) slot->batch.erase = Tensor::zeros({slot->size, 5}, DType::i64);
+  if (options_.bytes && options_.train && options_.transform.erasing.probability > 0)
+    slot->batch.erase = Tensor::zeros({slot->size, 5}, DType::i64);
   if (options_.train && options_.mix.on()) {
     const Mix m = mix_of_batch(options_.mix, options_.seed, epoch_, slot->number, side, side);
-    slot->batch.mix = Tensor::from<double>({m.image_lambda, m.target_lambda, double(m.box.x), double(m.box.y), double(m.box.width), double(m.box.height)}, {6});
+    slot->batch.mix =
+        Tensor::from<double>({m.image_lambda, m.target_lambda, double(m.box.x), double(m.box.y),
+                              double(m.box.width), double(m.box.height)},
+                             {6});
   }
   slot->batch.labels = Tensor::empty({slot->size}, DType::i64);
   slot->batch.indices.resize(size_t(slot->size));
@@ -112,7 +125,9 @@ void Loader::work() {
       if (quit_) return;
       begin = slot->taken, end = slot->taken = end_of_copies(*slot, begin);
     }
-    finish_samples(*slot, begin, end);  // the slot stays: a batch is handed out only when all its samples are finished
+    finish_samples(
+        *slot, begin,
+        end);  // the slot stays: a batch is handed out only when all its samples are finished
   }
 }
 
@@ -134,7 +149,8 @@ void Loader::finish_samples(Slot& slot, int64_t begin, int64_t end) {
   {
     std::lock_guard lock(mutex_);
     slot.skips.insert(slot.skips.end(), skips.begin(), skips.end());
-    if (error && (!slot.error || begin < slot.error_position)) slot.error = error, slot.error_position = begin;
+    if (error && (!slot.error || begin < slot.error_position))
+      slot.error = error, slot.error_position = begin;
     last = (slot.finished += end - begin) == slot.size;
   }
   if (last) done_.notify_all();
@@ -142,29 +158,37 @@ void Loader::finish_samples(Slot& slot, int64_t begin, int64_t end) {
 
 void Loader::make_samples(Slot& slot, int64_t begin, int64_t end, std::vector<Skip>& skips) {
   const int64_t n = data_.size(), place = slot.number * options_.batch_size + begin;
-  int64_t index = options_.train ? Permutation(n, options_.seed, uint64_t(epoch_))(place / options_.repeats) : place;
+  int64_t index = options_.train
+                      ? Permutation(n, options_.seed, uint64_t(epoch_))(place / options_.repeats)
+                      : place;
   std::shared_ptr<const Image> image;
   while (!image) try {
       image = read(index);
     } catch (const Error& e) {
       skips.push_back({begin, index, e.what()});
       const int64_t count = int64_t(skips.size());
-      CHECK(count <= options_.max_bad && count < n, "loader: ", count, " images in a row could not be read, the last one: ", e.what());
+      CHECK(count <= options_.max_bad && count < n, "loader: ", count,
+            " images in a row could not be read, the last one: ", e.what());
       index = (index + 1) % n;
     }
-  for (int64_t position = begin; position < end; ++position) make_sample(slot, position, *image, index);
+  for (int64_t position = begin; position < end; ++position)
+    make_sample(slot, position, *image, index);
 }
 
 // Writes one sample to its place: a function of (seed, epoch, index, copy) and of nothing else.
 void Loader::make_sample(Slot& slot, int64_t position, const Image& image, int64_t index) {
-  const int64_t side = options_.transform.image_size, copy = (slot.number * options_.batch_size + position) % options_.repeats;
-  Random random(options_.seed, Purpose::augment, uint64_t(epoch_) | uint64_t(copy) << 32, uint64_t(index));
+  const int64_t side = options_.transform.image_size,
+                copy = (slot.number * options_.batch_size + position) % options_.repeats;
+  Random random(options_.seed, Purpose::augment, uint64_t(epoch_) | uint64_t(copy) << 32,
+                uint64_t(index));
   const int64_t at = position * side * side * 3;
   if (options_.bytes && options_.train) {
     const TrainDraws draws = draw_train(image.width, image.height, options_.transform, random);
-    slot.batch.mirror.data<uint8_t>()[position] = train_pixels(image, options_.transform, draws, slot.batch.images.data<uint8_t>() + at);
+    slot.batch.mirror.data<uint8_t>()[position] =
+        train_pixels(image, options_.transform, draws, slot.batch.images.data<uint8_t>() + at);
     if (const auto& e = draws.erasing) {
-      const std::array<int64_t, 5> row{e->box.x, e->box.y, e->box.width, e->box.height, int64_t(e->key)};
+      const std::array<int64_t, 5> row{e->box.x, e->box.y, e->box.width, e->box.height,
+                                       int64_t(e->key)};
       std::copy(row.begin(), row.end(), slot.batch.erase.data<int64_t>() + position * 5);
     }
   } else if (options_.bytes)
@@ -186,7 +210,8 @@ std::shared_ptr<const Image> Loader::read(int64_t index) {
   if (!cache_.empty()) {
     std::lock_guard lock(cache_mutex_);
     int64_t bytes = int64_t(image->rgb.size());
-    if (!cache_[size_t(index)] && cached_bytes_ + bytes <= options_.cache_bytes) cache_[size_t(index)] = image, cached_bytes_ += bytes;
+    if (!cache_[size_t(index)] && cached_bytes_ + bytes <= options_.cache_bytes)
+      cache_[size_t(index)] = image, cached_bytes_ += bytes;
   }
   return image;
 }
@@ -198,7 +223,8 @@ std::optional<Batch> Loader::next() {
   if (options_.workers == 0) {
     add_slot();
     Slot& slot = *ring_.front();
-    for (int64_t i = 0, end; i < slot.size; i = end) finish_samples(slot, i, end = end_of_copies(slot, i));
+    for (int64_t i = 0, end; i < slot.size; i = end)
+      finish_samples(slot, i, end = end_of_copies(slot, i));
   }
   std::unique_ptr<Slot> slot;
   {
@@ -218,11 +244,13 @@ std::optional<Batch> Loader::next() {
 
 Batch Loader::hand_out(Slot& slot) {
   if (slot.error) std::rethrow_exception(slot.error);
-  std::stable_sort(slot.skips.begin(), slot.skips.end(), [](const Skip& a, const Skip& b) { return a.position < b.position; });
+  std::stable_sort(slot.skips.begin(), slot.skips.end(),
+                   [](const Skip& a, const Skip& b) { return a.position < b.position; });
   for (const Skip& skip : slot.skips) {
     if (!bad_indices_.insert(skip.index).second) continue;
     bad_.push_back({data_.name(skip.index), skip.reason});
-    CHECK(int64_t(bad_.size()) <= options_.max_bad, "loader: more than ", options_.max_bad, " images could not be read, the last one: ", skip.reason,
+    CHECK(int64_t(bad_.size()) <= options_.max_bad, "loader: more than ", options_.max_bad,
+          " images could not be read, the last one: ", skip.reason,
           "; repair the data or raise --max-bad-images");
   }
   return std::move(slot.batch);

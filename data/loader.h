@@ -1,5 +1,6 @@
-// Batches of a dataset, made by threads ahead of their use. Every sample is a function of (seed, epoch, index, copy) and has its place in its batch, so
-// neither the number of threads nor their timing can change a byte, and a run resumes in mid-epoch by naming the next batch.
+// Batches of a dataset, made by threads ahead of their use. Every sample is a function of (seed,
+// epoch, index, copy) and has its place in its batch, so neither the number of threads nor their
+// timing can change a byte, and a run resumes in mid-epoch by naming the next batch.
 #pragma once
 #include <condition_variable>
 #include <deque>
@@ -11,41 +12,49 @@
 
 #include "core/tensor.h"
 #include "data/dataset.h"
-#include "data/mixup.h"
-#include "data/transform.h"
+#include "data/images/mixup.h"
+#include "data/images/transform.h"
 
 namespace rmt {
 
 // Its tensors' memory is core/storage.h's, which keeps what a batch before gave back.
 struct Batch {
-  Tensor images;                 // (B, S, S, 3) f32, or with LoaderOptions::bytes u8 that are neither normalised nor mirrored yet
-  Tensor mirror;                 // (B) u8, with LoaderOptions::bytes: 1 where the image is to be mirrored
-  Tensor labels;                 // (B) i64
+  Tensor images;  // (B, S, S, 3) f32, or with LoaderOptions::bytes u8 that are neither normalised
+                  // nor mirrored yet
+  Tensor mirror;  // (B) u8, with LoaderOptions::bytes: 1 where the image is to be mirrored
+  Tensor labels;  // (B) i64
   std::vector<int64_t> indices;  // (B) which images of the dataset these are
-  Tensor erase;                  // (B, 5) i64, with LoaderOptions::bytes and RandomErasing: {x, y, width, height, key} of each image's rectangle, width 0: none
-  Tensor mix;                    // (6) f64, with LoaderOptions::mix: what ops::mix_images and ops::smooth_one_hot are still to do with the batch
+  Tensor erase;  // (B, 5) i64, with LoaderOptions::bytes and RandomErasing: {x, y, width, height,
+                 // key} of each image's rectangle, width 0: none
+  Tensor mix;  // (6) f64, with LoaderOptions::mix: what ops::mix_images and ops::smooth_one_hot are
+               // still to do with the batch
 };
 
 // All of its tensors, for who moves or compares them.
-inline constexpr Tensor Batch::*kBatchTensors[] = {&Batch::images, &Batch::mirror, &Batch::labels, &Batch::erase, &Batch::mix};
+inline constexpr Tensor Batch::*kBatchTensors[] = {&Batch::images, &Batch::mirror, &Batch::labels,
+                                                   &Batch::erase, &Batch::mix};
 
-// Repeated augmentation (Hoffer et al., 2020) as DeiT's RASampler and timm's RepeatAugSampler do it: each image of the epoch's order comes `repeats` times,
-// one after the other and each time changed by other chances, and the epoch ends after floor(N / 256) * 256 samples (N below 256): 1,281,024 for
-// ImageNet's 1,281,167 images, of which three repeats show a third.
-// What those samplers deal out to W processes, a sample each in turn, is one batch here, so a step sees the same samples. Mixup differs a little: a
-// sample's partner is its mirror image in the batch, so the copies of an image meet those of one or two others, and in the middle of the batch at most
-// `repeats` samples meet their own image; a process that has every W-th sample, W >= repeats, never pairs an image with itself.
+// Repeated augmentation (Hoffer et al., 2020) as DeiT's RASampler and timm's RepeatAugSampler do
+// it: each image of the epoch's order comes `repeats` times, one after the other and each time
+// changed by other chances, and the epoch ends after floor(N / 256) * 256 samples (N below 256):
+// 1,281,024 for ImageNet's 1,281,167 images, of which three repeats show a third. What those
+// samplers deal out to W processes, a sample each in turn, is one batch here, so a step sees the
+// same samples. Mixup differs a little: a sample's partner is its mirror image in the batch, so the
+// copies of an image meet those of one or two others, and in the middle of the batch at most
+// `repeats` samples meet their own image; a process that has every W-th sample, W >= repeats, never
+// pairs an image with itself.
 int64_t samples_an_epoch(int64_t images, int64_t repeats);
 
 struct LoaderOptions {
   int64_t batch_size = 128;
   int workers = 2;  // 0: next() does the work itself
   uint64_t seed = 0;
-  bool train = true;                       // shuffled and augmented, the last batch dropped if it is not full; else in order, centre crops, all of them
-  std::optional<bool> drop_last;           // unset: as train
-  int64_t repeats = 1;                     // training: of each image, see samples_an_epoch()
-  bool bytes = false;                      // leave normalisation, mirroring and RandomErasing to a GPU (ops::normalize)
-  int64_t max_bad = 100;                   // so many unreadable files are replaced; one more is an error
+  bool train = true;  // shuffled and augmented, the last batch dropped if it is not full; else in
+                      // order, centre crops, all of them
+  std::optional<bool> drop_last;  // unset: as train
+  int64_t repeats = 1;            // training: of each image, see samples_an_epoch()
+  bool bytes = false;  // leave normalisation, mirroring and RandomErasing to a GPU (ops::normalize)
+  int64_t max_bad = 100;  // so many unreadable files are replaced; one more is an error
   int64_t cache_bytes = int64_t(1) << 30;  // decoded images are kept in memory up to this much
   TransformOptions transform;
   MixOptions mix;  // training: which batches are mixed; their size is even
@@ -65,12 +74,15 @@ class Loader {
 
   // Begins an epoch at one of its batches, dropping what was under way.
   void start(int64_t epoch, int64_t first_batch = 0);
-  // The epoch's next batch; nothing after the last. An unreadable image is replaced by the next readable one.
+  // The epoch's next batch; nothing after the last. An unreadable image is replaced by the next
+  // readable one.
   std::optional<Batch> next();
 
-  int64_t batches() const { return batches_; }               // in a whole epoch
-  double wait_seconds() const { return wait_seconds_; }      // spent in next() since start()
-  const std::vector<BadImage>& bad() const { return bad_; }  // met in the batches handed out so far, each file once, in order of appearance
+  int64_t batches() const { return batches_; }           // in a whole epoch
+  double wait_seconds() const { return wait_seconds_; }  // spent in next() since start()
+  const std::vector<BadImage>& bad() const {
+    return bad_;
+  }  // met in the batches handed out so far, each file once, in order of appearance
 
  private:
   struct Skip {  // a bad image met at a position of a batch

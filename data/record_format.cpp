@@ -4,15 +4,16 @@
 #include <cstring>
 #include <unordered_set>
 
-#include "core/crc32c.h"
 #include "core/error.h"
+#include "core/files/crc32c.h"
 #include "data/dataset.h"
-#include "data/disk.h"
+#include "data/sets/disk.h"
 
 namespace rmt {
 namespace {
 
-constexpr char kMagic[] = {'R', 'M', 'T', 'R', 'E', 'C', '\r', '\n'};  // a copy in text mode would change the end
+constexpr char kMagic[] = {'R', 'M', 'T',  'R',
+                           'E', 'C', '\r', '\n'};  // a copy in text mode would change the end
 constexpr uint32_t kVersion = 1, kMaxClasses = 1 << 20, kMaxSide = 16384;
 constexpr const char* kDamaged = "; the file is damaged, copy it again or pack again";
 
@@ -40,32 +41,41 @@ std::array<uint8_t, kRecordHeaderBytes> to_bytes(const RecordHeader& h) {
   uint8_t* to = bytes.data() + sizeof kMagic;
   for (uint32_t value : {kVersion, h.shard, h.shards, h.classes}) put(to, value, 4);
   for (uint64_t value : {h.records, h.all, h.index_offset}) put(to, value, 8);
-  for (uint32_t value : {h.class_bytes, h.pack, h.size, h.quality, h.class_crc, h.index_crc}) put(to, value, 4);
+  for (uint32_t value : {h.class_bytes, h.pack, h.size, h.quality, h.class_crc, h.index_crc})
+    put(to, value, 4);
   put(to, crc32c(bytes.data(), kRecordHeaderBytes - 4), 4);
   return bytes;
 }
 
-RecordHeader record_header(const std::array<uint8_t, kRecordHeaderBytes>& bytes, const std::string& path) {
-  CHECK(std::memcmp(bytes.data(), kMagic, sizeof kMagic) == 0, path, ": is no record file by its first bytes; pack again, or remove it");
+RecordHeader record_header(const std::array<uint8_t, kRecordHeaderBytes>& bytes,
+                           const std::string& path) {
+  CHECK(std::memcmp(bytes.data(), kMagic, sizeof kMagic) == 0, path,
+        ": is no record file by its first bytes; pack again, or remove it");
   const uint8_t* from = bytes.data() + sizeof kMagic;
   const uint32_t version = take4(from);
-  CHECK(version == kVersion, path, ": is a record file of version ", version, ", this program reads version ", kVersion, "; pack again");
+  CHECK(version == kVersion, path, ": is a record file of version ", version,
+        ", this program reads version ", kVersion, "; pack again");
   RecordHeader h;
   for (uint32_t* value : {&h.shard, &h.shards, &h.classes}) *value = take4(from);
   for (uint64_t* value : {&h.records, &h.all, &h.index_offset}) *value = take(from, 8);
-  for (uint32_t* value : {&h.class_bytes, &h.pack, &h.size, &h.quality, &h.class_crc, &h.index_crc}) *value = take4(from);
-  CHECK(take4(from) == crc32c(bytes.data(), kRecordHeaderBytes - 4), path, ": the header's checksum is wrong", kDamaged);
-  CHECK(
-      h.shards >= 1 && h.shards <= kMaxRecordShards && h.shard < h.shards && h.classes >= 1 && h.classes <= kMaxClasses && h.records >= 1 && h.records <= h.all,
-      path, ": the header makes no sense: shard ", h.shard, " of ", h.shards, ", ", h.classes, " classes, ", h.records, " of ", h.all, " records; pack again");
+  for (uint32_t* value : {&h.class_bytes, &h.pack, &h.size, &h.quality, &h.class_crc, &h.index_crc})
+    *value = take4(from);
+  CHECK(take4(from) == crc32c(bytes.data(), kRecordHeaderBytes - 4), path,
+        ": the header's checksum is wrong", kDamaged);
+  CHECK(h.shards >= 1 && h.shards <= kMaxRecordShards && h.shard < h.shards && h.classes >= 1 &&
+            h.classes <= kMaxClasses && h.records >= 1 && h.records <= h.all,
+        path, ": the header makes no sense: shard ", h.shard, " of ", h.shards, ", ", h.classes,
+        " classes, ", h.records, " of ", h.all, " records; pack again");
   return h;
 }
 
 std::vector<uint8_t> to_bytes(const std::vector<std::string>& classes) {
   std::vector<uint8_t> bytes;
-  CHECK(!classes.empty() && classes.size() <= kMaxClasses, "pack: ", classes.size(), " classes, expected 1 to ", kMaxClasses);
+  CHECK(!classes.empty() && classes.size() <= kMaxClasses, "pack: ", classes.size(),
+        " classes, expected 1 to ", kMaxClasses);
   for (const std::string& name : classes) {
-    CHECK(is_plain_text(name) && name.size() <= kMaxRecordName, "pack: the name of a class is empty, longer than ", kMaxRecordName,
+    CHECK(is_plain_text(name) && name.size() <= kMaxRecordName,
+          "pack: the name of a class is empty, longer than ", kMaxRecordName,
           " bytes or contains control characters; rename its folder");
     uint8_t length[2], *to = length;
     put(to, name.size(), 2);
@@ -75,7 +85,8 @@ std::vector<uint8_t> to_bytes(const std::vector<std::string>& classes) {
   return bytes;
 }
 
-std::vector<std::string> record_classes(const std::vector<uint8_t>& bytes, uint32_t count, const std::string& path) {
+std::vector<std::string> record_classes(const std::vector<uint8_t>& bytes, uint32_t count,
+                                        const std::string& path) {
   std::vector<std::string> classes;
   std::unordered_set<std::string> seen;
   const uint8_t *from = bytes.data(), *end = from + bytes.size();
@@ -84,10 +95,11 @@ std::vector<std::string> record_classes(const std::vector<uint8_t>& bytes, uint3
     if (length > end - from) break;
     classes.emplace_back(from, from + length);
     from += length;
-    CHECK(is_plain_text(classes.back()) && seen.insert(classes.back()).second, path, ": class ", classes.size() - 1,
-          " has no name, one with control characters, or another's", kDamaged);
+    CHECK(is_plain_text(classes.back()) && seen.insert(classes.back()).second, path, ": class ",
+          classes.size() - 1, " has no name, one with control characters, or another's", kDamaged);
   }
-  CHECK(classes.size() == count && from == end, path, ": the table of classes does not hold the ", count, " of the header", kDamaged);
+  CHECK(classes.size() == count && from == end, path, ": the table of classes does not hold the ",
+        count, " of the header", kDamaged);
   return classes;
 }
 
@@ -96,33 +108,43 @@ std::vector<uint8_t> to_bytes(const std::vector<RecordEntry>& index) {
   uint8_t* to = bytes.data();
   for (const RecordEntry& e : index) {
     put(to, e.offset, 8);
-    for (uint32_t value : {e.bytes, e.crc, e.label, e.width, e.height, uint32_t(e.name.size())}) put(to, value, 4);
+    for (uint32_t value : {e.bytes, e.crc, e.label, e.width, e.height, uint32_t(e.name.size())})
+      put(to, value, 4);
   }
   for (const RecordEntry& e : index) bytes.insert(bytes.end(), e.name.begin(), e.name.end());
   return bytes;
 }
 
-std::vector<RecordEntry> record_index(const std::vector<uint8_t>& bytes, const RecordHeader& h, const std::string& path) {
-  CHECK(h.records <= bytes.size() / kRecordEntryBytes, path, ": the index has ", bytes.size(), " bytes, too few for ", h.records, " records", kDamaged);
+std::vector<RecordEntry> record_index(const std::vector<uint8_t>& bytes, const RecordHeader& h,
+                                      const std::string& path) {
+  CHECK(h.records <= bytes.size() / kRecordEntryBytes, path, ": the index has ", bytes.size(),
+        " bytes, too few for ", h.records, " records", kDamaged);
   std::vector<RecordEntry> index(h.records);
-  const uint8_t *from = bytes.data(), *name = from + h.records * kRecordEntryBytes, *end = from + bytes.size();
+  const uint8_t *from = bytes.data(), *name = from + h.records * kRecordEntryBytes,
+                *end = from + bytes.size();
   uint64_t expected = kRecordHeaderBytes + h.class_bytes;
   for (size_t i = 0; i < index.size(); ++i) {
     RecordEntry& e = index[i];
     e.offset = take(from, 8);
     for (uint32_t* value : {&e.bytes, &e.crc, &e.label, &e.width, &e.height}) *value = take4(from);
     const uint32_t length = take4(from);
-    CHECK(e.offset == expected && e.bytes >= 1 && e.bytes <= kMaxImageFile && e.bytes <= h.index_offset - e.offset, path, ": record ", i, " at byte ", e.offset,
-          " with ", e.bytes, " bytes does not lie behind the one before it and in front of the index", kDamaged);
-    CHECK(e.label < h.classes, path, ": record ", i, " has label ", e.label, ", and there are ", h.classes, " classes", kDamaged);
-    CHECK(e.width >= 1 && e.width <= kMaxSide && e.height >= 1 && e.height <= kMaxSide, path, ": record ", i, " claims ", e.width, " x ", e.height, " pixels",
-          kDamaged);
-    CHECK(length <= kMaxRecordName && std::ptrdiff_t(length) <= end - name, path, ": the name of record ", i, " has ", length, " bytes", kDamaged);
+    CHECK(e.offset == expected && e.bytes >= 1 && e.bytes <= kMaxImageFile &&
+              e.bytes <= h.index_offset - e.offset,
+          path, ": record ", i, " at byte ", e.offset, " with ", e.bytes,
+          " bytes does not lie behind the one before it and in front of the index", kDamaged);
+    CHECK(e.label < h.classes, path, ": record ", i, " has label ", e.label, ", and there are ",
+          h.classes, " classes", kDamaged);
+    CHECK(e.width >= 1 && e.width <= kMaxSide && e.height >= 1 && e.height <= kMaxSide, path,
+          ": record ", i, " claims ", e.width, " x ", e.height, " pixels", kDamaged);
+    CHECK(length <= kMaxRecordName && std::ptrdiff_t(length) <= end - name, path,
+          ": the name of record ", i, " has ", length, " bytes", kDamaged);
     e.name.assign(name, name + length);
-    CHECK(is_plain_text(e.name), path, ": the name of record ", i, " is empty or contains control characters", kDamaged);
+    CHECK(is_plain_text(e.name), path, ": the name of record ", i,
+          " is empty or contains control characters", kDamaged);
     name += length, expected += e.bytes;
   }
-  CHECK(name == end && expected == h.index_offset, path, ": there are bytes that belong to no record", kDamaged);
+  CHECK(name == end && expected == h.index_offset, path,
+        ": there are bytes that belong to no record", kDamaged);
   return index;
 }
 

@@ -1,5 +1,6 @@
-// How near each op of a model comes to what the device can do: time, bytes that it must move and operations that it must do, forward and backward,
-// beside the speed of a plain copy measured in the same run.
+// How near each op of a model comes to what the device can do: time, bytes that it must move and
+// operations that it must do, forward and backward, beside the speed of a plain copy measured in
+// the same run.
 #include <algorithm>
 #include <cstdio>
 
@@ -7,9 +8,9 @@
 #include "examples/program.h"
 #include "ops/ops.h"
 #include "train/compute.h"
-#include "train/model_file.h"
 #include "train/optimizer.h"
-#include "train/progress_line.h"
+#include "train/run/progress_line.h"
+#include "train/weights/model_file.h"
 
 using namespace rmt;
 
@@ -28,7 +29,9 @@ struct Bench {
     Tensor x = Tensor::empty({std::min<int64_t>(shape.numel(), 4096)}, DType::f32);
     Random random(1, Purpose::test);
     for (int64_t i = 0; i < x.numel(); ++i) x.data<float>()[i] = float(random.normal());
-    Tensor y = Tensor::zeros(shape, dtype, compute.device);  // the first numbers random, the others zero: no kernel's time depends on them
+    Tensor y =
+        Tensor::zeros(shape, dtype, compute.device);  // the first numbers random, the others zero:
+                                                      // no kernel's time depends on them
     y.view({-1}).slice(0, x.numel()).copy_from(x);
     return y;
   }
@@ -57,14 +60,17 @@ struct Bench {
     return rounds[2];
   }
 
-  void print(const std::string& name, const char* direction, double seconds, double bytes, double flops) const {
-    std::printf("%-44s %-8s %9.1f us %8.1f MB %7.0f GB/s (%3.0f %% of a copy)", name.c_str(), direction, seconds * 1e6, bytes / 1e6, bytes / seconds / 1e9,
+  void print(const std::string& name, const char* direction, double seconds, double bytes,
+             double flops) const {
+    std::printf("%-44s %-8s %9.1f us %8.1f MB %7.0f GB/s (%3.0f %% of a copy)", name.c_str(),
+                direction, seconds * 1e6, bytes / 1e6, bytes / seconds / 1e9,
                 100 * bytes / seconds / copy_rate);
     if (flops > 0) std::printf(" %8.2f TFLOP/s", flops / seconds / 1e12);
     std::printf("\n");
   }
 
-  // The gradient through the op that made y; one with several results stands on the tape as two nodes (autograd/tape.h, record_many).
+  // The gradient through the op that made y; one with several results stands on the tape as two
+  // nodes (autograd/tape.h, record_many).
   static void step_back(const Tensor& y, const Tensor& dy) {
     const Grads g = y.node->backward(dy);
     const std::shared_ptr<Node>& shared = y.node->inputs[0];
@@ -72,7 +78,8 @@ struct Bench {
   }
 
   // y = f(): times it, and its backward. Bytes: what goes in and what comes out, each once.
-  void op(const std::string& name, const std::vector<Tensor>& inputs, const std::function<Tensor()>& f, double flops = 0) const {
+  void op(const std::string& name, const std::vector<Tensor>& inputs,
+          const std::function<Tensor()>& f, double flops = 0) const {
     double in = 0;
     for (const Tensor& x : inputs) in += double(x.defined() ? x.nbytes() : 0);
     const Tensor y = f(), dy = filled(y.shape(), y.dtype());
@@ -82,34 +89,45 @@ struct Bench {
           }),
           in + double(y.nbytes()), flops);
     NoGrad off;
-    print(name, "backward", time([&] { step_back(y, dy); }), 2 * in + double(y.nbytes()), 2 * flops);
+    print(name, "backward", time([&] { step_back(y, dy); }), 2 * in + double(y.nbytes()),
+          2 * flops);
   }
 };
 
-static void bench_stage(const Bench& b, const nn::RmtConfig& c, size_t stage, int64_t B, int64_t H, int64_t W) {
-  const int64_t C = c.dims[stage], hidden = int64_t(c.mlp_ratio[stage] * double(C)), heads = c.heads[stage], L = H * W, rows = B * L;
-  const Tensor x = b.activation({B, H, W, C}), h = b.activation({B, H, W, hidden}), w = b.parameter({C}), bias = b.parameter({C});
-  auto name = [&](const char* what, int64_t channels) { return str("stage ", stage + 1, ": ", what, " (", B, ", ", H, ", ", W, ", ", channels, ")"); };
+static void bench_stage(const Bench& b, const nn::RmtConfig& c, size_t stage, int64_t B, int64_t H,
+                        int64_t W) {
+  const int64_t C = c.dims[stage], hidden = int64_t(c.mlp_ratio[stage] * double(C)),
+                heads = c.heads[stage], L = H * W, rows = B * L;
+  const Tensor x = b.activation({B, H, W, C}), h = b.activation({B, H, W, hidden}),
+               w = b.parameter({C}), bias = b.parameter({C});
+  auto name = [&](const char* what, int64_t channels) {
+    return str("stage ", stage + 1, ": ", what, " (", B, ", ", H, ", ", W, ", ", channels, ")");
+  };
   auto linear = [&](const char* what, const Tensor& in, int64_t I, int64_t O) {
     const Tensor weight = b.parameter({O, I}), offset = b.parameter({O});
     b.op(
-        name(what, O), {in, weight}, [&] { return ops::linear(in, weight, offset); }, 2 * double(rows) * double(I) * double(O));
+        name(what, O), {in, weight}, [&] { return ops::linear(in, weight, offset); },
+        2 * double(rows) * double(I) * double(O));
   };
   auto depthwise = [&](const char* what, int64_t k, const Tensor& residual) {
     const Tensor filter = b.parameter({C, 1, k, k});
-    b.op(name(what, C), residual.same_as(x) ? std::vector{x} : std::vector{x, residual}, [&] { return ops::depthwise_conv2d(x, filter, bias, residual); });
+    b.op(name(what, C), residual.same_as(x) ? std::vector{x} : std::vector{x, residual},
+         [&] { return ops::depthwise_conv2d(x, filter, bias, residual); });
   };
   b.op(name("layer_norm", C), {x}, [&] { return ops::layer_norm(x, w, bias, 1e-6); });
-  b.op(name("residual_layer_norm", C), {x, x, x}, [&] { return ops::residual_layer_norm(x, x, {}, {}, w, bias, 1e-6).normed; });
+  b.op(name("residual_layer_norm", C), {x, x, x},
+       [&] { return ops::residual_layer_norm(x, x, {}, {}, w, bias, 1e-6).normed; });
   linear("linear C -> C", x, C, C);
   linear("linear C -> hidden", x, C, hidden);
   linear("linear hidden -> C", h, hidden, C);
   depthwise("depthwise 3x3 + x", 3, x);
   depthwise("depthwise 5x5 + y", 5, b.activation({B, H, W, C}));
   const Tensor filter = b.parameter({hidden, 1, 3, 3}), offset = b.parameter({hidden});
-  b.op(name("gelu_depthwise 3x3", hidden), {h}, [&] { return ops::gelu_depthwise_conv2d(h, filter, offset); });
+  b.op(name("gelu_depthwise 3x3", hidden), {h},
+       [&] { return ops::gelu_depthwise_conv2d(h, filter, offset); });
   const Tensor decay = Tensor::full({heads}, -0.1, DType::f32, b.compute.device);
-  const Tensor angle = Tensor::full({C / heads}, 0.1, DType::f32, b.compute.device), rotary = ops::rotary_table(angle, H, W, DType::f32);
+  const Tensor angle = Tensor::full({C / heads}, 0.1, DType::f32, b.compute.device),
+               rotary = ops::rotary_table(angle, H, W, DType::f32);
   auto attention = [&](const char* what, ops::Axis axis, int64_t n) {
     b.op(
         name(what, C), {x, x, x},
@@ -119,7 +137,8 @@ static void bench_stage(const Bench& b, const nn::RmtConfig& c, size_t stage, in
         4 * double(rows) * double(n) * double(C));
   };
   if (c.decomposed[stage])
-    attention("attention along W", ops::Axis::W, W), attention("attention along H", ops::Axis::H, H);
+    attention("attention along W", ops::Axis::W, W),
+        attention("attention along H", ops::Axis::H, H);
   else
     attention("attention over the map", ops::Axis::both, L);
 }
@@ -128,15 +147,20 @@ static void bench_stem(const Bench& b, int64_t C, int64_t B, int64_t S) {
   struct Layer {
     int64_t side, I, O, stride;
   };
-  for (const Layer& l : {Layer{S, 3, C / 2, 2}, Layer{S / 2, C / 2, C / 2, 1}, Layer{S / 2, C / 2, C, 2}, Layer{S / 4, C, C, 1}}) {
-    const Tensor x = b.activation({B, l.side, l.side, l.I}), w = b.parameter({l.O, l.I, 3, 3}), bias = b.parameter({l.O}), scale = b.parameter({l.O});
+  for (const Layer& l : {Layer{S, 3, C / 2, 2}, Layer{S / 2, C / 2, C / 2, 1},
+                         Layer{S / 2, C / 2, C, 2}, Layer{S / 4, C, C, 1}}) {
+    const Tensor x = b.activation({B, l.side, l.side, l.I}), w = b.parameter({l.O, l.I, 3, 3}),
+                 bias = b.parameter({l.O}), scale = b.parameter({l.O});
     const int64_t out = l.side / l.stride;
     b.op(
-        str("stem: conv 3x3 / ", l.stride, ", ", l.I, " -> ", l.O), {x}, [&] { return ops::conv2d(x, w, bias, l.stride, 1); },
+        str("stem: conv 3x3 / ", l.stride, ", ", l.I, " -> ", l.O), {x},
+        [&] { return ops::conv2d(x, w, bias, l.stride, 1); },
         18 * double(B * out * out) * double(l.I * l.O));
     const Tensor y = b.activation({B, out, out, l.O});
-    b.op(str("stem: batch_norm (", B, ", ", out, ", ", out, ", ", l.O, ")"), {y}, [&] { return ops::batch_norm(y, scale, bias, {}, {}, {}); });
-    b.op(str("stem: gelu (", B, ", ", out, ", ", out, ", ", l.O, ")"), {y}, [&] { return ops::gelu(y); });
+    b.op(str("stem: batch_norm (", B, ", ", out, ", ", out, ", ", l.O, ")"), {y},
+         [&] { return ops::batch_norm(y, scale, bias, {}, {}, {}); });
+    b.op(str("stem: gelu (", B, ", ", out, ", ", out, ", ", l.O, ")"), {y},
+         [&] { return ops::gelu(y); });
   }
 }
 
@@ -145,32 +169,39 @@ static void bench_adamw(const Bench& b, int64_t n) {
   set_grad(p, b.filled({n, 1}, DType::f32));
   AdamW optimizer({{"w", &p, true}}, {});
   const double shadow = p.node->shadow.defined() ? 2 : 0;
-  b.print(str("adamw, ", n, " numbers"), "step", b.time([&] { optimizer.step(1e-3); }), double(n) * (4 + 24 + shadow), 0);
+  b.print(str("adamw, ", n, " numbers"), "step", b.time([&] { optimizer.step(1e-3); }),
+          double(n) * (4 + 24 + shadow), 0);
 }
 
 static int bench(const Flags& f) {
   Bench b{choose_compute(f.model), f.iters};
   const nn::RmtConfig config = model_config(f.model, 1000);
   const int64_t S = f.model.img_size;
-  const Tensor from = Tensor::zeros({int64_t(1) << (cuda::emulated() ? 20 : 28)}, DType::f32, b.compute.device), to = Tensor::empty_like(from);
+  const Tensor from = Tensor::zeros({int64_t(1) << (cuda::emulated() ? 20 : 28)}, DType::f32,
+                                    b.compute.device),
+               to = Tensor::empty_like(from);
   b.copy_rate = 2 * double(from.nbytes()) / b.time([&] { to.copy_from(from); });
-  std::printf("%s on %s, batch %ld, %ld px; a copy moves %.0f GB/s\n", f.model.model.c_str(), describe(b.compute).c_str(), long(f.batch), long(S),
-              b.copy_rate / 1e9);
+  std::printf("%s on %s, batch %ld, %ld px; a copy moves %.0f GB/s\n", f.model.model.c_str(),
+              describe(b.compute).c_str(), long(f.batch), long(S), b.copy_rate / 1e9);
   if (f.stages.find('1') != std::string::npos) bench_stem(b, config.dims[0], f.batch, S);
   for (size_t stage = 0; stage < 4; ++stage)
-    if (f.stages.find(char('1' + stage)) != std::string::npos) bench_stage(b, config, stage, f.batch, S >> (stage + 2), S >> (stage + 2));
+    if (f.stages.find(char('1' + stage)) != std::string::npos)
+      bench_stage(b, config, stage, f.batch, S >> (stage + 2), S >> (stage + 2));
   bench_adamw(b, 27'000'000 / (cuda::emulated() ? 1000 : 1));
   return 0;
 }
 
 int main(int argc, char** argv) {
   Flags f;
-  CLI::App app("Measures every op of a model, forward and backward, beside the speed of a plain copy.", "bench-kernels");
+  CLI::App app(
+      "Measures every op of a model, forward and backward, beside the speed of a plain copy.",
+      "bench-kernels");
   app.option_defaults()->always_capture_default();
   add_model_flags(app, f.model);
   add_compute_flags(app, f.model);
   app.add_option("-b,--batch,--batch-size", f.batch, "images")->check(CLI::Range(1, 1 << 20));
-  app.add_option("--iters", f.iters, "calls a round, of which there are five")->check(CLI::Range(1, 1 << 20));
+  app.add_option("--iters", f.iters, "calls a round, of which there are five")
+      ->check(CLI::Range(1, 1 << 20));
   app.add_option("--stages", f.stages, "those to measure, as in 134; the stem goes with 1");
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
   return run_program(app, [&] { return bench(f); });

@@ -1,12 +1,13 @@
-// How many training images a second the loader makes, and that its memory stays flat; beside tests/golden/torch_loader.py, which is torchvision's and timm's.
-// With --dump it writes what evaluation sees instead, for tests/golden/pil_eval.py to compare.
+// How many training images a second the loader makes, and that its memory stays flat; beside
+// tests/golden/torch_loader.py, which is torchvision's and timm's. With --dump it writes what
+// evaluation sees instead, for tests/golden/pil_eval.py to compare.
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 
 #include "data/loader.h"
 #include "examples/program.h"
-#include "train/progress_line.h"
+#include "train/run/progress_line.h"
 
 using namespace rmt;
 
@@ -52,7 +53,8 @@ int measure(const Dataset& data, const Flags& f) {
     }
   }
   const double seconds = clock.seconds(), rate = double(images) / seconds;
-  std::printf(f.json ? "{\"images\": %ld, \"seconds\": %.3f, \"images_per_second\": %.1f, \"resident_mib\": %.1f, \"memory\": [%s]}\n"
+  std::printf(f.json ? "{\"images\": %ld, \"seconds\": %.3f, \"images_per_second\": %.1f, "
+                       "\"resident_mib\": %.1f, \"memory\": [%s]}\n"
                      : "%ld images in %.3f s: %.1f img/s, %.1f MiB resident\n",
               long(images), seconds, rate, resident(), memory.c_str());
   return 0;
@@ -67,7 +69,8 @@ void write_ppm(const std::string& path, int64_t width, int64_t height, const uin
 
 // Image i as it was decoded, i.decoded.ppm, and as evaluation sees it, i.eval.ppm.
 int dump(const Dataset& data, const Flags& f) {
-  CHECK(std::filesystem::create_directories(f.dump), f.dump, ": is there already; name a folder that is not");
+  CHECK(std::filesystem::create_directories(f.dump), f.dump,
+        ": is there already; name a folder that is not");
   const int64_t side = f.loader.transform.image_size;
   std::vector<uint8_t> seen(size_t(side * side * 3));
   for (int64_t i = 0; i < data.size(); ++i) {
@@ -92,7 +95,9 @@ int main(int argc, char** argv) {
   app.add_option("--split", f.split, "train or val: whose images");
   app.add_option("--workers,-j", o.workers, "threads that make them");
   app.add_option("--batch-size,-b", o.batch_size, "images a batch");
-  app.add_option("--batches", f.batches, "how many batches, after a first one; from the first epoch again at the set's end")->check(CLI::Range(1, 1 << 30));
+  app.add_option("--batches", f.batches,
+                 "how many batches, after a first one; from the first epoch again at the set's end")
+      ->check(CLI::Range(1, 1 << 30));
   app.add_option("--img-size", o.transform.image_size, "side of the square, pixels");
   app.add_option("--aa", f.aa, "RandAugment as in rmt-train, or none");
   app.add_option("--color-jitter", o.transform.color_jitter, "colour jitter as in rmt-train");
@@ -102,9 +107,12 @@ int main(int argc, char** argv) {
   app.add_option("--cache-mib", f.cache, "decoded images kept, MiB")->check(CLI::Range(0, 1 << 20));
   app.add_flag("--eval", f.eval, "the transform of evaluation");
   app.add_flag("--bytes", o.bytes, "leave normalisation to a GPU");
-  app.add_option("--memory-every", f.every, "show the resident memory after so many batches; 0: at the end");
+  app.add_option("--memory-every", f.every,
+                 "show the resident memory after so many batches; 0: at the end");
   app.add_flag("--json", f.json, "one line of JSON");
-  app.add_option("--dump", f.dump, "measure nothing; write every image, decoded and as evaluation sees it, as .ppm into this new folder");
+  app.add_option("--dump", f.dump,
+                 "measure nothing; write every image, decoded and as evaluation sees it, as .ppm "
+                 "into this new folder");
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
   return run_program(app, [&] {
     o.train = !f.eval;

@@ -1,4 +1,5 @@
-// Throughput of a model on random images: training steps or inferences. With --json one line under the names that tools for other libraries print too.
+// Throughput of a model on random images: training steps or inferences. With --json one line under
+// the names that tools for other libraries print too.
 #include <sys/resource.h>
 
 #include <cstdio>
@@ -9,9 +10,9 @@
 #include "examples/program.h"
 #include "nn/rmt/cost.h"
 #include "train/memory.h"
-#include "train/model_file.h"
-#include "train/progress_line.h"
+#include "train/run/progress_line.h"
 #include "train/step.h"
+#include "train/weights/model_file.h"
 
 using namespace rmt;
 
@@ -48,13 +49,15 @@ static Batch random_batch(const Flags& f) {
   const int64_t B = f.batch, S = f.model.img_size;
   Batch batch{Tensor::empty({B, S, S, 3}), {}, Tensor::empty({B}, DType::i64), {}};
   Random random(0, Purpose::test);
-  for (int64_t i = 0; i < batch.images.numel(); ++i) batch.images.data<float>()[i] = float(random.normal());
+  for (int64_t i = 0; i < batch.images.numel(); ++i)
+    batch.images.data<float>()[i] = float(random.normal());
   for (int64_t i = 0; i < B; ++i) batch.labels.data<int64_t>()[i] = random.below(f.classes);
   return batch;
 }
 
 // Forward alone; on a GPU recorded at the third time and then repeated.
-static void infer(const Forward& forward, const Tensor& images, int64_t times, std::unique_ptr<cuda::Graph>& graph) {
+static void infer(const Forward& forward, const Tensor& images, int64_t times,
+                  std::unique_ptr<cuda::Graph>& graph) {
   if (images.device() == Device::cuda && times == 2 && !debugging()) {
     auto recording = std::make_unique<cuda::Graph>();
     recording->capture([&] { forward(images); });
@@ -94,7 +97,8 @@ static int bench(const Flags& f) {
         infer(forward, images, f.model.cuda_graph ? steps++ : 0, graph);
       } catch (const OutOfMemory& e) {
         images = Tensor();
-        advise(e, str("inference of ", B, " images of ", S, " x ", S), "--batch", B, [&](int64_t n) { forward(compute.images(first(batch, n), {})); });
+        advise(e, str("inference of ", B, " images of ", S, " x ", S), "--batch", B,
+               [&](int64_t n) { forward(compute.images(first(batch, n), {})); });
       }
     }
     if (compute.device == Device::cuda) cuda::synchronize();
@@ -103,20 +107,27 @@ static int bench(const Flags& f) {
   const bool gpu = compute.device == Device::cuda;
   rusage use{};
   getrusage(RUSAGE_SELF, &use);
-  const long peak = gpu ? long(memory_use(Device::cuda).peak >> 20) : use.ru_maxrss / 1024;  // Linux counts in KiB
-  const double flops =
-      (f.mode == "train" ? 3 : 1) * 2 * double(nn::total(nn::cost(config, S, S)).multiply_adds) * double(B) / t.median;  // backward: twice the forward
+  const long peak = gpu ? long(memory_use(Device::cuda).peak >> 20)
+                        : use.ru_maxrss / 1024;  // Linux counts in KiB
+  const double flops = (f.mode == "train" ? 3 : 1) * 2 *
+                       double(nn::total(nn::cost(config, S, S)).multiply_adds) * double(B) /
+                       t.median;  // backward: twice the forward
   auto n = [](int64_t x) { return static_cast<long long>(x); };
   if (f.json)
     std::printf(
-        "{\"model\": \"%s\", \"mode\": \"%s\", \"device\": \"%s\", \"amp\": \"%s\", \"threads\": %d, \"batch\": %lld, \"size\": %lld, \"median_s\": %.6f, "
-        "\"images_per_s\": %.2f, \"spread\": %.3f, \"peak_MiB\": %ld, \"warmup_s\": %.1f, \"iters\": %lld, \"gflops\": %.1f}\n",
-        f.model.model.c_str(), f.mode.c_str(), gpu ? cuda::info().name.c_str() : "cpu", f.model.amp.c_str(), threads(), n(B), n(S), t.median,
-        double(B) / t.median, t.spread, peak, t.warmup, n(f.iters), flops * 1e-9);
+        "{\"model\": \"%s\", \"mode\": \"%s\", \"device\": \"%s\", \"amp\": \"%s\", \"threads\": "
+        "%d, \"batch\": %lld, \"size\": %lld, \"median_s\": %.6f, "
+        "\"images_per_s\": %.2f, \"spread\": %.3f, \"peak_MiB\": %ld, \"warmup_s\": %.1f, "
+        "\"iters\": %lld, \"gflops\": %.1f}\n",
+        f.model.model.c_str(), f.mode.c_str(), gpu ? cuda::info().name.c_str() : "cpu",
+        f.model.amp.c_str(), threads(), n(B), n(S), t.median, double(B) / t.median, t.spread, peak,
+        t.warmup, n(f.iters), flops * 1e-9);
   else
-    std::printf("%s %s, batch %lld, %lld px, %s: %.1f images/s, median %.4f s of %lld (spread %.1f %%), peak memory %ld MiB, %.2f TFLOP/s of the model\n",
-                f.model.model.c_str(), f.mode.c_str(), n(B), n(S), describe(compute).c_str(), double(B) / t.median, t.median, n(f.iters), 100 * t.spread, peak,
-                flops * 1e-12);
+    std::printf(
+        "%s %s, batch %lld, %lld px, %s: %.1f images/s, median %.4f s of %lld (spread %.1f %%), "
+        "peak memory %ld MiB, %.2f TFLOP/s of the model\n",
+        f.model.model.c_str(), f.mode.c_str(), n(B), n(S), describe(compute).c_str(),
+        double(B) / t.median, t.median, n(f.iters), 100 * t.spread, peak, flops * 1e-12);
   return 0;
 }
 
@@ -126,13 +137,18 @@ int main(int argc, char** argv) {
   app.option_defaults()->always_capture_default();
   add_model_flags(app, f.model);
   add_compute_flags(app, f.model);
-  app.add_flag("--cuda-graph,!--no-cuda-graph", f.model.cuda_graph, "on a GPU, record a step once and repeat it (default)")->group("Device");
-  app.add_option("--mode", f.mode, "train: forward, loss, backward, AdamW; infer: forward alone")->check(CLI::IsMember({"train", "infer"}));
-  app.add_option("-b,--batch,--batch-size", f.batch, "images a step")->check(CLI::Range(1, 1 << 20));
+  app.add_flag("--cuda-graph,!--no-cuda-graph", f.model.cuda_graph,
+               "on a GPU, record a step once and repeat it (default)")
+      ->group("Device");
+  app.add_option("--mode", f.mode, "train: forward, loss, backward, AdamW; infer: forward alone")
+      ->check(CLI::IsMember({"train", "infer"}));
+  app.add_option("-b,--batch,--batch-size", f.batch, "images a step")
+      ->check(CLI::Range(1, 1 << 20));
   app.add_option("--num-classes", f.classes, "outputs of the model")->check(CLI::Range(1, 1 << 20));
   app.add_option("--iters", f.iters, "steps that are measured")->check(CLI::Range(1, 1 << 20));
   app.add_option("--warmup", f.warmup, "steps before these")->check(CLI::Range(0, 1 << 20));
-  app.add_option("--threads", f.threads, "threads; 0: RMT_THREADS, else every processor")->check(CLI::Range(0, 1024));
+  app.add_option("--threads", f.threads, "threads; 0: RMT_THREADS, else every processor")
+      ->check(CLI::Range(0, 1024));
   app.add_flag("--json", f.json, "print one JSON line");
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
   return run_program(app, [&] { return bench(f); });

@@ -1,13 +1,14 @@
-// What is on these images: the most likely classes with their names. Or, for other programs: a tensor of images in, logits out.
+// What is on these images: the most likely classes with their names. Or, for other programs: a
+// tensor of images in, logits out.
 #include <cmath>
 #include <cstdio>
 #include <numeric>
 
 #include "core/parallel.h"
-#include "data/class_names.h"
+#include "data/sets/class_names.h"
 #include "examples/program.h"
 #include "train/compute.h"
-#include "train/model_file.h"
+#include "train/weights/model_file.h"
 
 using namespace rmt;
 
@@ -25,10 +26,13 @@ static Tensor forward(ModelFile& file, const Compute& compute, const Tensor& x) 
 }
 
 // "tench, Tinca tinca (n01440764)" by label, with a table of words; else the classes as they are.
-static std::vector<std::string> names_of_classes(const Flags& f, const ModelFile& file, int64_t count) {
+static std::vector<std::string> names_of_classes(const Flags& f, const ModelFile& file,
+                                                 int64_t count) {
   std::vector<std::string> names;
   for (int64_t k = 0; k < count; ++k) names.push_back(file.class_name(k));
-  const std::string table = !f.class_names.empty() || file.options.data_dir.empty() ? f.class_names : find_class_table(file.options.data_dir);
+  const std::string table = !f.class_names.empty() || file.options.data_dir.empty()
+                                ? f.class_names
+                                : find_class_table(file.options.data_dir);
   if (table.empty()) return names;
   try {
     const std::vector<std::string> words = class_words(names, read_class_table(table));
@@ -41,14 +45,17 @@ static std::vector<std::string> names_of_classes(const Flags& f, const ModelFile
   return names;
 }
 
-static void print_top(const std::vector<std::string>& names, const std::string& path, const Tensor& logits, int64_t top) {
+static void print_top(const std::vector<std::string>& names, const std::string& path,
+                      const Tensor& logits, int64_t top) {
   std::vector<float> p = ops::softmax(logits).to_vector<float>();
   std::vector<int64_t> order(p.size());
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return p[size_t(a)] > p[size_t(b)]; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return p[size_t(a)] > p[size_t(b)]; });
   std::printf("%s\n", path.c_str());
   for (size_t i = 0; i < order.size() && int64_t(i) < top; ++i)
-    std::printf("  %6.2f %%  %s\n", 100 * double(p[size_t(order[i])]), names[size_t(order[i])].c_str());
+    std::printf("  %6.2f %%  %s\n", 100 * double(p[size_t(order[i])]),
+                names[size_t(order[i])].c_str());
 }
 
 // One image at a time, so that a bad one among many is named and the others still get their answer.
@@ -75,8 +82,8 @@ static int classify_tensor(const Flags& f, ModelFile& file, const Compute& compu
   Archive in = read_safetensors(f.tensor), out;
   CHECK(!in.tensors.empty(), f.tensor, ": holds no tensor");
   const Tensor& x = in.tensors.size() == 1 ? in.tensors.begin()->second : in.at("input");
-  CHECK(x.rank() == 4 && x.dim(3) == 3 && is_float(x.dtype()), f.tensor, ": the input is ", x.dtype(), " ", x.shape(),
-        ", expected normalised images (B, H, W, 3)");
+  CHECK(x.rank() == 4 && x.dim(3) == 3 && is_float(x.dtype()), f.tensor, ": the input is ",
+        x.dtype(), " ", x.shape(), ", expected normalised images (B, H, W, 3)");
   out.tensors["logits"] = forward(file, compute, x.to(DType::f32));
   write_safetensors(f.output_tensor, out);
   return 0;
@@ -98,18 +105,28 @@ static int classify(const Flags& f) {
 
 int main(int argc, char** argv) {
   Flags f;
-  CLI::App app("Names what is on images, by a checkpoint of rmt-train or of the official code.", "rmt-classify");
+  CLI::App app("Names what is on images, by a checkpoint of rmt-train or of the official code.",
+               "rmt-classify");
   app.option_defaults()->always_capture_default();
-  app.add_option("checkpoint,--checkpoint", f.checkpoint, "safetensors or PyTorch .pth file, or a run folder (its best.safetensors)")->required();
+  app.add_option("checkpoint,--checkpoint", f.checkpoint,
+                 "safetensors or PyTorch .pth file, or a run folder (its best.safetensors)")
+      ->required();
   app.add_option("images", f.images, "JPEG or PNG files");
   app.add_option("--top", f.top, "classes an image")->check(CLI::Range(1, 1 << 20));
-  app.add_option("--model", f.model, "architecture; empty: as the checkpoint says, or by its shapes");
+  app.add_option("--model", f.model,
+                 "architecture; empty: as the checkpoint says, or by its shapes");
   app.add_option("--img-size", f.img_size, "pixels; 0: as in training");
-  app.add_option("--class-names", f.class_names, "table of words for the classes, \"n01440764 tench\" a line; empty: the one beside the training images");
-  app.add_option("--tensor", f.tensor, "safetensors file with normalised images (B, H, W, 3), alone or called input, instead of image files");
-  app.add_option("--output-tensor", f.output_tensor, "safetensors file for its logits (B, classes)");
+  app.add_option("--class-names", f.class_names,
+                 "table of words for the classes, \"n01440764 tench\" a line; empty: the one "
+                 "beside the training images");
+  app.add_option("--tensor", f.tensor,
+                 "safetensors file with normalised images (B, H, W, 3), alone or called input, "
+                 "instead of image files");
+  app.add_option("--output-tensor", f.output_tensor,
+                 "safetensors file for its logits (B, classes)");
   add_compute_flags(app, f.compute);
-  app.add_option("--threads", f.threads, "threads; 0: RMT_THREADS, else every processor")->check(CLI::Range(0, 1024));
+  app.add_option("--threads", f.threads, "threads; 0: RMT_THREADS, else every processor")
+      ->check(CLI::Range(0, 1024));
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
   return run_program(app, [&] { return classify(f); });
 }

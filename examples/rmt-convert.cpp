@@ -1,9 +1,10 @@
-// Weights from one form into another: a .pth file of PyTorch's or a run of rmt-train becomes a safetensors file, or a folder for a model hub.
+// Weights from one form into another: a .pth file of PyTorch's or a run of rmt-train becomes a
+// safetensors file, or a folder for a model hub.
 #include <cstdio>
 
 #include "examples/program.h"
-#include "train/hub.h"
-#include "train/pth.h"
+#include "train/weights/hub.h"
+#include "train/weights/pth.h"
 
 using namespace rmt;
 
@@ -16,23 +17,33 @@ static int convert(const Flags& f) {
   const bool to_file = f.to.ends_with(".safetensors");
   if (to_file) check_unused(f.to, f.force);
   const Archive archive = read_weights(weights_path(f.from), f.key);
-  const ModelFile file = model_from(archive, f.model);  // weights that no model of ours takes stop here
+  const ModelFile file =
+      model_from(archive, f.model);  // weights that no model of ours takes stop here
   if (to_file)
     write_safetensors(f.to, published_weights(archive));
   else
     write_hub_folder(f.to, archive, file, f.force);
-  std::printf("%s\n%s: %zu tensors in f32%s\n", file.origin.c_str(), f.to.c_str(), file.model->state().size(), to_file ? "" : ", config.json, README.md");
+  std::printf("%s\n%s: %zu tensors in f32%s\n", file.origin.c_str(), f.to.c_str(),
+              file.model->state().size(), to_file ? "" : ", config.json, README.md");
   return 0;
 }
 
 int main(int argc, char** argv) {
   Flags f;
-  CLI::App app("Converts weights of RMT: a PyTorch .pth file, a safetensors file or a run folder in; a safetensors file or a folder for a model hub out.",
-               "rmt-convert");
+  CLI::App app(
+      "Converts weights of RMT: a PyTorch .pth file, a safetensors file or a run folder in; a "
+      "safetensors file or a folder for a model hub out.",
+      "rmt-convert");
   app.option_defaults()->always_capture_default();
-  app.add_option("from", f.from, ".pth or safetensors file, or a run folder (its best.safetensors)")->required();
-  app.add_option("to", f.to, "name.safetensors: that file; any other name: a folder with model.safetensors, config.json and README.md")->required();
-  app.add_option("--key", f.key, "entry of a .pth checkpoint to take; empty: the first there of model_ema, model, state_dict, or the whole");
+  app.add_option("from", f.from, ".pth or safetensors file, or a run folder (its best.safetensors)")
+      ->required();
+  app.add_option("to", f.to,
+                 "name.safetensors: that file; any other name: a folder with model.safetensors, "
+                 "config.json and README.md")
+      ->required();
+  app.add_option("--key", f.key,
+                 "entry of a .pth checkpoint to take; empty: the first there of model_ema, model, "
+                 "state_dict, or the whole");
   app.add_option("--model", f.model, "architecture; empty: as the file says, or by its shapes");
   app.add_flag("--force", f.force, "overwrite what is there");
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;

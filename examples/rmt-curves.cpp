@@ -2,10 +2,10 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "core/files/files.h"
 #include "examples/program.h"
-#include "train/curves.h"
-#include "train/files.h"
-#include "train/hub.h"
+#include "train/run/curves.h"
+#include "train/weights/hub.h"
 
 using namespace rmt;
 
@@ -32,9 +32,14 @@ int main(int argc, char** argv) {
   std::string out = "curves.svg";
   std::vector<std::string> words;
   bool force = false;
-  CLI::App app("Draws training loss and validation top-1 of runs, over their epochs, as one SVG picture.", "rmt-curves");
+  CLI::App app(
+      "Draws training loss and validation top-1 of runs, over their epochs, as one SVG picture.",
+      "rmt-curves");
   app.option_defaults()->always_capture_default();
-  app.add_option("logs", words, "NAME=FILE for each: a run folder, its log.jsonl, or a log of the official code; the first lies on top")->required();
+  app.add_option("logs", words,
+                 "NAME=FILE for each: a run folder, its log.jsonl, or a log of the official code; "
+                 "the first lies on top")
+      ->required();
   app.add_option("--out", out, "the picture");
   app.add_flag("--force", force, "overwrite what is there");
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;

@@ -1,16 +1,17 @@
-// What lies in a folder of images: packed into a few large files that read fast, or checked from the first image to the last.
+// What lies in a folder of images: packed into a few large files that read fast, or checked from
+// the first image to the last.
 #include <unistd.h>
 
 #include <cstdio>
 #include <filesystem>
 
 #include "core/parallel.h"
-#include "data/check.h"
-#include "data/class_names.h"
-#include "data/disk.h"
-#include "data/pack.h"
+#include "data/sets/check.h"
+#include "data/sets/class_names.h"
+#include "data/sets/disk.h"
+#include "data/sets/pack.h"
 #include "examples/program.h"
-#include "train/progress_line.h"
+#include "train/run/progress_line.h"
 
 using namespace rmt;
 
@@ -22,7 +23,8 @@ struct Flags {
   bool json = false;
 };
 
-// "train: 51200 of 1281167, 720 img/s, 0:28:28 left" on stderr: repainted on a terminal, a line every ten seconds elsewhere.
+// "train: 51200 of 1281167, 720 img/s, 0:28:28 left" on stderr: repainted on a terminal, a line
+// every ten seconds elsewhere.
 class Progress {
  public:
   void show(const std::string& what, int64_t done, int64_t of) {
@@ -31,8 +33,9 @@ class Progress {
     if (first_ && !terminal_) return void(first_ = false);
     first_ = false, repaint_ = {};
     const double rate = double(done) / std::max(clock_.seconds(), 1e-3);
-    std::fprintf(stderr, "%s%s: %lld of %lld, %.0f img/s, %s left%s", terminal_ ? "\r\033[K" : "", what.c_str(), static_cast<long long>(done),
-                 static_cast<long long>(of), rate, hours_minutes_seconds(double(of - done) / rate).c_str(), terminal_ ? "" : "\n");
+    std::fprintf(stderr, "%s%s: %lld of %lld, %.0f img/s, %s left%s", terminal_ ? "\r\033[K" : "",
+                 what.c_str(), static_cast<long long>(done), static_cast<long long>(of), rate,
+                 hours_minutes_seconds(double(of - done) / rate).c_str(), terminal_ ? "" : "\n");
   }
   void clear() const {
     if (terminal_) std::fputs("\r\033[K", stderr);
@@ -44,7 +47,8 @@ class Progress {
   Stopwatch clock_, repaint_;
 };
 
-static void copy_class_table(const std::string& from, const std::string& to, const std::vector<std::string>& classes) {
+static void copy_class_table(const std::string& from, const std::string& to,
+                             const std::vector<std::string>& classes) {
   const std::string table = find_class_table(from);
   if (table.empty() || !find_class_table(to).empty()) return;
   const std::vector<std::string> words = class_words(classes, read_class_table(table));
@@ -69,10 +73,12 @@ static int pack_splits(Flags& f) {
     if (classes.empty()) classes = data->classes();
     Stopwatch clock;
     Progress progress;
-    const PackReport r = pack(*data, f.out, split, f.pack, [&](int64_t done) { progress.show(split, done, data->size()); });
+    const PackReport r = pack(*data, f.out, split, f.pack,
+                              [&](int64_t done) { progress.show(split, done, data->size()); });
     progress.clear();
     for (const std::string& reason : r.skipped) std::cerr << "skipped: " << reason << "\n";
-    std::printf("%s/%s: %lld images in %u shards, %.1f MB, %.0f img/s; %zu skipped\n", f.out.c_str(), split.c_str(), static_cast<long long>(r.images), r.shards,
+    std::printf("%s/%s: %lld images in %u shards, %.1f MB, %.0f img/s; %zu skipped\n",
+                f.out.c_str(), split.c_str(), static_cast<long long>(r.images), r.shards,
                 double(r.bytes) / 1e6, double(r.images) / clock.seconds(), r.skipped.size());
   }
   copy_class_table(f.data_dir, f.out, classes);
@@ -83,7 +89,8 @@ static void print_list(const char* title, const std::vector<CheckedImage>& list,
   if (!list.empty()) std::printf("  %s: %zu\n", title, list.size());
   for (size_t i = 0; i < list.size() && i < most; ++i) {
     const bool named = list[i].what.starts_with(list[i].name);
-    std::printf("    %s%s%s\n", named ? "" : list[i].name.c_str(), named ? "" : ": ", list[i].what.c_str());
+    std::printf("    %s%s%s\n", named ? "" : list[i].name.c_str(), named ? "" : ": ",
+                list[i].what.c_str());
   }
   if (list.size() > most) std::printf("    and %zu more (--json lists all)\n", list.size() - most);
 }
@@ -92,31 +99,42 @@ static void print_report(const DataReport& r) {
   constexpr size_t kMost = 20;
   for (const SplitReport& s : r.splits) {
     const auto [least, most] = std::minmax_element(s.images.begin(), s.images.end());
-    std::printf("%s: %s: %lld images of %zu classes, %lld to %lld of each, %.1f MB\n", s.split.c_str(), s.place.c_str(), static_cast<long long>(s.all()),
-                s.classes.size(), static_cast<long long>(*least), static_cast<long long>(*most), double(s.bytes) / 1e6);
-    for (const auto& [kind, n] : s.kinds) std::printf("  %s: %lld\n", kind.c_str(), static_cast<long long>(n));
+    std::printf("%s: %s: %lld images of %zu classes, %lld to %lld of each, %.1f MB\n",
+                s.split.c_str(), s.place.c_str(), static_cast<long long>(s.all()), s.classes.size(),
+                static_cast<long long>(*least), static_cast<long long>(*most),
+                double(s.bytes) / 1e6);
+    for (const auto& [kind, n] : s.kinds)
+      std::printf("  %s: %lld\n", kind.c_str(), static_cast<long long>(n));
     print_list("broken", s.broken, s.broken.size());
     print_list("a side below 32 pixels", s.small, kMost);
     print_list("unusual, and read all the same", s.odd, kMost);
   }
   std::vector<CheckedImage> leaks, conflicts, others;
-  for (const Duplicate& d : r.duplicates) (d.leak ? leaks : d.conflict ? conflicts : others).push_back({d.second, "equals " + d.first});
+  for (const Duplicate& d : r.duplicates)
+    (d.leak ? leaks : d.conflict ? conflicts : others).push_back({d.second, "equals " + d.first});
   if (!r.duplicates.empty()) std::printf("the same bytes twice\n");
   print_list("a training image in val (leak)", leaks, kMost);
   print_list("in two classes", conflicts, kMost);
   print_list("in one class", others, kMost);
   for (const std::string& remark : r.remarks) std::printf("%s\n", remark.c_str());
-  std::printf("%s\n", r.broken() ? "there are broken images: replace or remove them" : "every image can be read");
+  std::printf("%s\n", r.broken() ? "there are broken images: replace or remove them"
+                                 : "every image can be read");
 }
 
-// As JSON; bytes that are not ASCII stay as they are where they are UTF-8, and become U+FFFD elsewhere.
+// As JSON; bytes that are not ASCII stay as they are where they are UTF-8, and become U+FFFD
+// elsewhere.
 static std::string quoted(const std::string& text) {
   std::string out = "\"";
   for (size_t i = 0; i < text.size();) {
     const auto c = uint8_t(text[i]);
-    const size_t more = c < 0x80 ? 0 : c >= 0xC2 && c < 0xE0 ? 1 : c >= 0xE0 && c < 0xF0 ? 2 : c >= 0xF0 && c < 0xF5 ? 3 : 9;
+    const size_t more = c < 0x80                ? 0
+                        : c >= 0xC2 && c < 0xE0 ? 1
+                        : c >= 0xE0 && c < 0xF0 ? 2
+                        : c >= 0xF0 && c < 0xF5 ? 3
+                                                : 9;
     size_t k = 1;
-    while (k <= more && more < 9 && i + k < text.size() && (uint8_t(text[i + k]) & 0xC0) == 0x80) ++k;
+    while (k <= more && more < 9 && i + k < text.size() && (uint8_t(text[i + k]) & 0xC0) == 0x80)
+      ++k;
     char escaped[8];
     if (c < 32 || c == '"' || c == '\\' || c == 127) {
       std::snprintf(escaped, sizeof escaped, "\\u%04x", c);
@@ -131,7 +149,9 @@ static std::string quoted(const std::string& text) {
 
 static std::string json_list(const std::vector<CheckedImage>& list) {
   std::string out;
-  for (const CheckedImage& c : list) out += str(out.empty() ? "" : ", ", "{\"name\": ", quoted(c.name), ", \"what\": ", quoted(c.what), "}");
+  for (const CheckedImage& c : list)
+    out += str(out.empty() ? "" : ", ", "{\"name\": ", quoted(c.name),
+               ", \"what\": ", quoted(c.what), "}");
   return "[" + out + "]";
 }
 
@@ -139,23 +159,31 @@ static void print_json(const DataReport& r) {
   std::string splits, duplicates, remarks;
   for (const SplitReport& s : r.splits) {
     std::string kinds, classes;
-    for (const auto& [kind, n] : s.kinds) kinds += str(kinds.empty() ? "" : ", ", quoted(kind), ": ", n);
-    for (size_t k = 0; k < s.classes.size(); ++k) classes += str(k ? ", " : "", quoted(s.classes[k]), ": ", s.images[k]);
-    splits += str(splits.empty() ? "" : ", ", "{\"split\": ", quoted(s.split), ", \"place\": ", quoted(s.place), ", \"images\": ", s.all(),
-                  ", \"bytes\": ", s.bytes, ", \"kinds\": {", kinds, "}, \"classes\": {", classes, "}, \"broken\": ", json_list(s.broken),
-                  ", \"small\": ", json_list(s.small), ", \"odd\": ", json_list(s.odd), "}");
+    for (const auto& [kind, n] : s.kinds)
+      kinds += str(kinds.empty() ? "" : ", ", quoted(kind), ": ", n);
+    for (size_t k = 0; k < s.classes.size(); ++k)
+      classes += str(k ? ", " : "", quoted(s.classes[k]), ": ", s.images[k]);
+    splits += str(splits.empty() ? "" : ", ", "{\"split\": ", quoted(s.split),
+                  ", \"place\": ", quoted(s.place), ", \"images\": ", s.all(),
+                  ", \"bytes\": ", s.bytes, ", \"kinds\": {", kinds, "}, \"classes\": {", classes,
+                  "}, \"broken\": ", json_list(s.broken), ", \"small\": ", json_list(s.small),
+                  ", \"odd\": ", json_list(s.odd), "}");
   }
   for (const Duplicate& d : r.duplicates)
-    duplicates += str(duplicates.empty() ? "" : ", ", "{\"first\": ", quoted(d.first), ", \"second\": ", quoted(d.second),
-                      ", \"leak\": ", d.leak ? "true" : "false", ", \"conflict\": ", d.conflict ? "true" : "false", "}");
-  for (const std::string& remark : r.remarks) remarks += str(remarks.empty() ? "" : ", ", quoted(remark));
-  std::printf("{\"broken\": %s, \"splits\": [%s], \"duplicates\": [%s], \"remarks\": [%s]}\n", r.broken() ? "true" : "false", splits.c_str(),
-              duplicates.c_str(), remarks.c_str());
+    duplicates += str(duplicates.empty() ? "" : ", ", "{\"first\": ", quoted(d.first),
+                      ", \"second\": ", quoted(d.second), ", \"leak\": ", d.leak ? "true" : "false",
+                      ", \"conflict\": ", d.conflict ? "true" : "false", "}");
+  for (const std::string& remark : r.remarks)
+    remarks += str(remarks.empty() ? "" : ", ", quoted(remark));
+  std::printf("{\"broken\": %s, \"splits\": [%s], \"duplicates\": [%s], \"remarks\": [%s]}\n",
+              r.broken() ? "true" : "false", splits.c_str(), duplicates.c_str(), remarks.c_str());
 }
 
 static int check_splits(const Flags& f) {
   Progress progress;
-  const DataReport report = check_data(f.data_dir, [&](const std::string& split, int64_t done, int64_t of) { progress.show(split, done, of); });
+  const DataReport report = check_data(
+      f.data_dir,
+      [&](const std::string& split, int64_t done, int64_t of) { progress.show(split, done, of); });
   progress.clear();
   f.json ? print_json(report) : print_report(report);
   return report.broken() ? 1 : 0;
@@ -169,17 +197,26 @@ int main(int argc, char** argv) {
   const char* data_dir = "folder with train/ and val/, or another layout that rmt-train reads";
   const char* threads = "threads; 0: RMT_THREADS, else every processor";
   CLI::App* pack =
-      app.add_subcommand("pack", "write record files: images made smaller once, many in a file, a checksum each; rmt-train takes their folder as --data-dir");
+      app.add_subcommand("pack",
+                         "write record files: images made smaller once, many in a file, a checksum "
+                         "each; rmt-train takes their folder as --data-dir");
   pack->add_option("--data-dir,--data-path", f.data_dir, data_dir)->required();
   pack->add_option("--out,--output", f.out, "folder for the record files")->required();
-  pack->add_option("--size", f.pack.size, "pixels of the shorter side, never enlarged; 0: the original files, untouched")->check(CLI::Range(0, 16384));
-  pack->add_option("--quality", f.pack.quality, "of the JPEG files that resized images become; above 90 colour keeps its full resolution")
+  pack->add_option("--size", f.pack.size,
+                   "pixels of the shorter side, never enlarged; 0: the original files, untouched")
+      ->check(CLI::Range(0, 16384));
+  pack->add_option(
+          "--quality", f.pack.quality,
+          "of the JPEG files that resized images become; above 90 colour keeps its full resolution")
       ->check(CLI::Range(1, 100));
   pack->add_option("--shard-mb", f.shard_mb, "MiB of a file")->check(CLI::Range(1, 1 << 20));
-  pack->add_option("--split", f.split, "train, val or all")->check(CLI::IsMember({"train", "val", "all"}));
+  pack->add_option("--split", f.split, "train, val or all")
+      ->check(CLI::IsMember({"train", "val", "all"}));
   pack->add_flag("--force", f.pack.force, "replace an earlier pack");
   pack->add_option("--threads", f.threads, threads)->check(CLI::Range(0, 1024));
-  CLI::App* check = app.add_subcommand("check", "decode every image, count classes, find broken and equal files; exit status 1 when an image is broken");
+  CLI::App* check = app.add_subcommand("check",
+                                       "decode every image, count classes, find broken and equal "
+                                       "files; exit status 1 when an image is broken");
   check->add_option("--data-dir,--data-path", f.data_dir, data_dir)->required();
   check->add_flag("--json", f.json, "print everything as one JSON object");
   check->add_option("--threads", f.threads, threads)->check(CLI::Range(0, 1024));

@@ -4,8 +4,8 @@
 #include "core/parallel.h"
 #include "examples/program.h"
 #include "train/evaluation.h"
-#include "train/hub.h"
 #include "train/trainer.h"
+#include "train/weights/hub.h"
 
 using namespace rmt;
 
@@ -19,19 +19,25 @@ struct Flags {
   TrainOptions compute;  // its --device, --amp, --tf32
 };
 
-static void print(const Flags& f, const Metrics& m, const ModelFile& file, size_t bad, double seconds) {
+static void print(const Flags& f, const Metrics& m, const ModelFile& file, size_t bad,
+                  double seconds) {
   const TrainOptions& o = file.options;
   if (f.json)
     std::printf("%s\n", evaluation_json(m, file, int64_t(bad), seconds).c_str());
   else
-    std::printf("%s at %lld px on %s: top-1 %.3f %%  top-5 %.3f %%  loss %.4f  (%lld images, %zu bad, %.1f s)\n", o.model.c_str(),
-                static_cast<long long>(o.img_size), o.data_dir.c_str(), m.acc1(), m.acc5(), m.loss(), static_cast<long long>(m.samples), bad, seconds);
+    std::printf(
+        "%s at %lld px on %s: top-1 %.3f %%  top-5 %.3f %%  loss %.4f  (%lld images, %zu bad, %.1f "
+        "s)\n",
+        o.model.c_str(), static_cast<long long>(o.img_size), o.data_dir.c_str(), m.acc1(), m.acc5(),
+        m.loss(), static_cast<long long>(m.samples), bad, seconds);
 }
 
 // The surest mistakes as a picture, and as lines on stderr that name the files.
-static void show_worst(const Flags& f, const std::vector<Mistake>& worst, const Dataset& images, const ModelFile& file) {
+static void show_worst(const Flags& f, const std::vector<Mistake>& worst, const Dataset& images,
+                       const ModelFile& file) {
   if (worst.empty()) std::cerr << "no mistake, no picture" << std::endl;
-  for (const Mistake& m : worst) std::cerr << images.name(m.index) << ": " << caption(m, file) << "\n";
+  for (const Mistake& m : worst)
+    std::cerr << images.name(m.index) << ": " << caption(m, file) << "\n";
   if (!worst.empty()) write_png(f.out, mistakes_picture(worst, images, file));
 }
 
@@ -46,12 +52,14 @@ static int eval(const Flags& f) {
   if (f.img_size > 0) o.img_size = f.img_size;
   if (f.crop_pct > 0) o.crop_pct = f.crop_pct;
   o.validation_batch_size = f.batch_size, o.workers = f.workers;
-  CHECK(!o.data_dir.empty(), f.checkpoint, ": does not say on which images it was trained; name a folder with --data-dir");
+  CHECK(!o.data_dir.empty(), f.checkpoint,
+        ": does not say on which images it was trained; name a folder with --data-dir");
   check(o);
 
   const auto images = open_dataset(o.data_dir, "val", file.classes);
   const int64_t K = file.model->config.num_classes;
-  CHECK(int64_t(images->classes().size()) <= K, o.data_dir, ": has ", images->classes().size(), " classes, the model knows ", K);
+  CHECK(int64_t(images->classes().size()) <= K, o.data_dir, ": has ", images->classes().size(),
+        " classes, the model knows ", K);
   compute.prepare(*file.model);
   Loader loader(*images, loader_options(o, false, compute));
   WorstMistakes worst(f.worst);
@@ -62,12 +70,15 @@ static int eval(const Flags& f) {
   auto seen = [&](const Batch& batch, const Tensor& logits) {
     worst.add(batch, logits);
     so_far.add(logits, batch.labels);
-    line.show(str(so_far.samples, "/", images->size(), " images  top-1 ", so_far.acc1(), " %  ", double(so_far.samples) / clock.seconds(), " img/s"));
+    line.show(str(so_far.samples, "/", images->size(), " images  top-1 ", so_far.acc1(), " %  ",
+                  double(so_far.samples) / clock.seconds(), " img/s"));
     return true;
   };
-  const Metrics m = evaluate(*file.model, forward, loader, compute, transform_options(o), "--batch-size", seen);
+  const Metrics m =
+      evaluate(*file.model, forward, loader, compute, transform_options(o), "--batch-size", seen);
   line.clear();
-  for (const BadImage& bad : loader.bad()) std::cerr << "bad image, replaced by the next: " << bad.path << ": " << bad.reason << "\n";
+  for (const BadImage& bad : loader.bad())
+    std::cerr << "bad image, replaced by the next: " << bad.path << ": " << bad.reason << "\n";
   print(f, m, file, loader.bad().size(), clock.seconds());
   if (f.worst > 0) show_worst(f, worst.sorted(), *images, file);
   return 0;
@@ -77,19 +88,29 @@ int main(int argc, char** argv) {
   Flags f;
   CLI::App app("Evaluates a checkpoint on the validation images of a folder.", "rmt-eval");
   app.option_defaults()->always_capture_default();
-  app.add_option("checkpoint,--checkpoint", f.checkpoint, "safetensors or PyTorch .pth file, or a run folder (its best.safetensors)")->required();
-  app.add_option("--data-dir,--data-path", f.data_dir, "folder with val/ or validation/, one folder a class in it; empty: the one it was trained on");
-  app.add_option("--model", f.model, "architecture; empty: as the checkpoint says, or by its shapes");
+  app.add_option("checkpoint,--checkpoint", f.checkpoint,
+                 "safetensors or PyTorch .pth file, or a run folder (its best.safetensors)")
+      ->required();
+  app.add_option("--data-dir,--data-path", f.data_dir,
+                 "folder with val/ or validation/, one folder a class in it; empty: the one it was "
+                 "trained on");
+  app.add_option("--model", f.model,
+                 "architecture; empty: as the checkpoint says, or by its shapes");
   app.add_option("-b,--batch-size", f.batch_size, "images at once")->check(CLI::Range(1, 1 << 20));
   app.add_option("--img-size", f.img_size, "pixels; 0: as in training");
-  app.add_option("--crop-pct", f.crop_pct, "image size / shorter side after the resize; 0: as in training");
-  app.add_option("--worst", f.worst, "draw so many of the surest mistakes, the surest first; 0: none")->check(CLI::Range(0, 1000));
+  app.add_option("--crop-pct", f.crop_pct,
+                 "image size / shorter side after the resize; 0: as in training");
+  app.add_option("--worst", f.worst,
+                 "draw so many of the surest mistakes, the surest first; 0: none")
+      ->check(CLI::Range(0, 1000));
   app.add_option("--out", f.out, "that picture, a PNG");
   app.add_flag("--json", f.json, "print one JSON object, under the names of timm's validate.py");
   app.add_flag("--force", f.force, "overwrite the picture if it is there");
   add_compute_flags(app, f.compute);
   app.add_option("-j,--workers", f.workers, "threads that read images");
-  app.add_option("--threads", f.threads, "threads that compute; 0: RMT_THREADS, else every processor")->check(CLI::Range(0, 1024));
+  app.add_option("--threads", f.threads,
+                 "threads that compute; 0: RMT_THREADS, else every processor")
+      ->check(CLI::Range(0, 1024));
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
   return run_program(app, [&] { return eval(f); });
 }

@@ -1,23 +1,28 @@
-// What a model costs: parameters, multiply-adds and memory of its parts, counted from the shapes alone.
+// What a model costs: parameters, multiply-adds and memory of its parts, counted from the shapes
+// alone.
 #include <cstdio>
 
 #include "examples/program.h"
 #include "nn/rmt/cost.h"
 #include "train/groups.h"
-#include "train/model_file.h"
+#include "train/weights/model_file.h"
 
 using namespace rmt;
 
 static void print_row(const nn::Cost& c) {
-  double attention = double(c.attention_multiply_adds), all = double(c.multiply_adds), rest = all - attention;
-  std::printf("%-14s %12lld  %8.3f %8.3f %8.3f  %8.3f %8.3f %8.3f  %9.1f\n", c.name.c_str(), static_cast<long long>(c.parameters), all / 1e9, attention / 1e9,
-              rest / 1e9, all / (1 << 30), attention / (1 << 30), rest / (1 << 30), double(c.kept_values) * 4 / (1 << 20));
+  double attention = double(c.attention_multiply_adds), all = double(c.multiply_adds),
+         rest = all - attention;
+  std::printf("%-14s %12lld  %8.3f %8.3f %8.3f  %8.3f %8.3f %8.3f  %9.1f\n", c.name.c_str(),
+              static_cast<long long>(c.parameters), all / 1e9, attention / 1e9, rest / 1e9,
+              all / (1 << 30), attention / (1 << 30), rest / (1 << 30),
+              double(c.kept_values) * 4 / (1 << 20));
 }
 
 // How its parameters learn, with the options' weight decay, frozen parts and layer decay.
 static int groups(const TrainOptions& o, nn::Rmt& model) {
   const std::vector<nn::Entry> parameters = model.parameters();
-  std::printf("\nHow they learn:\n%s", describe_groups(parameters, parameter_rules(parameters, o)).c_str());
+  std::printf("\nHow they learn:\n%s",
+              describe_groups(parameters, parameter_rules(parameters, o)).c_str());
   return 0;
 }
 
@@ -25,11 +30,15 @@ static int info(const TrainOptions& o, const nn::RmtConfig& config) {
   check(o);
   std::vector<nn::Cost> parts = nn::cost(config, o.img_size, o.img_size);
   std::printf(
-      "%s at %lld x %lld, %lld classes. Multiply-adds of one image: all, of Q K^T and A V, all others. Memory: what a training step keeps of one\n"
+      "%s at %lld x %lld, %lld classes. Multiply-adds of one image: all, of Q K^T and A V, all "
+      "others. Memory: what a training step keeps of one\n"
       "image's forward pass, in f32.\n\n",
-      config.name.c_str(), static_cast<long long>(o.img_size), static_cast<long long>(o.img_size), static_cast<long long>(config.num_classes));
-  std::printf("%-14s %12s  %26s  %26s  %9s\n", "", "", "1e9 multiply-adds", "2^30 multiply-adds", "memory");
-  std::printf("%-14s %12s  %8s %8s %8s  %8s %8s %8s  %9s\n", "part", "parameters", "all", "attn", "rest", "all", "attn", "rest", "MiB");
+      config.name.c_str(), static_cast<long long>(o.img_size), static_cast<long long>(o.img_size),
+      static_cast<long long>(config.num_classes));
+  std::printf("%-14s %12s  %26s  %26s  %9s\n", "", "", "1e9 multiply-adds", "2^30 multiply-adds",
+              "memory");
+  std::printf("%-14s %12s  %8s %8s %8s  %8s %8s %8s  %9s\n", "part", "parameters", "all", "attn",
+              "rest", "all", "attn", "rest", "MiB");
   for (const nn::Cost& c : parts) print_row(c);
   nn::Cost sum = nn::total(parts);
   sum.name = "total";
@@ -38,10 +47,13 @@ static int info(const TrainOptions& o, const nn::RmtConfig& config) {
 }
 
 // Of a file's own model, at the size that it was trained for unless another is asked for.
-static int info_of_file(const std::string& path, const CLI::App& app, const TrainOptions& flags, bool with_groups) {
+static int info_of_file(const std::string& path, const CLI::App& app, const TrainOptions& flags,
+                        bool with_groups) {
   for (const CLI::Option* option : app.get_options())
-    CHECK(option->count() == 0 || option->get_positional() || option->get_name() == "--img-size" || option->get_name() == "--groups", option->get_name(),
-          " does not go together with ", path, ", which says itself what its model is");
+    CHECK(option->count() == 0 || option->get_positional() || option->get_name() == "--img-size" ||
+              option->get_name() == "--groups",
+          option->get_name(), " does not go together with ", path,
+          ", which says itself what its model is");
   ModelFile file = load_model_file(path);
   if (app.count("--img-size") > 0) file.options.img_size = flags.img_size;
   std::printf("%s\n\n", file.origin.c_str());
@@ -54,12 +66,16 @@ int main(int argc, char** argv) {
   std::string file;
   int64_t classes = 1000;
   bool with_groups = false;
-  CLI::App app("Prints parameters, multiply-adds and activation memory of a model, part by part.", "rmt-info");
+  CLI::App app("Prints parameters, multiply-adds and activation memory of a model, part by part.",
+               "rmt-info");
   app.option_defaults()->always_capture_default();
-  app.add_option("file", file, "of this checkpoint or .pth file, or run folder, instead of the model that the flags describe");
+  app.add_option("file", file,
+                 "of this checkpoint or .pth file, or run folder, instead of the model that the "
+                 "flags describe");
   add_model_flags(app, o);
   app.add_option("--num-classes", classes, "outputs of the model")->check(CLI::Range(1, 1 << 20));
-  app.add_flag("--groups", with_groups, "also how the parameters learn: which of them weight decay takes, at which rate");
+  app.add_flag("--groups", with_groups,
+               "also how the parameters learn: which of them weight decay takes, at which rate");
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
   return run_program(app, [&] {
     if (!file.empty()) return info_of_file(file, app, o, with_groups);

@@ -1,21 +1,22 @@
 // Trains RMT on a folder of images, or on images that it draws itself, and leaves a run folder.
 #include <filesystem>
 
+#include "core/files/files.h"
 #include "core/parallel.h"
-#include "data/drawings.h"
+#include "data/sets/drawings.h"
 #include "examples/train_flags.h"
 #include "nn/rmt/cost.h"
-#include "train/files.h"
-#include "train/finetune.h"
 #include "train/peak.h"
 #include "train/recipe.h"
 #include "train/schedule.h"
 #include "train/trainer.h"
+#include "train/weights/finetune.h"
 
 using namespace rmt;
 namespace fs = std::filesystem;
 
-// Where the drawn images go, and what they are trained with: small enough for two cores and three minutes.
+// Where the drawn images go, and what they are trained with: small enough for two cores and three
+// minutes.
 static const char* const kDrawings = "build/drawings";
 static TrainOptions drawn_defaults() {
   TrainOptions o;
@@ -24,15 +25,20 @@ static TrainOptions drawn_defaults() {
   return o;
 }
 
-// What the given flags are laid over: the recorded options of the run that is resumed; or those for the drawn images or the ones that --help shows, under
-// what the weights to start from say of themselves, under the recipe.
-static TrainOptions base_options(const TrainFlags& given, const Archive& resumed, const Pretrained& pretrained) {
+// What the given flags are laid over: the recorded options of the run that is resumed; or those for
+// the drawn images or the ones that --help shows, under what the weights to start from say of
+// themselves, under the recipe.
+static TrainOptions base_options(const TrainFlags& given, const Archive& resumed,
+                                 const Pretrained& pretrained) {
   if (!resumed.path.empty()) {
-    const bool always = given.resume == "auto";  // the one command that begins the run and goes on with it
+    const bool always =
+        given.resume == "auto";  // the one command that begins the run and goes on with it
     CHECK(always || given.recipe.empty(), "--recipe ", given.recipe,
-          " with --resume: that run goes on with its own options; leave out --recipe, or begin another run");
+          " with --resume: that run goes on with its own options; leave out --recipe, or begin "
+          "another run");
     CHECK(always || given.options.initial_checkpoint.empty(),
-          "--initial-checkpoint with --resume: that run goes on with its own weights; leave one of them out");
+          "--initial-checkpoint with --resume: that run goes on with its own weights; leave one of "
+          "them out");
     return options_from_json(describe(resumed).options, resumed.path);
   }
   TrainOptions o = given.options.data_dir.empty() ? drawn_defaults() : TrainOptions{};
@@ -42,17 +48,23 @@ static TrainOptions base_options(const TrainFlags& given, const Archive& resumed
 
 // The checkpoint to go on with, or none.
 static std::string resumed_file(const TrainFlags& f) {
-  if (f.resume != "auto") return fs::is_directory(f.resume) ? f.resume + "/last.safetensors" : f.resume;
-  CHECK(!f.experiment.empty(), "--resume auto needs --experiment NAME: the run to go on with, or to begin where there is none yet");
+  if (f.resume != "auto")
+    return fs::is_directory(f.resume) ? f.resume + "/last.safetensors" : f.resume;
+  CHECK(!f.experiment.empty(),
+        "--resume auto needs --experiment NAME: the run to go on with, or to begin where there is "
+        "none yet");
   const std::string last = f.output + "/" + f.experiment + "/last.safetensors";
   return fs::exists(last) ? last : "";
 }
 
-// Where the run writes. A folder in which one was killed before its first checkpoint is begun again by --resume auto.
+// Where the run writes. A folder in which one was killed before its first checkpoint is begun again
+// by --resume auto.
 static RunFolder folder_of(const TrainFlags& f, const std::string& resumed) {
   if (!resumed.empty()) return RunFolder::open(fs::path(resumed).parent_path().string());
   const std::string named = f.output + "/" + f.experiment;
-  if (f.resume == "auto" && (fs::exists(named + "/args.json") || fs::exists(named + "/args.json.tmp"))) return RunFolder::open(named);
+  if (f.resume == "auto" &&
+      (fs::exists(named + "/args.json") || fs::exists(named + "/args.json.tmp")))
+    return RunFolder::open(named);
   return RunFolder::create(f.output, f.experiment, f.options.model, f.options.img_size);
 }
 
@@ -61,7 +73,8 @@ static int train(TrainFlags& f, const std::function<void()>& parse_again) {
   Pretrained pretrained;
   const std::string resume = resumed_file(f);
   if (!resume.empty()) resumed = read_safetensors(resume);
-  if (resume.empty() && !f.options.initial_checkpoint.empty()) pretrained = read_pretrained(f.options.initial_checkpoint);
+  if (resume.empty() && !f.options.initial_checkpoint.empty())
+    pretrained = read_pretrained(f.options.initial_checkpoint);
   f.options = base_options(f, resumed, pretrained);
   parse_again();
   TrainOptions& o = f.options;
@@ -81,34 +94,47 @@ static int train(TrainFlags& f, const std::function<void()>& parse_again) {
     std::cout << "no --data-dir: training on images drawn into " << kDrawings << std::endl;
     draw_dataset(kDrawings, {});
   }
-  const auto train_images = open_dataset(o.data_dir, "train"), test_images = open_dataset(o.data_dir, "val", train_images->classes());
+  const auto train_images = open_dataset(o.data_dir, "train"),
+             test_images = open_dataset(o.data_dir, "val", train_images->classes());
   nn::Rmt model(model_config(o, int64_t(train_images->classes().size())));
   model.init(o.seed);
   if (!pretrained.weights.path.empty())
-    for (const std::string& line : start_from(model, pretrained, train_images->classes(), o)) std::cout << line << "\n";
+    for (const std::string& line : start_from(model, pretrained, train_images->classes(), o))
+      std::cout << line << "\n";
   compute.prepare(model);
   const std::vector<nn::Entry> parameters = model.parameters();
   const std::vector<ParameterRule> rules = parameter_rules(parameters, o);
   freeze(parameters, rules);
   Trainer trainer(
-      model, [&](const Tensor& images) { return model.forward(images); }, *train_images, *test_images, o, std::cout, compute);
+      model, [&](const Tensor& images) { return model.forward(images); }, *train_images,
+      *test_images, o, std::cout, compute);
   if (!resume.empty()) trainer.resume(resumed, f.force_resume);
-  if (o.log_interval > 0) trainer.show_utilization(nn::total(nn::cost(model.config, o.img_size, o.img_size)).multiply_adds, peak_flops(compute));
-  const Curve theirs = o.compare_log.empty() ? Curve() : Curve{fs::path(o.compare_log).stem().string(), read_log(o.compare_log)};
+  if (o.log_interval > 0)
+    trainer.show_utilization(
+        nn::total(nn::cost(model.config, o.img_size, o.img_size)).multiply_adds,
+        peak_flops(compute));
+  const Curve theirs = o.compare_log.empty() ? Curve()
+                                             : Curve{fs::path(o.compare_log).stem().string(),
+                                                     read_log(o.compare_log)};
 
   // Everything that can be wrong has been looked at: only now something is written.
   RunFolder folder = folder_of(f, resume);
   folder.set_compare(theirs);
   if (resume.empty()) write_file(folder / "args.json", to_json(o));
-  std::cout << o.model << ", " << model.parameter_count() << " parameters; " << o.data_dir << ": " << train_images->classes().size() << " classes, "
-            << train_images->size() << " + " << test_images->size() << " images; " << describe(compute) << "; run folder " << folder.path() << std::endl;
+  std::cout << o.model << ", " << model.parameter_count() << " parameters; " << o.data_dir << ": "
+            << train_images->classes().size() << " classes, " << train_images->size() << " + "
+            << test_images->size() << " images; " << describe(compute) << "; run folder "
+            << folder.path() << std::endl;
   std::cout << describe_groups(parameters, rules) << std::flush;
   return trainer.run(folder) ? 0 : 1;
 }
 
 int main(int argc, char** argv) {
   TrainFlags f;
-  CLI::App app("Trains RMT on a folder of images, or, without --data-dir, rmt_n on images that it draws itself.", "rmt-train");
+  CLI::App app(
+      "Trains RMT on a folder of images, or, without --data-dir, rmt_n on images that it draws "
+      "itself.",
+      "rmt-train");
   app.option_defaults()->always_capture_default();
   add_train_flags(app, f);
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;

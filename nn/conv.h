@@ -1,4 +1,5 @@
-// Convolutions on (B, H, W, C). Initial weights and biases are U(+-1 / sqrt(fan_in)), PyTorch's default, which the official code keeps for them.
+// Convolutions on (B, H, W, C). Initial weights and biases are U(+-1 / sqrt(fan_in)), PyTorch's
+// default, which the official code keeps for them.
 #pragma once
 #include "nn/init.h"
 #include "nn/module.h"
@@ -12,7 +13,10 @@ struct Conv2d : Module {
   Tensor& bias;    // (O)
   int64_t stride, pad;
   Conv2d(int64_t I, int64_t O, int64_t k, int64_t stride_, int64_t pad_)
-      : weight(parameter("weight", {O, I, k, k})), bias(parameter("bias", {O})), stride(stride_), pad(pad_) {}
+      : weight(parameter("weight", {O, I, k, k})),
+        bias(parameter("bias", {O})),
+        stride(stride_),
+        pad(pad_) {}
   Tensor forward(const Tensor& x) { return ops::conv2d(x, weight, bias, stride, pad); }
 
  protected:
@@ -27,9 +31,12 @@ struct Conv2d : Module {
 struct DepthwiseConv : Module {
   Tensor& weight;  // (C, 1, k, k)
   Tensor& bias;    // (C)
-  DepthwiseConv(int64_t C, int64_t k) : weight(parameter("weight", {C, 1, k, k})), bias(parameter("bias", {C})) {}
+  DepthwiseConv(int64_t C, int64_t k)
+      : weight(parameter("weight", {C, 1, k, k})), bias(parameter("bias", {C})) {}
   // conv(x) + residual in one pass over memory
-  Tensor forward(const Tensor& x, const Tensor& residual) { return ops::depthwise_conv2d(x, weight, bias, residual); }
+  Tensor forward(const Tensor& x, const Tensor& residual) {
+    return ops::depthwise_conv2d(x, weight, bias, residual);
+  }
 
  protected:
   void init_own(const std::function<Random()>& random) override {

@@ -7,7 +7,8 @@
 
 namespace rmt::nn {
 
-// N(0, deviation^2), cut at +-2: with the deviation of 0.02 used here the cut never acts, so it is left out.
+// N(0, deviation^2), cut at +-2: with the deviation of 0.02 used here the cut never acts, so it is
+// left out.
 inline void fill_normal(const Tensor& x, Random random, double deviation) {
   Tensor values = Tensor::empty(x.shape(), DType::f64);
   for (int64_t i = 0; i < x.numel(); ++i) values.data<double>()[i] = deviation * random.normal();

@@ -9,7 +9,8 @@ namespace rmt::nn {
 struct Linear : Module {
   Tensor& weight;  // (O, I)
   Tensor& bias;    // (O)
-  Linear(int64_t I, int64_t O) : weight(parameter("weight", {O, I})), bias(parameter("bias", {O})) {}
+  Linear(int64_t I, int64_t O)
+      : weight(parameter("weight", {O, I})), bias(parameter("bias", {O})) {}
   Tensor forward(const Tensor& x) { return ops::linear(x, weight, bias); }
 
  protected:

@@ -68,7 +68,8 @@ void Module::to(DType dtype) {
 }
 
 void Module::to(Device device) {
-  for (Entry& e : state()) *e.tensor = e.parameter ? moved(*e.tensor, e.tensor->to(device)) : e.tensor->to(device);
+  for (Entry& e : state())
+    *e.tensor = e.parameter ? moved(*e.tensor, e.tensor->to(device)) : e.tensor->to(device);
 }
 
 void Module::make_shadows(DType dtype) {

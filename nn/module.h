@@ -1,5 +1,6 @@
-// Module: parameters, buffers and children under names. Constructing a child registers it, so the code that builds a network is also the list of its
-// names, and the dotted path of a parameter equals its key in the official state_dict (RMT.md 1.4).
+// Module: parameters, buffers and children under names. Constructing a child registers it, so the
+// code that builds a network is also the list of its names, and the dotted path of a parameter
+// equals its key in the official state_dict (RMT.md 1.4).
 //
 //   struct Block : Module {
 //     LayerNorm& norm;  Linear& fc;
@@ -18,13 +19,16 @@
 
 namespace rmt::nn {
 
-// What a forward pass depends on beside its input and the parameters. One per model, seen by all of its modules.
+// What a forward pass depends on beside its input and the parameters. One per model, seen by all of
+// its modules.
 struct Mode {
   bool training = false;
-  uint64_t seed = 0;         // of the random numbers drawn in training (drop path)
-  int64_t step = 0;          // optimizer steps done: the same step draws the same numbers
-  Tensor step_on_gpu;        // () i64, read instead of `step` by kernels that a graph repeats; or undefined
-  int64_t first_sample = 0;  // place of this batch's first image in the step's batch (when that is cut into parts)
+  uint64_t seed = 0;  // of the random numbers drawn in training (drop path)
+  int64_t step = 0;   // optimizer steps done: the same step draws the same numbers
+  Tensor
+      step_on_gpu;  // () i64, read instead of `step` by kernels that a graph repeats; or undefined
+  int64_t first_sample =
+      0;  // place of this batch's first image in the step's batch (when that is cut into parts)
 };
 
 struct Entry {
@@ -40,7 +44,8 @@ class Module {
   Module& operator=(const Module&) = delete;
   virtual ~Module() = default;
 
-  // Parameters and buffers in the order of PyTorch's state_dict: a module's own parameters, its own buffers, then its children's.
+  // Parameters and buffers in the order of PyTorch's state_dict: a module's own parameters, its own
+  // buffers, then its children's.
   std::vector<Entry> state();
   std::vector<Entry> parameters();
   int64_t parameter_count();
@@ -51,11 +56,13 @@ class Module {
   void to(DType dtype);
   // Moves every parameter and buffer (gradients are dropped).
   void to(Device device);
-  // Lays a copy in `dtype` beside every parameter, for ops that compute in it (autograd/tape.h, in_dtype). Call it again after writing into parameters;
-  // the optimizer keeps the copies up to date by itself.
+  // Lays a copy in `dtype` beside every parameter, for ops that compute in it (autograd/tape.h,
+  // in_dtype). Call it again after writing into parameters; the optimizer keeps the copies up to
+  // date by itself.
   void make_shadows(DType dtype);
   void zero_grad();
-  // Fills every parameter by its layer's own rule (RMT.md 1.3): a function of (seed, place in state()) alone.
+  // Fills every parameter by its layer's own rule (RMT.md 1.3): a function of (seed, place in
+  // state()) alone.
   void init(uint64_t seed);
 
   Mode& mode() { return *mode_; }
@@ -71,7 +78,8 @@ class Module {
     adopt(name, std::move(child));
     return reference;
   }
-  // The layer's own initialisation; children are initialised by themselves. random() is a fresh stream a tensor.
+  // The layer's own initialisation; children are initialised by themselves. random() is a fresh
+  // stream a tensor.
   virtual void init_own(const std::function<Random()>& random) { (void)random; }
 
  private:

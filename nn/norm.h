@@ -1,4 +1,5 @@
-// Normalisation over the channels of a position (LayerNorm) and over the batch for each channel (BatchNorm).  (..., C) -> same
+// Normalisation over the channels of a position (LayerNorm) and over the batch for each channel
+// (BatchNorm).  (..., C) -> same
 #pragma once
 #include "nn/module.h"
 #include "ops/ops.h"
@@ -9,14 +10,16 @@ struct LayerNorm : Module {
   Tensor& weight;  // (C)
   Tensor& bias;    // (C)
   double eps;
-  explicit LayerNorm(int64_t C, double eps_ = 1e-6) : weight(parameter("weight", {C})), bias(parameter("bias", {C})), eps(eps_) {}
+  explicit LayerNorm(int64_t C, double eps_ = 1e-6)
+      : weight(parameter("weight", {C})), bias(parameter("bias", {C})), eps(eps_) {}
   Tensor forward(const Tensor& x) { return ops::layer_norm(x, weight, bias, eps); }
 
  protected:
   void init_own(const std::function<Random()>&) override { weight.fill(1), bias.fill(0); }
 };
 
-// Statistics of the batch in training, which also move the running ones; the running ones in evaluation, and while the parameters are frozen.
+// Statistics of the batch in training, which also move the running ones; the running ones in
+// evaluation, and while the parameters are frozen.
 struct BatchNorm : Module {
   Tensor &weight, &bias;               // (C)
   Tensor &running_mean, &running_var;  // (C)
@@ -35,12 +38,14 @@ struct BatchNorm : Module {
 
  protected:
   void init_own(const std::function<Random()>&) override {
-    weight.fill(1), bias.fill(0), running_mean.fill(0), running_var.fill(1), num_batches_tracked.fill(0);
+    weight.fill(1), bias.fill(0), running_mean.fill(0), running_var.fill(1),
+        num_batches_tracked.fill(0);
   }
 
  private:
   const Tensor& one() {
-    if (!one_.defined() || one_.device() != num_batches_tracked.device()) one_ = Tensor::full({}, 1, DType::i64, num_batches_tracked.device());
+    if (!one_.defined() || one_.device() != num_batches_tracked.device())
+      one_ = Tensor::full({}, 1, DType::i64, num_batches_tracked.device());
     return one_;
   }
   Tensor one_;

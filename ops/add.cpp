@@ -1,7 +1,7 @@
 // y = a + b;   da = dy, db = dy
 #include "core/elementwise.h"
-#include "ops/dispatch.h"
-#include "ops/expect.h"
+#include "ops/kernels/dispatch.h"
+#include "ops/kernels/expect.h"
 #include "ops/ops.h"
 
 namespace rmt {
@@ -15,7 +15,9 @@ namespace {
 
 template <class T>
 void add_forward(const T* a, const T* b, T* y, int64_t n) {
-  simd::for_vectors<T>(n, [=](int64_t i, int count) { simd::store<T>(y + i, simd::load(a + i, count) + simd::load(b + i, count), count); });
+  simd::for_vectors<T>(n, [=](int64_t i, int count) {
+    simd::store<T>(y + i, simd::load(a + i, count) + simd::load(b + i, count), count);
+  });
 }
 
 }  // namespace

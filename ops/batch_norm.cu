@@ -1,4 +1,5 @@
-// batch_norm.cpp's formulas. A thread keeps to N columns and walks down the rows (core/cuda/columns.cuh).
+// batch_norm.cpp's formulas. A thread keeps to N columns and walks down the rows
+// (core/cuda/columns.cuh).
 #include "core/cuda/columns.cuh"
 #include "core/cuda/math.cuh"
 
@@ -7,7 +8,8 @@ namespace {
 
 using cuda::kColumnThreads;
 
-// Mean and sum of squares around it, of n numbers; joined with those of others (Chan, Golub, LeVeque 1979).
+// Mean and sum of squares around it, of n numbers; joined with those of others (Chan, Golub,
+// LeVeque 1979).
 template <class W>
 struct Moments {
   W mean = 0, squares = 0;
@@ -18,15 +20,20 @@ struct Moments {
   }
 };
 
-__device__ inline int64_t rows_of_thread(int64_t rows, int64_t y, int64_t step) { return rows > y ? (rows - y + step - 1) / step : 0; }
+__device__ inline int64_t rows_of_thread(int64_t rows, int64_t y, int64_t step) {
+  return rows > y ? (rows - y + step - 1) / step : 0;
+}
 
-// Moments of a share of the rows -> partial (parts, 2, C). A thread takes 8 rows at a time, of which it has the mean before it squares: nothing cancels.
+// Moments of a share of the rows -> partial (parts, 2, C). A thread takes 8 rows at a time, of
+// which it has the mean before it squares: nothing cancels.
 template <class T, int N>
-__global__ void __launch_bounds__(kColumnThreads, 2) moments_kernel(const T* x, double* partial, int64_t rows, int64_t C) {
+__global__ void __launch_bounds__(kColumnThreads, 2)
+    moments_kernel(const T* x, double* partial, int64_t rows, int64_t C) {
   using W = Wide<T>;
   constexpr int R = 8;
   SHARED(W, shared, 2 * N * kColumnThreads);  // [mean, squares][n][ty][tx]
-  const int64_t parts = gridDim.y, part = blockIdx.y, column = (int64_t(blockIdx.x) * blockDim.x + threadIdx.x) * N;
+  const int64_t parts = gridDim.y, part = blockIdx.y,
+                column = (int64_t(blockIdx.x) * blockDim.x + threadIdx.x) * N;
   const int64_t begin = rows * part / parts, end = rows * (part + 1) / parts, step = blockDim.y;
   const unsigned thread = threadIdx.y * blockDim.x + threadIdx.x;
   Moments<W> moments[N];
@@ -36,7 +43,9 @@ __global__ void __launch_bounds__(kColumnThreads, 2) moments_kernel(const T* x, 
       const int count = int(min(int64_t(R), rows_of_thread(end, r, step)));
       cuda::Pack<T, N> pack[R];
 #pragma unroll
-      for (int i = 0; i < R; ++i) pack[i] = *reinterpret_cast<const cuda::Pack<T, N>*>(x + (r + (i < count ? i : 0) * step) * C + column);
+      for (int i = 0; i < R; ++i)
+        pack[i] = *reinterpret_cast<const cuda::Pack<T, N>*>(
+            x + (r + (i < count ? i : 0) * step) * C + column);
 #pragma unroll
       for (int n = 0; n < N; ++n) {
         W sum = 0, squares = 0;
@@ -44,7 +53,8 @@ __global__ void __launch_bounds__(kColumnThreads, 2) moments_kernel(const T* x, 
         for (int i = 0; i < R; ++i) sum += i < count ? W(pack[i].at[n]) : W(0);
         const W mean = sum / W(count);
 #pragma unroll
-        for (int i = 0; i < R; ++i) squares += i < count ? (W(pack[i].at[n]) - mean) * (W(pack[i].at[n]) - mean) : W(0);
+        for (int i = 0; i < R; ++i)
+          squares += i < count ? (W(pack[i].at[n]) - mean) * (W(pack[i].at[n]) - mean) : W(0);
         moments[n].join(W(seen), W(count), mean, squares);
       }
       seen += count;
@@ -61,7 +71,8 @@ __global__ void __launch_bounds__(kColumnThreads, 2) moments_kernel(const T* x, 
     Moments<double> all;
     int64_t n = 0;
     for (int64_t y = 0; y < step && y < end - begin; ++y) {
-      const int64_t k = rows_of_thread(end - begin, y, step), at = (i % N) * kColumnThreads + y * blockDim.x + i / N;
+      const int64_t k = rows_of_thread(end - begin, y, step),
+                    at = (i % N) * kColumnThreads + y * blockDim.x + i / N;
       all.join(double(n), double(k), double(shared[at]), double(shared[N * kColumnThreads + at]));
       n += k;
     }
@@ -69,9 +80,11 @@ __global__ void __launch_bounds__(kColumnThreads, 2) moments_kernel(const T* x, 
   }
 }
 
-// mean and biased variance from the parts' moments. Threads (x, y): column, every blockDim.y-th part.
+// mean and biased variance from the parts' moments. Threads (x, y): column, every blockDim.y-th
+// part.
 template <class W>
-__global__ void __launch_bounds__(512) join_parts_kernel(const double* partial, W* mean, W* var, int64_t rows, int64_t parts, int64_t C) {
+__global__ void __launch_bounds__(512) join_parts_kernel(const double* partial, W* mean, W* var,
+                                                         int64_t rows, int64_t parts, int64_t C) {
   SHARED(double, means, 512);
   SHARED(double, squares, 512);
   SHARED(double, counts, 512);
@@ -99,11 +112,13 @@ __global__ void __launch_bounds__(512) join_parts_kernel(const double* partial, 
 }
 
 template <class W>
-__global__ void track_kernel(const W* mean, const W* var, W* running_mean, W* running_var, int64_t M, int64_t C, double momentum) {
+__global__ void track_kernel(const W* mean, const W* var, W* running_mean, W* running_var,
+                             int64_t M, int64_t C, double momentum) {
   const int64_t c = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (c >= C) return;
   running_mean[c] = W((1 - momentum) * double(running_mean[c]) + momentum * double(mean[c]));
-  running_var[c] = W((1 - momentum) * double(running_var[c]) + momentum * double(var[c]) * double(M) / double(M - 1));
+  running_var[c] = W((1 - momentum) * double(running_var[c]) +
+                     momentum * double(var[c]) * double(M) / double(M - 1));
 }
 
 template <class W>
@@ -143,7 +158,8 @@ struct ParameterSums {  // of dy (x - mean), and of dy
   const W* mean;
   int64_t C;
   __device__ void operator()(int64_t r, int64_t c, W (&sums)[2][N]) const {
-    const cuda::Values<W, N> v = cuda::load<N>(x + r * C + c), g = cuda::load<N>(dy + r * C + c), m = cuda::load<N>(mean + c);
+    const cuda::Values<W, N> v = cuda::load<N>(x + r * C + c), g = cuda::load<N>(dy + r * C + c),
+                             m = cuda::load<N>(mean + c);
 #pragma unroll
     for (int n = 0; n < N; ++n) sums[0][n] += g.at[n] * (v.at[n] - m.at[n]), sums[1][n] += g.at[n];
   }
@@ -151,7 +167,8 @@ struct ParameterSums {  // of dy (x - mean), and of dy
 
 // dw = rstd sum dy (x - mean), in place; dx = a (dy - b - (x - mean) k): abk (3, C).
 template <class W>
-__global__ void factors_kernel(const W* w, const W* rstd, W* dw, const W* dbias, W* abk, int64_t M, int64_t C, bool given) {
+__global__ void factors_kernel(const W* w, const W* rstd, W* dw, const W* dbias, W* abk, int64_t M,
+                               int64_t C, bool given) {
   const int64_t c = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (c >= C) return;
   dw[c] *= rstd[c];
@@ -171,7 +188,8 @@ struct BackwardX {
   };
   template <int N>
   __device__ Columns<N> columns(int64_t c) const {
-    return {cuda::load<N>(mean + c), cuda::load<N>(a + c), cuda::load<N>(b + c), cuda::load<N>(k + c)};
+    return {cuda::load<N>(mean + c), cuda::load<N>(a + c), cuda::load<N>(b + c),
+            cuda::load<N>(k + c)};
   }
   __device__ int row(unsigned) const { return 0; }
   template <int N>
@@ -190,28 +208,34 @@ void batch_norm_statistics(const T* x, Wide<T>* mean, Wide<T>* var, int64_t M, i
   const int64_t parts = blocks.parts(M, 8, 1024);
   Storage partial(size_t(parts * 2 * C) * sizeof(double), Device::cuda);
   double* p = static_cast<double*>(partial.data());
-  cuda::launch("batch_norm_moments", vectors ? moments_kernel<T, N> : moments_kernel<T, 1>, dim3(unsigned(blocks.tiles), unsigned(parts)),
-               dim3(blocks.tx, blocks.ty), 0, x, p, M, C);
-  cuda::launch("batch_norm_join", join_parts_kernel<Wide<T>>, dim3(unsigned(cuda::blocks_for(C, 32))), dim3(32, unsigned(std::min<int64_t>(parts, 16))), 0, p,
-               mean, var, M, parts, C);
+  cuda::launch("batch_norm_moments", vectors ? moments_kernel<T, N> : moments_kernel<T, 1>,
+               dim3(unsigned(blocks.tiles), unsigned(parts)), dim3(blocks.tx, blocks.ty), 0, x, p,
+               M, C);
+  cuda::launch("batch_norm_join", join_parts_kernel<Wide<T>>,
+               dim3(unsigned(cuda::blocks_for(C, 32))),
+               dim3(32, unsigned(std::min<int64_t>(parts, 16))), 0, p, mean, var, M, parts, C);
 }
 
 template <class T>
-void batch_norm_track(const Wide<T>* mean, const Wide<T>* var, Wide<T>* running_mean, Wide<T>* running_var, int64_t M, int64_t C, double momentum) {
-  cuda::launch("batch_norm_track", track_kernel<Wide<T>>, dim3(unsigned(cuda::blocks_for(C))), dim3(cuda::kThreads), 0, mean, var, running_mean, running_var, M,
-               C, momentum);
+void batch_norm_track(const Wide<T>* mean, const Wide<T>* var, Wide<T>* running_mean,
+                      Wide<T>* running_var, int64_t M, int64_t C, double momentum) {
+  cuda::launch("batch_norm_track", track_kernel<Wide<T>>, dim3(unsigned(cuda::blocks_for(C))),
+               dim3(cuda::kThreads), 0, mean, var, running_mean, running_var, M, C, momentum);
 }
 
 template <class T>
-void batch_norm_forward(const T* x, const Wide<T>* w, const Wide<T>* bias, const Wide<T>* mean, const Wide<T>* var, Wide<T>* rstd, T* y, int64_t M, int64_t C,
-                        double eps) {
-  cuda::launch("batch_norm_rstd", rstd_kernel<Wide<T>>, dim3(unsigned(cuda::blocks_for(C))), dim3(cuda::kThreads), 0, var, rstd, C, eps);
-  cuda::map_columns("batch_norm_forward", Forward<T>{w, bias, mean, rstd}, cuda::aligned(w, bias, mean, rstd), y, M, C, x);
+void batch_norm_forward(const T* x, const Wide<T>* w, const Wide<T>* bias, const Wide<T>* mean,
+                        const Wide<T>* var, Wide<T>* rstd, T* y, int64_t M, int64_t C, double eps) {
+  cuda::launch("batch_norm_rstd", rstd_kernel<Wide<T>>, dim3(unsigned(cuda::blocks_for(C))),
+               dim3(cuda::kThreads), 0, var, rstd, C, eps);
+  cuda::map_columns("batch_norm_forward", Forward<T>{w, bias, mean, rstd},
+                    cuda::aligned(w, bias, mean, rstd), y, M, C, x);
 }
 
 template <class T>
-void batch_norm_backward(const T* x, const Wide<T>* w, const Wide<T>* mean, const Wide<T>* rstd, const T* dy, T* dx, Wide<T>* dw, Wide<T>* dbias, int64_t M,
-                         int64_t C, bool given) {
+void batch_norm_backward(const T* x, const Wide<T>* w, const Wide<T>* mean, const Wide<T>* rstd,
+                         const T* dy, T* dx, Wide<T>* dw, Wide<T>* dbias, int64_t M, int64_t C,
+                         bool given) {
   using W = Wide<T>;
   constexpr int N = 16 / int(sizeof(T));
   const cuda::Outputs<W> out{{dw, dbias}};
@@ -221,15 +245,21 @@ void batch_norm_backward(const T* x, const Wide<T>* w, const Wide<T>* mean, cons
     cuda::column_sums<2, 1>("batch_norm_dw", ParameterSums<T, 1>{x, dy, mean, C}, out, M, C);
   Storage factors(size_t(3 * C) * sizeof(W), Device::cuda);
   W* abk = static_cast<W*>(factors.data());
-  cuda::launch("batch_norm_factors", factors_kernel<W>, dim3(unsigned(cuda::blocks_for(C))), dim3(cuda::kThreads), 0, w, rstd, dw, dbias, abk, M, C, given);
-  if (dx) cuda::map_columns("batch_norm_dx", BackwardX<T>{mean, abk, abk + C, abk + 2 * C}, cuda::aligned(mean, abk), dx, M, C, x, dy);
+  cuda::launch("batch_norm_factors", factors_kernel<W>, dim3(unsigned(cuda::blocks_for(C))),
+               dim3(cuda::kThreads), 0, w, rstd, dw, dbias, abk, M, C, given);
+  if (dx)
+    cuda::map_columns("batch_norm_dx", BackwardX<T>{mean, abk, abk + C, abk + 2 * C},
+                      cuda::aligned(mean, abk), dx, M, C, x, dy);
 }
 
-#define INSTANTIATE(T)                                                                                                                                \
-  template void batch_norm_statistics(const T*, Wide<T>*, Wide<T>*, int64_t, int64_t);                                                                \
-  template void batch_norm_track<T>(const Wide<T>*, const Wide<T>*, Wide<T>*, Wide<T>*, int64_t, int64_t, double);                                    \
-  template void batch_norm_forward(const T*, const Wide<T>*, const Wide<T>*, const Wide<T>*, const Wide<T>*, Wide<T>*, T*, int64_t, int64_t, double); \
-  template void batch_norm_backward(const T*, const Wide<T>*, const Wide<T>*, const Wide<T>*, const T*, T*, Wide<T>*, Wide<T>*, int64_t, int64_t, bool);
+#define INSTANTIATE(T)                                                                           \
+  template void batch_norm_statistics(const T*, Wide<T>*, Wide<T>*, int64_t, int64_t);           \
+  template void batch_norm_track<T>(const Wide<T>*, const Wide<T>*, Wide<T>*, Wide<T>*, int64_t, \
+                                    int64_t, double);                                            \
+  template void batch_norm_forward(const T*, const Wide<T>*, const Wide<T>*, const Wide<T>*,     \
+                                   const Wide<T>*, Wide<T>*, T*, int64_t, int64_t, double);      \
+  template void batch_norm_backward(const T*, const Wide<T>*, const Wide<T>*, const Wide<T>*,    \
+                                    const T*, T*, Wide<T>*, Wide<T>*, int64_t, int64_t, bool);
 FOR_EACH_TYPE(INSTANTIATE)
 
 }  // namespace rmt::gpu

@@ -1,19 +1,21 @@
-// conv2d.cpp's formulas as matrix products, some images at a time: y = col w'^T + bias, dcol = dy w', dw' = dy^T col. A row of col (pixels, E) is the patch of
-// x under an output pixel, k k I numbers and then zeros up to whole packs of 16 bytes; w' (O, E) is in the same order.
-// A thread makes 16 bytes of col, or of dx, which gathers what its pixel gave to at most k k patches.
+// conv2d.cpp's formulas as matrix products, some images at a time: y = col w'^T + bias, dcol = dy
+// w', dw' = dy^T col. A row of col (pixels, E) is the patch of x under an output pixel, k k I
+// numbers and then zeros up to whole packs of 16 bytes; w' (O, E) is in the same order. A thread
+// makes 16 bytes of col, or of dx, which gathers what its pixel gave to at most k k patches.
 #include <algorithm>
 
 #include "core/cuda/device.h"
 #include "core/cuda/elementwise.cuh"
 #include "core/storage.h"
-#include "ops/extents.h"
-#include "ops/gemm.cuh"
+#include "ops/kernels/extents.h"
+#include "ops/kernels/gemm.cuh"
 
 namespace rmt::gpu {
 namespace {
 
-// Bytes of patches that exist at a time: few enough to stay in the GPU's L2 cache (40 MiB on an A100, 50 on an H100) between the kernel that writes them and
-// the one that reads them. Few in emulation, so that tests see several such rounds.
+// Bytes of patches that exist at a time: few enough to stay in the GPU's L2 cache (40 MiB on an
+// A100, 50 on an H100) between the kernel that writes them and the one that reads them. Few in
+// emulation, so that tests see several such rounds.
 int64_t patch_bytes() { return cuda::emulated() ? 1 << 14 : 32 << 20; }
 
 template <class T>
@@ -24,44 +26,52 @@ int64_t padded_patch(const Conv& c) {  // E
   return (c.patch() + kPack<T> - 1) / kPack<T> * kPack<T>;
 }
 
-// Extents as the kernels use them, small enough for 32 bits: the patches of one row of output pixels.
+// Extents as the kernels use them, small enough for 32 bits: the patches of one row of output
+// pixels.
 struct Patches {
   int H, W, I, k, stride, pad, OH, OW;
   int E;
 };
 
-// x (images, H, W, I) -> col (images, OH, OW, E). A block to each row of output pixels and kThreads packs of it. The k taps of a row of the filter read
-// k I numbers that are contiguous in x as in col. whole: I is a multiple of a pack, and the addresses of x are aligned.
+// x (images, H, W, I) -> col (images, OH, OW, E). A block to each row of output pixels and kThreads
+// packs of it. The k taps of a row of the filter read k I numbers that are contiguous in x as in
+// col. whole: I is a multiple of a pack, and the addresses of x are aligned.
 template <class T, bool whole>
-__global__ void __launch_bounds__(cuda::kThreads) gather_patches_kernel(const T* x, T* col, Patches p) {
+__global__ void __launch_bounds__(cuda::kThreads)
+    gather_patches_kernel(const T* x, T* col, Patches p) {
   constexpr int N = kPack<T>;
   using P = cuda::Pack<T, N>;
   const int packs = p.E / N, t = int(blockIdx.y * blockDim.x + threadIdx.x);
   if (t >= p.OW * packs) return;
   const int ox = t / packs, e = t % packs * N, run = p.k * p.I;
   const int64_t image = blockIdx.x / p.OH;
-  const int oy = int(blockIdx.x) % p.OH, from = (ox * p.stride - p.pad) * p.I;  // the patch's first column, in a row of x
-  int i = e / run, at = e % run;                                                // row of the filter, place in its run
+  const int oy = int(blockIdx.x) % p.OH,
+            from = (ox * p.stride - p.pad) * p.I;  // the patch's first column, in a row of x
+  int i = e / run, at = e % run;                   // row of the filter, place in its run
   auto row = [&](int y) { return x + (image * p.H + y) * p.W * p.I; };
   P out{};
   if constexpr (whole) {
     const int y = oy * p.stride + i - p.pad;
-    if (unsigned(y) < unsigned(p.H) && unsigned(from + at) < unsigned(p.W * p.I)) out = *reinterpret_cast<const P*>(row(y) + from + at);
+    if (unsigned(y) < unsigned(p.H) && unsigned(from + at) < unsigned(p.W * p.I))
+      out = *reinterpret_cast<const P*>(row(y) + from + at);
   } else {
 #pragma unroll
     for (int n = 0; n < N; ++n) {
       const int y = oy * p.stride + i - p.pad;
-      if (i < p.k && unsigned(y) < unsigned(p.H) && unsigned(from + at) < unsigned(p.W * p.I)) out.at[n] = row(y)[from + at];
+      if (i < p.k && unsigned(y) < unsigned(p.H) && unsigned(from + at) < unsigned(p.W * p.I))
+        out.at[n] = row(y)[from + at];
       if (++at == run) at = 0, ++i;
     }
   }
   reinterpret_cast<P*>(col)[int64_t(blockIdx.x) * p.OW * packs + t] = out;
 }
 
-// The adjoint, dcol (images, OH, OW, E) -> dx (images, H, W, I): output pixel (oy, ox) has pixel (y, x) under its tap (i, j) when oy stride + i - pad = y
-// and ox stride + j - pad = x. A block to each row of dx and kThreads groups of N channels of it.
+// The adjoint, dcol (images, OH, OW, E) -> dx (images, H, W, I): output pixel (oy, ox) has pixel
+// (y, x) under its tap (i, j) when oy stride + i - pad = y and ox stride + j - pad = x. A block to
+// each row of dx and kThreads groups of N channels of it.
 template <class T, int N>
-__global__ void __launch_bounds__(cuda::kThreads) gather_gradient_kernel(const T* dcol, T* dx, Patches p) {
+__global__ void __launch_bounds__(cuda::kThreads)
+    gather_gradient_kernel(const T* dcol, T* dx, Patches p) {
   const int groups = p.I / N, t = int(blockIdx.y * blockDim.x + threadIdx.x);
   if (t >= p.W * groups) return;
   const int x = t / groups, c = t % groups * N, y = int(blockIdx.x) % p.H;
@@ -82,9 +92,11 @@ __global__ void __launch_bounds__(cuda::kThreads) gather_gradient_kernel(const T
   cuda::store<N>(dx + (int64_t(blockIdx.x) * p.W + x) * p.I + c, sum);
 }
 
-// w (O, I, k k) -> packed (O, E) in (k k, I) order and the type of x, 0 behind it. A thread to each of packed.
+// w (O, I, k k) -> packed (O, E) in (k k, I) order and the type of x, 0 behind it. A thread to each
+// of packed.
 template <class T>
-__global__ void pack_weights_kernel(const Wide<T>* w, T* packed, int I, int taps, int E, int64_t n) {
+__global__ void pack_weights_kernel(const Wide<T>* w, T* packed, int I, int taps, int E,
+                                    int64_t n) {
   const int64_t at = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (at >= n) return;
   const int64_t o = at / E;
@@ -116,35 +128,44 @@ class Scratch {
 template <class T>
 Patches patches_of(const Conv& c) {
   const int64_t E = padded_patch<T>(c), largest = int64_t(1) << 30;
-  CHECK(c.W * c.I <= largest && c.OW * E <= largest && c.H <= largest, "conv2d: rows of ", c.W, " x ", c.I, " numbers, patches of ", E, " are too large");
-  return {int(c.H), int(c.W), int(c.I), int(c.k), int(c.stride), int(c.pad), int(c.OH), int(c.OW), int(E)};
+  CHECK(c.W * c.I <= largest && c.OW * E <= largest && c.H <= largest, "conv2d: rows of ", c.W,
+        " x ", c.I, " numbers, patches of ", E, " are too large");
+  return {int(c.H),   int(c.W),  int(c.I),  int(c.k), int(c.stride),
+          int(c.pad), int(c.OH), int(c.OW), int(E)};
 }
 
 template <class T>
 int64_t images_at_once(const Conv& c) {
-  return std::clamp<int64_t>(patch_bytes() / std::max<int64_t>(1, c.OH * c.OW * padded_patch<T>(c) * int64_t(sizeof(T))), 1, std::max<int64_t>(1, c.B));
+  return std::clamp<int64_t>(
+      patch_bytes() / std::max<int64_t>(1, c.OH * c.OW * padded_patch<T>(c) * int64_t(sizeof(T))),
+      1, std::max<int64_t>(1, c.B));
 }
 
 template <class T>
 void gather_patches(const T* x, T* col, int64_t images, const Conv& c) {
   const Patches p = patches_of<T>(c);
   const bool whole = c.I % kPack<T> == 0 && cuda::aligned(x);
-  cuda::launch("gather_patches", whole ? gather_patches_kernel<T, true> : gather_patches_kernel<T, false>,
-               dim3(unsigned(images * c.OH), unsigned(cuda::blocks_for(c.OW * p.E / kPack<T>))), dim3(cuda::kThreads), 0, x, col, p);
+  cuda::launch("gather_patches",
+               whole ? gather_patches_kernel<T, true> : gather_patches_kernel<T, false>,
+               dim3(unsigned(images * c.OH), unsigned(cuda::blocks_for(c.OW * p.E / kPack<T>))),
+               dim3(cuda::kThreads), 0, x, col, p);
 }
 
 template <class T>
 void gather_gradient(const T* dcol, T* dx, int64_t images, const Conv& c) {
   constexpr int N = kPack<T>;
   const bool whole = c.I % N == 0 && cuda::aligned(dx);
-  cuda::launch("gather_gradient", whole ? gather_gradient_kernel<T, N> : gather_gradient_kernel<T, 1>,
-               dim3(unsigned(images * c.H), unsigned(cuda::blocks_for(c.W * c.I / (whole ? N : 1)))), dim3(cuda::kThreads), 0, dcol, dx, patches_of<T>(c));
+  cuda::launch(
+      "gather_gradient", whole ? gather_gradient_kernel<T, N> : gather_gradient_kernel<T, 1>,
+      dim3(unsigned(images * c.H), unsigned(cuda::blocks_for(c.W * c.I / (whole ? N : 1)))),
+      dim3(cuda::kThreads), 0, dcol, dx, patches_of<T>(c));
 }
 
 template <class T>
 void pack_weights(const Wide<T>* w, T* packed, const Conv& c) {
   const int64_t E = padded_patch<T>(c), n = c.O * E;
-  cuda::launch("pack_weights", pack_weights_kernel<T>, dim3(unsigned(cuda::blocks_for(n))), dim3(cuda::kThreads), 0, w, packed, c.I, c.k * c.k, E, n);
+  cuda::launch("pack_weights", pack_weights_kernel<T>, dim3(unsigned(cuda::blocks_for(n))),
+               dim3(cuda::kThreads), 0, w, packed, c.I, c.k * c.k, E, n);
 }
 
 // f(first image, images) for all of them in order.
@@ -165,7 +186,8 @@ void conv2d_forward(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, Con
   if (bias) cuda::convert(bias, dtype_of<Wide<T>>, bias_x.get(), dtype_of<T>, c.O);
   for_images<T>(c, [&](int64_t b, int64_t images) {
     gather_patches(x + b * c.H * c.W * c.I, col.get(), images, c);
-    multiply<T>(images * pixels, c.O, E, {col.get()}, {packed.get(), kTransposed}, y + b * pixels * c.O, bias ? bias_x.get() : nullptr);
+    multiply<T>(images * pixels, c.O, E, {col.get()}, {packed.get(), kTransposed},
+                y + b * pixels * c.O, bias ? bias_x.get() : nullptr);
   });
 }
 
@@ -191,9 +213,11 @@ void conv2d_backward_w(const T* dy, const T* x, Wide<T>* dw, Wide<T>* dbias, Con
   if (c.B == 0) cuda::zero(packed.get(), size_t(c.O * E) * sizeof(Wide<T>));
   for_images<T>(c, [&](int64_t b, int64_t images) {
     gather_patches(x + b * c.H * c.W * c.I, col.get(), images, c);
-    multiply<T>(c.O, E, images * pixels, {dy + b * pixels * c.O, kTransposed}, {col.get()}, packed.get(), nullptr, b > 0);
+    multiply<T>(c.O, E, images * pixels, {dy + b * pixels * c.O, kTransposed}, {col.get()},
+                packed.get(), nullptr, b > 0);
   });
-  cuda::launch("unpack_weights", unpack_weights_kernel<Wide<T>>, dim3(unsigned(cuda::blocks_for(n))), dim3(cuda::kThreads), 0,
+  cuda::launch("unpack_weights", unpack_weights_kernel<Wide<T>>,
+               dim3(unsigned(cuda::blocks_for(n))), dim3(cuda::kThreads), 0,
                static_cast<const Wide<T>*>(packed.get()), dw, c.I, c.k * c.k, E, n);
 }
 

@@ -1,9 +1,10 @@
-// y = 1 / B sum_bk t_bk (lse_b - z_bk),  lse_b = log sum_k exp(z_bk);   dz_bk = dy / B (softmax(z_b)_k sum_j t_bj - t_bk)
+// y = 1 / B sum_bk t_bk (lse_b - z_bk),  lse_b = log sum_k exp(z_bk);   dz_bk = dy / B
+// (softmax(z_b)_k sum_j t_bj - t_bk)
 #include <limits>
 
 #include "core/rows.h"
-#include "ops/dispatch.h"
-#include "ops/expect.h"
+#include "ops/kernels/dispatch.h"
+#include "ops/kernels/expect.h"
 #include "ops/ops.h"
 
 namespace rmt {
@@ -11,9 +12,11 @@ namespace gpu {  // cross_entropy.cu
 template <class T>
 void cross_entropy_forward(const T* z, const Wide<T>* t, Wide<T>* y, int64_t B, int64_t K);
 template <class T>
-void cross_entropy_backward(const T* z, const Wide<T>* t, const Wide<T>* dy, T* dz, int64_t B, int64_t K);
+void cross_entropy_backward(const T* z, const Wide<T>* t, const Wide<T>* dy, T* dz, int64_t B,
+                            int64_t K);
 template <class T>
-void smooth_one_hot(const int64_t* labels, const double* mix, T* target, int64_t B, int64_t K, double eps);
+void smooth_one_hot(const int64_t* labels, const double* mix, T* target, int64_t B, int64_t K,
+                    double eps);
 }  // namespace gpu
 
 namespace cpu {
@@ -33,7 +36,9 @@ struct Row {
 template <class T>
 Row<T> row_sums(const T* z, const T* t, int64_t K) {
   Vec<T> largest = simd::broadcast<T>(least<T>), exps{}, targets{}, product{};
-  simd::for_columns<T>(K, [&](int64_t k, auto count) { largest = simd::max<T>(largest, simd::load(z + k, count, least<T>)); });
+  simd::for_columns<T>(K, [&](int64_t k, auto count) {
+    largest = simd::max<T>(largest, simd::load(z + k, count, least<T>));
+  });
   const T max = simd::max_lane<T>(largest);
   simd::for_columns<T>(K, [&](int64_t k, auto count) {
     Vec<T> target = simd::load(t + k, count);
@@ -66,14 +71,16 @@ void cross_entropy_backward(const T* z, const T* t, const T* dy, T* dz, int64_t 
       const T scale = *dy / T(B), weight = row.targets / row.exps;
       simd::for_columns<T>(K, [&](int64_t k, auto count) {
         Vec<T> e = simd::exp(simd::load(z + b * K + k, count) - row.max);
-        simd::store<T>(dz + b * K + k, scale * (e * weight - simd::load(t + b * K + k, count)), count);
+        simd::store<T>(dz + b * K + k, scale * (e * weight - simd::load(t + b * K + k, count)),
+                       count);
       });
     }
   });
 }
 
 template <class T>
-void smooth_one_hot(const int64_t* labels, const double* mix, T* target, int64_t B, int64_t K, double eps) {
+void smooth_one_hot(const int64_t* labels, const double* mix, T* target, int64_t B, int64_t K,
+                    double eps) {
   const double low = eps / double(K), lambda = mix ? mix[1] : 1;
   std::fill_n(target, B * K, T(low));
   for (int64_t b = 0; b < B; ++b) {
@@ -88,27 +95,34 @@ void smooth_one_hot(const int64_t* labels, const double* mix, T* target, int64_t
 
 Tensor ops::cross_entropy(const Tensor& logits, const Tensor& target) {  // (B, K) both
   expect_defined("cross_entropy", "logits", logits);
-  CHECK(logits.rank() == 2 && logits.numel() > 0, "cross_entropy: logits is ", logits.shape(), ", expected (B, K) with B > 0 and K > 0");
+  CHECK(logits.rank() == 2 && logits.numel() > 0, "cross_entropy: logits is ", logits.shape(),
+        ", expected (B, K) with B > 0 and K > 0");
   expect("cross_entropy", "target", target, logits.shape(), wide(logits.dtype()));
   CHECK(!needs_grad(target), "cross_entropy: target has no gradient; detach() it");
   const int64_t B = logits.dim(0), K = logits.dim(1);
   Tensor y = Tensor::empty({}, target.dtype(), logits.device());
   DISPATCH(logits, cross_entropy_forward, ptr(logits), ptr(target), ptr(y), B, K);
-  return record("cross_entropy", y, {logits}, [z = logits.detach(), t = target.detach(), B, K](const Tensor& dy) -> Grads {
-    Tensor dz = Tensor::empty_like(z);
-    DISPATCH(z, cross_entropy_backward, ptr(z), ptr(t), ptr(dy), ptr(dz), B, K);
-    return {dz};
-  });
+  return record("cross_entropy", y, {logits},
+                [z = logits.detach(), t = target.detach(), B, K](const Tensor& dy) -> Grads {
+                  Tensor dz = Tensor::empty_like(z);
+                  DISPATCH(z, cross_entropy_backward, ptr(z), ptr(t), ptr(dy), ptr(dz), B, K);
+                  return {dz};
+                });
 }
 
-Tensor ops::smooth_one_hot(const Tensor& labels, int64_t K, double eps, DType dtype, const Tensor& mix) {  // labels (B) -> (B, K)
+Tensor ops::smooth_one_hot(const Tensor& labels, int64_t K, double eps, DType dtype,
+                           const Tensor& mix) {  // labels (B) -> (B, K)
   expect_defined("smooth_one_hot", "labels", labels);
-  CHECK(labels.rank() == 1 && labels.dtype() == DType::i64, "smooth_one_hot: labels is ", labels.dtype(), " ", labels.shape(), ", expected i64 (B)");
+  CHECK(labels.rank() == 1 && labels.dtype() == DType::i64, "smooth_one_hot: labels is ",
+        labels.dtype(), " ", labels.shape(), ", expected i64 (B)");
   const int64_t B = labels.dim(0);
   if (mix.defined()) expect("smooth_one_hot", "mix", mix, {6}, DType::f64);
-  if (labels.device() == Device::cpu) {  // on a GPU a label out of range makes its row nan, so that the loss says so without a wait for each batch
+  if (labels.device() == Device::cpu) {  // on a GPU a label out of range makes its row nan, so that
+                                         // the loss says so without a wait for each batch
     const int64_t* label = labels.data<int64_t>();
-    for (int64_t b = 0; b < B; ++b) CHECK(label[b] >= 0 && label[b] < K, "smooth_one_hot: label ", b, " is ", label[b], ", expected one of 0 ... ", K - 1);
+    for (int64_t b = 0; b < B; ++b)
+      CHECK(label[b] >= 0 && label[b] < K, "smooth_one_hot: label ", b, " is ", label[b],
+            ", expected one of 0 ... ", K - 1);
   }
   Tensor target = Tensor::empty({B, K}, dtype, labels.device());
   DISPATCH(target, smooth_one_hot, ptr(labels), ptr(mix), ptr(target), B, K, eps);

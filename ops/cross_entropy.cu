@@ -1,4 +1,5 @@
-// cross_entropy.cpp's formulas, a block of threads to each row, which is short enough for L1; the rows' losses are added in double by one block.
+// cross_entropy.cpp's formulas, a block of threads to each row, which is short enough for L1; the
+// rows' losses are added in double by one block.
 #include <algorithm>
 #include <cmath>
 
@@ -16,7 +17,8 @@ struct RowSums {
   W max, exps, targets, product;  // of a row: max z, sum exp(z - max), sum t, sum t (z - max)
 };
 
-// All threads of the block get them. Everything in terms of z - max, which loses nothing when z is large.
+// All threads of the block get them. Everything in terms of z - max, which loses nothing when z is
+// large.
 template <int N, class T, class W>
 __device__ RowSums<W> row_sums(const T* z, const W* t, int K) {
   W max = W(-INFINITY), exps = 0, targets = 0, product = 0;
@@ -39,10 +41,12 @@ __device__ RowSums<W> row_sums(const T* z, const W* t, int K) {
 }
 
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads, 2) cross_entropy_forward_kernel(const T* z, const Wide<T>* t, double* losses, int K) {
+__global__ void __launch_bounds__(kThreads, 2)
+    cross_entropy_forward_kernel(const T* z, const Wide<T>* t, double* losses, int K) {
   const int64_t b = blockIdx.x;
   const RowSums<Wide<T>> row = row_sums<N>(z + b * K, t + b * K, K);
-  if (threadIdx.x == 0) losses[b] = ::log(double(row.exps)) * double(row.targets) - double(row.product);
+  if (threadIdx.x == 0)
+    losses[b] = ::log(double(row.exps)) * double(row.targets) - double(row.product);
 }
 
 template <class W>
@@ -54,7 +58,9 @@ __global__ void __launch_bounds__(kThreads) mean_kernel(const double* losses, W*
 }
 
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads, 2) cross_entropy_backward_kernel(const T* z, const Wide<T>* t, const Wide<T>* dy, T* dz, int64_t B, int K) {
+__global__ void __launch_bounds__(kThreads, 2)
+    cross_entropy_backward_kernel(const T* z, const Wide<T>* t, const Wide<T>* dy, T* dz, int64_t B,
+                                  int K) {
   using W = Wide<T>;
   const int64_t b = blockIdx.x;
   z += b * K, t += b * K, dz += b * K;
@@ -64,24 +70,33 @@ __global__ void __launch_bounds__(kThreads, 2) cross_entropy_backward_kernel(con
     const cuda::Values<W, N> v = cuda::load<N>(z + k), target = cuda::load<N>(t + k);
     cuda::Values<W, N> d;
 #pragma unroll
-    for (int n = 0; n < N; ++n) d.at[n] = scale * (cuda::exact_exp(v.at[n] - row.max) * weight - target.at[n]);
+    for (int n = 0; n < N; ++n)
+      d.at[n] = scale * (cuda::exact_exp(v.at[n] - row.max) * weight - target.at[n]);
     cuda::store<N>(dz + k, d);
   });
 }
 
-// A label that is no class makes its row nan: the loss will tell, and nobody waits for the GPU to look at labels.
+// A label that is no class makes its row nan: the loss will tell, and nobody waits for the GPU to
+// look at labels.
 template <class T>
-__global__ void __launch_bounds__(kThreads) smooth_one_hot_kernel(const int64_t* labels, const double* mix, T* target, int64_t K, double eps) {
+__global__ void __launch_bounds__(kThreads)
+    smooth_one_hot_kernel(const int64_t* labels, const double* mix, T* target, int64_t K,
+                          double eps) {
   const int64_t b = blockIdx.x, own = labels[b], other = labels[gridDim.x - 1 - b];
   const double low = eps / double(K), lambda = mix ? mix[1] : 1;
   const bool valid = own >= 0 && own < K && (!mix || (other >= 0 && other < K));
   for (int64_t k = threadIdx.x; k < K; k += blockDim.x) {
-    const double share = own == other || !mix ? double(k == own) : k == own ? lambda : k == other ? 1 - lambda : 0;
+    const double share = own == other || !mix ? double(k == own)
+                         : k == own           ? lambda
+                         : k == other         ? 1 - lambda
+                                              : 0;
     target[b * K + k] = T(Wide<T>(valid ? share * (1 - eps) + low : double(NAN)));
   }
 }
 
-unsigned threads_for(int64_t packs) { return unsigned(std::clamp<int64_t>((packs + 31) / 32 * 32, 32, kThreads)); }
+unsigned threads_for(int64_t packs) {
+  return unsigned(std::clamp<int64_t>((packs + 31) / 32 * 32, 32, kThreads));
+}
 
 }  // namespace
 
@@ -91,28 +106,35 @@ void cross_entropy_forward(const T* z, const Wide<T>* t, Wide<T>* y, int64_t B, 
   Storage storage(size_t(B) * sizeof(double), Device::cuda);
   double* losses = static_cast<double*>(storage.data());
   const bool vectors = K % N == 0 && cuda::aligned(z, t);
-  cuda::launch("cross_entropy_forward", vectors ? cross_entropy_forward_kernel<T, N> : cross_entropy_forward_kernel<T, 1>, dim3(unsigned(B)),
-               dim3(threads_for(vectors ? K / N : K)), 0, z, t, losses, K);
-  cuda::launch("cross_entropy_mean", mean_kernel<Wide<T>>, dim3(1), dim3(kThreads), 0, losses, y, B);
+  cuda::launch("cross_entropy_forward",
+               vectors ? cross_entropy_forward_kernel<T, N> : cross_entropy_forward_kernel<T, 1>,
+               dim3(unsigned(B)), dim3(threads_for(vectors ? K / N : K)), 0, z, t, losses, K);
+  cuda::launch("cross_entropy_mean", mean_kernel<Wide<T>>, dim3(1), dim3(kThreads), 0, losses, y,
+               B);
 }
 
 template <class T>
-void cross_entropy_backward(const T* z, const Wide<T>* t, const Wide<T>* dy, T* dz, int64_t B, int64_t K) {
+void cross_entropy_backward(const T* z, const Wide<T>* t, const Wide<T>* dy, T* dz, int64_t B,
+                            int64_t K) {
   constexpr int N = 16 / int(sizeof(T));
   const bool vectors = K % N == 0 && cuda::aligned(z, t, dz);
-  cuda::launch("cross_entropy_backward", vectors ? cross_entropy_backward_kernel<T, N> : cross_entropy_backward_kernel<T, 1>, dim3(unsigned(B)),
-               dim3(threads_for(vectors ? K / N : K)), 0, z, t, dy, dz, B, K);
+  cuda::launch("cross_entropy_backward",
+               vectors ? cross_entropy_backward_kernel<T, N> : cross_entropy_backward_kernel<T, 1>,
+               dim3(unsigned(B)), dim3(threads_for(vectors ? K / N : K)), 0, z, t, dy, dz, B, K);
 }
 
 template <class T>
-void smooth_one_hot(const int64_t* labels, const double* mix, T* target, int64_t B, int64_t K, double eps) {
+void smooth_one_hot(const int64_t* labels, const double* mix, T* target, int64_t B, int64_t K,
+                    double eps) {
   if (B * K == 0) return;
-  cuda::launch("smooth_one_hot", smooth_one_hot_kernel<T>, dim3(unsigned(B)), dim3(threads_for(K)), 0, labels, mix, target, K, eps);
+  cuda::launch("smooth_one_hot", smooth_one_hot_kernel<T>, dim3(unsigned(B)), dim3(threads_for(K)),
+               0, labels, mix, target, K, eps);
 }
 
-#define INSTANTIATE(T)                                                                                  \
-  template void cross_entropy_forward(const T*, const Wide<T>*, Wide<T>*, int64_t, int64_t);            \
-  template void cross_entropy_backward(const T*, const Wide<T>*, const Wide<T>*, T*, int64_t, int64_t); \
+#define INSTANTIATE(T)                                                                        \
+  template void cross_entropy_forward(const T*, const Wide<T>*, Wide<T>*, int64_t, int64_t);  \
+  template void cross_entropy_backward(const T*, const Wide<T>*, const Wide<T>*, T*, int64_t, \
+                                       int64_t);                                              \
   template void smooth_one_hot(const int64_t*, const double*, T*, int64_t, int64_t, double);
 FOR_EACH_TYPE(INSTANTIATE)
 

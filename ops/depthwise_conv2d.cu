@@ -1,5 +1,6 @@
-// depthwise_conv2d.cpp's formulas, on the kernels of depthwise.cuh. A residual that is x itself is a 1 in the middle of the filter.
-#include "ops/depthwise.cuh"
+// depthwise_conv2d.cpp's formulas, on the kernels of depthwise.cuh. A residual that is x itself is
+// a 1 in the middle of the filter.
+#include "ops/kernels/depthwise.cuh"
 
 namespace rmt::gpu {
 namespace {
@@ -7,18 +8,23 @@ namespace {
 template <class T>
 struct AddResidual {
   const T* more;
-  __device__ __forceinline__ Wide<T> operator()(Wide<T> y, Wide<T> residual) const { return y + residual; }
+  __device__ __forceinline__ Wide<T> operator()(Wide<T> y, Wide<T> residual) const {
+    return y + residual;
+  }
 };
 
 }  // namespace
 
 template <class T>
-void depthwise_convolve(const T* x, const Wide<T>* w, const Wide<T>* bias, const T* residual, T* y, const Map& m, bool reversed) {
+void depthwise_convolve(const T* x, const Wide<T>* w, const Wide<T>* bias, const T* residual, T* y,
+                        const Map& m, bool reversed) {
   const Wide<T> centre = residual == x ? 1 : 0;
   if (residual && residual != x)
-    depthwise::convolve(x, w, bias, y, m, reversed, centre, depthwise::AsItIs(), AddResidual<T>{residual});
+    depthwise::convolve(x, w, bias, y, m, reversed, centre, depthwise::AsItIs(),
+                        AddResidual<T>{residual});
   else
-    depthwise::convolve(x, w, bias, y, m, reversed, centre, depthwise::AsItIs(), depthwise::AsItIs());
+    depthwise::convolve(x, w, bias, y, m, reversed, centre, depthwise::AsItIs(),
+                        depthwise::AsItIs());
 }
 
 template <class T>
@@ -26,8 +32,9 @@ void depthwise_weight_gradient(const T* x, const T* dy, Wide<T>* dw, Wide<T>* db
   depthwise::weight_gradient(x, dy, dw, dbias, m, depthwise::AsItIs());
 }
 
-#define INSTANTIATE(T)                                                                                        \
-  template void depthwise_convolve(const T*, const Wide<T>*, const Wide<T>*, const T*, T*, const Map&, bool); \
+#define INSTANTIATE(T)                                                                     \
+  template void depthwise_convolve(const T*, const Wide<T>*, const Wide<T>*, const T*, T*, \
+                                   const Map&, bool);                                      \
   template void depthwise_weight_gradient(const T*, const T*, Wide<T>*, Wide<T>*, const Map&);
 FOR_EACH_TYPE(INSTANTIATE)
 

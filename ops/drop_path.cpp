@@ -1,7 +1,8 @@
-// s_b = 0 if u_b < rate, else 1 / (1 - rate), with u_b uniform in [0, 1): Philox of (seed, step, layer, first_sample + b)
+// s_b = 0 if u_b < rate, else 1 / (1 - rate), with u_b uniform in [0, 1): Philox of (seed, step,
+// layer, first_sample + b)
 #include "core/random.h"
-#include "ops/dispatch.h"
-#include "ops/expect.h"
+#include "ops/kernels/dispatch.h"
+#include "ops/kernels/expect.h"
 #include "ops/ops.h"
 
 namespace rmt {
@@ -16,7 +17,8 @@ namespace {
 template <class T>
 void drop_path_factors(T* s, const int64_t* step, int64_t B, const ops::DropPathOptions& o) {
   for (int64_t b = 0; b < B; ++b) {
-    Random random(o.seed, Purpose::drop_path, uint64_t(*step), uint64_t(o.layer << 24 | (o.first_sample + b)));
+    Random random(o.seed, Purpose::drop_path, uint64_t(*step),
+                  uint64_t(o.layer << 24 | (o.first_sample + b)));
     s[b] = T(random.uniform() < o.rate ? 0 : 1 / (1 - o.rate));
   }
 }

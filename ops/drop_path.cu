@@ -1,4 +1,5 @@
-// drop_path.cpp's formula, a thread to each sample; the step is read from device memory, so that a captured graph draws new numbers each time.
+// drop_path.cpp's formula, a thread to each sample; the step is read from device memory, so that a
+// captured graph draws new numbers each time.
 #include "core/cuda/elementwise.cuh"
 #include "core/random.h"
 #include "ops/ops.h"
@@ -10,8 +11,9 @@ template <class T>
 __global__ void drop_path_kernel(T* s, const int64_t* step, int64_t B, ops::DropPathOptions o) {
   const int64_t b = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (b >= B) return;
-  const auto words =
-      philox(first_counter(Purpose::drop_path, uint64_t(*step), uint64_t(o.layer << 24 | (o.first_sample + b))), {uint32_t(o.seed), uint32_t(o.seed >> 32)});
+  const auto words = philox(first_counter(Purpose::drop_path, uint64_t(*step),
+                                          uint64_t(o.layer << 24 | (o.first_sample + b))),
+                            {uint32_t(o.seed), uint32_t(o.seed >> 32)});
   s[b] = T(uniform_of(words[0], words[1]) < o.rate ? 0 : 1 / (1 - o.rate));
 }
 
@@ -19,10 +21,13 @@ __global__ void drop_path_kernel(T* s, const int64_t* step, int64_t B, ops::Drop
 
 template <class T>
 void drop_path_factors(T* s, const int64_t* step, int64_t B, const ops::DropPathOptions& o) {
-  if (B) cuda::launch("drop_path_factors", drop_path_kernel<T>, dim3(unsigned(cuda::blocks_for(B))), dim3(cuda::kThreads), 0, s, step, B, o);
+  if (B)
+    cuda::launch("drop_path_factors", drop_path_kernel<T>, dim3(unsigned(cuda::blocks_for(B))),
+                 dim3(cuda::kThreads), 0, s, step, B, o);
 }
 
-#define INSTANTIATE(T) template void drop_path_factors(T*, const int64_t*, int64_t, const ops::DropPathOptions&);
+#define INSTANTIATE(T) \
+  template void drop_path_factors(T*, const int64_t*, int64_t, const ops::DropPathOptions&);
 FOR_EACH_TYPE(INSTANTIATE)
 
 }  // namespace rmt::gpu

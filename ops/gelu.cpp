@@ -1,6 +1,7 @@
-// y = x Phi(x),  Phi(x) = (1 + erf(x / sqrt 2)) / 2;   dx = dy (Phi(x) + x phi(x)),  phi(x) = exp(-x^2 / 2) / sqrt(2 pi)
+// y = x Phi(x),  Phi(x) = (1 + erf(x / sqrt 2)) / 2;   dx = dy (Phi(x) + x phi(x)),  phi(x) =
+// exp(-x^2 / 2) / sqrt(2 pi)
 #include "core/elementwise.h"
-#include "ops/dispatch.h"
+#include "ops/kernels/dispatch.h"
 #include "ops/ops.h"
 
 namespace rmt {
@@ -22,8 +23,9 @@ struct Normal {
   Vec<T> cdf, pdf;
 };
 
-// 1 - Phi(a) = t P(t) exp(-a^2 / 2) with t = 1 / (1 + 0.325 a) for a >= 0 (the form of Abramowitz and Stegun 7.1.26). P has degree 6 and was fitted
-// for the least maximal error, 1.5e-9, so that rounding dominates.
+// 1 - Phi(a) = t P(t) exp(-a^2 / 2) with t = 1 / (1 + 0.325 a) for a >= 0 (the form of Abramowitz
+// and Stegun 7.1.26). P has degree 6 and was fitted for the least maximal error, 1.5e-9, so that
+// rounding dominates.
 inline Normal<float> normal(Vec<float> x) {
   Vec<float> a = x < 0 ? -x : x, e = simd::exp(-0.5f * x * x), t = 1.f / (1.f + 0.325f * a);
   Vec<float> p = t * 0.04511346739f - 0.2277843857f;

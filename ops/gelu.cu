@@ -1,6 +1,6 @@
 // gelu.cpp's formulas, a thread to each 16 bytes.
 #include "core/cuda/elementwise.cuh"
-#include "ops/gelu.cuh"
+#include "ops/kernels/gelu.cuh"
 
 namespace rmt::gpu {
 namespace {

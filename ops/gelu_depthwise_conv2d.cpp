@@ -1,8 +1,9 @@
 // y = g + bias + conv(g, w),  g = gelu(x), conv as in depthwise_conv2d.cpp
-// dg = dy + conv with the taps reversed (dy, w),  dx = dg gelu'(x),  dw and dbias as there with g, which is taken from x again and never kept.
-#include "ops/dispatch.h"
-#include "ops/expect.h"
-#include "ops/extents.h"
+// dg = dy + conv with the taps reversed (dy, w),  dx = dg gelu'(x),  dw and dbias as there with g,
+// which is taken from x again and never kept.
+#include "ops/kernels/dispatch.h"
+#include "ops/kernels/expect.h"
+#include "ops/kernels/extents.h"
 #include "ops/ops.h"
 
 namespace rmt {
@@ -17,13 +18,16 @@ void gelu_depthwise_backward_w(const T* x, const T* dy, Wide<T>* dw, Wide<T>* db
 
 Tensor ops::gelu_depthwise_conv2d(const Tensor& x, const Tensor& w, const Tensor& bias) {
   const char* op = "gelu_depthwise_conv2d";
-  CHECK(x.defined() && x.rank() == 4 && x.dim(3) > 0, op, ": x is ", x.shape(), ", expected (B, H, W, C) with C > 0");
+  CHECK(x.defined() && x.rank() == 4 && x.dim(3) > 0, op, ": x is ", x.shape(),
+        ", expected (B, H, W, C) with C > 0");
   const int64_t C = x.dim(3), k = w.defined() && w.rank() == 4 ? w.dim(2) : 1;
   expect(op, "w", w, {C, 1, k, k}, wide(x.dtype()));
-  CHECK(k % 2 == 1, op, ": w is ", w.shape(), "; the filter's size ", k, " must be odd, to have a middle");
+  CHECK(k % 2 == 1, op, ": w is ", w.shape(), "; the filter's size ", k,
+        " must be odd, to have a middle");
   if (bias.defined()) expect(op, "bias", bias, {C}, wide(x.dtype()));
 
-  // On the CPU the arithmetic of GELU takes longer than memory does: to do it once, and keep g, is the faster way there.
+  // On the CPU the arithmetic of GELU takes longer than memory does: to do it once, and keep g, is
+  // the faster way there.
   if (x.device() == Device::cpu) {
     const Tensor g = gelu(x);
     return depthwise_conv2d(g, w, bias, g);
@@ -33,7 +37,8 @@ Tensor ops::gelu_depthwise_conv2d(const Tensor& x, const Tensor& w, const Tensor
   DISPATCH_GPU(x, gelu_depthwise_forward, ptr(x), ptr(w), ptr(bias), ptr(y), m);
   return record(
       op, y, {x, w, bias},
-      [x = x.detach(), w = w.detach(), m, need_x = needs_grad(x), need_w = needs_grad({w, bias}), has_bias = bias.defined()](const Tensor& dy) -> Grads {
+      [x = x.detach(), w = w.detach(), m, need_x = needs_grad(x), need_w = needs_grad({w, bias}),
+       has_bias = bias.defined()](const Tensor& dy) -> Grads {
         Tensor dx, dw, dbias;
         if (need_x) {
           dx = Tensor::empty_like(x);

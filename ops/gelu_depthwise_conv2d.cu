@@ -1,7 +1,8 @@
-// gelu_depthwise_conv2d.cpp's formulas, on the kernels of depthwise.cuh: GELU is applied to each number of x as it comes in, several times for a number that
-// several strips read, which costs less than writing g and reading it again. `g +` is a 1 in the middle of the filter.
-#include "ops/depthwise.cuh"
-#include "ops/gelu.cuh"
+// gelu_depthwise_conv2d.cpp's formulas, on the kernels of depthwise.cuh: GELU is applied to each
+// number of x as it comes in, several times for a number that several strips read, which costs less
+// than writing g and reading it again. `g +` is a 1 in the middle of the filter.
+#include "ops/kernels/depthwise.cuh"
+#include "ops/kernels/gelu.cuh"
 
 namespace rmt::gpu {
 namespace {
@@ -30,7 +31,8 @@ void gelu_depthwise_forward(const T* x, const Wide<T>* w, const Wide<T>* bias, T
 
 template <class T>
 void gelu_depthwise_backward_x(const T* x, const T* dy, const Wide<T>* w, T* dx, const Map& m) {
-  depthwise::convolve<T>(dy, w, nullptr, dx, m, true, Wide<T>(1), depthwise::AsItIs(), TimesDerivative<T>{x});
+  depthwise::convolve<T>(dy, w, nullptr, dx, m, true, Wide<T>(1), depthwise::AsItIs(),
+                         TimesDerivative<T>{x});
 }
 
 template <class T>

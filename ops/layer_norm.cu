@@ -1,8 +1,10 @@
-// layer_norm.cpp's formulas. A row lies in the registers of 4 to 32 lanes of a warp (core/cuda/rows.cuh). Backward: few blocks that stay, so that a thread,
-// whose columns are the same in each of its rows, sums dw and dbias in registers: one pass over x and dy gives all three gradients.
+// layer_norm.cpp's formulas. A row lies in the registers of 4 to 32 lanes of a warp
+// (core/cuda/rows.cuh). Backward: few blocks that stay, so that a thread, whose columns are the
+// same in each of its rows, sums dw and dbias in registers: one pass over x and dy gives all three
+// gradients.
 #include "core/cuda/columns.cuh"
 #include "core/cuda/device.h"
-#include "ops/layer_norm.cuh"
+#include "ops/kernels/layer_norm.cuh"
 
 namespace rmt::gpu {
 namespace {
@@ -10,10 +12,13 @@ namespace {
 using cuda::kThreads;
 
 template <class T, int N, int P>
-__global__ void __launch_bounds__(kThreads) layer_norm_forward_kernel(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, Wide<T>* mean, Wide<T>* rstd,
-                                                                      int64_t rows, int C, int shift, double eps) {
+__global__ void __launch_bounds__(kThreads)
+    layer_norm_forward_kernel(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y,
+                              Wide<T>* mean, Wide<T>* rstd, int64_t rows, int C, int shift,
+                              double eps) {
   const cuda::Lanes lanes(int64_t(blockIdx.x) * (kThreads >> shift), rows, C, shift);
-  normalize_row(lanes, cuda::Row<T, N, P>(x + lanes.row * C, lanes), w, bias, y, mean, rstd, C, eps);
+  normalize_row(lanes, cuda::Row<T, N, P>(x + lanes.row * C, lanes), w, bias, y, mean, rstd, C,
+                eps);
 }
 
 // What backward reads of a row.
@@ -23,13 +28,20 @@ struct Inputs {
   cuda::Lanes lanes;
   cuda::Row<T, N, P> x, dy;
   W mean, rstd;
-  __device__ Inputs(const cuda::Lanes& l, const T* all_x, const T* all_dy, const W* means, const W* rstds, int C)
-      : lanes(l), x(all_x + l.row * C, l), dy(all_dy + l.row * C, l), mean(l.C ? means[l.row] : W(0)), rstd(l.C ? rstds[l.row] : W(0)) {}
+  __device__ Inputs(const cuda::Lanes& l, const T* all_x, const T* all_dy, const W* means,
+                    const W* rstds, int C)
+      : lanes(l),
+        x(all_x + l.row * C, l),
+        dy(all_dy + l.row * C, l),
+        mean(l.C ? means[l.row] : W(0)),
+        rstd(l.C ? rstds[l.row] : W(0)) {}
 };
 
-// dx + more of one row; add(p, dy z, dy) gets what its packs give to dw and dbias. dx may be null, and more.
+// dx + more of one row; add(p, dy z, dy) gets what its packs give to dw and dbias. dx may be null,
+// and more.
 template <class T, int N, int P, class F>
-__device__ __forceinline__ void backward_row(const Inputs<T, N, P>& in, const Wide<T>* w, const T* more, T* dx, int C, F add) {
+__device__ __forceinline__ void backward_row(const Inputs<T, N, P>& in, const Wide<T>* w,
+                                             const T* more, T* dx, int C, F add) {
   using W = Wide<T>;
   using V = cuda::Values<W, N>;
   const W m = in.mean, k = in.rstd;
@@ -51,7 +63,8 @@ __device__ __forceinline__ void backward_row(const Inputs<T, N, P>& in, const Wi
     const V v = in.x.at(p, c), d = in.dy.at(p, c), weight = cuda::load<N>(w + c);
     V out;
 #pragma unroll
-    for (int n = 0; n < N; ++n) out.at[n] = k * (d.at[n] * weight.at[n] - mean_g - (v.at[n] - m) * k * mean_gz);
+    for (int n = 0; n < N; ++n)
+      out.at[n] = k * (d.at[n] * weight.at[n] - mean_g - (v.at[n] - m) * k * mean_gz);
     if (more) {
       const V extra = cuda::load<N>(more + in.lanes.row * C + c);
 #pragma unroll
@@ -61,18 +74,24 @@ __device__ __forceinline__ void backward_row(const Inputs<T, N, P>& in, const Wi
   });
 }
 
-constexpr int blocks_on_one(int P) { return P <= 2 ? 2 : 1; }  // multiprocessor: what the registers allow
+constexpr int blocks_on_one(int P) {
+  return P <= 2 ? 2 : 1;
+}  // multiprocessor: what the registers allow
 
-// partial (blocks, 2, C): the sums for dw and dbias over a block's rows. The next row is on its way while one is worked on.
+// partial (blocks, 2, C): the sums for dw and dbias over a block's rows. The next row is on its way
+// while one is worked on.
 template <class T, int N, int P>
 __global__ void __launch_bounds__(kThreads, blocks_on_one(P))
-    layer_norm_backward_kernel(const T* x, const Wide<T>* w, const Wide<T>* mean, const Wide<T>* rstd, const T* dy, const T* more, T* dx, Wide<T>* partial,
-                               int64_t rows, int C, int shift) {
+    layer_norm_backward_kernel(const T* x, const Wide<T>* w, const Wide<T>* mean,
+                               const Wide<T>* rstd, const T* dy, const T* more, T* dx,
+                               Wide<T>* partial, int64_t rows, int C, int shift) {
   using W = Wide<T>;
   using V = cuda::Values<W, N>;
   DYNAMIC_SHARED(W, sums);  // 2 C
   V dw[P] = {}, dbias[P] = {};
-  auto read = [&](int64_t first) { return Inputs<T, N, P>(cuda::Lanes(first, rows, C, shift), x, dy, mean, rstd, C); };
+  auto read = [&](int64_t first) {
+    return Inputs<T, N, P>(cuda::Lanes(first, rows, C, shift), x, dy, mean, rstd, C);
+  };
   const int64_t at_once = kThreads >> shift, step = gridDim.x * at_once;
   int64_t first = blockIdx.x * at_once;
   for (Inputs<T, N, P> in = read(first); first < rows; first += step) {
@@ -106,15 +125,18 @@ __global__ void __launch_bounds__(kThreads, blocks_on_one(P))
       });
     __syncthreads();
   }
-  for (int i = int(threadIdx.x); i < 2 * C; i += kThreads) partial[int64_t(blockIdx.x) * 2 * C + i] = sums[i];
+  for (int i = int(threadIdx.x); i < 2 * C; i += kThreads)
+    partial[int64_t(blockIdx.x) * 2 * C + i] = sums[i];
 }
 
 // For rows too long for registers: dx, and in a second pass the sums.
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads) layer_norm_dx_kernel(const T* x, const Wide<T>* w, const Wide<T>* mean, const Wide<T>* rstd, const T* dy,
-                                                                 const T* more, T* dx, int64_t rows, int C, int shift) {
+__global__ void __launch_bounds__(kThreads)
+    layer_norm_dx_kernel(const T* x, const Wide<T>* w, const Wide<T>* mean, const Wide<T>* rstd,
+                         const T* dy, const T* more, T* dx, int64_t rows, int C, int shift) {
   const cuda::Lanes lanes(int64_t(blockIdx.x) * (kThreads >> shift), rows, C, shift);
-  backward_row(Inputs<T, N, 0>(lanes, x, dy, mean, rstd, C), w, more, dx, C, [](int, const auto&, const auto&) {});
+  backward_row(Inputs<T, N, 0>(lanes, x, dy, mean, rstd, C), w, more, dx, C,
+               [](int, const auto&, const auto&) {});
 }
 
 template <class T, int N>
@@ -135,39 +157,48 @@ struct ParameterSums {
 }  // namespace
 
 template <class T>
-void layer_norm_forward(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, Wide<T>* mean, Wide<T>* rstd, int64_t rows, int64_t C, double eps) {
+void layer_norm_forward(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, Wide<T>* mean,
+                        Wide<T>* rstd, int64_t rows, int64_t C, double eps) {
   if (rows == 0) return;
   cuda::with_row_layout<T>(C, cuda::aligned(x, w, bias, y), 4, [&](auto N, auto P, int shift) {
     const dim3 grid(unsigned(cuda::blocks_for(rows, kThreads >> shift)));
-    cuda::launch("layer_norm_forward", layer_norm_forward_kernel<T, N, P>, grid, dim3(kThreads), 0, x, w, bias, y, mean, rstd, rows, C, shift, eps);
+    cuda::launch("layer_norm_forward", layer_norm_forward_kernel<T, N, P>, grid, dim3(kThreads), 0,
+                 x, w, bias, y, mean, rstd, rows, C, shift, eps);
   });
 }
 
 template <class T>
-void layer_norm_backward(const T* x, const Wide<T>* w, const Wide<T>* mean, const Wide<T>* rstd, const T* dy, const T* more, T* dx, Wide<T>* dw, Wide<T>* dbias,
+void layer_norm_backward(const T* x, const Wide<T>* w, const Wide<T>* mean, const Wide<T>* rstd,
+                         const T* dy, const T* more, T* dx, Wide<T>* dw, Wide<T>* dbias,
                          int64_t rows, int64_t C) {
   using W = Wide<T>;
   const cuda::Outputs<W> out{{dw, dbias}};
   cuda::with_row_layout<T>(C, cuda::aligned(x, w, dy, more, dx), 3, [&](auto N, auto P, int shift) {
     const int64_t all = std::max<int64_t>(1, cuda::blocks_for(rows, kThreads >> shift));
     if constexpr (P > 0) {
-      const int64_t blocks = std::min<int64_t>(all, int64_t(cuda::info().multiprocessors) * blocks_on_one(P));
+      const int64_t blocks =
+          std::min<int64_t>(all, int64_t(cuda::info().multiprocessors) * blocks_on_one(P));
       Storage partial(size_t(blocks * 2 * C) * sizeof(W), Device::cuda);
       W* p = static_cast<W*>(partial.data());
-      cuda::launch("layer_norm_backward", layer_norm_backward_kernel<T, N, P>, dim3(unsigned(blocks)), dim3(kThreads), size_t(2 * C) * sizeof(W), x, w, mean,
+      cuda::launch("layer_norm_backward", layer_norm_backward_kernel<T, N, P>,
+                   dim3(unsigned(blocks)), dim3(kThreads), size_t(2 * C) * sizeof(W), x, w, mean,
                    rstd, dy, more, dx, p, rows, C, shift);
       cuda::add_parts(static_cast<const W*>(p), out, blocks, int64_t(2), C);
     } else {
       if (dx && rows)
-        cuda::launch("layer_norm_dx", layer_norm_dx_kernel<T, N>, dim3(unsigned(all)), dim3(kThreads), 0, x, w, mean, rstd, dy, more, dx, rows, C, shift);
-      cuda::column_sums<2, 1>("layer_norm_dw", ParameterSums<T, 1>{x, mean, rstd, dy, C}, out, rows, C);
+        cuda::launch("layer_norm_dx", layer_norm_dx_kernel<T, N>, dim3(unsigned(all)),
+                     dim3(kThreads), 0, x, w, mean, rstd, dy, more, dx, rows, C, shift);
+      cuda::column_sums<2, 1>("layer_norm_dw", ParameterSums<T, 1>{x, mean, rstd, dy, C}, out, rows,
+                              C);
     }
   });
 }
 
-#define INSTANTIATE(T)                                                                                                          \
-  template void layer_norm_forward(const T*, const Wide<T>*, const Wide<T>*, T*, Wide<T>*, Wide<T>*, int64_t, int64_t, double); \
-  template void layer_norm_backward(const T*, const Wide<T>*, const Wide<T>*, const Wide<T>*, const T*, const T*, T*, Wide<T>*, Wide<T>*, int64_t, int64_t);
+#define INSTANTIATE(T)                                                                        \
+  template void layer_norm_forward(const T*, const Wide<T>*, const Wide<T>*, T*, Wide<T>*,    \
+                                   Wide<T>*, int64_t, int64_t, double);                       \
+  template void layer_norm_backward(const T*, const Wide<T>*, const Wide<T>*, const Wide<T>*, \
+                                    const T*, const T*, T*, Wide<T>*, Wide<T>*, int64_t, int64_t);
 FOR_EACH_TYPE(INSTANTIATE)
 
 }  // namespace rmt::gpu

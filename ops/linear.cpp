@@ -1,17 +1,20 @@
 // y = x w^T + bias;   dx = dy w,   dw = dy^T x,   dbias = sum over rows of dy
-#include "ops/dispatch.h"
-#include "ops/expect.h"
-#include "ops/gemm.h"
+#include "ops/kernels/dispatch.h"
+#include "ops/kernels/expect.h"
+#include "ops/kernels/gemm.h"
 #include "ops/ops.h"
 
 namespace rmt {
 namespace gpu {  // linear.cu
 template <class T>
-void linear_forward(const T* x, const T* w, const T* bias, T* y, int64_t rows, int64_t I, int64_t O);
+void linear_forward(const T* x, const T* w, const T* bias, T* y, int64_t rows, int64_t I,
+                    int64_t O);
 template <class T>
-void linear_backward_x(const T* dy, const T* w, T* dx, int64_t rows, int64_t I, int64_t O, bool accumulate);
+void linear_backward_x(const T* dy, const T* w, T* dx, int64_t rows, int64_t I, int64_t O,
+                       bool accumulate);
 template <class T>
-void linear_backward_w(const T* dy, const T* x, Wide<T>* dw, Wide<T>* dbias, int64_t rows, int64_t I, int64_t O);
+void linear_backward_w(const T* dy, const T* x, Wide<T>* dw, Wide<T>* dbias, int64_t rows,
+                       int64_t I, int64_t O);
 }  // namespace gpu
 
 namespace cpu {
@@ -19,19 +22,22 @@ namespace {
 
 // x (rows, I), w (O, I), bias (O) or null -> y (rows, O)
 template <class T>
-void linear_forward(const T* x, const T* w, const T* bias, T* y, int64_t rows, int64_t I, int64_t O) {
+void linear_forward(const T* x, const T* w, const T* bias, T* y, int64_t rows, int64_t I,
+                    int64_t O) {
   multiply_rows<T>(rows, x, I, PackedB<T>(w, 1, I, I, O), {y, O, bias});
 }
 
 // dy (rows, O) -> dx (rows, I), or dx + that
 template <class T>
-void linear_backward_x(const T* dy, const T* w, T* dx, int64_t rows, int64_t I, int64_t O, bool accumulate) {
+void linear_backward_x(const T* dy, const T* w, T* dx, int64_t rows, int64_t I, int64_t O,
+                       bool accumulate) {
   multiply_rows<T>(rows, dy, O, PackedB<T>(w, I, 1, O, I), {dx, I, nullptr, accumulate});
 }
 
 // -> dw (O, I), dbias (O) or null
 template <class T>
-void linear_backward_w(const T* dy, const T* x, T* dw, T* dbias, int64_t rows, int64_t I, int64_t O) {
+void linear_backward_w(const T* dy, const T* x, T* dw, T* dbias, int64_t rows, int64_t I,
+                       int64_t O) {
   multiply_transposed<T>(O, I, rows, dy, O, x, I, dw, dbias);
 }
 
@@ -47,11 +53,15 @@ struct Linear {
   bool has_bias, need_w;
   int64_t rows, I, O;
 
-  Linear(const Tensor& x_, const Tensor& w_, const Tensor& bias) : x(x_.detach()), has_bias(bias.defined()), need_w(needs_grad({w_, bias})) {
-    CHECK(x.defined() && x.rank() >= 1 && w_.defined() && w_.rank() == 2, "linear: needs x (..., I) and w (O, I), got ", x.shape(), " and ", w_.shape());
+  Linear(const Tensor& x_, const Tensor& w_, const Tensor& bias)
+      : x(x_.detach()), has_bias(bias.defined()), need_w(needs_grad({w_, bias})) {
+    CHECK(x.defined() && x.rank() >= 1 && w_.defined() && w_.rank() == 2,
+          "linear: needs x (..., I) and w (O, I), got ", x.shape(), " and ", w_.shape());
     I = w_.dim(1), O = w_.dim(0), rows = I ? x.numel() / I : 0;
-    CHECK(x.dim(-1) == I, "linear: x ", x.shape(), " does not fit w ", w_.shape(), "; x's last dimension must be ", I);
-    CHECK(w_.dtype() == wide(x.dtype()), "linear: w is ", w_.dtype(), ", expected ", wide(x.dtype()), " for an x of ", x.dtype());
+    CHECK(x.dim(-1) == I, "linear: x ", x.shape(), " does not fit w ", w_.shape(),
+          "; x's last dimension must be ", I);
+    CHECK(w_.dtype() == wide(x.dtype()), "linear: w is ", w_.dtype(), ", expected ",
+          wide(x.dtype()), " for an x of ", x.dtype());
     if (has_bias) expect("linear", "bias", bias, {O}, w_.dtype());
     parameter = w_.dtype();
     w = in_dtype(w_, x.dtype());
@@ -81,15 +91,17 @@ struct Linear {
 
 Tensor ops::linear(const Tensor& x, const Tensor& w, const Tensor& bias) {
   const Linear f(x, w, bias);
-  return record("linear", f.forward(bias), {x, w, bias}, [f, need_x = needs_grad(x)](const Tensor& dy) -> Grads {
-    Tensor dx, dw, dbias;
-    if (need_x) f.backward_x(dy, dx);
-    if (f.need_w) f.backward_w(dy, dw, dbias);
-    return {dx, dw, dbias};
-  });
+  return record("linear", f.forward(bias), {x, w, bias},
+                [f, need_x = needs_grad(x)](const Tensor& dy) -> Grads {
+                  Tensor dx, dw, dbias;
+                  if (need_x) f.backward_x(dy, dx);
+                  if (f.need_w) f.backward_w(dy, dw, dbias);
+                  return {dx, dw, dbias};
+                });
 }
 
-std::vector<Tensor> ops::linears(const Tensor& x, const std::vector<Tensor>& w, const std::vector<Tensor>& bias) {
+std::vector<Tensor> ops::linears(const Tensor& x, const std::vector<Tensor>& w,
+                                 const std::vector<Tensor>& bias) {
   CHECK(w.size() == bias.size(), "linears: ", w.size(), " weights and ", bias.size(), " biases");
   std::vector<Linear> f;
   std::vector<Tensor> ys, inputs{x};
@@ -98,15 +110,17 @@ std::vector<Tensor> ops::linears(const Tensor& x, const std::vector<Tensor>& w, 
     ys.push_back(f[i].forward(bias[i]));
     inputs.insert(inputs.end(), {w[i], bias[i]});
   }
-  return record_many("linears", ys, inputs, [f, need_x = needs_grad(x)](const std::vector<Tensor>& dys) -> Grads {
-    Grads grads(1 + 2 * f.size());
-    for (size_t i = 0; i < f.size(); ++i) {
-      if (!dys[i].defined()) continue;
-      if (need_x) f[i].backward_x(dys[i], grads[0]);
-      if (f[i].need_w) f[i].backward_w(dys[i], grads[1 + 2 * i], grads[2 + 2 * i]);
-    }
-    return grads;
-  });
+  return record_many("linears", ys, inputs,
+                     [f, need_x = needs_grad(x)](const std::vector<Tensor>& dys) -> Grads {
+                       Grads grads(1 + 2 * f.size());
+                       for (size_t i = 0; i < f.size(); ++i) {
+                         if (!dys[i].defined()) continue;
+                         if (need_x) f[i].backward_x(dys[i], grads[0]);
+                         if (f[i].need_w)
+                           f[i].backward_w(dys[i], grads[1 + 2 * i], grads[2 + 2 * i]);
+                       }
+                       return grads;
+                     });
 }
 
 }  // namespace rmt

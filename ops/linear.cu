@@ -1,24 +1,27 @@
 // linear.cpp's formulas: three matrix products and a sum over rows, see gemm.cuh.
 #include "core/cuda/elementwise.cuh"
-#include "ops/gemm.cuh"
+#include "ops/kernels/gemm.cuh"
 
 namespace rmt::gpu {
 
 // x (rows, I), w (O, I), bias (O) or null -> y (rows, O)
 template <class T>
-void linear_forward(const T* x, const T* w, const T* bias, T* y, int64_t rows, int64_t I, int64_t O) {
+void linear_forward(const T* x, const T* w, const T* bias, T* y, int64_t rows, int64_t I,
+                    int64_t O) {
   multiply<T>(rows, O, I, {x}, {w, kTransposed}, y, bias);
 }
 
 // dy (rows, O) -> dx (rows, I), or dx + that
 template <class T>
-void linear_backward_x(const T* dy, const T* w, T* dx, int64_t rows, int64_t I, int64_t O, bool accumulate) {
+void linear_backward_x(const T* dy, const T* w, T* dx, int64_t rows, int64_t I, int64_t O,
+                       bool accumulate) {
   multiply<T>(rows, I, O, {dy}, {w}, dx, nullptr, accumulate);
 }
 
 // -> dw (O, I), dbias (O) or null
 template <class T>
-void linear_backward_w(const T* dy, const T* x, Wide<T>* dw, Wide<T>* dbias, int64_t rows, int64_t I, int64_t O) {
+void linear_backward_w(const T* dy, const T* x, Wide<T>* dw, Wide<T>* dbias, int64_t rows,
+                       int64_t I, int64_t O) {
   multiply<T>(O, I, rows, {dy, kTransposed}, {x}, dw);
   if (dbias) sum_rows(dy, dbias, rows, O);
 }
@@ -26,7 +29,8 @@ void linear_backward_w(const T* dy, const T* x, Wide<T>* dw, Wide<T>* dbias, int
 #define INSTANTIATE(T)                                                                       \
   template void linear_forward(const T*, const T*, const T*, T*, int64_t, int64_t, int64_t); \
   template void linear_backward_x(const T*, const T*, T*, int64_t, int64_t, int64_t, bool);  \
-  template void linear_backward_w(const T*, const T*, Wide<T>*, Wide<T>*, int64_t, int64_t, int64_t);
+  template void linear_backward_w(const T*, const T*, Wide<T>*, Wide<T>*, int64_t, int64_t,  \
+                                  int64_t);
 FOR_EACH_TYPE(INSTANTIATE)
 
 }  // namespace rmt::gpu

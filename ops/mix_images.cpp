@@ -1,10 +1,11 @@
-// y_b = x_b' inside the box, elsewhere lambda x_b + (1 - lambda) x_b',  b' = B - 1 - b. For each pixel a symmetric matrix over the batch, so dx is the same
-// of dy. lambda x_b + ((1 - lambda) x_b') with two roundings, alike on every device; where lambda = 1 it is x_b, whatever x_b' is.
+// y_b = x_b' inside the box, elsewhere lambda x_b + (1 - lambda) x_b',  b' = B - 1 - b. For each
+// pixel a symmetric matrix over the batch, so dx is the same of dy. lambda x_b + ((1 - lambda)
+// x_b') with two roundings, alike on every device; where lambda = 1 it is x_b, whatever x_b' is.
 #include <cmath>
 
 #include "core/rows.h"
-#include "ops/dispatch.h"
-#include "ops/expect.h"
+#include "ops/kernels/dispatch.h"
+#include "ops/kernels/expect.h"
 #include "ops/ops.h"
 
 namespace rmt {
@@ -28,7 +29,8 @@ void mix_rows(const T* a, const T* b, T lambda, T rest, T* to_a, T* to_b, int64_
 template <class T>
 void mix_images(const T* x, const double* mix, T* y, int64_t B, int64_t H, int64_t W, int64_t C) {
   const T lambda = T(mix[0]), rest = T(1 - mix[0]);
-  const int64_t n = W * C, left = int64_t(mix[2]) * C, top = int64_t(mix[3]), right = left + int64_t(mix[4]) * C, bottom = top + int64_t(mix[5]);
+  const int64_t n = W * C, left = int64_t(mix[2]) * C, top = int64_t(mix[3]),
+                right = left + int64_t(mix[4]) * C, bottom = top + int64_t(mix[5]);
   simd::for_rows(B / 2 * H, 2 * n, [=](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const int64_t h = row % H, first = row * n, second = ((B - 1 - row / H) * H + h) * n;
@@ -46,8 +48,10 @@ void mix_images(const T* x, const double* mix, T* y, int64_t B, int64_t H, int64
 // On a GPU nobody waits to look; there a box outside the image is cut off.
 void check_mix(const double* mix, int64_t H, int64_t W) {
   CHECK(mix[0] >= 0 && mix[0] <= 1, "mix_images: lambda ", mix[0], " is not in [0, 1]");
-  CHECK(mix[2] >= 0 && mix[4] >= 0 && mix[2] + mix[4] <= double(W) && mix[3] >= 0 && mix[5] >= 0 && mix[3] + mix[5] <= double(H), "mix_images: box ", mix[4],
-        " x ", mix[5], " at (", mix[2], ", ", mix[3], ") is not inside the ", W, " x ", H, " image");
+  CHECK(mix[2] >= 0 && mix[4] >= 0 && mix[2] + mix[4] <= double(W) && mix[3] >= 0 && mix[5] >= 0 &&
+            mix[3] + mix[5] <= double(H),
+        "mix_images: box ", mix[4], " x ", mix[5], " at (", mix[2], ", ", mix[3],
+        ") is not inside the ", W, " x ", H, " image");
 }
 
 }  // namespace
@@ -56,13 +60,15 @@ void check_mix(const double* mix, int64_t H, int64_t W) {
 Tensor ops::mix_images(const Tensor& x, const Tensor& mix) {  // x (B, H, W, C)
   expect_defined("mix_images", "x", x);
   CHECK(x.rank() == 4, "mix_images: x is ", x.shape(), ", expected (B, H, W, C)");
-  CHECK(x.dim(0) % 2 == 0, "mix_images: ", x.dim(0), " images do not pair, first with last; use an even batch size");
+  CHECK(x.dim(0) % 2 == 0, "mix_images: ", x.dim(0),
+        " images do not pair, first with last; use an even batch size");
   expect("mix_images", "mix", mix, {6}, DType::f64);
   CHECK(!needs_grad(mix), "mix_images: mix has no gradient; detach() it");
   if (mix.device() == Device::cpu) cpu::check_mix(mix.data<double>(), x.dim(1), x.dim(2));
   auto run = [mix = mix.detach()](const Tensor& from) {
     Tensor y = Tensor::empty_like(from);
-    DISPATCH(from, mix_images, ptr(from), ptr(mix), ptr(y), from.dim(0), from.dim(1), from.dim(2), from.dim(3));
+    DISPATCH(from, mix_images, ptr(from), ptr(mix), ptr(y), from.dim(0), from.dim(1), from.dim(2),
+             from.dim(3));
     return y;
   };
   return record("mix_images", run(x), {x}, [run](const Tensor& dy) -> Grads { return {run(dy)}; });

@@ -1,5 +1,6 @@
-// mix_images.cpp's formula, a thread to 16 bytes of an image of the first half and the same of its partner: each number is read once and written once. What
-// is done is read from device memory, so that a recorded step mixes each batch in its own way.
+// mix_images.cpp's formula, a thread to 16 bytes of an image of the first half and the same of its
+// partner: each number is read once and written once. What is done is read from device memory, so
+// that a recorded step mixes each batch in its own way.
 #include <cmath>
 
 #include "core/cuda/elementwise.cuh"
@@ -9,18 +10,22 @@ namespace {
 
 // y_b and y_b' from the N numbers each at offset `at` of images of `size` numbers, rows of n = W C.
 template <class T, int N>
-__global__ void __launch_bounds__(cuda::kThreads) mix_images_kernel(const T* x, const double* mix, T* y, int64_t B, int64_t size, int n, int C) {
+__global__ void __launch_bounds__(cuda::kThreads)
+    mix_images_kernel(const T* x, const double* mix, T* y, int64_t B, int64_t size, int n, int C) {
   using V = Wide<T>;
-  const int64_t b = blockIdx.y, at = (int64_t(blockIdx.x) * blockDim.x + threadIdx.x) * N, first = b * size + at, second = (B - 1 - b) * size + at;
+  const int64_t b = blockIdx.y, at = (int64_t(blockIdx.x) * blockDim.x + threadIdx.x) * N,
+                first = b * size + at, second = (B - 1 - b) * size + at;
   if (at >= size) return;
   const V lambda = V(mix[0]), rest = V(1 - mix[0]);
-  const int left = int(mix[2]) * C, top = int(mix[3]), right = left + int(mix[4]) * C, bottom = top + int(mix[5]);
+  const int left = int(mix[2]) * C, top = int(mix[3]), right = left + int(mix[4]) * C,
+            bottom = top + int(mix[5]);
   const cuda::Values<V, N> p = cuda::load<N>(x + first), q = cuda::load<N>(x + second);
   cuda::Values<V, N> to_p, to_q;
   int row = int(unsigned(at) / unsigned(n)), column = int(at) - row * n;
 #pragma unroll
   for (int j = 0; j < N; ++j) {
-    const bool inside = row >= top && row < bottom && column >= left && column < right, same = lambda == 1;
+    const bool inside = row >= top && row < bottom && column >= left && column < right,
+               same = lambda == 1;
     const V u = p.at[j], v = q.at[j];
     to_p.at[j] = inside ? v : same ? u : std::fma(lambda, u, rest * v);
     to_q.at[j] = inside ? u : same ? v : std::fma(lambda, v, rest * u);
@@ -36,14 +41,17 @@ template <class T>
 void mix_images(const T* x, const double* mix, T* y, int64_t B, int64_t H, int64_t W, int64_t C) {
   const int64_t size = H * W * C;
   if (B * size == 0) return;
-  CHECK(size < int64_t(1) << 31 && B / 2 <= 65535, "mix_images: ", B, " images of ", size, " numbers, expected at most 131070 of fewer than 2^31");
+  CHECK(size < int64_t(1) << 31 && B / 2 <= 65535, "mix_images: ", B, " images of ", size,
+        " numbers, expected at most 131070 of fewer than 2^31");
   constexpr int N = 16 / int(sizeof(T));
   const bool vectors = size % N == 0 && cuda::aligned(x, y);
   const dim3 grid(unsigned(cuda::blocks_for(vectors ? size / N : size)), unsigned(B / 2));
-  cuda::launch("mix_images", vectors ? mix_images_kernel<T, N> : mix_images_kernel<T, 1>, grid, dim3(cuda::kThreads), 0, x, mix, y, B, size, W * C, C);
+  cuda::launch("mix_images", vectors ? mix_images_kernel<T, N> : mix_images_kernel<T, 1>, grid,
+               dim3(cuda::kThreads), 0, x, mix, y, B, size, W * C, C);
 }
 
-#define INSTANTIATE(T) template void mix_images(const T*, const double*, T*, int64_t, int64_t, int64_t, int64_t);
+#define INSTANTIATE(T) \
+  template void mix_images(const T*, const double*, T*, int64_t, int64_t, int64_t, int64_t);
 FOR_EACH_TYPE(INSTANTIATE)
 
 }  // namespace rmt::gpu

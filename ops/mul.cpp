@@ -1,7 +1,7 @@
 // y = a b;   da = dy b, db = dy a
 #include "core/elementwise.h"
-#include "ops/dispatch.h"
-#include "ops/expect.h"
+#include "ops/kernels/dispatch.h"
+#include "ops/kernels/expect.h"
 #include "ops/ops.h"
 
 namespace rmt {
@@ -15,7 +15,9 @@ namespace {
 
 template <class T>
 void mul_forward(const T* a, const T* b, T* y, int64_t n) {
-  simd::for_vectors<T>(n, [=](int64_t i, int count) { simd::store<T>(y + i, simd::load(a + i, count) * simd::load(b + i, count), count); });
+  simd::for_vectors<T>(n, [=](int64_t i, int count) {
+    simd::store<T>(y + i, simd::load(a + i, count) * simd::load(b + i, count), count);
+  });
 }
 
 }  // namespace
@@ -32,9 +34,11 @@ Tensor product(const Tensor& a, const Tensor& b) {
 Tensor ops::mul(const Tensor& a, const Tensor& b) {
   expect_defined("mul", "a", a);
   expect("mul", "b", b, a.shape(), a.dtype());
-  Tensor for_db = needs_grad(b) ? a.detach() : Tensor(), for_da = needs_grad(a) ? b.detach() : Tensor();
+  Tensor for_db = needs_grad(b) ? a.detach() : Tensor(),
+         for_da = needs_grad(a) ? b.detach() : Tensor();
   return record("mul", product(a, b), {a, b}, [for_da, for_db](const Tensor& dy) -> Grads {
-    return {for_da.defined() ? product(dy, for_da) : Tensor(), for_db.defined() ? product(dy, for_db) : Tensor()};
+    return {for_da.defined() ? product(dy, for_da) : Tensor(),
+            for_db.defined() ? product(dy, for_db) : Tensor()};
   });
 }
 

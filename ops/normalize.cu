@@ -8,7 +8,8 @@ namespace {
 
 template <class T>
 __global__ void __launch_bounds__(cuda::kThreads)
-    normalize_kernel(const uint8_t* x, const uint8_t* mirror, const int64_t* erase, T* y, int64_t pixels, int H, int W, ops::NormalizeOptions o) {
+    normalize_kernel(const uint8_t* x, const uint8_t* mirror, const int64_t* erase, T* y,
+                     int64_t pixels, int H, int W, ops::NormalizeOptions o) {
   const int64_t p = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (p >= pixels) return;
   const int64_t row = p / W, b = row / H;
@@ -25,19 +26,24 @@ __global__ void __launch_bounds__(cuda::kThreads)
   const bool turn = mirror && mirror[b];
   const uint8_t* from = x + (row * W + (turn ? W - 1 - w : w)) * 3;
 #pragma unroll
-  for (int c = 0; c < 3; ++c) y[p * 3 + c] = T((float(from[c]) / 255.f - o.mean[c]) / o.deviation[c]);
+  for (int c = 0; c < 3; ++c)
+    y[p * 3 + c] = T((float(from[c]) / 255.f - o.mean[c]) / o.deviation[c]);
 }
 
 }  // namespace
 
 template <class T>
-void normalize(const uint8_t* x, const uint8_t* mirror, const int64_t* erase, T* y, int64_t B, int64_t H, int64_t W, const ops::NormalizeOptions& o) {
+void normalize(const uint8_t* x, const uint8_t* mirror, const int64_t* erase, T* y, int64_t B,
+               int64_t H, int64_t W, const ops::NormalizeOptions& o) {
   const int64_t pixels = B * H * W;
   if (pixels)
-    cuda::launch("normalize", normalize_kernel<T>, dim3(unsigned(cuda::blocks_for(pixels))), dim3(cuda::kThreads), 0, x, mirror, erase, y, pixels, H, W, o);
+    cuda::launch("normalize", normalize_kernel<T>, dim3(unsigned(cuda::blocks_for(pixels))),
+                 dim3(cuda::kThreads), 0, x, mirror, erase, y, pixels, H, W, o);
 }
 
-#define INSTANTIATE(T) template void normalize(const uint8_t*, const uint8_t*, const int64_t*, T*, int64_t, int64_t, int64_t, const ops::NormalizeOptions&);
+#define INSTANTIATE(T)                                                                          \
+  template void normalize(const uint8_t*, const uint8_t*, const int64_t*, T*, int64_t, int64_t, \
+                          int64_t, const ops::NormalizeOptions&);
 FOR_EACH_TYPE(INSTANTIATE)
 
 }  // namespace rmt::gpu

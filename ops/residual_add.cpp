@@ -1,16 +1,18 @@
 // y = x + s_b gamma_c f;   dx = dy,  df = s_b gamma_c dy,  dgamma_c = sum over rows of s_b f dy
 #include "core/rows.h"
-#include "ops/dispatch.h"
-#include "ops/expect.h"
+#include "ops/kernels/dispatch.h"
+#include "ops/kernels/expect.h"
 #include "ops/ops.h"
 #include "ops/residual_layer_norm.h"
 
 namespace rmt {
 namespace gpu {  // residual_add.cu
 template <class T>
-void residual_add_forward(const T* x, const T* f, const Wide<T>* gamma, const Wide<T>* s, T* y, int64_t B, int64_t R, int64_t C);
+void residual_add_forward(const T* x, const T* f, const Wide<T>* gamma, const Wide<T>* s, T* y,
+                          int64_t B, int64_t R, int64_t C);
 template <class T>
-void residual_add_backward(const T* f, const Wide<T>* gamma, const Wide<T>* s, const T* dy, T* df, Wide<T>* dgamma, int64_t B, int64_t R, int64_t C);
+void residual_add_backward(const T* f, const Wide<T>* gamma, const Wide<T>* s, const T* dy, T* df,
+                           Wide<T>* dgamma, int64_t B, int64_t R, int64_t C);
 }  // namespace gpu
 
 namespace cpu {
@@ -20,13 +22,16 @@ using simd::Vec;
 
 // B samples of R rows of C columns. gamma and s may be null: 1.
 template <class T>
-void residual_add_forward(const T* x, const T* f, const T* gamma, const T* s, T* y, int64_t B, int64_t R, int64_t C) {
+void residual_add_forward(const T* x, const T* f, const T* gamma, const T* s, T* y, int64_t B,
+                          int64_t R, int64_t C) {
   simd::for_rows(B * R, C, [=](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
       const Vec<T> scale = simd::broadcast<T>(s ? s[r / R] : T(1));
       simd::for_columns<T>(C, [&](int64_t c, auto count) {
         Vec<T> k = gamma ? scale * simd::load(gamma + c, count) : scale;
-        simd::store<T>(y + r * C + c, simd::load(x + r * C + c, count) + k * simd::load(f + r * C + c, count), count);
+        simd::store<T>(y + r * C + c,
+                       simd::load(x + r * C + c, count) + k * simd::load(f + r * C + c, count),
+                       count);
       });
     }
   });
@@ -34,17 +39,23 @@ void residual_add_forward(const T* x, const T* f, const T* gamma, const T* s, T*
 
 // df and dgamma in one pass over dy and f; each may be null, and f too when dgamma is.
 template <class T>
-void residual_add_backward(const T* f, const T* gamma, const T* s, const T* dy, T* df, T* dgamma, int64_t B, int64_t R, int64_t C) {
-  std::vector<double> sums = simd::sum_rows<T>(B * R, C, dgamma ? C : 0, [=](int64_t begin, int64_t end, T* part) {
-    for (int64_t r = begin; r < end; ++r) {
-      const T scale = s ? s[r / R] : T(1);
-      simd::for_columns<T>(C, [&](int64_t c, auto count) {
-        Vec<T> g = scale * simd::load(dy + r * C + c, count);
-        if (dgamma) simd::store<T>(part + c, simd::load(part + c, count) + g * simd::load(f + r * C + c, count), count);
-        if (df) simd::store<T>(df + r * C + c, gamma ? g * simd::load(gamma + c, count) : g, count);
+void residual_add_backward(const T* f, const T* gamma, const T* s, const T* dy, T* df, T* dgamma,
+                           int64_t B, int64_t R, int64_t C) {
+  std::vector<double> sums =
+      simd::sum_rows<T>(B * R, C, dgamma ? C : 0, [=](int64_t begin, int64_t end, T* part) {
+        for (int64_t r = begin; r < end; ++r) {
+          const T scale = s ? s[r / R] : T(1);
+          simd::for_columns<T>(C, [&](int64_t c, auto count) {
+            Vec<T> g = scale * simd::load(dy + r * C + c, count);
+            if (dgamma)
+              simd::store<T>(part + c,
+                             simd::load(part + c, count) + g * simd::load(f + r * C + c, count),
+                             count);
+            if (df)
+              simd::store<T>(df + r * C + c, gamma ? g * simd::load(gamma + c, count) : g, count);
+          });
+        }
       });
-    }
-  });
   if (dgamma) std::copy_n(sums.begin(), C, dgamma);
 }
 
@@ -52,23 +63,29 @@ void residual_add_backward(const T* f, const T* gamma, const T* s, const T* dy, 
 }  // namespace cpu
 
 Backward residual_add_gradients(const Tensor& f, const Tensor& gamma, const Tensor& s) {
-  if (!gamma.defined() && !s.defined()) return [](const Tensor& dy) -> Grads { return {dy, dy, Tensor()}; };
+  if (!gamma.defined() && !s.defined())
+    return [](const Tensor& dy) -> Grads { return {dy, dy, Tensor()}; };
   const bool needs_df = needs_grad(f), needs_dgamma = needs_grad(gamma);
-  return [f = needs_dgamma ? f.detach() : Tensor(), gamma = gamma.detach(), s = s.detach(), needs_df](const Tensor& dy) -> Grads {
-    Tensor df = needs_df ? Tensor::empty_like(dy) : Tensor(), dgamma = f.defined() ? Tensor::empty_like(gamma) : Tensor();
+  return [f = needs_dgamma ? f.detach() : Tensor(), gamma = gamma.detach(), s = s.detach(),
+          needs_df](const Tensor& dy) -> Grads {
+    Tensor df = needs_df ? Tensor::empty_like(dy) : Tensor(),
+           dgamma = f.defined() ? Tensor::empty_like(gamma) : Tensor();
     const int64_t B = dy.dim(0), C = dy.shape()[-1], R = B ? dy.numel() / (B * C) : 0;
-    DISPATCH(dy, residual_add_backward, ptr(f), ptr(gamma), ptr(s), ptr(dy), ptr(df), ptr(dgamma), B, R, C);
+    DISPATCH(dy, residual_add_backward, ptr(f), ptr(gamma), ptr(s), ptr(dy), ptr(df), ptr(dgamma),
+             B, R, C);
     return {dy, df, dgamma};
   };
 }
 
-Tensor ops::residual_add(const Tensor& x, const Tensor& f, const Tensor& gamma, const Tensor& s) {  // x f (B, ..., C), gamma C elements, s (B)
+Tensor ops::residual_add(const Tensor& x, const Tensor& f, const Tensor& gamma,
+                         const Tensor& s) {  // x f (B, ..., C), gamma C elements, s (B)
   const int64_t C = expect_columns("residual_add", "x", x);
   CHECK(x.rank() >= 2, "residual_add: x is ", x.shape(), ", expected (B, ..., C)");
   const int64_t B = x.dim(0), R = B ? x.numel() / (B * C) : 0;
   expect("residual_add", "f", f, x.shape(), x.dtype());
-  CHECK(!gamma.defined() || (gamma.numel() == C && gamma.dtype() == wide(x.dtype())), "residual_add: gamma is ", gamma.dtype(), " ", gamma.shape(),
-        ", expected ", C, " elements of ", wide(x.dtype()));
+  CHECK(!gamma.defined() || (gamma.numel() == C && gamma.dtype() == wide(x.dtype())),
+        "residual_add: gamma is ", gamma.dtype(), " ", gamma.shape(), ", expected ", C,
+        " elements of ", wide(x.dtype()));
   if (s.defined()) expect("residual_add", "s", s, {B}, wide(x.dtype()));
   CHECK(!needs_grad(s), "residual_add: s has no gradient; detach() it");
   Tensor y = Tensor::empty_like(x);

@@ -1,4 +1,5 @@
-// residual_add.cpp's formulas. A thread keeps to some columns, with their gamma in registers, and walks down the rows (core/cuda/columns.cuh).
+// residual_add.cpp's formulas. A thread keeps to some columns, with their gamma in registers, and
+// walks down the rows (core/cuda/columns.cuh).
 #include "core/cuda/columns.cuh"
 
 namespace rmt::gpu {
@@ -68,29 +69,38 @@ struct BackwardGamma {  // dgamma, and df in the same pass unless it is null
 }  // namespace
 
 template <class T>
-void residual_add_forward(const T* x, const T* f, const Wide<T>* gamma, const Wide<T>* s, T* y, int64_t B, int64_t R, int64_t C) {
-  cuda::map_columns("residual_add_forward", Forward<T>{{gamma, s, unsigned(R)}}, cuda::aligned(gamma), y, B * R, C, x, f);
+void residual_add_forward(const T* x, const T* f, const Wide<T>* gamma, const Wide<T>* s, T* y,
+                          int64_t B, int64_t R, int64_t C) {
+  cuda::map_columns("residual_add_forward", Forward<T>{{gamma, s, unsigned(R)}},
+                    cuda::aligned(gamma), y, B * R, C, x, f);
 }
 
 template <class T>
-void residual_add_backward(const T* f, const Wide<T>* gamma, const Wide<T>* s, const T* dy, T* df, Wide<T>* dgamma, int64_t B, int64_t R, int64_t C) {
+void residual_add_backward(const T* f, const Wide<T>* gamma, const Wide<T>* s, const T* dy, T* df,
+                           Wide<T>* dgamma, int64_t B, int64_t R, int64_t C) {
   const Factors<T> factors{gamma, s, unsigned(R)};
   if (!dgamma) {
-    if (df) cuda::map_columns("residual_add_backward", BackwardF<T>{factors}, cuda::aligned(gamma), df, B * R, C, dy);
+    if (df)
+      cuda::map_columns("residual_add_backward", BackwardF<T>{factors}, cuda::aligned(gamma), df,
+                        B * R, C, dy);
     return;
   }
   CHECK(B * R < int64_t(1) << 32, "residual_add: ", B * R, " rows, expected fewer than 2^32");
   constexpr int N = 16 / int(sizeof(T));
   const cuda::Outputs<Wide<T>> out{{dgamma}};
   if (C % N == 0 && cuda::aligned(f, dy, df, gamma))
-    cuda::column_sums<1, N>("residual_add_backward", BackwardGamma<T, N>{factors, f, dy, df, C}, out, B * R, C);
+    cuda::column_sums<1, N>("residual_add_backward", BackwardGamma<T, N>{factors, f, dy, df, C},
+                            out, B * R, C);
   else
-    cuda::column_sums<1, 1>("residual_add_backward", BackwardGamma<T, 1>{factors, f, dy, df, C}, out, B * R, C);
+    cuda::column_sums<1, 1>("residual_add_backward", BackwardGamma<T, 1>{factors, f, dy, df, C},
+                            out, B * R, C);
 }
 
-#define INSTANTIATE(T)                                                                                                   \
-  template void residual_add_forward(const T*, const T*, const Wide<T>*, const Wide<T>*, T*, int64_t, int64_t, int64_t); \
-  template void residual_add_backward(const T*, const Wide<T>*, const Wide<T>*, const T*, T*, Wide<T>*, int64_t, int64_t, int64_t);
+#define INSTANTIATE(T)                                                                        \
+  template void residual_add_forward(const T*, const T*, const Wide<T>*, const Wide<T>*, T*,  \
+                                     int64_t, int64_t, int64_t);                              \
+  template void residual_add_backward(const T*, const Wide<T>*, const Wide<T>*, const T*, T*, \
+                                      Wide<T>*, int64_t, int64_t, int64_t);
 FOR_EACH_TYPE(INSTANTIATE)
 
 }  // namespace rmt::gpu

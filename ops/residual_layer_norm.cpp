@@ -1,17 +1,20 @@
-// sum = x + s_b gamma_c f  and  normed = (sum - mean) rstd w + bias: residual_add.cpp and layer_norm.cpp with one look at each row. Backward: the gradient of
-// layer_norm with that of sum added as it is written, and from there that of residual_add.
+// sum = x + s_b gamma_c f  and  normed = (sum - mean) rstd w + bias: residual_add.cpp and
+// layer_norm.cpp with one look at each row. Backward: the gradient of layer_norm with that of sum
+// added as it is written, and from there that of residual_add.
 #include "ops/residual_layer_norm.h"
 
 #include "core/rows.h"
-#include "ops/dispatch.h"
-#include "ops/expect.h"
+#include "ops/kernels/dispatch.h"
+#include "ops/kernels/expect.h"
 #include "ops/ops.h"
 
 namespace rmt {
 namespace gpu {  // residual_layer_norm.cu
 template <class T>
-void residual_layer_norm_forward(const T* x, const T* f, const Wide<T>* gamma, const Wide<T>* s, const Wide<T>* w, const Wide<T>* bias, T* sum, T* normed,
-                                 Wide<T>* mean, Wide<T>* rstd, int64_t B, int64_t R, int64_t C, double eps);
+void residual_layer_norm_forward(const T* x, const T* f, const Wide<T>* gamma, const Wide<T>* s,
+                                 const Wide<T>* w, const Wide<T>* bias, T* sum, T* normed,
+                                 Wide<T>* mean, Wide<T>* rstd, int64_t B, int64_t R, int64_t C,
+                                 double eps);
 }  // namespace gpu
 
 namespace cpu {
@@ -19,9 +22,11 @@ namespace {
 
 using simd::Vec;
 
-// B samples of R rows of C columns. gamma and s may be null: 1. A row is in L1 after its first pass.
+// B samples of R rows of C columns. gamma and s may be null: 1. A row is in L1 after its first
+// pass.
 template <class T>
-void residual_layer_norm_forward(const T* x, const T* f, const T* gamma, const T* s, const T* w, const T* bias, T* sum, T* normed, T* mean, T* rstd, int64_t B,
+void residual_layer_norm_forward(const T* x, const T* f, const T* gamma, const T* s, const T* w,
+                                 const T* bias, T* sum, T* normed, T* mean, T* rstd, int64_t B,
                                  int64_t R, int64_t C, double eps) {
   simd::for_rows(B * R, C, [=](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {
@@ -29,7 +34,8 @@ void residual_layer_norm_forward(const T* x, const T* f, const T* gamma, const T
       const Vec<T> scale = simd::broadcast<T>(s ? s[r / R] : T(1));
       Vec<T> total{}, squares{};
       simd::for_columns<T>(C, [&](int64_t c, auto count) {
-        Vec<T> k = gamma ? scale * simd::load(gamma + c, count) : scale, v = simd::load(x + r * C + c, count) + k * simd::load(f + r * C + c, count);
+        Vec<T> k = gamma ? scale * simd::load(gamma + c, count) : scale,
+               v = simd::load(x + r * C + c, count) + k * simd::load(f + r * C + c, count);
         simd::store<T>(row + c, v, count);
         total += simd::load(row + c, count);
       });
@@ -52,7 +58,8 @@ void residual_layer_norm_forward(const T* x, const T* f, const T* gamma, const T
 }  // namespace cpu
 
 // x f (B, ..., C), gamma C elements, s (B), w bias (C)
-ops::ResidualNorm ops::residual_layer_norm(const Tensor& x, const Tensor& f, const Tensor& gamma, const Tensor& s, const Tensor& w, const Tensor& bias,
+ops::ResidualNorm ops::residual_layer_norm(const Tensor& x, const Tensor& f, const Tensor& gamma,
+                                           const Tensor& s, const Tensor& w, const Tensor& bias,
                                            double eps) {
   const char* op = "residual_layer_norm";
   const int64_t C = expect_columns(op, "x", x);
@@ -60,22 +67,26 @@ ops::ResidualNorm ops::residual_layer_norm(const Tensor& x, const Tensor& f, con
   const int64_t B = x.dim(0), R = B ? x.numel() / (B * C) : 0;
   const DType parameter = wide(x.dtype());
   expect(op, "f", f, x.shape(), x.dtype());
-  CHECK(!gamma.defined() || (gamma.numel() == C && gamma.dtype() == parameter), op, ": gamma is ", gamma.dtype(), " ", gamma.shape(), ", expected ", C,
-        " elements of ", parameter);
+  CHECK(!gamma.defined() || (gamma.numel() == C && gamma.dtype() == parameter), op, ": gamma is ",
+        gamma.dtype(), " ", gamma.shape(), ", expected ", C, " elements of ", parameter);
   if (s.defined()) expect(op, "s", s, {B}, parameter);
   CHECK(!needs_grad(s), op, ": s has no gradient; detach() it");
   expect(op, "w", w, {C}, parameter);
   expect(op, "bias", bias, {C}, parameter);
-  Tensor sum = Tensor::empty_like(x), normed = Tensor::empty_like(x), mean = Tensor::empty({B * R}, parameter, x.device()), rstd = Tensor::empty_like(mean);
-  DISPATCH(x, residual_layer_norm_forward, ptr(x), ptr(f), ptr(gamma), ptr(s), ptr(w), ptr(bias), ptr(sum), ptr(normed), ptr(mean), ptr(rstd), B, R, C, eps);
-  const auto y = record_many("residual_layer_norm", {sum, normed}, {x, f, gamma, w, bias},
-                             [through_norm = layer_norm_gradients(sum, w, mean, rstd, needs_grad({x, f, gamma})),
-                              through_sum = residual_add_gradients(f, gamma, s)](const std::vector<Tensor>& dys) -> Grads {
-                               Grads norm = dys[1].defined() ? through_norm(dys[1], dys[0]) : Grads{dys[0], Tensor(), Tensor()};
-                               if (!norm[0].defined()) return {Tensor(), Tensor(), Tensor(), norm[1], norm[2]};
-                               const Grads sum_gradients = through_sum(norm[0]);
-                               return {sum_gradients[0], sum_gradients[1], sum_gradients[2], norm[1], norm[2]};
-                             });
+  Tensor sum = Tensor::empty_like(x), normed = Tensor::empty_like(x),
+         mean = Tensor::empty({B * R}, parameter, x.device()), rstd = Tensor::empty_like(mean);
+  DISPATCH(x, residual_layer_norm_forward, ptr(x), ptr(f), ptr(gamma), ptr(s), ptr(w), ptr(bias),
+           ptr(sum), ptr(normed), ptr(mean), ptr(rstd), B, R, C, eps);
+  const auto y = record_many(
+      "residual_layer_norm", {sum, normed}, {x, f, gamma, w, bias},
+      [through_norm = layer_norm_gradients(sum, w, mean, rstd, needs_grad({x, f, gamma})),
+       through_sum = residual_add_gradients(f, gamma, s)](const std::vector<Tensor>& dys) -> Grads {
+        Grads norm =
+            dys[1].defined() ? through_norm(dys[1], dys[0]) : Grads{dys[0], Tensor(), Tensor()};
+        if (!norm[0].defined()) return {Tensor(), Tensor(), Tensor(), norm[1], norm[2]};
+        const Grads sum_gradients = through_sum(norm[0]);
+        return {sum_gradients[0], sum_gradients[1], sum_gradients[2], norm[1], norm[2]};
+      });
   return {y[0], y[1]};
 }
 

@@ -1,17 +1,20 @@
-// residual_layer_norm.cpp's formulas. A row lies in the registers of 4 to 32 lanes of a warp (core/cuda/rows.cuh): x and f are read once, both results written
-// once.
-#include "ops/layer_norm.cuh"
+// residual_layer_norm.cpp's formulas. A row lies in the registers of 4 to 32 lanes of a warp
+// (core/cuda/rows.cuh): x and f are read once, both results written once.
+#include "ops/kernels/layer_norm.cuh"
 
 namespace rmt::gpu {
 namespace {
 
 using cuda::kThreads;
 
-// gamma and s may be null: 1. R rows are one sample. What is normalized is the sum as it is stored, rounded to T.
+// gamma and s may be null: 1. R rows are one sample. What is normalized is the sum as it is stored,
+// rounded to T.
 template <class T, int N, int P>
 __global__ void __launch_bounds__(kThreads)
-    residual_layer_norm_kernel(const T* x, const T* f, const Wide<T>* gamma, const Wide<T>* s, const Wide<T>* w, const Wide<T>* bias, T* sum, T* normed,
-                               Wide<T>* mean, Wide<T>* rstd, int64_t rows, int64_t R, int C, int shift, double eps) {
+    residual_layer_norm_kernel(const T* x, const T* f, const Wide<T>* gamma, const Wide<T>* s,
+                               const Wide<T>* w, const Wide<T>* bias, T* sum, T* normed,
+                               Wide<T>* mean, Wide<T>* rstd, int64_t rows, int64_t R, int C,
+                               int shift, double eps) {
   using W = Wide<T>;
   using V = cuda::Values<W, N>;
   const cuda::Lanes lanes(int64_t(blockIdx.x) * (kThreads >> shift), rows, C, shift);
@@ -36,21 +39,27 @@ __global__ void __launch_bounds__(kThreads)
 }  // namespace
 
 template <class T>
-void residual_layer_norm_forward(const T* x, const T* f, const Wide<T>* gamma, const Wide<T>* s, const Wide<T>* w, const Wide<T>* bias, T* sum, T* normed,
-                                 Wide<T>* mean, Wide<T>* rstd, int64_t B, int64_t R, int64_t C, double eps) {
+void residual_layer_norm_forward(const T* x, const T* f, const Wide<T>* gamma, const Wide<T>* s,
+                                 const Wide<T>* w, const Wide<T>* bias, T* sum, T* normed,
+                                 Wide<T>* mean, Wide<T>* rstd, int64_t B, int64_t R, int64_t C,
+                                 double eps) {
   const int64_t rows = B * R;
   if (rows == 0) return;
-  CHECK(rows < int64_t(1) << 32, "residual_layer_norm: ", rows, " rows, expected fewer than 2^32");  // so that row / R is a division of 32 bits
-  cuda::with_row_layout<T>(C, cuda::aligned(x, f, gamma, w, bias, sum, normed), 4, [&](auto N, auto P, int shift) {
-    const dim3 grid(unsigned(cuda::blocks_for(rows, kThreads >> shift)));
-    cuda::launch("residual_layer_norm", residual_layer_norm_kernel<T, N, P>, grid, dim3(kThreads), 0, x, f, gamma, s, w, bias, sum, normed, mean, rstd, rows, R,
-                 C, shift, eps);
-  });
+  CHECK(rows < int64_t(1) << 32, "residual_layer_norm: ", rows,
+        " rows, expected fewer than 2^32");  // so that row / R is a division of 32 bits
+  cuda::with_row_layout<T>(
+      C, cuda::aligned(x, f, gamma, w, bias, sum, normed), 4, [&](auto N, auto P, int shift) {
+        const dim3 grid(unsigned(cuda::blocks_for(rows, kThreads >> shift)));
+        cuda::launch("residual_layer_norm", residual_layer_norm_kernel<T, N, P>, grid,
+                     dim3(kThreads), 0, x, f, gamma, s, w, bias, sum, normed, mean, rstd, rows, R,
+                     C, shift, eps);
+      });
 }
 
-#define INSTANTIATE(T)                                                                                                                                      \
-  template void residual_layer_norm_forward(const T*, const T*, const Wide<T>*, const Wide<T>*, const Wide<T>*, const Wide<T>*, T*, T*, Wide<T>*, Wide<T>*, \
-                                            int64_t, int64_t, int64_t, double);
+#define INSTANTIATE(T)                                                                          \
+  template void residual_layer_norm_forward(const T*, const T*, const Wide<T>*, const Wide<T>*, \
+                                            const Wide<T>*, const Wide<T>*, T*, T*, Wide<T>*,   \
+                                            Wide<T>*, int64_t, int64_t, int64_t, double);
 FOR_EACH_TYPE(INSTANTIATE)
 
 }  // namespace rmt::gpu

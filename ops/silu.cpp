@@ -1,7 +1,7 @@
 // y = x s,  s = 1 / (1 + exp(-x));   dx = dy s (1 + x (1 - s))
 #include "core/elementwise.h"
-#include "ops/dispatch.h"
-#include "ops/expect.h"
+#include "ops/kernels/dispatch.h"
+#include "ops/kernels/expect.h"
 #include "ops/ops.h"
 
 namespace rmt {

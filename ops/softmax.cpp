@@ -1,9 +1,10 @@
-// y_i = exp(x_i - max) / sum_j exp(x_j - max);   dx_i = y_i (dy_i - sum_j dy_j y_j), so backward needs y, not x
+// y_i = exp(x_i - max) / sum_j exp(x_j - max);   dx_i = y_i (dy_i - sum_j dy_j y_j), so backward
+// needs y, not x
 #include <limits>
 
 #include "core/rows.h"
-#include "ops/dispatch.h"
-#include "ops/expect.h"
+#include "ops/kernels/dispatch.h"
+#include "ops/kernels/expect.h"
 #include "ops/ops.h"
 
 namespace rmt {
@@ -27,7 +28,9 @@ void softmax_forward(const T* x, T* y, int64_t rows, int64_t M) {
       const T* row = x + r * M;
       T* out = y + r * M;
       Vec<T> largest = simd::broadcast<T>(least), total{};
-      simd::for_columns<T>(M, [&](int64_t c, auto count) { largest = simd::max<T>(largest, simd::load(row + c, count, least)); });
+      simd::for_columns<T>(M, [&](int64_t c, auto count) {
+        largest = simd::max<T>(largest, simd::load(row + c, count, least));
+      });
       const T max = simd::max_lane<T>(largest);
       simd::for_columns<T>(M, [&](int64_t c, auto count) {
         Vec<T> e = simd::exp(simd::load(row + c, count, least) - max);
@@ -35,7 +38,9 @@ void softmax_forward(const T* x, T* y, int64_t rows, int64_t M) {
         simd::store<T>(out + c, e, count);
       });
       const T scale = 1 / simd::sum<T>(total);
-      simd::for_columns<T>(M, [&](int64_t c, auto count) { simd::store<T>(out + c, simd::load(out + c, count) * scale, count); });
+      simd::for_columns<T>(M, [&](int64_t c, auto count) {
+        simd::store<T>(out + c, simd::load(out + c, count) * scale, count);
+      });
     }
   });
 }
@@ -45,10 +50,14 @@ void softmax_backward(const T* y, const T* dy, T* dx, int64_t rows, int64_t M) {
   simd::for_rows(rows, M, [=](int64_t begin, int64_t end) {
     for (int64_t i = begin * M; i < end * M; i += M) {
       Vec<T> s{};
-      simd::for_columns<T>(M, [&](int64_t c, auto count) { s += simd::load(y + i + c, count) * simd::load(dy + i + c, count); });
+      simd::for_columns<T>(M, [&](int64_t c, auto count) {
+        s += simd::load(y + i + c, count) * simd::load(dy + i + c, count);
+      });
       const T dot = simd::sum<T>(s);
-      simd::for_columns<T>(
-          M, [&](int64_t c, auto count) { simd::store<T>(dx + i + c, simd::load(y + i + c, count) * (simd::load(dy + i + c, count) - dot), count); });
+      simd::for_columns<T>(M, [&](int64_t c, auto count) {
+        simd::store<T>(dx + i + c,
+                       simd::load(y + i + c, count) * (simd::load(dy + i + c, count) - dot), count);
+      });
     }
   });
 }

@@ -1,4 +1,5 @@
-// softmax.cpp's formulas. A row lies in the registers of 4 to 32 lanes of a warp (core/cuda/rows.cuh).
+// softmax.cpp's formulas. A row lies in the registers of 4 to 32 lanes of a warp
+// (core/cuda/rows.cuh).
 #include <cmath>
 
 #include "core/cuda/math.cuh"
@@ -10,7 +11,8 @@ namespace {
 using cuda::kThreads;
 
 template <class T, int N, int P>
-__global__ void __launch_bounds__(kThreads, 2) softmax_forward_kernel(const T* x, T* y, int64_t rows, int M, int shift) {
+__global__ void __launch_bounds__(kThreads, 2)
+    softmax_forward_kernel(const T* x, T* y, int64_t rows, int M, int shift) {
   using W = Wide<T>;
   const cuda::Lanes lanes(int64_t(blockIdx.x) * (kThreads >> shift), rows, M, shift);
   const cuda::Row<T, N, P> row(x + lanes.row * M, lanes);
@@ -36,7 +38,8 @@ __global__ void __launch_bounds__(kThreads, 2) softmax_forward_kernel(const T* x
 }
 
 template <class T, int N, int P>
-__global__ void __launch_bounds__(kThreads) softmax_backward_kernel(const T* y, const T* dy, T* dx, int64_t rows, int M, int shift) {
+__global__ void __launch_bounds__(kThreads)
+    softmax_backward_kernel(const T* y, const T* dy, T* dx, int64_t rows, int M, int shift) {
   using W = Wide<T>;
   const cuda::Lanes lanes(int64_t(blockIdx.x) * (kThreads >> shift), rows, M, shift);
   const cuda::Row<T, N, P> row(y + lanes.row * M, lanes), upstream(dy + lanes.row * M, lanes);
@@ -63,7 +66,8 @@ void softmax_forward(const T* x, T* y, int64_t rows, int64_t M) {
   if (rows == 0) return;
   cuda::with_row_layout<T>(M, cuda::aligned(x, y), 4, [&](auto N, auto P, int shift) {
     const dim3 grid(unsigned(cuda::blocks_for(rows, kThreads >> shift)));
-    cuda::launch("softmax_forward", softmax_forward_kernel<T, N, P>, grid, dim3(kThreads), 0, x, y, rows, M, shift);
+    cuda::launch("softmax_forward", softmax_forward_kernel<T, N, P>, grid, dim3(kThreads), 0, x, y,
+                 rows, M, shift);
   });
 }
 
@@ -72,7 +76,8 @@ void softmax_backward(const T* y, const T* dy, T* dx, int64_t rows, int64_t M) {
   if (rows == 0) return;
   cuda::with_row_layout<T>(M, cuda::aligned(y, dy, dx), 4, [&](auto N, auto P, int shift) {
     const dim3 grid(unsigned(cuda::blocks_for(rows, kThreads >> shift)));
-    cuda::launch("softmax_backward", softmax_backward_kernel<T, N, P>, grid, dim3(kThreads), 0, y, dy, dx, rows, M, shift);
+    cuda::launch("softmax_backward", softmax_backward_kernel<T, N, P>, grid, dim3(kThreads), 0, y,
+                 dy, dx, rows, M, shift);
   });
 }
 

@@ -1,7 +1,7 @@
 // y = sum_i x_i;   dx_i = dy
 #include "core/rows.h"
-#include "ops/dispatch.h"
-#include "ops/expect.h"
+#include "ops/kernels/dispatch.h"
+#include "ops/kernels/expect.h"
 #include "ops/ops.h"
 
 namespace rmt {
@@ -15,16 +15,19 @@ namespace {
 
 using simd::Vec;
 
-// Blocks of 2048 numbers in T, a lane each its own sum; from there on in double, so that the error does not grow with n.
+// Blocks of 2048 numbers in T, a lane each its own sum; from there on in double, so that the error
+// does not grow with n.
 template <class T>
 void sum_forward(const T* x, T* y, int64_t n) {
   const int64_t parts = part_count(n, 1 << 15), block = 2048;
   std::vector<double> sums(static_cast<size_t>(parts));
   parallel_for(parts, 1, [&](int64_t first, int64_t last) {
     for (int64_t p = first; p < last; ++p)
-      for (int64_t begin = part_begin(n, parts, p), end = part_begin(n, parts, p + 1); begin < end; begin += block) {
+      for (int64_t begin = part_begin(n, parts, p), end = part_begin(n, parts, p + 1); begin < end;
+           begin += block) {
         Vec<T> s{};
-        simd::for_columns<T>(std::min(block, end - begin), [&](int64_t i, auto count) { s += simd::load(x + begin + i, count); });
+        simd::for_columns<T>(std::min(block, end - begin),
+                             [&](int64_t i, auto count) { s += simd::load(x + begin + i, count); });
         sums[size_t(p)] += double(simd::sum<T>(s));
       }
   });

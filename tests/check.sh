@@ -41,10 +41,10 @@ launches=$(git grep -n '<<<' -- '*.cu' '*.cuh') && fail "kernels are started by 
 assembly=$(git grep -nE '\basm\b' -- '*.cu' '*.cuh' '*.h' ':!core/cuda/ptx.h') && fail "inline PTX is for core/cuda/ptx.h alone, where it is emulated too: $assembly"
 atomics=$(git grep -nE 'atomicAdd\([^)]*float' -- '*.cu' '*.cuh') && fail "no atomics on floats, results are the same on every run: $atomics"
 
-for f in ops/*.cpp; do
+for f in ops/*.cpp ops/*/*.cpp; do
   grep -q 'record(' "$f" || continue
-  name=$(basename "$f" .cpp)
-  grep -q 'check_op(' "tests/ops/${name}_test.cpp" 2>/dev/null || fail "$f records an op that no check_op in tests/ops/${name}_test.cpp proves"
+  proof=tests/${f%.cpp}_test.cpp
+  grep -q 'check_op(' "$proof" 2>/dev/null || fail "$f records an op that no check_op in $proof proves"
 done
 # every kernel through nvcc, warnings as errors, and its registers
 if [ -n "${NVCC:-}" ]; then

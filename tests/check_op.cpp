@@ -9,7 +9,7 @@
 #include "core/cuda/device.h"
 #include "core/parallel.h"
 #ifndef RMT_CUDA
-#include "core/cuda/emulator.h"
+#include "core/cuda/emulator/emulator.h"
 #endif
 
 namespace rmt::test {
@@ -21,20 +21,21 @@ struct Result {
 };
 
 // `parameters` (or none) are wide(dtype).
-std::vector<Tensor> leaves(Inputs inputs, const std::vector<bool>& differentiable, DType dtype, Device device = Device::cpu,
-                           const std::vector<bool>& parameters = {}) {
+std::vector<Tensor> leaves(Inputs inputs, const std::vector<bool>& differentiable, DType dtype,
+                           Device device = Device::cpu, const std::vector<bool>& parameters = {}) {
   std::vector<Tensor> out;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const DType type = i < parameters.size() && parameters[i] ? wide(dtype) : dtype;
-    Tensor x = (inputs[i].defined() && is_float(inputs[i].dtype()) ? inputs[i].to(type) : inputs[i]).to(device);
+    Tensor x = (inputs[i].defined() && is_float(inputs[i].dtype()) ? inputs[i].to(type) : inputs[i])
+                   .to(device);
     out.push_back(differentiable[i] ? leaf(x) : x);
   }
   return out;
 }
 
 // Results are brought to the CPU.
-Result run(const Op& op, Inputs inputs, const std::vector<bool>& differentiable, DType dtype, const Tensor& u, Device device = Device::cpu,
-           const std::vector<bool>& parameters = {}) {
+Result run(const Op& op, Inputs inputs, const std::vector<bool>& differentiable, DType dtype,
+           const Tensor& u, Device device = Device::cpu, const std::vector<bool>& parameters = {}) {
   std::vector<Tensor> x = leaves(inputs, differentiable, dtype, device, parameters);
   Tensor y = op(x);
   Result r{y.to(Device::cpu), std::vector<Tensor>(x.size())};
@@ -45,7 +46,10 @@ Result run(const Op& op, Inputs inputs, const std::vector<bool>& differentiable,
   return r;
 }
 
-bool same_bits(const Tensor& a, const Tensor& b) { return a.nbytes() == b.nbytes() && (a.nbytes() == 0 || std::memcmp(a.raw(), b.raw(), a.nbytes()) == 0); }
+bool same_bits(const Tensor& a, const Tensor& b) {
+  return a.nbytes() == b.nbytes() &&
+         (a.nbytes() == 0 || std::memcmp(a.raw(), b.raw(), a.nbytes()) == 0);
+}
 
 bool finite(const Tensor& x) {
   for (double v : x.to(DType::f64).to_vector<double>())
@@ -67,14 +71,17 @@ double weighted_sum(const Op& op, Inputs inputs, const Tensor& u) {
   return s;
 }
 
-void check_reference(const std::string& name, Inputs inputs, const Tensor& y, const Naive& reference) {
+void check_reference(const std::string& name, Inputs inputs, const Tensor& y,
+                     const Naive& reference) {
   std::vector<double> expected = reference(inputs);
   ASSERT_EQ(int64_t(expected.size()), y.numel()) << name;
   for (size_t i = 0; i < expected.size(); ++i)
-    ASSERT_NEAR(y.data<double>()[i], expected[i], 1e-12 * (1 + std::fabs(expected[i]))) << name << ": element " << i << " differs from the definition";
+    ASSERT_NEAR(y.data<double>()[i], expected[i], 1e-12 * (1 + std::fabs(expected[i])))
+        << name << ": element " << i << " differs from the definition";
 }
 
-void check_gradient(const std::string& name, const Op& op, Inputs inputs, size_t which, const Tensor& g, const Tensor& u, const CheckOptions& o) {
+void check_gradient(const std::string& name, const Op& op, Inputs inputs, size_t which,
+                    const Tensor& g, const Tensor& u, const CheckOptions& o) {
   ASSERT_TRUE(g.defined()) << name << ": no gradient for input " << which;
   std::vector<Tensor> x = inputs;
   x[which] = inputs[which].clone();
@@ -90,11 +97,13 @@ void check_gradient(const std::string& name, const Op& op, Inputs inputs, size_t
     double minus = weighted_sum(op, x, u);
     p[i] = saved;
     ASSERT_NEAR(g.data<double>()[i], (plus - minus) / (2 * h), o.gradient_tolerance * (1 + scale))
-        << name << ": gradient of input " << which << ", element " << i << " of shape " << str(g.shape());
+        << name << ": gradient of input " << which << ", element " << i << " of shape "
+        << str(g.shape());
   }
 }
 
-void check_second_backward(const std::string& name, const Op& op, Inputs inputs, const std::vector<bool>& differentiable, const Tensor& u,
+void check_second_backward(const std::string& name, const Op& op, Inputs inputs,
+                           const std::vector<bool>& differentiable, const Tensor& u,
                            const Result& first) {
   std::vector<Tensor> x = leaves(inputs, differentiable, DType::f64);
   for (int pass = 0; pass < 2; ++pass) backward(op(x), u);
@@ -102,11 +111,13 @@ void check_second_backward(const std::string& name, const Op& op, Inputs inputs,
     if (!differentiable[i]) continue;
     Tensor twice = grad(x[i]);
     for (int64_t j = 0; j < twice.numel(); ++j)
-      ASSERT_EQ(twice.data<double>()[j], 2 * first.grads[i].data<double>()[j]) << name << ": a second backward does not add the same gradient of input " << i;
+      ASSERT_EQ(twice.data<double>()[j], 2 * first.grads[i].data<double>()[j])
+          << name << ": a second backward does not add the same gradient of input " << i;
   }
 }
 
-void check_threads(const std::string& name, const Op& op, Inputs inputs, const std::vector<bool>& differentiable, const Tensor& u) {
+void check_threads(const std::string& name, const Op& op, Inputs inputs,
+                   const std::vector<bool>& differentiable, const Tensor& u) {
   int before = threads();
   std::vector<Result> r;
   for (int n : {1, 2, 3}) {
@@ -115,14 +126,17 @@ void check_threads(const std::string& name, const Op& op, Inputs inputs, const s
   }
   set_threads(before);
   for (size_t n = 1; n < r.size(); ++n) {
-    EXPECT_TRUE(same_bits(r[0].y, r[n].y)) << name << ": the result depends on the number of threads";
+    EXPECT_TRUE(same_bits(r[0].y, r[n].y))
+        << name << ": the result depends on the number of threads";
     for (size_t i = 0; i < inputs.size(); ++i)
-      EXPECT_TRUE(same_bits(r[0].grads[i], r[n].grads[i])) << name << ": gradient " << i << " depends on the number of threads";
+      EXPECT_TRUE(same_bits(r[0].grads[i], r[n].grads[i]))
+          << name << ": gradient " << i << " depends on the number of threads";
   }
 }
 
 // The error of a result of the GPU in dtype: see CheckOptions.
-void check_close(const std::string& what, const Tensor& x, const Tensor& x64, DType dtype, const CheckOptions& o) {
+void check_close(const std::string& what, const Tensor& x, const Tensor& x64, DType dtype,
+                 const CheckOptions& o) {
   ASSERT_EQ(x.dtype() == DType::bf16 ? DType::bf16 : wide(dtype), x.dtype()) << what;
   double tolerance = dtype == DType::f64 ? 1e-12 : o.f32_tolerance;
   if (dtype == DType::bf16) tolerance += o.bf16_tolerance;
@@ -131,7 +145,8 @@ void check_close(const std::string& what, const Tensor& x, const Tensor& x64, DT
   EXPECT_LE(relative_error(x, x64), tolerance) << what;
 }
 
-void check_gpu(const std::string& name, const Op& op, Inputs inputs, const std::vector<bool>& differentiable, const Tensor& u, const Result& r64,
+void check_gpu(const std::string& name, const Op& op, Inputs inputs,
+               const std::vector<bool>& differentiable, const Tensor& u, const Result& r64,
                const CheckOptions& o) {
   for (DType dtype : {DType::f64, DType::f32, DType::bf16}) {
     Result expected = r64;
@@ -139,22 +154,28 @@ void check_gpu(const std::string& name, const Op& op, Inputs inputs, const std::
     Tensor upstream = u;
     if (dtype == DType::bf16) {  // the f64 results for the rounded numbers that bf16 sees
       for (size_t i = 0; i < x.size(); ++i)
-        if (x[i].defined() && is_float(x[i].dtype()) && !(i < o.parameters.size() && o.parameters[i])) x[i] = x[i].to(DType::bf16).to(DType::f64);
+        if (x[i].defined() && is_float(x[i].dtype()) &&
+            !(i < o.parameters.size() && o.parameters[i]))
+          x[i] = x[i].to(DType::bf16).to(DType::f64);
       upstream = u.to(DType::bf16).to(DType::f64);
       expected = run(op, x, differentiable, DType::f64, upstream);
     }
     std::vector<Result> r;
     for_thread_orders([&] {
-      if (dtype != DType::f64 || r.empty()) r.push_back(run(op, x, differentiable, dtype, upstream, Device::cuda, o.parameters));
+      if (dtype != DType::f64 || r.empty())
+        r.push_back(run(op, x, differentiable, dtype, upstream, Device::cuda, o.parameters));
     });
     const std::string on = str(name, " on the GPU in ", dtype);
     check_close(on + ": result", r[0].y, expected.y, dtype, o);
     for (size_t i = 0; i < inputs.size(); ++i)
-      if (differentiable[i]) check_close(str(on, ": gradient ", i), r[0].grads[i], expected.grads[i], dtype, o);
+      if (differentiable[i])
+        check_close(str(on, ": gradient ", i), r[0].grads[i], expected.grads[i], dtype, o);
     for (size_t n = 1; n < r.size(); ++n) {
-      EXPECT_TRUE(same_bits(r[0].y, r[n].y)) << on << ": the result depends on the order of threads (order " << n << ")";
+      EXPECT_TRUE(same_bits(r[0].y, r[n].y))
+          << on << ": the result depends on the order of threads (order " << n << ")";
       for (size_t i = 0; i < inputs.size(); ++i)
-        EXPECT_TRUE(same_bits(r[0].grads[i], r[n].grads[i])) << on << ": gradient " << i << " depends on the order of threads (order " << n << ")";
+        EXPECT_TRUE(same_bits(r[0].grads[i], r[n].grads[i]))
+            << on << ": gradient " << i << " depends on the order of threads (order " << n << ")";
     }
   }
 }
@@ -180,7 +201,8 @@ void for_thread_orders(const std::function<void()>& f) {
 Tensor randn(const Shape& shape, uint64_t seed, double mean, double deviation) {
   Tensor x = Tensor::empty(shape, DType::f64);
   Random random(seed, Purpose::test);
-  for (int64_t i = 0; i < x.numel(); ++i) x.data<double>()[i] = float(mean + deviation * random.normal());
+  for (int64_t i = 0; i < x.numel(); ++i)
+    x.data<double>()[i] = float(mean + deviation * random.normal());
   return x;
 }
 
@@ -196,7 +218,8 @@ double relative_error(const Tensor& a, const Tensor& b) {
   return difference == 0 ? 0 : std::sqrt(difference / norm);
 }
 
-void check_op(const std::string& name, const Op& op, std::vector<Tensor> inputs, const CheckOptions& o) {
+void check_op(const std::string& name, const Op& op, std::vector<Tensor> inputs,
+              const CheckOptions& o) {
   SCOPED_TRACE(name);
   std::vector<bool> differentiable = o.differentiable;
   if (differentiable.empty())
@@ -210,7 +233,8 @@ void check_op(const std::string& name, const Op& op, std::vector<Tensor> inputs,
   }();
   ASSERT_EQ(y.dtype(), DType::f64) << name;
   Tensor u = randn(y.shape(), 99);
-  Result r64 = run(op, inputs, differentiable, DType::f64, u), r32 = run(op, inputs, differentiable, DType::f32, u);
+  Result r64 = run(op, inputs, differentiable, DType::f64, u),
+         r32 = run(op, inputs, differentiable, DType::f32, u);
 
   EXPECT_TRUE(same_bits(y, r64.y)) << name << ": recording changes the result";
   EXPECT_TRUE(finite(y)) << name;
@@ -225,12 +249,15 @@ void check_op(const std::string& name, const Op& op, std::vector<Tensor> inputs,
     check_gradient(name, op, inputs, i, r64.grads[i], u, o);
     if (testing::Test::HasFatalFailure()) return;
     EXPECT_TRUE(finite(r32.grads[i])) << name << ": gradient " << i;
-    EXPECT_TRUE(may_be_zero || r64.grads[i].numel() == 0 || !all_zero(r64.grads[i])) << name << ": gradient " << i << " is all zero";
-    EXPECT_LE(relative_error(r32.grads[i], r64.grads[i]), o.f32_tolerance) << name << ": f32 gradient " << i;
+    EXPECT_TRUE(may_be_zero || r64.grads[i].numel() == 0 || !all_zero(r64.grads[i]))
+        << name << ": gradient " << i << " is all zero";
+    EXPECT_LE(relative_error(r32.grads[i], r64.grads[i]), o.f32_tolerance)
+        << name << ": f32 gradient " << i;
   }
   if (r64.grads.size()) check_second_backward(name, op, inputs, differentiable, u, r64);
   check_threads(name, op, inputs, differentiable, u);
-  if (o.on_gpu && cuda::available() && !testing::Test::HasFatalFailure()) check_gpu(name, op, inputs, differentiable, u, r64, o);
+  if (o.on_gpu && cuda::available() && !testing::Test::HasFatalFailure())
+    check_gpu(name, op, inputs, differentiable, u, r64, o);
 }
 
 void expect_error(const std::function<void()>& f, const std::vector<std::string>& parts) {
@@ -238,7 +265,9 @@ void expect_error(const std::function<void()>& f, const std::vector<std::string>
     f();
     ADD_FAILURE() << "no error was thrown";
   } catch (const Error& e) {
-    for (const std::string& part : parts) EXPECT_NE(std::string(e.what()).find(part), std::string::npos) << "\"" << part << "\" is not in: " << e.what();
+    for (const std::string& part : parts)
+      EXPECT_NE(std::string(e.what()).find(part), std::string::npos)
+          << "\"" << part << "\" is not in: " << e.what();
   }
 }
 

@@ -1,11 +1,12 @@
-// What tests on the device share: it may be absent (a build for a real GPU), and its memory may be made scarce.
+// What tests on the device share: it may be absent (a build for a real GPU), and its memory may be
+// made scarce.
 #pragma once
 #include <gtest/gtest.h>
 
 #include "core/cuda/device.h"
 #include "core/tensor.h"
 #ifndef RMT_CUDA
-#include "core/cuda/emulator.h"
+#include "core/cuda/emulator/emulator.h"
 #endif
 
 namespace rmt::test {

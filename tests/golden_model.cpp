@@ -7,7 +7,9 @@
 namespace rmt::test {
 namespace {
 
-bool ends(const std::string& s, const std::string& with) { return s.size() >= with.size() && s.compare(s.size() - with.size(), with.size(), with) == 0; }
+bool ends(const std::string& s, const std::string& with) {
+  return s.size() >= with.size() && s.compare(s.size() - with.size(), with.size(), with) == 0;
+}
 
 uint64_t seed_of(const std::string& name) {  // FNV-1a
   uint64_t h = 0xcbf29ce484222325;
@@ -22,7 +24,9 @@ uint64_t mixed(uint64_t seed, uint64_t index) {  // splitmix64
   return x ^ x >> 31;
 }
 
-double value_of(uint64_t hash, double offset, double scale) { return float(offset + scale * (double(hash >> 40) * 0x1p-23 - 1)); }
+double value_of(uint64_t hash, double offset, double scale) {
+  return float(offset + scale * (double(hash >> 40) * 0x1p-23 - 1));
+}
 
 struct Rule {
   double offset, scale;
@@ -40,9 +44,13 @@ Rule rule_of(const std::string& name, const Shape& shape) {
 
 }  // namespace
 
-uint64_t golden_hash(const std::string& name, uint64_t index) { return mixed(seed_of(name), index); }
+uint64_t golden_hash(const std::string& name, uint64_t index) {
+  return mixed(seed_of(name), index);
+}
 
-double golden_value(const std::string& name, uint64_t index, double offset, double scale) { return value_of(golden_hash(name, index), offset, scale); }
+double golden_value(const std::string& name, uint64_t index, double offset, double scale) {
+  return value_of(golden_hash(name, index), offset, scale);
+}
 
 void golden_fill(nn::Module& model) {
   for (nn::Entry& e : model.state()) {
@@ -54,7 +62,8 @@ void golden_fill(nn::Module& model) {
     auto [offset, scale] = rule_of(e.name, e.tensor->shape());
     Tensor values = Tensor::empty(e.tensor->shape(), DType::f64);
     uint64_t seed = seed_of(e.name);
-    for (int64_t i = 0; i < values.numel(); ++i) values.data<double>()[i] = value_of(mixed(seed, uint64_t(i)), offset, scale);
+    for (int64_t i = 0; i < values.numel(); ++i)
+      values.data<double>()[i] = value_of(mixed(seed, uint64_t(i)), offset, scale);
     e.tensor->copy_from(values);
   }
 }
@@ -64,11 +73,13 @@ Tensor golden_images(int64_t B, int64_t H, int64_t W) {
   double* p = x.data<double>();
   for (int64_t b = 0; b < B; ++b)
     for (int64_t i = 0; i < H * W; ++i)
-      for (int64_t c = 0; c < 3; ++c) *p++ = golden_value("input", uint64_t((b * 3 + c) * H * W + i), 0, 1.7);
+      for (int64_t c = 0; c < 3; ++c)
+        *p++ = golden_value("input", uint64_t((b * 3 + c) * H * W + i), 0, 1.7);
   return x;
 }
 
-std::vector<double> golden_digest(const std::string& name, const Tensor& x, const std::function<uint64_t(int64_t)>& index) {
+std::vector<double> golden_digest(const std::string& name, const Tensor& x,
+                                  const std::function<uint64_t(int64_t)>& index) {
   std::vector<double> sums(17);
   uint64_t seed = seed_of(name + "#sign");
   Tensor values = x.to(DType::f64);

@@ -2,7 +2,7 @@
 # Runs that are killed at random moments and resumed must end with the weights of one that was not, bit for bit.
 #   KILLS=100   times that a run is killed (kill -9), each at a moment of its own, checkpoints being written at every other step
 #   TERMS=20    times that a run is asked to stop (SIGTERM): it exits with 0, and goes on
-#   FAULTS=40   times that a run dies in, or right after, one of its system calls that write (train/file_calls.h): calls 1, 2, ...
+#   FAULTS=40   times that a run dies in, or right after, one of its system calls that write (core/files/file_calls.h): calls 1, 2, ...
 #   DISKS=20    times that one of these calls finds the disk full: the run goes on, says so, and ends with 1
 # BIN is the folder of the programs. Images are those that rmt-train draws. Prints a line for each kind; exit 1 at the first difference.
 set -eu

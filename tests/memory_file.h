@@ -10,7 +10,8 @@ namespace rmt::test {
 
 class MemoryFile {
  public:
-  MemoryFile(const void* data, size_t size) : fd_(::memfd_create("test", MFD_CLOEXEC)), path_("/proc/self/fd/" + std::to_string(fd_)) {
+  MemoryFile(const void* data, size_t size)
+      : fd_(::memfd_create("test", MFD_CLOEXEC)), path_("/proc/self/fd/" + std::to_string(fd_)) {
     if (fd_ < 0 || ::write(fd_, data, size) != ssize_t(size)) std::abort();
   }
   explicit MemoryFile(const std::string& bytes) : MemoryFile(bytes.data(), bytes.size()) {}

@@ -8,14 +8,18 @@ namespace {
 using json = nlohmann::json;
 const std::string kOptimizer = "optimizer.", kAverage = "optimizer.average.";
 
-std::string text(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
+std::string text(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
 
-// Metadata is written by anyone: what does not parse is an Error, not an exception of the JSON library.
+// Metadata is written by anyone: what does not parse is an Error, not an exception of the JSON
+// library.
 json metadata_json(const Archive& a, const std::string& key) {
   auto it = a.metadata.find(key);
   if (it == a.metadata.end()) return nullptr;
   json value = json::parse(it->second, nullptr, false);
-  CHECK(!value.is_discarded(), a.path, ": its metadata \"", key, "\" is not JSON; the file is not one of rmt's or is damaged");
+  CHECK(!value.is_discarded(), a.path, ": its metadata \"", key,
+        "\" is not JSON; the file is not one of rmt's or is damaged");
   return value;
 }
 
@@ -26,7 +30,8 @@ T field(const Archive& a, const json& object, const char* name) {
     if (!std::is_integral_v<T> || !value.is_number_float()) return value.get<T>();
   } catch (const json::exception&) {  // as below
   }
-  throw Error(str(a.path, ": its metadata lacks a usable \"", name, "\"; resume from a last.safetensors that rmt-train wrote"));
+  throw Error(str(a.path, ": its metadata lacks a usable \"", name,
+                  "\"; resume from a last.safetensors that rmt-train wrote"));
 }
 
 bool same_kind(DType a, DType b) { return a == b || (is_float(a) && is_float(b)); }
@@ -51,19 +56,25 @@ Difference compare(const std::vector<nn::Entry>& state, const Archive& a) {
     known[e.name] = true;
     auto it = a.tensors.find(e.name);
     if (it == a.tensors.end())
-      d.note(d.missing, str(e.name, " is ", describe_tensor(*e.tensor), " in the model and missing in the file"));
-    else if (it->second.shape() != e.tensor->shape() || !same_kind(it->second.dtype(), e.tensor->dtype()))
-      d.note(d.reshaped, str(e.name, " is ", describe_tensor(*e.tensor), " in the model and ", describe_tensor(it->second), " in the file"));
+      d.note(d.missing, str(e.name, " is ", describe_tensor(*e.tensor),
+                            " in the model and missing in the file"));
+    else if (it->second.shape() != e.tensor->shape() ||
+             !same_kind(it->second.dtype(), e.tensor->dtype()))
+      d.note(d.reshaped, str(e.name, " is ", describe_tensor(*e.tensor), " in the model and ",
+                             describe_tensor(it->second), " in the file"));
   }
   for (auto& [name, x] : a.tensors)
-    if (!known.count(name) && !name.starts_with(kOptimizer)) d.note(d.unexpected, str(name, " is ", describe_tensor(x), " in the file and not in the model"));
+    if (!known.count(name) && !name.starts_with(kOptimizer))
+      d.note(d.unexpected,
+             str(name, " is ", describe_tensor(x), " in the file and not in the model"));
   return d;
 }
 
 // The file's tensor of that name, which must look like x.
 const Tensor& fitting(const Archive& a, const std::string& name, const Tensor& x) {
   const Tensor& y = a.at(name);
-  CHECK(y.shape() == x.shape() && y.dtype() == x.dtype(), a.path, ": ", name, " is ", describe_tensor(y), ", the run needs ", describe_tensor(x));
+  CHECK(y.shape() == x.shape() && y.dtype() == x.dtype(), a.path, ": ", name, " is ",
+        describe_tensor(y), ", the run needs ", describe_tensor(x));
   return y;
 }
 
@@ -72,7 +83,10 @@ const Tensor& fitting(const Archive& a, const std::string& name, const Tensor& x
 Archive model_archive(nn::Module& model, const Description& d) {
   Archive a;
   for (const nn::Entry& e : model.state()) a.tensors[e.name] = e.tensor->to(Device::cpu);
-  a.metadata = {{"architecture", d.architecture}, {"num_classes", std::to_string(d.classes.size())}, {"classes", text(d.classes)}, {"options", d.options}};
+  a.metadata = {{"architecture", d.architecture},
+                {"num_classes", std::to_string(d.classes.size())},
+                {"classes", text(d.classes)},
+                {"options", d.options}};
   if (!d.weights.empty()) a.metadata["weights"] = d.weights;
   return a;
 }
@@ -100,15 +114,19 @@ void add_optimizer(Archive& a, AdamW& optimizer, const Progress& p, const DataCo
                                  {"judged", now.judged},
                                  {"skipped", now.skipped},
                                  {"bad_images", now.bad_images}});
-  a.metadata["data"] = text({{"classes", data.classes}, {"train_images", data.train_images}, {"test_images", data.test_images}});
+  a.metadata["data"] = text({{"classes", data.classes},
+                             {"train_images", data.train_images},
+                             {"test_images", data.test_images}});
 }
 
 void load_model(nn::Module& model, const Archive& a, const std::string& architecture) {
   std::vector<nn::Entry> state = model.state();
   if (Difference d = compare(state, a); d.any()) {
     std::string recorded = describe(a).architecture, hint;
-    if (!recorded.empty() && recorded != architecture) hint = str("; the file says that it holds ", recorded, ", this model is ", architecture);
-    throw Error(str(a.path, ": does not fit the model: ", d.first, " (", d.missing, " keys missing, ", d.unexpected, " unexpected, ", d.reshaped,
+    if (!recorded.empty() && recorded != architecture)
+      hint = str("; the file says that it holds ", recorded, ", this model is ", architecture);
+    throw Error(str(a.path, ": does not fit the model: ", d.first, " (", d.missing,
+                    " keys missing, ", d.unexpected, " unexpected, ", d.reshaped,
                     " of another shape)", hint));
   }
   for (const nn::Entry& e : state) e.tensor->copy_from(a.at(e.name));
@@ -116,22 +134,29 @@ void load_model(nn::Module& model, const Archive& a, const std::string& architec
 
 Progress load_optimizer(AdamW& optimizer, const Archive& a) {
   const json p = metadata_json(a, "progress");
-  CHECK(p.is_object(), a.path, ": holds a model without the state of its training; resume from the last.safetensors of a run");
+  CHECK(p.is_object(), a.path,
+        ": holds a model without the state of its training; resume from the last.safetensors of a "
+        "run");
   Progress progress;
   progress.epoch = field<int64_t>(a, p, "epoch");
-  progress.best_acc1 = field<double>(a, p, "best_acc1"), progress.best_epoch = field<int64_t>(a, p, "best_epoch");
+  progress.best_acc1 = field<double>(a, p, "best_acc1"),
+  progress.best_epoch = field<int64_t>(a, p, "best_epoch");
   if (p.contains("steps")) {  // older files were written between two epochs
     EpochSums& now = progress.now;
-    progress.best_is_average = field<bool>(a, p, "best_is_average"), progress.skipped_in_a_row = field<int64_t>(a, p, "skipped_in_a_row");
-    now.loss = field<double>(a, p, "loss"), now.lr = field<double>(a, p, "lr"), now.seconds = field<double>(a, p, "seconds");
+    progress.best_is_average = field<bool>(a, p, "best_is_average"),
+    progress.skipped_in_a_row = field<int64_t>(a, p, "skipped_in_a_row");
+    now.loss = field<double>(a, p, "loss"), now.lr = field<double>(a, p, "lr"),
+    now.seconds = field<double>(a, p, "seconds");
     now.steps = field<int64_t>(a, p, "steps"), now.images = field<int64_t>(a, p, "images");
     now.judged = field<int64_t>(a, p, "judged"), now.skipped = field<int64_t>(a, p, "skipped");
     now.bad_images = field<std::vector<std::string>>(a, p, "bad_images");
   }
-  CHECK(progress.epoch >= 0 && progress.now.steps >= 0 && progress.now.images >= 0 && progress.now.judged >= 0, a.path,
-        ": its progress counts below 0; the file is damaged");
+  CHECK(progress.epoch >= 0 && progress.now.steps >= 0 && progress.now.images >= 0 &&
+            progress.now.judged >= 0,
+        a.path, ": its progress counts below 0; the file is damaged");
   auto average = [&](const std::string& name, const Tensor& ema) {
-    if (ema.defined() && a.tensors.count(kAverage + name)) ema.copy_from(fitting(a, kAverage + name, ema));
+    if (ema.defined() && a.tensors.count(kAverage + name))
+      ema.copy_from(fitting(a, kAverage + name, ema));
   };
   for (AdamW::Slot& s : optimizer.slots()) {
     s.exp_avg.copy_from(fitting(a, kOptimizer + "exp_avg." + s.name, s.exp_avg));
@@ -147,7 +172,8 @@ Progress load_optimizer(AdamW& optimizer, const Archive& a) {
 DataCounts data_counts(const Archive& a) {
   const json d = metadata_json(a, "data");
   if (!d.is_object()) return {};  // an older file
-  return {field<int64_t>(a, d, "classes"), field<int64_t>(a, d, "train_images"), field<int64_t>(a, d, "test_images")};
+  return {field<int64_t>(a, d, "classes"), field<int64_t>(a, d, "train_images"),
+          field<int64_t>(a, d, "test_images")};
 }
 
 Description describe(const Archive& a) {
@@ -156,7 +182,9 @@ Description describe(const Archive& a) {
   json classes = metadata_json(a, "classes");
   if (classes.is_array())
     for (const json& name : classes) {
-      CHECK(name.is_primitive(), a.path, ": its metadata \"classes\" is not a list of names; the file is not one of rmt's or is damaged");
+      CHECK(name.is_primitive(), a.path,
+            ": its metadata \"classes\" is not a list of names; the file is not one of rmt's or is "
+            "damaged");
       d.classes.push_back(name.is_string() ? name.get<std::string>() : text(name));
     }
   return d;

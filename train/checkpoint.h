@@ -1,8 +1,9 @@
-// Checkpoints: one safetensors file each. The model's parameters and buffers stand under their own names, so that any program that reads safetensors finds
-// the official state_dict there; what training needs beside them stands under "optimizer.", and in the metadata.
+// Checkpoints: one safetensors file each. The model's parameters and buffers stand under their own
+// names, so that any program that reads safetensors finds the official state_dict there; what
+// training needs beside them stands under "optimizer.", and in the metadata.
 #pragma once
 #include "train/optimizer.h"
-#include "train/safetensors.h"
+#include "train/weights/safetensors.h"
 
 namespace rmt {
 
@@ -10,7 +11,8 @@ namespace rmt {
 struct EpochSums {
   double loss = 0, lr = 0, seconds = 0;
   int64_t steps = 0, images = 0;
-  int64_t judged = 0, skipped = 0;      // steps whose verdict is known; of them those that were not finite
+  int64_t judged = 0,
+          skipped = 0;  // steps whose verdict is known; of them those that were not finite
   std::vector<std::string> bad_images;  // "path: reason"
 };
 
@@ -33,18 +35,20 @@ struct DataCounts {
 struct Description {
   std::string architecture;          // rmt_t, ...
   std::vector<std::string> classes;  // names, in the order of the logits
-  std::string options;               // JSON of the TrainOptions that made it; empty for a file from elsewhere
-  std::string weights = "";          // "average" where they are the moving average, else empty
+  std::string options;  // JSON of the TrainOptions that made it; empty for a file from elsewhere
+  std::string weights = "";  // "average" where they are the moving average, else empty
 };
 
 Archive model_archive(nn::Module& model, const Description& description);
-void add_optimizer(Archive& archive, AdamW& optimizer, const Progress& progress, const DataCounts& data);
+void add_optimizer(Archive& archive, AdamW& optimizer, const Progress& progress,
+                   const DataCounts& data);
 
-// Copies the archive's tensors into the model: all of them, or none and an Error that names the first key that differs and both shapes. Floating-point
-// types are converted; "optimizer." is passed over. `architecture` is the model's, for the message.
+// Copies the archive's tensors into the model: all of them, or none and an Error that names the
+// first key that differs and both shapes. Floating-point types are converted; "optimizer." is
+// passed over. `architecture` is the model's, for the message.
 void load_model(nn::Module& model, const Archive& archive, const std::string& architecture);
-// Restores the optimizer, averages included, and returns how far the run had come; Error when the archive has no optimizer or another model's. An archive
-// without averages leaves them as they are.
+// Restores the optimizer, averages included, and returns how far the run had come; Error when the
+// archive has no optimizer or another model's. An archive without averages leaves them as they are.
 Progress load_optimizer(AdamW& optimizer, const Archive& archive);
 DataCounts data_counts(const Archive& archive);
 

@@ -12,7 +12,9 @@ namespace {
 // "cuda" and "cuda:2" -> 0 and 2, anything else -> -1
 int gpu_number(const std::string& device) {
   if (device == "cuda") return 0;
-  if (device.size() < 6 || device.size() > 8 || !device.starts_with("cuda:") || device.find_first_not_of("0123456789", 5) != std::string::npos) return -1;
+  if (device.size() < 6 || device.size() > 8 || !device.starts_with("cuda:") ||
+      device.find_first_not_of("0123456789", 5) != std::string::npos)
+    return -1;
   return std::stoi(device.substr(5));
 }
 
@@ -25,13 +27,17 @@ Device choose_device(const std::string& name) {
     return Device::cpu;
   }
   if (name == "emulated") {
-    CHECK(cuda::emulated(), "--device emulated: this program was built for a real GPU; build without CUDA=1 to emulate one");
+    CHECK(cuda::emulated(),
+          "--device emulated: this program was built for a real GPU; build without CUDA=1 to "
+          "emulate one");
     return Device::cuda;
   }
   const int number = gpu_number(name);
-  CHECK(number >= 0, "--device ", name, " is none of auto, cpu, cuda, cuda:N (the GPU number N), emulated");
+  CHECK(number >= 0, "--device ", name,
+        " is none of auto, cpu, cuda, cuda:N (the GPU number N), emulated");
   CHECK(!cuda::emulated(), "--device ", name,
-        ": this program was built without CUDA; build it with make CUDA=1, or try its kernels, slowly, with --device emulated");
+        ": this program was built without CUDA; build it with make CUDA=1, or try its kernels, "
+        "slowly, with --device emulated");
   try {
     cuda::select(number);
   } catch (const Error& e) {
@@ -49,11 +55,13 @@ std::string describe(const Compute& c) {
 
 Compute choose_compute(const TrainOptions& o) {
   CHECK(o.amp == "none" || o.amp == "bf16", "--amp ", o.amp,
-        " is neither none nor bf16 (fp16, with its loss scaling, is not needed: bf16 has the range of f32)");
+        " is neither none nor bf16 (fp16, with its loss scaling, is not needed: bf16 has the range "
+        "of f32)");
   Compute c;
   c.device = choose_device(o.device);
   if (o.amp == "bf16") {
-    CHECK(c.device == Device::cuda, "--amp bf16 is for a GPU; on the CPU f32 is faster: leave it out");
+    CHECK(c.device == Device::cuda,
+          "--amp bf16 is for a GPU; on the CPU f32 is faster: leave it out");
     c.dtype = DType::bf16;  // every GPU that cuda::select() accepts computes in bf16
   }
   if (c.device == Device::cuda) cuda::allow_tf32(o.tf32);
@@ -62,8 +70,10 @@ Compute choose_compute(const TrainOptions& o) {
 
 Tensor Compute::images(const Batch& batch, const TransformOptions& t) const {
   if (batch.images.dtype() != DType::u8) return batch.images.to(device).to(dtype);
-  const ops::NormalizeOptions options{{t.mean[0], t.mean[1], t.mean[2]}, {t.deviation[0], t.deviation[1], t.deviation[2]}};
-  return ops::normalize(batch.images.to(device), batch.mirror.to(device), options, dtype, batch.erase.defined() ? batch.erase.to(device) : Tensor());
+  const ops::NormalizeOptions options{{t.mean[0], t.mean[1], t.mean[2]},
+                                      {t.deviation[0], t.deviation[1], t.deviation[2]}};
+  return ops::normalize(batch.images.to(device), batch.mirror.to(device), options, dtype,
+                        batch.erase.defined() ? batch.erase.to(device) : Tensor());
 }
 
 void Compute::prepare(nn::Module& model) const {

@@ -11,7 +11,8 @@ struct Compute {
   Device device = Device::cpu;
   DType dtype = DType::f32;  // of activations; parameters are f32
 
-  // Images as the model reads them, on its device and of its dtype. `transform` is that of the batch's loader.
+  // Images as the model reads them, on its device and of its dtype. `transform` is that of the
+  // batch's loader.
   Tensor images(const Batch& batch, const TransformOptions& transform) const;
   // Brings the model to the device, with copies of its parameters in `dtype` where that is another.
   void prepare(nn::Module& model) const;
@@ -20,7 +21,8 @@ struct Compute {
 // "2 threads", or "NVIDIA H200, bf16, 2 threads".
 std::string describe(const Compute& compute);
 
-// Chooses and opens the device. Error for one that was asked for by name and is not to be had; with "auto" that is a line on stderr, and the CPU.
+// Chooses and opens the device. Error for one that was asked for by name and is not to be had; with
+// "auto" that is a line on stderr, and the CPU.
 Compute choose_compute(const TrainOptions& options);
 
 }  // namespace rmt

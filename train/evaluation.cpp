@@ -11,22 +11,28 @@ void WorstMistakes::add(const Batch& batch, const Tensor& logits) {
   const int64_t K = logits.dim(1);
   for (int64_t b = 0; b < logits.dim(0); ++b) {
     const float* z = logits.data<float>() + b * K;
-    const int64_t best = std::max_element(z, z + K) - z, label = batch.labels.data<int64_t>()[b], index = batch.indices[size_t(b)];
+    const int64_t best = std::max_element(z, z + K) - z, label = batch.labels.data<int64_t>()[b],
+                  index = batch.indices[size_t(b)];
     double sum = 0;  // of exp(z_k - z_best), so that 1 / sum is the softmax of the best
     for (int64_t k = 0; k < K; ++k) sum += std::exp(double(z[k]) - double(z[best]));
-    const bool seen = std::any_of(mistakes_.begin(), mistakes_.end(), [&](const Mistake& m) { return m.index == index; });
-    if (best != label && sum >= 1 && !seen) mistakes_.push_back({index, label, best, 1 / sum});  // a nan is no answer
+    const bool seen = std::any_of(mistakes_.begin(), mistakes_.end(),
+                                  [&](const Mistake& m) { return m.index == index; });
+    if (best != label && sum >= 1 && !seen)
+      mistakes_.push_back({index, label, best, 1 / sum});  // a nan is no answer
   }
-  std::sort(mistakes_.begin(), mistakes_.end(),
-            [](const Mistake& a, const Mistake& b) { return std::pair(-a.confidence, a.index) < std::pair(-b.confidence, b.index); });
+  std::sort(mistakes_.begin(), mistakes_.end(), [](const Mistake& a, const Mistake& b) {
+    return std::pair(-a.confidence, a.index) < std::pair(-b.confidence, b.index);
+  });
   if (mistakes_.size() > most_) mistakes_.resize(most_);
 }
 
 std::string caption(const Mistake& m, const ModelFile& file) {
-  return str(file.class_name(m.predicted), " not ", file.class_name(m.label), " ", std::lround(100 * m.confidence), " %");
+  return str(file.class_name(m.predicted), " not ", file.class_name(m.label), " ",
+             std::lround(100 * m.confidence), " %");
 }
 
-Image mistakes_picture(const std::vector<Mistake>& mistakes, const Dataset& images, const ModelFile& file) {
+Image mistakes_picture(const std::vector<Mistake>& mistakes, const Dataset& images,
+                       const ModelFile& file) {
   const TransformOptions transform = transform_options(file.options);
   const int64_t S = transform.image_size;
   std::vector<Tile> tiles;
@@ -38,23 +44,25 @@ Image mistakes_picture(const std::vector<Mistake>& mistakes, const Dataset& imag
   return image_grid(tiles);
 }
 
-std::string evaluation_json(const Metrics& m, const ModelFile& file, int64_t bad_images, double seconds) {
+std::string evaluation_json(const Metrics& m, const ModelFile& file, int64_t bad_images,
+                            double seconds) {
   const TrainOptions& o = file.options;
   auto rounded = [](double x, double digits) { return std::round(x * digits) / digits; };
-  const nlohmann::ordered_json j{{"model", o.model},
-                                 {"top1", rounded(m.acc1(), 1e4)},
-                                 {"top1_err", rounded(100 - m.acc1(), 1e4)},
-                                 {"top5", rounded(m.acc5(), 1e4)},
-                                 {"top5_err", rounded(100 - m.acc5(), 1e4)},
-                                 {"param_count", rounded(double(file.model->parameter_count()) * 1e-6, 1e2)},
-                                 {"img_size", o.img_size},
-                                 {"crop_pct", o.crop_pct},
-                                 {"interpolation", "bicubic"},
-                                 {"loss", m.loss()},
-                                 {"images", m.samples},
-                                 {"bad_images", bad_images},
-                                 {"data_dir", o.data_dir},
-                                 {"seconds", rounded(seconds, 1e2)}};
+  const nlohmann::ordered_json j{
+      {"model", o.model},
+      {"top1", rounded(m.acc1(), 1e4)},
+      {"top1_err", rounded(100 - m.acc1(), 1e4)},
+      {"top5", rounded(m.acc5(), 1e4)},
+      {"top5_err", rounded(100 - m.acc5(), 1e4)},
+      {"param_count", rounded(double(file.model->parameter_count()) * 1e-6, 1e2)},
+      {"img_size", o.img_size},
+      {"crop_pct", o.crop_pct},
+      {"interpolation", "bicubic"},
+      {"loss", m.loss()},
+      {"images", m.samples},
+      {"bad_images", bad_images},
+      {"data_dir", o.data_dir},
+      {"seconds", rounded(seconds, 1e2)}};
   return j.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 

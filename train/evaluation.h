@@ -1,9 +1,10 @@
-// What rmt-eval tells of a model beyond three numbers: where it errs most surely, and the result as JSON.
+// What rmt-eval tells of a model beyond three numbers: where it errs most surely, and the result as
+// JSON.
 #pragma once
 #include "data/dataset.h"
-#include "data/image_grid.h"
+#include "data/images/image_grid.h"
 #include "train/metrics.h"
-#include "train/model_file.h"
+#include "train/weights/model_file.h"
 
 namespace rmt {
 
@@ -29,10 +30,13 @@ class WorstMistakes {
 std::string caption(const Mistake& mistake, const ModelFile& file);
 
 // The mistakes as the network saw them, with their captions.
-Image mistakes_picture(const std::vector<Mistake>& mistakes, const Dataset& images, const ModelFile& file);
+Image mistakes_picture(const std::vector<Mistake>& mistakes, const Dataset& images,
+                       const ModelFile& file);
 
-// One object under the names of timm's validate.py, in per cent: model, top1, top1_err, top5, top5_err, param_count (millions), img_size, crop_pct,
-// interpolation; then loss, images, bad_images, data_dir and seconds.
-std::string evaluation_json(const Metrics& metrics, const ModelFile& file, int64_t bad_images, double seconds);
+// One object under the names of timm's validate.py, in per cent: model, top1, top1_err, top5,
+// top5_err, param_count (millions), img_size, crop_pct, interpolation; then loss, images,
+// bad_images, data_dir and seconds.
+std::string evaluation_json(const Metrics& metrics, const ModelFile& file, int64_t bad_images,
+                            double seconds);
 
 }  // namespace rmt

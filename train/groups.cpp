@@ -25,49 +25,59 @@ bool in_head(const std::string& name) { return name.starts_with("head."); }
 
 // Is `beginning` made of the first parts of the dotted name?
 bool begins(const std::string& name, const std::string& beginning) {
-  return name.starts_with(beginning) && (name.size() == beginning.size() || name[beginning.size()] == '.');
+  return name.starts_with(beginning) &&
+         (name.size() == beginning.size() || name[beginning.size()] == '.');
 }
 
 // Every beginning that a name has, the name itself included: what --freeze could have meant.
 std::vector<std::string> beginnings(const std::vector<nn::Entry>& parameters) {
   std::set<std::string> all{"body"};
   for (const nn::Entry& e : parameters) {
-    for (size_t dot = e.name.find('.'); dot != std::string::npos; dot = e.name.find('.', dot + 1)) all.insert(e.name.substr(0, dot));
+    for (size_t dot = e.name.find('.'); dot != std::string::npos; dot = e.name.find('.', dot + 1))
+      all.insert(e.name.substr(0, dot));
     all.insert(e.name);
   }
   return {all.begin(), all.end()};
 }
 
-void freeze(const std::vector<nn::Entry>& parameters, const std::string& names, std::vector<ParameterRule>& rules) {
+void freeze(const std::vector<nn::Entry>& parameters, const std::string& names,
+            std::vector<ParameterRule>& rules) {
   size_t frozen = 0;
   for (std::string name : split(names, ',')) {
     while (name.ends_with('.')) name.pop_back();
     bool found = false;
     for (size_t i = 0; i < parameters.size(); ++i) {
-      if (name == "body" ? in_head(parameters[i].name) : !begins(parameters[i].name, name)) continue;
+      if (name == "body" ? in_head(parameters[i].name) : !begins(parameters[i].name, name))
+        continue;
       found = true;
       frozen += !std::exchange(rules[i].frozen, true);
     }
-    CHECK(found, "--freeze ", names, ": no parameter's name begins with \"", name, "\"", did_you_mean(name, beginnings(parameters)));
+    CHECK(found, "--freeze ", names, ": no parameter's name begins with \"", name, "\"",
+          did_you_mean(name, beginnings(parameters)));
   }
-  CHECK(frozen < parameters.size() || parameters.empty(), "--freeze ", names, " freezes every parameter: nothing would learn; leave out at least the head");
+  CHECK(frozen < parameters.size() || parameters.empty(), "--freeze ", names,
+        " freezes every parameter: nothing would learn; leave out at least the head");
 }
 
-// "layers.2.blocks.5.x" -> (2, 5), "layers.1.downsample.x" -> (2, 0); before all blocks for the stem, after all for the rest.
+// "layers.2.blocks.5.x" -> (2, 5), "layers.1.downsample.x" -> (2, 0); before all blocks for the
+// stem, after all for the rest.
 std::pair<int, int> place(const std::string& name) {
   int stage = 0, block = 0;
   if (name.starts_with("patch_embed.")) return {-1, 0};
-  if (std::sscanf(name.c_str(), "layers.%3d.blocks.%6d.", &stage, &block) == 2) return {stage, block};
+  if (std::sscanf(name.c_str(), "layers.%3d.blocks.%6d.", &stage, &block) == 2)
+    return {stage, block};
   if (std::sscanf(name.c_str(), "layers.%3d.", &stage) == 1) return {stage + 1, 0};
   return {1000, 0};
 }
 
-void scale_rates(const std::vector<nn::Entry>& parameters, double layer_decay, std::vector<ParameterRule>& rules) {
+void scale_rates(const std::vector<nn::Entry>& parameters, double layer_decay,
+                 std::vector<ParameterRule>& rules) {
   std::map<std::pair<int, int>, int> layers{{place("patch_embed."), 0}, {place("head."), 0}};
   for (const nn::Entry& e : parameters) layers[place(e.name)] = 0;
   int number = 0;
   for (auto& [where, layer] : layers) layer = number++;
-  for (size_t i = 0; i < parameters.size(); ++i) rules[i].lr_scale = std::pow(layer_decay, number - 1 - layers.at(place(parameters[i].name)));
+  for (size_t i = 0; i < parameters.size(); ++i)
+    rules[i].lr_scale = std::pow(layer_decay, number - 1 - layers.at(place(parameters[i].name)));
 }
 
 // What people call it: "matrices and filters", ...
@@ -84,19 +94,25 @@ struct Group {
 
 }  // namespace
 
-bool decays(const std::string& name, const Shape& shape) { return shape.rank() > 1 && !name.ends_with(".bias"); }
+bool decays(const std::string& name, const Shape& shape) {
+  return shape.rank() > 1 && !name.ends_with(".bias");
+}
 
-std::vector<ParameterRule> parameter_rules(const std::vector<nn::Entry>& parameters, const TrainOptions& options) {
+std::vector<ParameterRule> parameter_rules(const std::vector<nn::Entry>& parameters,
+                                           const TrainOptions& options) {
   std::vector<ParameterRule> rules(parameters.size());
   if (options.layer_decay != 1) scale_rates(parameters, options.layer_decay, rules);
   if (!options.freeze.empty()) freeze(parameters, options.freeze, rules);
   for (size_t i = 0; i < parameters.size(); ++i)
-    if (!rules[i].frozen && decays(parameters[i].name, parameters[i].tensor->shape())) rules[i].weight_decay = options.weight_decay;
+    if (!rules[i].frozen && decays(parameters[i].name, parameters[i].tensor->shape()))
+      rules[i].weight_decay = options.weight_decay;
   return rules;
 }
 
-std::string describe_groups(const std::vector<nn::Entry>& parameters, const std::vector<ParameterRule>& rules) {
-  std::map<std::tuple<bool, double, double>, Group> groups;  // frozen first, then from the stem up, decaying ones first
+std::string describe_groups(const std::vector<nn::Entry>& parameters,
+                            const std::vector<ParameterRule>& rules) {
+  std::map<std::tuple<bool, double, double>, Group>
+      groups;  // frozen first, then from the stem up, decaying ones first
   for (size_t i = 0; i < parameters.size(); ++i) {
     const ParameterRule& r = rules[i];
     const nn::Entry& e = parameters[i];
@@ -110,13 +126,15 @@ std::string describe_groups(const std::vector<nn::Entry>& parameters, const std:
     auto [learns, scale, decay] = key;
     std::string what;
     for (const std::string& k : g.kinds) what += (what.empty() ? "" : ", ") + k;
-    if (rules.size() > size_t(g.tensors) && (!learns || groups.size() > 2)) what += ": " + g.first + (g.tensors > 1 ? " ... " + g.last : "");
+    if (rules.size() > size_t(g.tensors) && (!learns || groups.size() > 2))
+      what += ": " + g.first + (g.tensors > 1 ? " ... " + g.last : "");
     char line[96];
     if (learns)
-      std::snprintf(line, sizeof line, "%12g  %-8.3g%9lld %11lld  ", decay == 0 ? 0. : -decay, scale, static_cast<long long>(g.tensors),
-                    static_cast<long long>(g.numbers));
+      std::snprintf(line, sizeof line, "%12g  %-8.3g%9lld %11lld  ", decay == 0 ? 0. : -decay,
+                    scale, static_cast<long long>(g.tensors), static_cast<long long>(g.numbers));
     else
-      std::snprintf(line, sizeof line, "%12s  %-8s%9lld %11lld  ", "frozen", "0", static_cast<long long>(g.tensors), static_cast<long long>(g.numbers));
+      std::snprintf(line, sizeof line, "%12s  %-8s%9lld %11lld  ", "frozen", "0",
+                    static_cast<long long>(g.tensors), static_cast<long long>(g.numbers));
     text += line + what + "\n";
   }
   return text;

@@ -7,8 +7,9 @@
 namespace rmt {
 namespace {
 
-// Bytes that run(n) takes from the device; negative when there are not so many. In a pool of its own, as a recording has: what that pool holds in the end
-// is what was needed, with what is lost between blocks.
+// Bytes that run(n) takes from the device; negative when there are not so many. In a pool of its
+// own, as a recording has: what that pool holds in the end is what was needed, with what is lost
+// between blocks.
 int64_t bytes_for(int64_t n, const std::function<void(int64_t)>& run) {
   cuda::free_unused();
   const size_t before = cuda::free_memory();
@@ -28,7 +29,8 @@ int64_t bytes_for(int64_t n, const std::function<void(int64_t)>& run) {
 
 int64_t batch_that_fits(int64_t batch, const std::function<void(int64_t)>& run) {
   cuda::free_unused();
-  const double there_is = 0.95 * double(cuda::free_memory());  // larger blocks may leave larger gaps
+  const double there_is =
+      0.95 * double(cuda::free_memory());  // larger blocks may leave larger gaps
   for (int64_t n = batch / 2; n > 0; n /= 2) {
     const int64_t bytes = bytes_for(n, run);
     if (bytes < 0) continue;
@@ -41,13 +43,18 @@ int64_t batch_that_fits(int64_t batch, const std::function<void(int64_t)>& run) 
   return 0;
 }
 
-void advise(const OutOfMemory& e, const std::string& what, const char* flag, int64_t batch, const std::function<void(int64_t)>& run) {
+void advise(const OutOfMemory& e, const std::string& what, const char* flag, int64_t batch,
+            const std::function<void(int64_t)>& run) {
   const int64_t n = batch_that_fits(batch, run);
-  throw OutOfMemory(e, str(what, ": ", e.what(), n > 0 ? str("; ", flag, " ", n, " fits") : "; not even one image fits"));
+  throw OutOfMemory(e, str(what, ": ", e.what(),
+                           n > 0 ? str("; ", flag, " ", n, " fits") : "; not even one image fits"));
 }
 
 Batch first(const Batch& b, int64_t n) {
-  Batch out{b.images.slice(0, n), b.mirror.defined() ? b.mirror.slice(0, n) : Tensor(), b.labels.slice(0, n), {}};
+  Batch out{b.images.slice(0, n),
+            b.mirror.defined() ? b.mirror.slice(0, n) : Tensor(),
+            b.labels.slice(0, n),
+            {}};
   if (b.erase.defined()) out.erase = b.erase.slice(0, n);
   out.mix = b.mix;
   if (!b.indices.empty()) out.indices.assign(b.indices.begin(), b.indices.begin() + n);

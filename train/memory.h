@@ -8,12 +8,14 @@
 
 namespace rmt {
 
-// The largest number of images below `batch` for which run(n) finds memory; 0 when not one does. Nothing is estimated from the model: n is halved until
-// run(n) comes through, then raised by as many images as fit into what was left, by what each of the second half of n needed.
+// The largest number of images below `batch` for which run(n) finds memory; 0 when not one does.
+// Nothing is estimated from the model: n is halved until run(n) comes through, then raised by as
+// many images as fit into what was left, by what each of the second half of n needed.
 int64_t batch_that_fits(int64_t batch, const std::function<void(int64_t)>& run);
 
 // Throws `e` again, saying that `what` did not fit and the value of `flag` for which it does.
-[[noreturn]] void advise(const OutOfMemory& e, const std::string& what, const char* flag, int64_t batch, const std::function<void(int64_t)>& run);
+[[noreturn]] void advise(const OutOfMemory& e, const std::string& what, const char* flag,
+                         int64_t batch, const std::function<void(int64_t)>& run);
 
 Batch first(const Batch& batch, int64_t n);  // its first n images, in the same storage
 

@@ -18,13 +18,16 @@ struct Metrics {
   void add(const Tensor& logits, const Tensor& labels) {
     int64_t B = logits.dim(0), K = logits.dim(1);
     if (B == 0) return;
-    loss_sum += double(B) * double(ops::cross_entropy(logits, ops::smooth_one_hot(labels, K, 0)).item<float>());
+    loss_sum += double(B) *
+                double(ops::cross_entropy(logits, ops::smooth_one_hot(labels, K, 0)).item<float>());
     samples += B;
     for (int64_t b = 0; b < B; ++b) {
       const float* z = logits.data<float>() + b * K;
       int64_t label = labels.data<int64_t>()[b], rank = 0;
-      // Ties go to the lower class. Written with "not less", so that a NaN beats the label and never counts as right.
-      for (int64_t k = 0; k < K; ++k) rank += k < label ? !(z[k] < z[label]) : k > label && !(z[k] <= z[label]);
+      // Ties go to the lower class. Written with "not less", so that a NaN beats the label and
+      // never counts as right.
+      for (int64_t k = 0; k < K; ++k)
+        rank += k < label ? !(z[k] < z[label]) : k > label && !(z[k] <= z[label]);
       bool number = z[label] == z[label];
       top1 += number && rank < 1;
       top5 += number && rank < 5;

@@ -22,7 +22,8 @@ inline size_t edit_distance(const std::string& a, const std::string& b) {
   return row[b.size()];
 }
 
-// The first of those with the fewest letters to change; empty when even that one is another word altogether.
+// The first of those with the fewest letters to change; empty when even that one is another word
+// altogether.
 inline std::string nearest(const std::string& word, const std::vector<std::string>& known) {
   std::string best;
   size_t least = std::max<size_t>(3, word.size() / 3 + 1);

@@ -35,7 +35,10 @@ double square_sum(const T* x, int64_t n) {
   return sum;
 }
 
-double square_sum(const Tensor& x) { return x.dtype() == DType::f64 ? square_sum(x.data<double>(), x.numel()) : square_sum(x.data<float>(), x.numel()); }
+double square_sum(const Tensor& x) {
+  return x.dtype() == DType::f64 ? square_sum(x.data<double>(), x.numel())
+                                 : square_sum(x.data<float>(), x.numel());
+}
 
 template <class T>
 void average(const T* p, T* ema, T take, int64_t n) {
@@ -45,8 +48,8 @@ void average(const T* p, T* ema, T take, int64_t n) {
 // One pass over p, m, v and g; the compiler vectorises the loop.
 template <class T>
 void update(const AdamWArrays<T>& a, const AdamWFactors& f) {
-  const T gradient = T(f.gradient), decay = T(f.decay), take1 = T(f.take1), keep2 = T(f.keep2), take2 = T(f.take2), step = T(f.step),
-          correction2 = T(f.correction2), eps = T(f.eps);
+  const T gradient = T(f.gradient), decay = T(f.decay), take1 = T(f.take1), keep2 = T(f.keep2),
+          take2 = T(f.take2), step = T(f.step), correction2 = T(f.correction2), eps = T(f.eps);
   parallel_for(a.n, kPiece, [&](int64_t begin, int64_t end) {
     T* __restrict p = a.p, * __restrict m = a.m, * __restrict v = a.v;
     const T* __restrict g = a.g;
@@ -66,11 +69,15 @@ T* at(const Tensor& x) {
 }
 template <class T>
 AdamWArrays<T> arrays(const AdamW::Slot& s, const Tensor& g) {
-  return {at<T>(*s.parameter), at<T>(s.exp_avg), at<T>(s.exp_avg_sq), at<T>(g), at<T>(s.ema), at<bf16>(s.parameter->node->shadow), s.parameter->numel()};
+  return {at<T>(*s.parameter), at<T>(s.exp_avg),
+          at<T>(s.exp_avg_sq), at<T>(g),
+          at<T>(s.ema),        at<bf16>(s.parameter->node->shadow),
+          s.parameter->numel()};
 }
 template <class T>
 AdamWArrays<T> arrays(const AdamW::Statistic& s) {
-  return {at<T>(*s.buffer), at<T>(s.kept), nullptr, nullptr, at<T>(s.ema), nullptr, s.buffer->numel()};
+  return {at<T>(*s.buffer), at<T>(s.kept), nullptr,          nullptr,
+          at<T>(s.ema),     nullptr,       s.buffer->numel()};
 }
 
 // x and y change places, contents and not handles: recorded graphs know them by their memory.
@@ -84,12 +91,14 @@ void swap_numbers(const Tensor& x, const Tensor& y) {
 
 // Host copies of what the kernels read, and theirs in the GPU's memory.
 struct AdamW::Table {
-  std::vector<AdamWArrays<float>> arrays;  // of slots (n = 0 without a gradient), then of statistics
+  std::vector<AdamWArrays<float>>
+      arrays;  // of slots (n = 0 without a gradient), then of statistics
   Storage arrays_there, chunks_there, lr, lr_scale, weight_decay, t, factors, squares;
   size_t slots, chunk_count;
   bool changed = true;
 
-  Table(const std::vector<Slot>& all, const std::vector<Statistic>& statistics, const std::vector<gpu::AdamWChunk>& chunks)
+  Table(const std::vector<Slot>& all, const std::vector<Statistic>& statistics,
+        const std::vector<gpu::AdamWChunk>& chunks)
       : arrays(all.size() + statistics.size()),
         arrays_there(arrays.size() * sizeof(AdamWArrays<float>), Device::cuda),
         chunks_there(chunks.size() * sizeof(gpu::AdamWChunk), Device::cuda),
@@ -103,15 +112,19 @@ struct AdamW::Table {
         chunk_count(chunks.size()) {
     std::vector<double> scales, decays;
     for (const Slot& s : all) scales.push_back(s.lr_scale), decays.push_back(s.weight_decay);
-    send(lr_scale, scales.data()), send(weight_decay, decays.data()), send(chunks_there, chunks.data());
+    send(lr_scale, scales.data()), send(weight_decay, decays.data()),
+        send(chunks_there, chunks.data());
   }
-  static void send(const Storage& to, const void* from) { cuda::copy(to.data(), Device::cuda, from, Device::cpu, to.bytes()); }
+  static void send(const Storage& to, const void* from) {
+    cuda::copy(to.data(), Device::cuda, from, Device::cpu, to.bytes());
+  }
 };
 
-AdamW::AdamW(const std::vector<nn::Entry>& parameters, const AdamWOptions& options, const std::vector<ParameterRule>& rules,
-             const std::vector<nn::Entry>& statistics)
+AdamW::AdamW(const std::vector<nn::Entry>& parameters, const AdamWOptions& options,
+             const std::vector<ParameterRule>& rules, const std::vector<nn::Entry>& statistics)
     : options_(options) {
-  CHECK(rules.empty() || rules.size() == parameters.size(), "AdamW: ", rules.size(), " rules for ", parameters.size(), " parameters");
+  CHECK(rules.empty() || rules.size() == parameters.size(), "AdamW: ", rules.size(), " rules for ",
+        parameters.size(), " parameters");
   std::vector<gpu::AdamWChunk> chunks;
   auto cut = [&](size_t array, int64_t n) {
     for (int32_t i = 0; i * gpu::kAdamWChunk < n; ++i) chunks.push_back({int32_t(array), i});
@@ -120,11 +133,16 @@ AdamW::AdamW(const std::vector<nn::Entry>& parameters, const AdamWOptions& optio
   for (size_t i = 0; i < parameters.size(); ++i) {
     const nn::Entry& e = parameters[i];
     const Tensor& p = *e.tensor;
-    CHECK(p.device() == parameters[0].tensor->device(), "AdamW: ", e.name, " is on ", p.device(), ", others are not");
-    const ParameterRule rule = rules.empty() ? ParameterRule{.weight_decay = decays(e.name, p.shape()) ? options.weight_decay : 0} : rules[i];
+    CHECK(p.device() == parameters[0].tensor->device(), "AdamW: ", e.name, " is on ", p.device(),
+          ", others are not");
+    const ParameterRule rule =
+        rules.empty()
+            ? ParameterRule{.weight_decay = decays(e.name, p.shape()) ? options.weight_decay : 0}
+            : rules[i];
     if (rule.frozen) continue;
     cut(slots_.size(), p.numel());
-    slots_.push_back({e.name, e.tensor, rule.weight_decay, rule.lr_scale, Tensor::zeros_like(p), Tensor::zeros_like(p), average_of(p)});
+    slots_.push_back({e.name, e.tensor, rule.weight_decay, rule.lr_scale, Tensor::zeros_like(p),
+                      Tensor::zeros_like(p), average_of(p)});
   }
   for (const nn::Entry& e : statistics) {
     if (e.parameter || !is_float(e.tensor->dtype())) continue;
@@ -134,7 +152,9 @@ AdamW::AdamW(const std::vector<nn::Entry>& parameters, const AdamWOptions& optio
   const Device device = slots_.empty() ? Device::cpu : slots_[0].parameter->device();
   verdict_ = Tensor::zeros({3}, DType::f32, device);
   if (device == Device::cpu) return;
-  for (const Slot& s : slots_) CHECK(s.parameter->dtype() == DType::f32, "AdamW: ", s.name, " is ", s.parameter->dtype(), "; on a GPU parameters are f32");
+  for (const Slot& s : slots_)
+    CHECK(s.parameter->dtype() == DType::f32, "AdamW: ", s.name, " is ", s.parameter->dtype(),
+          "; on a GPU parameters are f32");
   table_ = std::make_unique<Table>(slots_, statistics_, chunks);
   set_counts();
 }
@@ -148,7 +168,9 @@ void AdamW::step(double lr, const Tensor& loss) {
     launch(loss);
     return;
   }
-  Verdict verdict{.loss = loss.defined() ? float(loss.to(DType::f64).item<double>() / double(options_.parts)) : 0};
+  Verdict verdict{.loss = loss.defined()
+                              ? float(loss.to(DType::f64).item<double>() / double(options_.parts))
+                              : 0};
   double squares = 0;
   for (size_t i = 0; i < slots_.size(); ++i)
     if (const Tensor g = grad(*slots_[i].parameter); g.defined()) {
@@ -165,15 +187,17 @@ void AdamW::step(double lr, const Tensor& loss) {
     if (!verdict.finite() || !g.defined()) continue;
     const AdamWFactors f = adamw_factors(options_, norm, lr * s.lr_scale, s.weight_decay, ++s.t);
     g.dtype() == DType::f64 ? update(arrays<double>(s, g), f) : update(arrays<float>(s, g), f);
-    if (const Tensor& shadow = s.parameter->node->shadow; shadow.defined()) shadow.copy_from(*s.parameter);
+    if (const Tensor& shadow = s.parameter->node->shadow; shadow.defined())
+      shadow.copy_from(*s.parameter);
   }
   if (!verdict.finite()) restore_statistics();
   for (const Statistic& s : statistics_) {
     s.kept.copy_from(*s.buffer);
     if (!verdict.finite() || !s.ema.defined()) continue;
     const double take = 1 - options_.ema_decay;
-    s.ema.dtype() == DType::f64 ? average(at<double>(*s.buffer), at<double>(s.ema), take, s.ema.numel())
-                                : average(at<float>(*s.buffer), at<float>(s.ema), float(take), s.ema.numel());
+    s.ema.dtype() == DType::f64
+        ? average(at<double>(*s.buffer), at<double>(s.ema), take, s.ema.numel())
+        : average(at<float>(*s.buffer), at<float>(s.ema), float(take), s.ema.numel());
   }
 }
 
@@ -188,17 +212,21 @@ void AdamW::collect() {
     if (!g.defined()) a.n = 0;
     put(i, a);
   }
-  for (size_t i = 0; i < statistics_.size(); ++i) put(slots_.size() + i, arrays<float>(statistics_[i]));
+  for (size_t i = 0; i < statistics_.size(); ++i)
+    put(slots_.size() + i, arrays<float>(statistics_[i]));
 }
 
 void AdamW::advance(double lr) {
   Table::send(table_->lr, &lr);
-  if (std::exchange(table_->changed, false)) Table::send(table_->arrays_there, table_->arrays.data());
+  if (std::exchange(table_->changed, false))
+    Table::send(table_->arrays_there, table_->arrays.data());
 }
 
 void AdamW::launch(const Tensor& loss) {
-  CHECK(!loss.defined() || (loss.numel() == 1 && loss.dtype() == DType::f32 && loss.device() == Device::cuda), "AdamW: loss is ", loss.dtype(), " ",
-        loss.shape(), " on ", loss.device(), ", expected one f32 on the GPU");
+  CHECK(!loss.defined() ||
+            (loss.numel() == 1 && loss.dtype() == DType::f32 && loss.device() == Device::cuda),
+        "AdamW: loss is ", loss.dtype(), " ", loss.shape(), " on ", loss.device(),
+        ", expected one f32 on the GPU");
   auto there = [](const Storage& s, auto type) { return static_cast<decltype(type)*>(s.data()); };
   const Table& t = *table_;
   gpu::adamw({.arrays = there(t.arrays_there, AdamWArrays<float>{}),
@@ -248,7 +276,8 @@ void AdamW::swap_averages() {
   CHECK(options_.ema_decay > 0, "AdamW: there are no averages to swap");
   for (const Slot& s : slots_) {
     swap_numbers(*s.parameter, s.ema);
-    if (const Tensor& shadow = s.parameter->node->shadow; shadow.defined()) shadow.copy_from(s.parameter->to(shadow.dtype()));
+    if (const Tensor& shadow = s.parameter->node->shadow; shadow.defined())
+      shadow.copy_from(s.parameter->to(shadow.dtype()));
   }
   for (const Statistic& s : statistics_) swap_numbers(*s.buffer, s.ema);
 }

@@ -1,8 +1,11 @@
-// AdamW (Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019), step for step as torch.optim.AdamW computes it.
-//   g = s (the gradients of a step's parts, added);   s = 1 / parts, times clip / (|g| + 1e-6) where |g|, the norm of all gradients together, is above clip
-//   p -= lr wd p;   m += (1 - b1) (g - m);   v = b2 v + (1 - b2) g^2;   p -= lr / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + eps)
-// and in the same pass the averages of weights and statistics, e += (1 - d) (p - e), and the weights' copy in another dtype (autograd/tape.h, in_dtype).
-// A step whose loss or gradient is not finite moves nothing, and takes back what its forward pass did to the statistics.
+// AdamW (Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019), step for step
+// as torch.optim.AdamW computes it.
+//   g = s (the gradients of a step's parts, added);   s = 1 / parts, times clip / (|g| + 1e-6)
+//   where |g|, the norm of all gradients together, is above clip p -= lr wd p;   m += (1 - b1) (g -
+//   m);   v = b2 v + (1 - b2) g^2;   p -= lr / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + eps)
+// and in the same pass the averages of weights and statistics, e += (1 - d) (p - e), and the
+// weights' copy in another dtype (autograd/tape.h, in_dtype). A step whose loss or gradient is not
+// finite moves nothing, and takes back what its forward pass did to the statistics.
 #pragma once
 #include <cmath>
 #include <memory>
@@ -42,7 +45,8 @@ struct AdamWFactors {
   double take_ema;  // 1 - d
 };
 
-HD inline AdamWFactors adamw_factors(const AdamWOptions& o, double norm, double lr, double weight_decay, int64_t t) {
+HD inline AdamWFactors adamw_factors(const AdamWOptions& o, double norm, double lr,
+                                     double weight_decay, int64_t t) {
   return {.gradient = (o.clip > 0 && norm > o.clip ? o.clip / (norm + 1e-6) : 1) / double(o.parts),
           .decay = 1 - lr * weight_decay,
           .take1 = 1 - o.beta1,
@@ -54,8 +58,9 @@ HD inline AdamWFactors adamw_factors(const AdamWOptions& o, double norm, double 
           .take_ema = 1 - o.ema_decay};
 }
 
-// What one pass works on: n numbers each of parameter, m, v, gradient, average (or null) and bf16 copy (or null). Of a statistic, which has no gradient:
-// p, its average, and as m what it was after the last step that counted; v is null.
+// What one pass works on: n numbers each of parameter, m, v, gradient, average (or null) and bf16
+// copy (or null). Of a statistic, which has no gradient: p, its average, and as m what it was after
+// the last step that counted; v is null.
 template <class T>
 struct AdamWArrays {
   T *p, *m, *v;
@@ -82,26 +87,34 @@ class AdamW {
     Tensor kept, ema;  // as it was after the last step that counted; average
   };
 
-  // The parameters, all of one dtype and on one device, must stay where they are. `rules`, one a parameter, replace the groups that decays() makes; a frozen
-  // parameter gets no slot. `statistics`: entries of the same model's state; those that are no floating-point buffers are passed over.
-  AdamW(const std::vector<nn::Entry>& parameters, const AdamWOptions& options, const std::vector<ParameterRule>& rules = {},
+  // The parameters, all of one dtype and on one device, must stay where they are. `rules`, one a
+  // parameter, replace the groups that decays() makes; a frozen parameter gets no slot.
+  // `statistics`: entries of the same model's state; those that are no floating-point buffers are
+  // passed over.
+  AdamW(const std::vector<nn::Entry>& parameters, const AdamWOptions& options,
+        const std::vector<ParameterRule>& rules = {},
         const std::vector<nn::Entry>& statistics = {});
   ~AdamW();
-  // Moves every parameter that has a gradient, in place. Gradients stay as they are. `loss`: a scalar, f32, on the device of the parameters, the sum over
-  // the parts; undefined counts as 0.
+  // Moves every parameter that has a gradient, in place. Gradients stay as they are. `loss`: a
+  // scalar, f32, on the device of the parameters, the sum over the parts; undefined counts as 0.
   void step(double lr, const Tensor& loss = {});
-  const Tensor& verdict() const { return verdict_; }  // of the last step: (3) f32, a Verdict's bytes, on the device of the parameters
+  const Tensor& verdict() const {
+    return verdict_;
+  }  // of the last step: (3) f32, a Verdict's bytes, on the device of the parameters
 
   std::vector<Slot>& slots();  // with their counts up to date, which a GPU keeps
   std::vector<Statistic>& statistics() { return statistics_; }
   void set_counts();          // after someone has written into the slots' t
-  void restore_statistics();  // takes back what forward passes did to them since the last step that counted
-  void restart_averages();    // after someone has written into parameters or statistics: the averages begin again from these
-  void swap_averages();       // parameters and statistics change places with their averages; again: back
+  void restore_statistics();  // takes back what forward passes did to them since the last step that
+                              // counted
+  void restart_averages();  // after someone has written into parameters or statistics: the averages
+                            // begin again from these
+  void swap_averages();  // parameters and statistics change places with their averages; again: back
   const AdamWOptions& options() const { return options_; }
 
-  // step() in its parts, for a GPU: collect() sees where the gradients are, advance() sends the rate to the GPU, launch() starts the kernels. A recorded
-  // graph holds launch() alone: before each repetition comes advance().
+  // step() in its parts, for a GPU: collect() sees where the gradients are, advance() sends the
+  // rate to the GPU, launch() starts the kernels. A recorded graph holds launch() alone: before
+  // each repetition comes advance().
   void collect();
   void advance(double lr);
   void launch(const Tensor& loss);

@@ -7,7 +7,7 @@
 #include "core/cuda/device.h"
 #include "core/parallel.h"
 #include "core/simd.h"
-#include "train/progress_line.h"
+#include "train/run/progress_line.h"
 
 namespace rmt {
 namespace {
@@ -41,7 +41,8 @@ const Gpu kGpus[] = {
     {"A30", 165, 82, 10.3},
     {"A10", 125, 62.5, 31.2},
     {"A40", 149.7, 74.8, 37.4},
-    // "NVIDIA Ampere GA102 GPU Architecture", 2021. A GeForce card multiplies bf16 at half the speed of the same chip elsewhere when it adds in f32.
+    // "NVIDIA Ampere GA102 GPU Architecture", 2021. A GeForce card multiplies bf16 at half the
+    // speed of the same chip elsewhere when it adds in f32.
     {"RTX A6000", 154.8, 77.4, 38.7},
     {"GeForce RTX 3090", 71, 35.6, 35.6},
     {"GeForce RTX 3080", 59.5, 29.8, 29.8},
@@ -66,11 +67,14 @@ const Gpu kGpus[] = {
     {"GeForce RTX 5080", 112.6, 56.3, 56.3},
 };
 
-// "NVIDIA A100-SXM4-80GB" and "NVIDIA A100 80GB PCIe" are an A100; "... Laptop GPU", "... Ti" and a slice of one ("... MIG 1g.5gb") are something else.
+// "NVIDIA A100-SXM4-80GB" and "NVIDIA A100 80GB PCIe" are an A100; "... Laptop GPU", "... Ti" and a
+// slice of one ("... MIG 1g.5gb") are something else.
 bool is_a(const std::string& device, const std::string& name) {
-  if (!device.starts_with("NVIDIA " + name) || device.find("MIG") != std::string::npos) return false;
+  if (!device.starts_with("NVIDIA " + name) || device.find("MIG") != std::string::npos)
+    return false;
   const std::string rest = device.substr(7 + name.size());
-  return rest.empty() || rest[0] == '-' || (rest.size() > 1 && rest[0] == ' ' && rest[1] >= '0' && rest[1] <= '9');
+  return rest.empty() || rest[0] == '-' ||
+         (rest.size() > 1 && rest[0] == ' ' && rest[1] >= '0' && rest[1] <= '9');
 }
 
 }  // namespace
@@ -95,7 +99,11 @@ double measure_processor_peak(int threads) {
 
 double gpu_peak(const std::string& device, DType dtype, bool tf32) {
   for (const Gpu& gpu : kGpus)
-    if (is_a(device, gpu.name)) return 1e12 * (dtype == DType::bf16 ? gpu.bf16 : dtype != DType::f32 ? 0 : tf32 ? gpu.tf32 : gpu.f32);
+    if (is_a(device, gpu.name))
+      return 1e12 * (dtype == DType::bf16  ? gpu.bf16
+                     : dtype != DType::f32 ? 0
+                     : tf32                ? gpu.tf32
+                                           : gpu.f32);
   return 0;
 }
 

@@ -1,5 +1,6 @@
-// How much of the machine a run uses. Model FLOPs utilization (Chowdhery et al., "PaLM", 2022, appendix B): the operations that a training step must do, over
-// those that the device could have done in the same time.
+// How much of the machine a run uses. Model FLOPs utilization (Chowdhery et al., "PaLM", 2022,
+// appendix B): the operations that a training step must do, over those that the device could have
+// done in the same time.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -8,19 +9,22 @@
 
 namespace rmt {
 
-// 2 operations a multiply-add, once for the forward pass and twice for the backward pass (gradients of inputs, and of weights). What is computed again, as with
+// 2 operations a multiply-add, once for the forward pass and twice for the backward pass (gradients
+// of inputs, and of weights). What is computed again, as with
 // --grad-checkpointing, does not count. 0 where the peak is not known.
 double model_flops_utilization(int64_t multiply_adds, double images_per_s, double peak);
 
-// Operations a second that the device could do in its best case, at the dtype that `compute` works in: of the processor, measured on threads() threads in some
-// ten milliseconds; of a GPU, looked up by its name. 0: not known.
+// Operations a second that the device could do in its best case, at the dtype that `compute` works
+// in: of the processor, measured on threads() threads in some ten milliseconds; of a GPU, looked up
+// by its name. 0: not known.
 double peak_flops(const Compute& compute);
 
-// f32 multiply-adds of vectors in registers, on `threads` threads at once, and nothing else. Operations a second; best of three.
+// f32 multiply-adds of vectors in registers, on `threads` threads at once, and nothing else.
+// Operations a second; best of three.
 double measure_processor_peak(int threads);
 
-// NVIDIA's figure for matrices without sparsity; sums in f32. `tf32`: of f32 numbers that may be rounded to it. 0 for a GPU that is
-// not in the table.
+// NVIDIA's figure for matrices without sparsity; sums in f32. `tf32`: of f32 numbers that may be
+// rounded to it. 0 for a GPU that is not in the table.
 double gpu_peak(const std::string& device, DType dtype, bool tf32);
 
 }  // namespace rmt

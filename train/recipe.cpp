@@ -18,16 +18,21 @@ struct Row {
   const char* values[4];  // JSON, in the order of kNames; null: not set
 };
 
-// The official column is the official code's (RMT.md 4.1 to 4.5), the paper's differs from it by RMT.md 1.5, rows 10 and 12: it states 1e-3 at 1024 images a
-// step, which is the code's 5e-4 * images / 512 (lr 0), and nothing of a rate that is constant within the epoch and one epoch late. Its "mixup 0.8, cutmix 1"
-// are called probabilities; in the code they are the alphas, and so here. Images a step are batches of 128 times 16 (the logs' peak is 2e-3) or 8.
+// The official column is the official code's (RMT.md 4.1 to 4.5), the paper's differs from it by
+// RMT.md 1.5, rows 10 and 12: it states 1e-3 at 1024 images a step, which is the code's 5e-4 *
+// images / 512 (lr 0), and nothing of a rate that is constant within the epoch and one epoch late.
+// Its "mixup 0.8, cutmix 1" are called probabilities; in the code they are the alphas, and so here.
+// Images a step are batches of 128 times 16 (the logs' peak is 2e-3) or 8.
 //
-// small-data is made for some thousands of steps: an average over 500 of them; two mild operations of RandAugment; half of the batches mixed, mildly, and
-// none in the last sixth of the run, where the model sees whole images at low rates; noise on one image in ten; a rate at the upper end of what AdamW
-// takes with 128 images. Stronger settings of each pay off in runs of hundreds of epochs only.
+// small-data is made for some thousands of steps: an average over 500 of them; two mild operations
+// of RandAugment; half of the batches mixed, mildly, and none in the last sixth of the run, where
+// the model sees whole images at low rates; noise on one image in ten; a rate at the upper end of
+// what AdamW takes with 128 images. Stronger settings of each pay off in runs of hundreds of epochs
+// only.
 //
-// finetune: few steps from good weights. The new head needs a rate that would harm the rest, so that the rate falls from it down (timm's layer decay); little
-// weight decay, which pulls to zero and not to where the weights came from; crops that keep the object.
+// finetune: few steps from good weights. The new head needs a rate that would harm the rest, so
+// that the rate falls from it down (timm's layer decay); little weight decay, which pulls to zero
+// and not to where the weights came from; crops that keep the object.
 // clang-format off
 constexpr Row kRows[] = {
     // field              official                      paper                         small-data                    finetune
@@ -67,7 +72,8 @@ constexpr Row kRows[] = {
 
 size_t column(const std::string& name) {
   const auto* at = std::find(std::begin(kNames), std::end(kNames), name);
-  CHECK(at != std::end(kNames), "--recipe ", name, " is not known: official, paper, small-data, finetune", did_you_mean(name, recipe_names()));
+  CHECK(at != std::end(kNames), "--recipe ", name,
+        " is not known: official, paper, small-data, finetune", did_you_mean(name, recipe_names()));
   return size_t(at - std::begin(kNames));
 }
 
@@ -75,12 +81,14 @@ json as_json(const TrainOptions& options) { return json::parse(to_json(options))
 
 // "--lr 0.0015"; switches as people write them.
 std::string as_flag(const std::string& field, const json& value) {
-  if (field == "sched_on_updates") return value.get<bool>() ? "--sched-on-updates" : "--sched-on-epochs";
+  if (field == "sched_on_updates")
+    return value.get<bool>() ? "--sched-on-updates" : "--sched-on-epochs";
   std::string flag = field;
   std::replace(flag.begin(), flag.end(), '_', '-');
   if (value.is_boolean()) return str(value.get<bool>() ? "--" : "--no-", flag);
   std::string text = str("--", flag);
-  for (const json& part : value.is_array() ? value : json::array({value})) text += str(" ", part.is_string() ? part.get<std::string>() : part.dump());
+  for (const json& part : value.is_array() ? value : json::array({value}))
+    text += str(" ", part.is_string() ? part.get<std::string>() : part.dump());
   return text;
 }
 
@@ -104,7 +112,8 @@ std::string describe_recipe(const std::string& name, const TrainOptions& options
     if (!row.values[c]) continue;
     text += str(" ", as_flag(row.field, set.at(row.field)));
     if (set.at(row.field) != now.at(row.field))
-      otherwise += str(otherwise.empty() ? "" : ", ", as_flag(row.field, now.at(row.field)), " (recipe: ", as_flag(row.field, set.at(row.field)), ")");
+      otherwise += str(otherwise.empty() ? "" : ", ", as_flag(row.field, now.at(row.field)),
+                       " (recipe: ", as_flag(row.field, set.at(row.field)), ")");
   }
   return text + (otherwise.empty() ? "" : "\ngiven otherwise: " + otherwise);
 }

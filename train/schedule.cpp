@@ -21,7 +21,9 @@ Schedule schedule_of(const TrainOptions& options) {
   return {o.lr, o.min_lr, o.warmup_lr, double(o.epochs), o.warmup_epochs};
 }
 
-double lr_of_epoch(const Schedule& s, int64_t epoch) { return lr_at(s, double(std::max<int64_t>(epoch - 1, 0)), s.warmup_epochs, s.epochs); }
+double lr_of_epoch(const Schedule& s, int64_t epoch) {
+  return lr_at(s, double(std::max<int64_t>(epoch - 1, 0)), s.warmup_epochs, s.epochs);
+}
 
 double lr_of_step(const Schedule& s, int64_t step, int64_t steps_per_epoch) {
   double n = double(steps_per_epoch);
@@ -33,7 +35,8 @@ std::string schedule_table(const TrainOptions& options) {
   std::string table;
   for (int64_t epoch = 0; epoch < options.epochs; ++epoch) {
     char line[64];
-    std::snprintf(line, sizeof line, "%lld %.10g\n", static_cast<long long>(epoch), options.sched_on_updates ? lr_of_step(s, epoch, 1) : lr_of_epoch(s, epoch));
+    std::snprintf(line, sizeof line, "%lld %.10g\n", static_cast<long long>(epoch),
+                  options.sched_on_updates ? lr_of_step(s, epoch, 1) : lr_of_epoch(s, epoch));
     table += line;
   }
   return table;

@@ -11,7 +11,8 @@
 namespace rmt {
 namespace {
 
-// Steps that run as they are before one is recorded: they make the tables and choices that are kept (rotary tables, algorithms of matrix products).
+// Steps that run as they are before one is recorded: they make the tables and choices that are kept
+// (rotary tables, algorithms of matrix products).
 constexpr int64_t kWarmUp = 2;
 
 Verdict verdict_at(const void* bytes) {
@@ -20,7 +21,10 @@ Verdict verdict_at(const void* bytes) {
   return v;
 }
 
-bool same_kind(const Tensor& a, const Tensor& b) { return a.defined() == b.defined() && (!a.defined() || (a.shape() == b.shape() && a.dtype() == b.dtype())); }
+bool same_kind(const Tensor& a, const Tensor& b) {
+  return a.defined() == b.defined() &&
+         (!a.defined() || (a.shape() == b.shape() && a.dtype() == b.dtype()));
+}
 
 bool same_kind(const std::vector<Batch>& a, const std::vector<Batch>& b) {
   bool same = a.size() == b.size();
@@ -31,15 +35,21 @@ bool same_kind(const std::vector<Batch>& a, const std::vector<Batch>& b) {
 
 }  // namespace
 
-TrainStep::TrainStep(nn::Module& model, Forward forward, AdamW& optimizer, const Compute& compute, const StepOptions& options)
-    : model_(model), forward_(std::move(forward)), optimizer_(optimizer), compute_(compute), options_(options) {
+TrainStep::TrainStep(nn::Module& model, Forward forward, AdamW& optimizer, const Compute& compute,
+                     const StepOptions& options)
+    : model_(model),
+      forward_(std::move(forward)),
+      optimizer_(optimizer),
+      compute_(compute),
+      options_(options) {
   if (compute_.device == Device::cuda)
     for (auto& r : readback_) r = std::make_unique<cuda::Readback>(3);
 }
 
-std::vector<Verdict> TrainStep::operator()(const std::vector<Batch>& parts, int64_t step, double lr) {
-  CHECK(int64_t(parts.size()) == optimizer_.options().parts, "training step: ", parts.size(), " batches, the optimizer averages over ",
-        optimizer_.options().parts);
+std::vector<Verdict> TrainStep::operator()(const std::vector<Batch>& parts, int64_t step,
+                                           double lr) {
+  CHECK(int64_t(parts.size()) == optimizer_.options().parts, "training step: ", parts.size(),
+        " batches, the optimizer averages over ", optimizer_.options().parts);
   nn::Mode& mode = model_.mode();
   mode.training = true, mode.seed = options_.seed, mode.step = step;
   if (compute_.device == Device::cpu) return {run_on_cpu(parts, lr)};
@@ -66,10 +76,13 @@ Tensor TrainStep::forward(const Batch& batch) {
   Tensor images = compute_.images(batch, options_.transform);  // (B, H, W, 3)
   if (batch.mix.defined()) images = ops::mix_images(images, batch.mix);
   const Tensor logits = forward_(images);  // (B, K)
-  return ops::cross_entropy(logits, ops::smooth_one_hot(batch.labels, logits.dim(1), options_.smoothing, wide(logits.dtype()), batch.mix));
+  return ops::cross_entropy(logits,
+                            ops::smooth_one_hot(batch.labels, logits.dim(1), options_.smoothing,
+                                                wide(logits.dtype()), batch.mix));
 }
 
-// Leaves the sums over the parts: loss_, and the parameters' gradients. On the CPU a loss that is not finite ends it: nothing will move.
+// Leaves the sums over the parts: loss_, and the parameters' gradients. On the CPU a loss that is
+// not finite ends it: nothing will move.
 void TrainStep::differentiate(const std::vector<Batch>& parts) {
   model_.zero_grad();
   loss_ = Tensor();
@@ -77,8 +90,10 @@ void TrainStep::differentiate(const std::vector<Batch>& parts) {
   first_sample = 0;
   for (const Batch& part : parts) {
     const Tensor loss = forward(part);
-    loss_.defined() ? loss_.add_from(loss.detach()) : void(loss_ = parts.size() > 1 ? loss.detach().clone() : loss.detach());
-    if (compute_.device == Device::cpu && !std::isfinite(loss_.to(DType::f64).item<double>())) break;
+    loss_.defined() ? loss_.add_from(loss.detach())
+                    : void(loss_ = parts.size() > 1 ? loss.detach().clone() : loss.detach());
+    if (compute_.device == Device::cpu && !std::isfinite(loss_.to(DType::f64).item<double>()))
+      break;
     backward(loss);
     first_sample += part.labels.numel();
   }
@@ -111,9 +126,12 @@ void TrainStep::run_on_gpu(double lr) {
   graph_->launch();
 }
 
-// Into the tensors that the recording reads. Batches of another kind or size get new ones, and another recording.
+// Into the tensors that the recording reads. Batches of another kind or size get new ones, and
+// another recording.
 void TrainStep::upload(const std::vector<Batch>& parts, int64_t step) {
-  auto put = [](Tensor& to, const Tensor& from) { to.defined() ? to.copy_from(from) : void(to = from.to(Device::cuda)); };
+  auto put = [](Tensor& to, const Tensor& from) {
+    to.defined() ? to.copy_from(from) : void(to = from.to(Device::cuda));
+  };
   if (!same_kind(input_, parts)) {
     graph_.reset();
     input_.assign(parts.size(), Batch());
@@ -134,19 +152,20 @@ void TrainStep::advise_on_memory(const OutOfMemory& e, const Batch& batch) {
   graph_.reset(), input_.clear(), same_ = 0;
   forget();
   const Tensor& x = batch.images;
-  advise(e, str("a training step of ", x.dim(0), " images of ", x.dim(1), " x ", x.dim(2)), "--batch-size", x.dim(0), [&](int64_t n) {
-    Batch part = first(batch, n);
-    part.mix = Tensor();  // an odd number of images cannot be mixed
-    for (Tensor Batch::*field : kBatchTensors)
-      if ((part.*field).defined()) part.*field = (part.*field).to(Device::cuda);
-    try {
-      differentiate({part});
-    } catch (...) {
-      forget();
-      throw;
-    }
-    forget();
-  });
+  advise(e, str("a training step of ", x.dim(0), " images of ", x.dim(1), " x ", x.dim(2)),
+         "--batch-size", x.dim(0), [&](int64_t n) {
+           Batch part = first(batch, n);
+           part.mix = Tensor();  // an odd number of images cannot be mixed
+           for (Tensor Batch::*field : kBatchTensors)
+             if ((part.*field).defined()) part.*field = (part.*field).to(Device::cuda);
+           try {
+             differentiate({part});
+           } catch (...) {
+             forget();
+             throw;
+           }
+           forget();
+         });
 }
 
 }  // namespace rmt

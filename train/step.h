@@ -1,5 +1,6 @@
-// One training step: forward, loss, backward, optimizer. On a GPU the whole of it is recorded once and then repeated (core/cuda/graph.h) while batches
-// keep their size: what changes from step to step, images, labels, the step's number and rate, is written to where the recording reads it.
+// One training step: forward, loss, backward, optimizer. On a GPU the whole of it is recorded once
+// and then repeated (core/cuda/graph.h) while batches keep their size: what changes from step to
+// step, images, labels, the step's number and rate, is written to where the recording reads it.
 #pragma once
 #include <functional>
 #include <memory>
@@ -24,12 +25,17 @@ struct StepOptions {
 class TrainStep {
  public:
   // The optimizer's `parts` is the number of batches that a step takes.
-  TrainStep(nn::Module& model, Forward forward, AdamW& optimizer, const Compute& compute, const StepOptions& options);
+  TrainStep(nn::Module& model, Forward forward, AdamW& optimizer, const Compute& compute,
+            const StepOptions& options);
 
-  // Step number `step` of the run, on batches of one size whose gradients are averaged. Returns the verdicts that became known: on the CPU this step's, on a
-  // GPU that of the step before, so that the host prepares the next batch while the GPU computes. OutOfMemory says which batch would fit.
+  // Step number `step` of the run, on batches of one size whose gradients are averaged. Returns the
+  // verdicts that became known: on the CPU this step's, on a GPU that of the step before, so that
+  // the host prepares the next batch while the GPU computes. OutOfMemory says which batch would
+  // fit.
   std::vector<Verdict> operator()(const std::vector<Batch>& parts, int64_t step, double lr);
-  std::vector<Verdict> operator()(const Batch& batch, int64_t step, double lr) { return (*this)(std::vector<Batch>{batch}, step, lr); }
+  std::vector<Verdict> operator()(const Batch& batch, int64_t step, double lr) {
+    return (*this)(std::vector<Batch>{batch}, step, lr);
+  }
   std::vector<Verdict> finish();  // the verdicts that are still on their way
 
  private:

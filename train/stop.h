@@ -1,10 +1,12 @@
-// SIGTERM (a cluster that wants its machine back) and SIGINT (Ctrl-C) ask a run to stop where it can go on later: the step is finished, the run saved.
+// SIGTERM (a cluster that wants its machine back) and SIGINT (Ctrl-C) ask a run to stop where it
+// can go on later: the step is finished, the run saved.
 #pragma once
 #include <signal.h>
 
 namespace rmt {
 
-// While one lives, the first of these signals is only noted; the second ends the process at once, as if nobody had caught it.
+// While one lives, the first of these signals is only noted; the second ends the process at once,
+// as if nobody had caught it.
 class StopSignals {
  public:
   StopSignals();

@@ -7,17 +7,19 @@
 #include <iostream>
 #include <sstream>
 
-#include "data/image_grid.h"
+#include "data/images/image_grid.h"
 #include "train/memory.h"
-#include "train/model_file.h"
 #include "train/peak.h"
 #include "train/schedule.h"
 #include "train/stop.h"
+#include "train/weights/model_file.h"
 
 namespace rmt {
 namespace {
 
-const char* non_finite(double x) { return std::isnan(x) ? "nan" : "infinite"; }  // printed, a nan may carry a sign
+const char* non_finite(double x) {
+  return std::isnan(x) ? "nan" : "infinite";
+}  // printed, a nan may carry a sign
 
 AdamWOptions optimizer_options(const TrainOptions& o) {
   return {.beta1 = o.opt_betas[0],
@@ -29,7 +31,9 @@ AdamWOptions optimizer_options(const TrainOptions& o) {
           .parts = o.grad_accum_steps};
 }
 
-double best_top1(const EpochLog& log) { return std::max(log.test_acc1, log.test_ema_acc1.value_or(-1)); }
+double best_top1(const EpochLog& log) {
+  return std::max(log.test_acc1, log.test_ema_acc1.value_or(-1));
+}
 
 }  // namespace
 
@@ -47,12 +51,15 @@ LoaderOptions loader_options(const TrainOptions& o, bool train, const Compute& c
   return l;
 }
 
-Metrics evaluate(nn::Module& model, const Forward& forward, Loader& loader, const Compute& compute, const TransformOptions& transform, const char* flag,
+Metrics evaluate(nn::Module& model, const Forward& forward, Loader& loader, const Compute& compute,
+                 const TransformOptions& transform, const char* flag,
                  const std::function<bool(const Batch&, const Tensor&)>& seen) {
   NoGrad off;
   model.mode().training = false;
   Metrics metrics;
-  auto logits = [&](const Batch& batch) { return forward(compute.images(batch, transform)).to(Device::cpu).to(DType::f32); };
+  auto logits = [&](const Batch& batch) {
+    return forward(compute.images(batch, transform)).to(Device::cpu).to(DType::f32);
+  };
   loader.start(0);
   while (auto batch = loader.next()) try {
       const Tensor z = logits(*batch);
@@ -60,13 +67,14 @@ Metrics evaluate(nn::Module& model, const Forward& forward, Loader& loader, cons
       if (seen && !seen(*batch, z)) break;
     } catch (const OutOfMemory& e) {
       const Tensor& x = batch->images;
-      advise(e, str("evaluation of ", x.dim(0), " images of ", x.dim(1), " x ", x.dim(2)), flag, x.dim(0), [&](int64_t n) { logits(first(*batch, n)); });
+      advise(e, str("evaluation of ", x.dim(0), " images of ", x.dim(1), " x ", x.dim(2)), flag,
+             x.dim(0), [&](int64_t n) { logits(first(*batch, n)); });
     }
   return metrics;
 }
 
-Trainer::Trainer(nn::Module& model, Forward forward, const Dataset& train, const Dataset& test, const TrainOptions& options, std::ostream& out,
-                 const Compute& compute)
+Trainer::Trainer(nn::Module& model, Forward forward, const Dataset& train, const Dataset& test,
+                 const TrainOptions& options, std::ostream& out, const Compute& compute)
     : model_(model),
       forward_(std::move(forward)),
       options_(options),
@@ -76,12 +84,17 @@ Trainer::Trainer(nn::Module& model, Forward forward, const Dataset& train, const
       classes_(train.classes()),
       counts_{int64_t(classes_.size()), train.size(), test.size()},
       steps_(train_.batches() / options.grad_accum_steps),
-      optimizer_(model.parameters(), optimizer_options(options), parameter_rules(model.parameters(), options), model.state()),
+      optimizer_(model.parameters(), optimizer_options(options),
+                 parameter_rules(model.parameters(), options), model.state()),
       step_(model, forward_, optimizer_, compute,
-            {.smoothing = options.smoothing, .graph = options.cuda_graph, .seed = options.seed, .transform = transform_options(options)}),
+            {.smoothing = options.smoothing,
+             .graph = options.cuda_graph,
+             .seed = options.seed,
+             .transform = transform_options(options)}),
       out_(out) {
-  CHECK(steps_ > 0, train.place(), " has ", train_.batches(), " batches of ", options.batch_size, " images, fewer than one step of --grad-accum-steps ",
-        options.grad_accum_steps, "; give a smaller --batch-size or fewer");
+  CHECK(steps_ > 0, train.place(), " has ", train_.batches(), " batches of ", options.batch_size,
+        " images, fewer than one step of --grad-accum-steps ", options.grad_accum_steps,
+        "; give a smaller --batch-size or fewer");
 }
 
 void Trainer::resume(const Archive& archive, bool force) {
@@ -93,16 +106,21 @@ void Trainer::resume(const Archive& archive, bool force) {
 
   const DataCounts then = data_counts(archive);
   auto same = [&](int64_t before, int64_t now, const char* what) {
-    CHECK(force || then.classes == 0 || before == now, archive.path, ": the run began with ", before, " ", what, ", ", options_.data_dir, " has ", now,
+    CHECK(force || then.classes == 0 || before == now, archive.path, ": the run began with ",
+          before, " ", what, ", ", options_.data_dir, " has ", now,
           "; give it back its data, or --force-resume to go on with these");
   };
-  same(then.classes, counts_.classes, "classes"), same(then.train_images, counts_.train_images, "training images"),
+  same(then.classes, counts_.classes, "classes"),
+      same(then.train_images, counts_.train_images, "training images"),
       same(then.test_images, counts_.test_images, "validation images");
   EpochSums& now = progress_.now;
-  if (then.train_images != counts_.train_images && then.classes > 0) now = {};  // forced: that epoch, in another order now, begins again
+  if (then.train_images != counts_.train_images && then.classes > 0)
+    now = {};  // forced: that epoch, in another order now, begins again
   if (now.steps == 0 || now.images == now.steps * images_a_step(options_)) return;
-  CHECK(force, archive.path, ": stands after ", now.steps, " steps of ", now.images / now.steps, " images in epoch ", progress_.epoch + 1, ", a step is ",
-        images_a_step(options_), " now; give back --batch-size and --grad-accum-steps, or --force-resume to begin that epoch again");
+  CHECK(force, archive.path, ": stands after ", now.steps, " steps of ", now.images / now.steps,
+        " images in epoch ", progress_.epoch + 1, ", a step is ", images_a_step(options_),
+        " now; give back --batch-size and --grad-accum-steps, or --force-resume to begin that "
+        "epoch again");
   now = {};
 }
 
@@ -110,9 +128,11 @@ bool Trainer::run(const RunFolder& folder) {
   StopSignals catch_signals;
   folder_ = folder;
   folder_.truncate_log(progress_.epoch);
-  if (progress_.epoch >= options_.epochs) out_ << "all " << options_.epochs << " epochs are done; --epochs adds more" << std::endl;
+  if (progress_.epoch >= options_.epochs)
+    out_ << "all " << options_.epochs << " epochs are done; --epochs adds more" << std::endl;
   if (progress_.epoch > 0) try_to_save([&] { folder_.refresh(); });
-  line_ = ProgressLine(options_.log_interval, (options_.epochs - progress_.epoch) * steps_ - progress_.now.steps);
+  line_ = ProgressLine(options_.log_interval,
+                       (options_.epochs - progress_.epoch) * steps_ - progress_.now.steps);
   while (progress_.epoch < options_.epochs && !stopped_) {
     if (!train_epoch()) continue;
     if (std::optional<EpochLog> log = evaluate_epoch()) finish_epoch(std::move(*log));
@@ -132,7 +152,8 @@ bool Trainer::train_epoch() {
     std::vector<Batch> batches;
     for (int64_t i = 0; i < parts; ++i) batches.push_back(*train_.next());
     const int64_t t = progress_.epoch * steps_ + now.steps;
-    const double lr = options_.sched_on_updates ? lr_of_step(schedule, t, steps_) : lr_of_epoch(schedule, progress_.epoch);
+    const double lr = options_.sched_on_updates ? lr_of_step(schedule, t, steps_)
+                                                : lr_of_epoch(schedule, progress_.epoch);
     if (t == 0) draw_first_batch(batches[0]);
     judge(step_(batches, t, lr));
     ++now.steps, now.images += images_a_step(options_), now.lr += lr;
@@ -149,7 +170,8 @@ bool Trainer::train_epoch() {
                 .waiting = train_.wait_seconds() / seconds,
                 .mfu = model_flops_utilization(multiply_adds_, rate, peak_)});
     if (StopSignals::requested()) return stop(), false;
-    if (options_.recovery_interval > 0 && now.steps % options_.recovery_interval == 0 && now.steps < steps_) {
+    if (options_.recovery_interval > 0 && now.steps % options_.recovery_interval == 0 &&
+        now.steps < steps_) {
       judge(step_.finish());
       try_to_save([&] { save("last.safetensors", true); });
     }
@@ -159,12 +181,14 @@ bool Trainer::train_epoch() {
   return true;
 }
 
-// augmented.png: the images of the run's first batch as crop, mirror and the rest left them, each under its class (mixing comes later, on the device).
+// augmented.png: the images of the run's first batch as crop, mirror and the rest left them, each
+// under its class (mixing comes later, on the device).
 void Trainer::draw_first_batch(const Batch& batch) {
   try_to_save([&] {
     std::vector<Tile> tiles;
     for (Image& image : batch_pictures(batch, transform_options(options_), 24))
-      tiles.push_back({std::move(image), classes_[size_t(batch.labels.data<int64_t>()[tiles.size()])]});
+      tiles.push_back(
+          {std::move(image), classes_[size_t(batch.labels.data<int64_t>()[tiles.size()])]});
     write_png(folder_ / "augmented.png", image_grid(tiles));
   });
 }
@@ -179,14 +203,17 @@ void Trainer::judge(const std::vector<Verdict>& verdicts) {
       continue;
     }
     ++now.skipped, ++progress_.skipped_in_a_row;
-    const std::string what = !std::isfinite(v.loss) ? str("the loss is ", non_finite(v.loss))
-                             : v.bad >= 0           ? str("the gradient of ", optimizer_.slots()[size_t(v.bad)].name, " is not finite")
-                                                    : "the norm of the gradients is infinite";
+    const std::string what =
+        !std::isfinite(v.loss) ? str("the loss is ", non_finite(v.loss))
+        : v.bad >= 0
+            ? str("the gradient of ", optimizer_.slots()[size_t(v.bad)].name, " is not finite")
+            : "the norm of the gradients is infinite";
     line_.clear();
-    std::cerr << "step " << step << " skipped: " << what << " (" << progress_.skipped_in_a_row << " in a row, --max-skipped-steps "
-              << options_.max_skipped_steps << ")" << std::endl;
-    CHECK(progress_.skipped_in_a_row <= options_.max_skipped_steps, what, " at step ", step, ", ", progress_.skipped_in_a_row,
-          " in a row: ", last_checkpoint());
+    std::cerr << "step " << step << " skipped: " << what << " (" << progress_.skipped_in_a_row
+              << " in a row, --max-skipped-steps " << options_.max_skipped_steps << ")"
+              << std::endl;
+    CHECK(progress_.skipped_in_a_row <= options_.max_skipped_steps, what, " at step ", step, ", ",
+          progress_.skipped_in_a_row, " in a row: ", last_checkpoint());
   }
 }
 
@@ -199,14 +226,18 @@ void Trainer::stop() {
   try_to_save([&] { save("last.safetensors", true); });
   const bool between = progress_.now.steps == 0;
   out_ << "stopped by " << StopSignals::name() << " after "
-       << (between ? str("epoch ", progress_.epoch) : str("step ", progress_.now.steps, " of ", steps_, " in epoch ", progress_.epoch + 1))
+       << (between ? str("epoch ", progress_.epoch)
+                   : str("step ", progress_.now.steps, " of ", steps_, " in epoch ",
+                         progress_.epoch + 1))
        << "; go on with --resume " << folder_.path() << std::endl;
 }
 
-// Nothing when a signal came while it ran: the epoch's steps stay done, its evaluation is made again.
+// Nothing when a signal came while it ran: the epoch's steps stay done, its evaluation is made
+// again.
 std::optional<EpochLog> Trainer::evaluate_epoch() {
   const EpochSums& now = progress_.now;
-  const double n = double(std::max<int64_t>(now.steps, 1)), good = double(std::max<int64_t>(now.judged - now.skipped, 1));
+  const double n = double(std::max<int64_t>(now.steps, 1)),
+               good = double(std::max<int64_t>(now.judged - now.skipped, 1));
   EpochLog log{.epoch = progress_.epoch,
                .n_parameters = model_.parameter_count(),
                .train_loss = now.loss / good,
@@ -215,10 +246,12 @@ std::optional<EpochLog> Trainer::evaluate_epoch() {
                .images_per_s = double(now.images) / now.seconds,
                .skipped_steps = now.skipped};
   auto measure = [&] {
-    Metrics m = evaluate(model_, forward_, test_, compute_, transform_options(options_), "--validation-batch-size",
+    Metrics m = evaluate(model_, forward_, test_, compute_, transform_options(options_),
+                         "--validation-batch-size",
                          [](const Batch&, const Tensor&) { return !StopSignals::requested(); });
     if (!StopSignals::requested())
-      CHECK(std::isfinite(m.loss()), "the test loss is ", non_finite(m.loss()), " after epoch ", log.epoch, ": ", last_checkpoint());
+      CHECK(std::isfinite(m.loss()), "the test loss is ", non_finite(m.loss()), " after epoch ",
+            log.epoch, ": ", last_checkpoint());
     return m;
   };
   const Metrics m = measure();
@@ -236,20 +269,26 @@ void Trainer::finish_epoch(EpochLog log) {
   note_bad_images();
   log.bad_images = progress_.now.bad_images;
   const bool best = best_top1(log) > progress_.best_acc1;
-  if (best) progress_.best_acc1 = best_top1(log), progress_.best_epoch = log.epoch, progress_.best_is_average = best_top1(log) > log.test_acc1;
+  if (best)
+    progress_.best_acc1 = best_top1(log), progress_.best_epoch = log.epoch,
+    progress_.best_is_average = best_top1(log) > log.test_acc1;
   ++progress_.epoch, progress_.now = {};
 
   std::ostringstream text;
-  text << std::fixed << std::setprecision(4) << "epoch " << log.epoch + 1 << "/" << options_.epochs << "  train loss " << log.train_loss << "  test loss "
-       << log.test_loss << std::setprecision(2) << "  top-1 " << log.test_acc1 << " %";
+  text << std::fixed << std::setprecision(4) << "epoch " << log.epoch + 1 << "/" << options_.epochs
+       << "  train loss " << log.train_loss << "  test loss " << log.test_loss
+       << std::setprecision(2) << "  top-1 " << log.test_acc1 << " %";
   if (log.test_ema_acc1) text << " (average " << *log.test_ema_acc1 << " %)";
   text << "  top-5 " << log.test_acc5 << " %  ";
   if (auto difference = top1_difference(log, folder_.compare()))
-    text << std::showpos << *difference << std::noshowpos << " to " << folder_.compare().name << "  ";
-  text << std::setprecision(1) << log.images_per_s << " img/s  " << log.seconds << " s" << (best ? "  best" : "");
+    text << std::showpos << *difference << std::noshowpos << " to " << folder_.compare().name
+         << "  ";
+  text << std::setprecision(1) << log.images_per_s << " img/s  " << log.seconds << " s"
+       << (best ? "  best" : "");
   out_ << text.str() << std::endl;
 
-  // The log first and the last checkpoint at the end: a run that is killed in between does the epoch again and takes its line back.
+  // The log first and the last checkpoint at the end: a run that is killed in between does the
+  // epoch again and takes its line back.
   try_to_save([&] { folder_.append(log); });
   if (best) try_to_save([&] { save_weights("best.safetensors", log); });
   if (options_.checkpoint_hist > 0) try_to_save([&] { keep_history(log); });
@@ -264,12 +303,15 @@ void Trainer::save_weights(const std::string& name, const EpochLog& log) {
     save(name, false);
 }
 
-// Of the epochs in the log the best --checkpoint-hist, each in a file of its own; of equals the earlier.
+// Of the epochs in the log the best --checkpoint-hist, each in a file of its own; of equals the
+// earlier.
 void Trainer::keep_history(const EpochLog& log) {
   namespace fs = std::filesystem;
   auto file = [](int64_t epoch) { return str("checkpoint-", epoch, ".safetensors"); };
   std::vector<EpochLog> ranked = read_log(folder_ / "log.jsonl");
-  std::stable_sort(ranked.begin(), ranked.end(), [](const EpochLog& a, const EpochLog& b) { return best_top1(a) > best_top1(b); });
+  std::stable_sort(ranked.begin(), ranked.end(), [](const EpochLog& a, const EpochLog& b) {
+    return best_top1(a) > best_top1(b);
+  });
   for (size_t rank = 0; rank < ranked.size(); ++rank)
     if (int64_t(rank) >= options_.checkpoint_hist)
       fs::remove(folder_ / file(ranked[rank].epoch));
@@ -289,7 +331,9 @@ void Trainer::with_averages(const std::function<void()>& f) {
 
 // What a message about a run gone wrong ends with.
 std::string Trainer::last_checkpoint() const {
-  return str("training stopped, ", saved_once_ ? str("the last checkpoint is kept in ", folder_.path()) : "there is no checkpoint yet",
+  return str("training stopped, ",
+             saved_once_ ? str("the last checkpoint is kept in ", folder_.path())
+                         : "there is no checkpoint yet",
              "; lower --lr, lengthen --warmup-epochs, or limit the gradients with --clip-grad 1");
 }
 
@@ -314,7 +358,8 @@ void Trainer::try_to_save(const std::function<void()>& f) {
   try {
     f();
   } catch (const Error& e) {
-    std::cerr << "warning: " << e.what() << "; training goes on, what was saved before is kept" << std::endl;
+    std::cerr << "warning: " << e.what() << "; training goes on, what was saved before is kept"
+              << std::endl;
     saved_all_ = false;
   }
 }

@@ -1,6 +1,9 @@
-// Kernels in which a thread keeps to N neighbouring columns of a (rows, C) block and walks down the rows.
-//   column_sums   sums over the rows: gradients of parameters. In two steps, both in a fixed order, so that the result has the same bits on every run: `parts`
-//                 blocks of threads sum a share of the rows each, then their sums are added part by part.
+// Kernels in which a thread keeps to N neighbouring columns of a (rows, C) block and walks down the
+// rows.
+//   column_sums   sums over the rows: gradients of parameters. In two steps, both in a fixed order,
+//   so that the result has the same bits on every run: `parts`
+//                 blocks of threads sum a share of the rows each, then their sums are added part by
+//                 part.
 //   map_columns   y_rc = f(what f keeps of column c, what it keeps of row r, x_rc, ...).
 #pragma once
 #include <algorithm>
@@ -12,23 +15,33 @@ namespace rmt::cuda {
 
 constexpr int kColumnThreads = 256;
 
-// Threads (tx, ty) of a block: x counts groups of N columns, y rows. Whole rows when they fit, so that a block's accesses are contiguous.
+// Threads (tx, ty) of a block: x counts groups of N columns, y rows. Whole rows when they fit, so
+// that a block's accesses are contiguous.
 struct ColumnBlocks {
   int64_t tiles;  // blocks side by side
   unsigned tx, ty;
-  explicit ColumnBlocks(int64_t groups) : tiles(blocks_for(groups, 128)), tx(unsigned(blocks_for(groups, tiles))), ty(kColumnThreads / tx) {}
-  // Blocks one above the other: about `blocks` in all, and `rows_each` rows or more for every thread.
+  explicit ColumnBlocks(int64_t groups)
+      : tiles(blocks_for(groups, 128)),
+        tx(unsigned(blocks_for(groups, tiles))),
+        ty(kColumnThreads / tx) {}
+  // Blocks one above the other: about `blocks` in all, and `rows_each` rows or more for every
+  // thread.
   int64_t parts(int64_t rows, int64_t rows_each, int64_t blocks) const {
-    return std::clamp<int64_t>(rows / (rows_each * ty), 1, std::clamp<int64_t>(blocks / tiles, 1, 65535));
+    return std::clamp<int64_t>(rows / (rows_each * ty), 1,
+                               std::clamp<int64_t>(blocks / tiles, 1, 65535));
   }
 };
 
-// f(row, column, sums) adds what N columns of a row give to sums[K][N]. partial (parts, K, C). Threads (tx, ty): column group, row within a part.
+// f(row, column, sums) adds what N columns of a row give to sums[K][N]. partial (parts, K, C).
+// Threads (tx, ty): column group, row within a part.
 template <int K, int N, class W, class F>
-__global__ void __launch_bounds__(kColumnThreads) column_sums_kernel(F f, W* partial, int64_t rows, int64_t C) {
-  static_assert(K * N * kColumnThreads * sizeof(W) <= 48 << 10, "more sums than shared memory holds; use a smaller N");
+__global__ void __launch_bounds__(kColumnThreads)
+    column_sums_kernel(F f, W* partial, int64_t rows, int64_t C) {
+  static_assert(K * N * kColumnThreads * sizeof(W) <= 48 << 10,
+                "more sums than shared memory holds; use a smaller N");
   SHARED(W, shared, K * N * kColumnThreads);  // [k][n][ty][tx]
-  const int64_t parts = gridDim.y, part = blockIdx.y, column = (int64_t(blockIdx.x) * blockDim.x + threadIdx.x) * N;
+  const int64_t parts = gridDim.y, part = blockIdx.y,
+                column = (int64_t(blockIdx.x) * blockDim.x + threadIdx.x) * N;
   const int64_t begin = rows * part / parts, end = rows * (part + 1) / parts;
   const unsigned thread = threadIdx.y * blockDim.x + threadIdx.x;
   W sums[K][N] = {};
@@ -44,24 +57,28 @@ __global__ void __launch_bounds__(kColumnThreads) column_sums_kernel(F f, W* par
     const unsigned k = i / width, at = i % width;
     const int64_t c = int64_t(blockIdx.x) * width + at;
     W total = 0;
-    for (unsigned y = 0; y < blockDim.y; ++y) total += shared[(k * N + at % N) * kColumnThreads + y * blockDim.x + at / N];
+    for (unsigned y = 0; y < blockDim.y; ++y)
+      total += shared[(k * N + at % N) * kColumnThreads + y * blockDim.x + at / N];
     if (c < C) partial[(part * K + k) * C + c] = total;
   }
 }
 
-// out[k][c] = sum over parts of partial (parts, K, C); a null out is left out. Threads (x, y): column, every blockDim.y-th part.
+// out[k][c] = sum over parts of partial (parts, K, C); a null out is left out. Threads (x, y):
+// column, every blockDim.y-th part.
 template <class W>
 struct Outputs {
   W* out[4];
 };
 template <class W>
-__global__ void __launch_bounds__(1024) add_parts_kernel(const W* partial, Outputs<W> to, int64_t parts, int64_t K, int64_t C) {
+__global__ void __launch_bounds__(1024)
+    add_parts_kernel(const W* partial, Outputs<W> to, int64_t parts, int64_t K, int64_t C) {
   SHARED(double, shared, 1024);
   const int64_t c = int64_t(blockIdx.x) * 32 + threadIdx.x, k = blockIdx.y;
   double total = 0;
   if (c < C && to.out[k]) {
 #pragma unroll 8
-    for (int64_t p = threadIdx.y; p < parts; p += blockDim.y) total += double(partial[(p * K + k) * C + c]);
+    for (int64_t p = threadIdx.y; p < parts; p += blockDim.y)
+      total += double(partial[(p * K + k) * C + c]);
   }
   shared[threadIdx.y * 32 + threadIdx.x] = total;
   __syncthreads();
@@ -71,26 +88,30 @@ __global__ void __launch_bounds__(1024) add_parts_kernel(const W* partial, Outpu
 }
 template <class W>
 void add_parts(const W* partial, Outputs<W> to, int64_t parts, int64_t K, int64_t C) {
-  launch("add_parts", add_parts_kernel<W>, dim3(unsigned(blocks_for(C, 32)), unsigned(K)), dim3(32, unsigned(std::min<int64_t>(parts, 32))), 0, partial, to,
-         parts, K, C);
+  launch("add_parts", add_parts_kernel<W>, dim3(unsigned(blocks_for(C, 32)), unsigned(K)),
+         dim3(32, unsigned(std::min<int64_t>(parts, 32))), 0, partial, to, parts, K, C);
 }
 
-// to.out[k][c] = sum over rows of what f adds. N columns a thread must divide C; f sees columns that are multiples of N.
+// to.out[k][c] = sum over rows of what f adds. N columns a thread must divide C; f sees columns
+// that are multiples of N.
 template <int K, int N, class W, class F>
 void column_sums(const char* name, F f, Outputs<W> to, int64_t rows, int64_t C) {
   static_assert(K <= 4);
   const ColumnBlocks blocks(C / N);
-  const int64_t parts = blocks.parts(rows, 8, 1024);  // enough blocks for the largest GPUs, each with some rows for every thread
+  const int64_t parts = blocks.parts(
+      rows, 8, 1024);  // enough blocks for the largest GPUs, each with some rows for every thread
   Storage partial(size_t(parts * K * C) * sizeof(W), Device::cuda);
   W* p = static_cast<W*>(partial.data());
-  launch(name, column_sums_kernel<K, N, W, F>, dim3(unsigned(blocks.tiles), unsigned(parts)), dim3(blocks.tx, blocks.ty), 0, f, p, rows, C);
+  launch(name, column_sums_kernel<K, N, W, F>, dim3(unsigned(blocks.tiles), unsigned(parts)),
+         dim3(blocks.tx, blocks.ty), 0, f, p, rows, C);
   add_parts(static_cast<const W*>(p), to, parts, K, C);
 }
 
-// k = f.columns<N>(c) holds what f needs of the columns c ... c + N, g = f.row(r) what it needs of row r: y_rc+n = f(k, n, g, x_rc+n, ...).
-// Two rows at a time: neither waits for the other's loads.
+// k = f.columns<N>(c) holds what f needs of the columns c ... c + N, g = f.row(r) what it needs of
+// row r: y_rc+n = f(k, n, g, x_rc+n, ...). Two rows at a time: neither waits for the other's loads.
 template <int N, class F, class T, class... X>
-__global__ void __launch_bounds__(kColumnThreads) map_columns_kernel(F f, T* y, int64_t rows, int64_t C, const X*... x) {
+__global__ void __launch_bounds__(kColumnThreads)
+    map_columns_kernel(F f, T* y, int64_t rows, int64_t C, const X*... x) {
   const int64_t column = (int64_t(blockIdx.x) * blockDim.x + threadIdx.x) * N;
   if (column >= C) return;
   const auto k = f.template columns<N>(column);
@@ -113,13 +134,16 @@ __global__ void __launch_bounds__(kColumnThreads) map_columns_kernel(F f, T* y, 
 }
 
 template <class F, class T, class... X>
-void map_columns(const char* name, F f, bool vectors, T* y, int64_t rows, int64_t C, const X*... x) {  // vectors: what f reads is aligned to 16 bytes
+void map_columns(const char* name, F f, bool vectors, T* y, int64_t rows, int64_t C,
+                 const X*... x) {  // vectors: what f reads is aligned to 16 bytes
   if (rows == 0) return;
-  CHECK(rows < int64_t(1) << 32, name, ": ", rows, " rows, expected fewer than 2^32");  // so that f.row() may divide in 32 bits
+  CHECK(rows < int64_t(1) << 32, name, ": ", rows,
+        " rows, expected fewer than 2^32");  // so that f.row() may divide in 32 bits
   constexpr int N = 16 / int(sizeof(T));
   auto run = [&](auto kernel, int64_t groups) {
     const ColumnBlocks blocks(groups);
-    launch(name, kernel, dim3(unsigned(blocks.tiles), unsigned(blocks.parts(rows, 4, 4096))), dim3(blocks.tx, blocks.ty), 0, f, y, rows, C, x...);
+    launch(name, kernel, dim3(unsigned(blocks.tiles), unsigned(blocks.parts(rows, 4, 4096))),
+           dim3(blocks.tx, blocks.ty), 0, f, y, rows, C, x...);
   };
   if (vectors && aligned(y, x...) && C % N == 0)
     run(map_columns_kernel<N, F, T, X...>, C / N);

@@ -17,8 +17,10 @@ static std::string in_words(size_t bytes) {
 }
 
 OutOfMemory::OutOfMemory(size_t asked_, size_t free_, size_t in_use_)
-    : Error(str("GPU out of memory: ", in_words(asked_), " asked for, ", in_words(free_), " free, ", in_words(in_use_),
-                " held by tensors; a smaller batch or image size, or --grad-checkpointing, needs less")),
+    : Error(str(
+          "GPU out of memory: ", in_words(asked_), " asked for, ", in_words(free_), " free, ",
+          in_words(in_use_),
+          " held by tensors; a smaller batch or image size, or --grad-checkpointing, needs less")),
       asked(asked_),
       free(free_),
       in_use(in_use_) {}
@@ -58,23 +60,29 @@ std::string look(State& s) {
   cudaDriverGetVersion(&s.info.driver);
   cudaRuntimeGetVersion(&s.info.runtime);
   if (e == cudaErrorInsufficientDriver && s.info.driver > 0)
-    return str("the driver supports CUDA ", version(s.info.driver), ", this program needs ", version(s.info.runtime), "; update the driver");
+    return str("the driver supports CUDA ", version(s.info.driver), ", this program needs ",
+               version(s.info.runtime), "; update the driver");
   if (e == cudaErrorInsufficientDriver) return "no NVIDIA driver is installed";
   if (e != cudaSuccess) return str("no usable GPU: ", cudaGetErrorString(e));
   if (s.index >= count) return str("there is no GPU number ", s.index, ", only ", count);
   cudaDeviceProp p{};
   if ((e = cudaSetDevice(s.index)) == cudaSuccess) e = cudaGetDeviceProperties(&p, s.index);
   if (e != cudaSuccess) return str("GPU ", s.index, " cannot be used: ", cudaGetErrorString(e));
-  s.info.name = p.name, s.info.major = p.major, s.info.minor = p.minor, s.info.multiprocessors = p.multiProcessorCount, s.info.memory = p.totalGlobalMem;
-  if (p.major < 8) return str(p.name, " has compute capability ", p.major, ".", p.minor, "; 8.0 (Ampere) is the least that is supported");
+  s.info.name = p.name, s.info.major = p.major, s.info.minor = p.minor,
+  s.info.multiprocessors = p.multiProcessorCount, s.info.memory = p.totalGlobalMem;
+  if (p.major < 8)
+    return str(p.name, " has compute capability ", p.major, ".", p.minor,
+               "; 8.0 (Ampere) is the least that is supported");
   int* x = nullptr;
-  if ((e = cudaStreamCreateWithFlags(&s.stream, cudaStreamNonBlocking)) == cudaSuccess) e = cudaMalloc(&x, sizeof(int));
+  if ((e = cudaStreamCreateWithFlags(&s.stream, cudaStreamNonBlocking)) == cudaSuccess)
+    e = cudaMalloc(&x, sizeof(int));
   if (e != cudaSuccess) return str(p.name, " cannot be used: ", cudaGetErrorString(e));
   try {
     launch("probe", probe_kernel, dim3(1), dim3(1), 0, x);
     check(cudaStreamSynchronize(s.stream), "probe");
   } catch (const Error& error) {
-    return str(p.name, " (compute capability ", p.major, ".", p.minor, ") does not run this program: ", error.what(),
+    return str(p.name, " (compute capability ", p.major, ".", p.minor,
+               ") does not run this program: ", error.what(),
                "; build with make CUDA=1 CUDA_ARCHS=", p.major, p.minor);
   }
   cudaFree(x);
@@ -98,13 +106,16 @@ State& working() {
   return s;
 }
 
-// Two pinned buffers through which host memory goes to the device: while one is on its way the other is filled.
+// Two pinned buffers through which host memory goes to the device: while one is on its way the
+// other is filled.
 class Staging {
  public:
   void send(void* to, const void* from, size_t bytes, cudaStream_t stream) {
     cudaStreamCaptureStatus recording = cudaStreamCaptureStatusNone;
     check(cudaStreamIsCapturing(stream, &recording), "copy to the GPU");
-    CHECK(recording == cudaStreamCaptureStatusNone, "copy to the GPU while a graph is recorded: it would repeat whatever the buffer holds by then");
+    CHECK(recording == cudaStreamCaptureStatusNone,
+          "copy to the GPU while a graph is recorded: it would repeat whatever the buffer holds by "
+          "then");
     for (size_t done = 0; done < bytes;) {
       Slot& slot = slots_[next_ ^= 1];
       if (!slot.memory) {
@@ -115,7 +126,9 @@ class Staging {
       }
       const size_t n = std::min(kBytes, bytes - done);
       std::memcpy(slot.memory, static_cast<const char*>(from) + done, n);
-      check(cudaMemcpyAsync(static_cast<char*>(to) + done, slot.memory, n, cudaMemcpyHostToDevice, stream), "copy to the GPU");
+      check(cudaMemcpyAsync(static_cast<char*>(to) + done, slot.memory, n, cudaMemcpyHostToDevice,
+                            stream),
+            "copy to the GPU");
       check(cudaEventRecord(slot.sent, stream), "copy to the GPU");
       done += n;
     }
@@ -143,7 +156,8 @@ bool emulated() {
 
 void select(int index) {
   State& s = state();
-  CHECK(!s.found || s.index == index, "cuda: GPU ", s.index, " is in use already; choose another before the first tensor is made on it");
+  CHECK(!s.found || s.index == index, "cuda: GPU ", s.index,
+        " is in use already; choose another before the first tensor is made on it");
   if (!s.found) s.looked = false;
   s.index = index;
   CHECK(available(), "cuda: ", s.why);
@@ -183,7 +197,11 @@ void copy(void* to, Device to_device, const void* from, Device from_device, size
     staging->send(to, from, bytes, s.stream);
     return;
   }
-  check(cudaMemcpyAsync(to, from, bytes, to_device == Device::cuda ? cudaMemcpyDeviceToDevice : cudaMemcpyDeviceToHost, s.stream), "copy");
+  check(
+      cudaMemcpyAsync(to, from, bytes,
+                      to_device == Device::cuda ? cudaMemcpyDeviceToDevice : cudaMemcpyDeviceToHost,
+                      s.stream),
+      "copy");
   if (to_device == Device::cpu) synchronize();
 }
 

@@ -10,7 +10,9 @@ namespace rmt::cuda {
 
 constexpr int kThreads = 256;  // of a block, where nothing speaks for another number
 
-inline int64_t blocks_for(int64_t n, int64_t per_block = kThreads) { return (n + per_block - 1) / per_block; }
+inline int64_t blocks_for(int64_t n, int64_t per_block = kThreads) {
+  return (n + per_block - 1) / per_block;
+}
 
 // N numbers that are loaded and stored at once: 16 bytes of T.
 template <class T, int N = 16 / int(sizeof(T))>
@@ -36,7 +38,9 @@ __device__ __forceinline__ Values<Wide<T>, N> widen(const Pack<T, N>& pack) {
   if constexpr (std::is_same_v<T, bf16> && N % 2 == 0) {
     const auto words = std::bit_cast<Pack<uint32_t, N / 2>>(pack);
 #pragma unroll
-    for (int j = 0; j < N; j += 2) v.at[j] = __uint_as_float(words.at[j / 2] << 16), v.at[j + 1] = __uint_as_float(words.at[j / 2] & 0xffff0000u);
+    for (int j = 0; j < N; j += 2)
+      v.at[j] = __uint_as_float(words.at[j / 2] << 16),
+      v.at[j + 1] = __uint_as_float(words.at[j / 2] & 0xffff0000u);
   } else {
 #pragma unroll
     for (int j = 0; j < N; ++j) v.at[j] = Wide<T>(pack.at[j]);
@@ -59,9 +63,12 @@ __device__ __forceinline__ Pack<T, N> narrow(const Wide<T>* v) {
 }
 
 template <class T, int N>
-constexpr int kAtOnce = N * sizeof(T) <= 16 ? N : 16 / int(sizeof(T));  // as many of N numbers as one access moves
+constexpr int kAtOnce = N * sizeof(T) <= 16
+                            ? N
+                            : 16 / int(sizeof(T));  // as many of N numbers as one access moves
 
-// The N numbers at p, in accesses of up to 16 bytes, to which p is aligned. A pack is copied whole before it is looked into: that makes it one access.
+// The N numbers at p, in accesses of up to 16 bytes, to which p is aligned. A pack is copied whole
+// before it is looked into: that makes it one access.
 template <int N, class T>
 __device__ __forceinline__ Values<Wide<T>, N> load(const T* p) {
   constexpr int n = kAtOnce<T, N>;
@@ -82,9 +89,11 @@ __device__ __forceinline__ void store(T* p, const Values<Wide<T>, N>& v) {
   for (int i = 0; i < N; i += n) *reinterpret_cast<Pack<T, n>*>(p + i) = narrow<T, n>(v.at + i);
 }
 
-// f takes Wide<X>s and returns Wide<T>. `packs` threads do N numbers each, those after them the n - N packs that are left, one each.
+// f takes Wide<X>s and returns Wide<T>. `packs` threads do N numbers each, those after them the n -
+// N packs that are left, one each.
 template <int N, class F, class T, class... X>
-__global__ void __launch_bounds__(kThreads) map_kernel(F f, T* y, int64_t n, int64_t packs, const X*... x) {
+__global__ void __launch_bounds__(kThreads)
+    map_kernel(F f, T* y, int64_t n, int64_t packs, const X*... x) {
   const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i < packs) {
     Values<Wide<T>, N> out;
@@ -104,7 +113,8 @@ void map(const char* name, F f, T* y, int64_t n, const X*... x) {
   if (n == 0) return;
   constexpr int N = 16 / int(sizeof(T));
   const int64_t packs = aligned(y, x...) ? n / N : 0;
-  launch(name, map_kernel<N, F, T, X...>, dim3(unsigned(blocks_for(packs + n - N * packs))), dim3(kThreads), 0, f, y, n, packs, x...);
+  launch(name, map_kernel<N, F, T, X...>, dim3(unsigned(blocks_for(packs + n - N * packs))),
+         dim3(kThreads), 0, f, y, n, packs, x...);
 }
 
 }  // namespace rmt::cuda

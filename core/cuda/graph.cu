@@ -71,7 +71,8 @@ Readback::~Readback() {
 }
 
 void Readback::start(const float* x) {
-  check(cudaMemcpyAsync(state_->pinned, x, state_->bytes, cudaMemcpyDeviceToHost, stream()), "readback");
+  check(cudaMemcpyAsync(state_->pinned, x, state_->bytes, cudaMemcpyDeviceToHost, stream()),
+        "readback");
   check(cudaEventRecord(state_->arrived, stream()), "readback");
 }
 

@@ -1,4 +1,5 @@
-// A sequence of launches, recorded once and repeated as a whole: the GPU starts kernels without the host, which for small kernels costs more than they do.
+// A sequence of launches, recorded once and repeated as a whole: the GPU starts kernels without the
+// host, which for small kernels costs more than they do.
 #pragma once
 #include <functional>
 #include <memory>
@@ -12,8 +13,10 @@ class Graph {
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
 
-  // Runs f with its launches recorded instead of executed. What they read and write stays where it is: memory that f takes from now on belongs to the
-  // graph, whoever holds it, so results of f are valid after launch() until the next one. f must neither copy from host memory nor wait for the GPU.
+  // Runs f with its launches recorded instead of executed. What they read and write stays where it
+  // is: memory that f takes from now on belongs to the graph, whoever holds it, so results of f are
+  // valid after launch() until the next one. f must neither copy from host memory nor wait for the
+  // GPU.
   void capture(const std::function<void()>& f);
   bool captured() const;
   void launch();  // after everything that was launched before

@@ -1,5 +1,6 @@
 // The one way to start a kernel, and the one check of the runtime's answers.
-//   launch("softmax", softmax_kernel<float>, grid, block, shared_bytes, x, y, M);      on stream(); arguments become the kernel's parameter types
+//   launch("softmax", softmax_kernel<float>, grid, block, shared_bytes, x, y, M);      on stream();
+//   arguments become the kernel's parameter types
 #pragma once
 #include <tuple>
 #include <type_traits>
@@ -18,20 +19,24 @@ inline void check(cudaError_t code, const char* what) {
   throw Error(str(what, ": ", cudaGetErrorString(code), " (", cudaGetErrorName(code), ")"));
 }
 
-// An argument as the kernel's parameter type P. An integer must keep its value: a count of 2^31 is not an int.
+// An argument as the kernel's parameter type P. An integer must keep its value: a count of 2^31 is
+// not an int.
 template <class P, class A>
 P coerce(const char* name, const A& a) {
   if constexpr (std::is_integral_v<P> && std::is_integral_v<A>)
-    CHECK(A(P(a)) == a && (P(a) < P(0)) == (a < A(0)), "kernel ", name, ": the argument ", a, " does not fit its parameter of ", sizeof(P), " bytes");
+    CHECK(A(P(a)) == a && (P(a) < P(0)) == (a < A(0)), "kernel ", name, ": the argument ", a,
+          " does not fit its parameter of ", sizeof(P), " bytes");
   return static_cast<P>(a);
 }
 
 #ifdef __CUDACC__
 
 template <class... P>
-cudaError_t start(const char*, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, P... args) {
+cudaError_t start(const char*, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared,
+                  P... args) {
   if (shared > 48 << 10) {
-    cudaError_t code = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared));
+    cudaError_t code =
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared));
     if (code != cudaSuccess) return code;
   }
   cudaLaunchConfig_t config{};
@@ -45,27 +50,33 @@ cudaError_t start(const char*, void (*kernel)(P...), dim3 grid, dim3 block, size
 #else
 
 template <class... P>
-cudaError_t start(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, P... args) {
+cudaError_t start(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared,
+                  P... args) {
   int index = 0;
   [[maybe_unused]] auto check_pointer = [&](const auto& p) {
-    if constexpr (std::is_pointer_v<std::decay_t<decltype(p)>>) emulator::check_argument(name, index, p);
+    if constexpr (std::is_pointer_v<std::decay_t<decltype(p)>>)
+      emulator::check_argument(name, index, p);
     ++index;
   };
   (check_pointer(args), ...);
-  return emulator::launch(name, grid, block, shared, stream(), [kernel, args...] { kernel(args...); });
+  return emulator::launch(name, grid, block, shared, stream(),
+                          [kernel, args...] { kernel(args...); });
 }
 
 #endif
 
 // An empty problem is the caller's business: CUDA refuses an empty grid, and so does this.
 template <class... P, class... A>
-void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, A&&... args) {
+void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared,
+            A&&... args) {
   static_assert(sizeof...(P) == sizeof...(A), "the kernel has another number of parameters");
   cudaError_t code = start<P...>(name, kernel, grid, block, shared, coerce<P>(name, args)...);
   if (code == cudaSuccess) return;
   cudaGetLastError();
-  throw Error(str("kernel ", name, ", grid (", grid.x, ", ", grid.y, ", ", grid.z, "), block (", block.x, ", ", block.y, ", ", block.z, "), ", shared,
-                  " bytes of dynamic shared memory: ", cudaGetErrorString(code), " (", cudaGetErrorName(code), ")"));
+  throw Error(str("kernel ", name, ", grid (", grid.x, ", ", grid.y, ", ", grid.z, "), block (",
+                  block.x, ", ", block.y, ", ", block.z, "), ", shared,
+                  " bytes of dynamic shared memory: ", cudaGetErrorString(code), " (",
+                  cudaGetErrorName(code), ")"));
 }
 
 }  // namespace rmt::cuda

@@ -1,4 +1,5 @@
-// The arithmetic that tensors themselves need on the device: fill, convert, add, and the question whether all numbers are finite.
+// The arithmetic that tensors themselves need on the device: fill, convert, add, and the question
+// whether all numbers are finite.
 #include <cmath>
 #include <utility>
 
@@ -32,7 +33,8 @@ struct Convert {
 
 // *found becomes 1 if a number is not finite. A thread to each pack.
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads) find_non_finite_kernel(const T* x, int64_t n, int* found) {
+__global__ void __launch_bounds__(kThreads)
+    find_non_finite_kernel(const T* x, int64_t n, int* found) {
   const int64_t i = (int64_t(blockIdx.x) * kThreads + threadIdx.x) * N;
   bool bad = false;
   if (i + N <= n) {
@@ -67,7 +69,8 @@ void convert(const void* from, DType from_type, void* to, DType to_type, int64_t
 void add(void* sum, const void* x, DType dtype, int64_t n) {
   with_type(dtype, [&](auto t) {
     using T = decltype(t);
-    map("add", Sum(), static_cast<T*>(sum), n, static_cast<const T*>(sum), static_cast<const T*>(x));
+    map("add", Sum(), static_cast<T*>(sum), n, static_cast<const T*>(sum),
+        static_cast<const T*>(x));
   });
 }
 
@@ -81,8 +84,10 @@ bool all_finite(const void* x, DType dtype, int64_t n) {
       constexpr int N = 16 / int(sizeof(T));
       const T* p = static_cast<const T*>(x);
       const bool vectors = aligned(p);
-      launch("find_non_finite", vectors ? find_non_finite_kernel<T, N> : find_non_finite_kernel<T, 1>,
-             dim3(unsigned(blocks_for(n, kThreads * (vectors ? N : 1)))), dim3(kThreads), 0, p, n, static_cast<int*>(flag.data()));
+      launch("find_non_finite",
+             vectors ? find_non_finite_kernel<T, N> : find_non_finite_kernel<T, 1>,
+             dim3(unsigned(blocks_for(n, kThreads * (vectors ? N : 1)))), dim3(kThreads), 0, p, n,
+             static_cast<int*>(flag.data()));
     }
   });
   int found = 0;

@@ -27,7 +27,8 @@ struct Pools {
   Pool* current = nullptr;
 
   static Pools& get() {
-    static Pools* p = new Pools;  // tensors with static lifetime give their memory back at the very end
+    static Pools* p =
+        new Pools;  // tensors with static lifetime give their memory back at the very end
     return *p;
   }
   static Pool* common() {
@@ -47,7 +48,8 @@ void* device_memory(size_t bytes) {
   return nullptr;
 }
 
-// `size` bytes, or when there are fewer, just the `least` that are needed. Once more after unused segments went back to the device.
+// `size` bytes, or when there are fewer, just the `least` that are needed. Once more after unused
+// segments went back to the device.
 void* segment(size_t& size, size_t least) {
   for (int attempt = 0; attempt < 2; ++attempt) {
     if (void* p = device_memory(size)) return p;
@@ -86,7 +88,8 @@ void* Pool::take(size_t bytes) {
   if (emulated() && this == Pools::common()) return segment(n, n);
   n = rounded(bytes);
   if (void* p = segments_->heap.take(n)) return p;
-  // Small requests share a segment; a large one gets its own size, so that what is left over does not add up.
+  // Small requests share a segment; a large one gets its own size, so that what is left over does
+  // not add up.
   size_t size = std::max(n, kSegment);
   void* p = segment(size, n);
   segments_->heap.add_range(p, size);

@@ -1,6 +1,8 @@
-// Where device memory comes from: segments of cudaMalloc, divided by a Heap and kept when tensors let go of them. All work is on one stream, so a block
-// that the host has released may be handed out again at once: whoever gets it writes after the last reader. A graph (graph.h) has a pool of its own. On
-// the emulated device every tensor outside of graphs gets a block of its own from cudaMalloc, so that accesses beside it are seen.
+// Where device memory comes from: segments of cudaMalloc, divided by a Heap and kept when tensors
+// let go of them. All work is on one stream, so a block that the host has released may be handed
+// out again at once: whoever gets it writes after the last reader. A graph (graph.h) has a pool of
+// its own. On the emulated device every tensor outside of graphs gets a block of its own from
+// cudaMalloc, so that accesses beside it are seen.
 #pragma once
 #include <cstddef>
 #include <memory>
@@ -16,9 +18,10 @@ class Pool {
 
   void* take(size_t bytes);                 // OutOfMemory
   static void give(void* p, size_t bytes);  // to the pool that it came from
-  static void trim();                       // hands segments of the common pool that nobody uses back to the device; a graph writes into its own, in use or not
-  static Pool& current();                   // the pool that allocations come from
-  static Pool* use(Pool* pool);             // makes it current (null: the common one); returns the one before
+  static void trim();  // hands segments of the common pool that nobody uses back to the device; a
+                       // graph writes into its own, in use or not
+  static Pool& current();        // the pool that allocations come from
+  static Pool* use(Pool* pool);  // makes it current (null: the common one); returns the one before
 
  private:
   struct Segments;

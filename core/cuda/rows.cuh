@@ -1,5 +1,7 @@
-// Kernels that need a whole row of a (rows, C) block at once: `width` lanes of a warp, 4 to 32, share a row and keep it in registers, so that memory is read
-// once however often the row is looked at. Lane l holds packs l, l + width, l + 2 width, ... of N columns each, P of them; a warp works on 32 / width rows.
+// Kernels that need a whole row of a (rows, C) block at once: `width` lanes of a warp, 4 to 32,
+// share a row and keep it in registers, so that memory is read once however often the row is looked
+// at. Lane l holds packs l, l + width, l + 2 width, ... of N columns each, P of them; a warp works
+// on 32 / width rows.
 #pragma once
 #include <type_traits>
 
@@ -12,11 +14,15 @@ namespace rmt::cuda {
 struct Lanes {
   int lane, width;
   int64_t row;
-  int C;  // of columns; 0 beyond the last row: such threads come along to the shuffles and touch no memory
+  int C;  // of columns; 0 beyond the last row: such threads come along to the shuffles and touch no
+          // memory
 
   // Row `first` + the number of the thread's group in its block; width = 2^shift.
   __device__ Lanes(int64_t first, int64_t rows, int columns, int shift)
-      : lane(int(threadIdx.x) & ((1 << shift) - 1)), width(1 << shift), row(first + (threadIdx.x >> shift)), C(row < rows ? columns : 0) {}
+      : lane(int(threadIdx.x) & ((1 << shift) - 1)),
+        width(1 << shift),
+        row(first + (threadIdx.x >> shift)),
+        C(row < rows ? columns : 0) {}
   __device__ bool leads() const { return lane == 0 && C > 0; }  // one thread a row
   template <class T>
   __device__ T sum(T x) const {
@@ -44,13 +50,15 @@ __device__ __forceinline__ void for_packs(const Lanes& lanes, F f) {
   for_packs<N, P>(lanes.lane, lanes.width, lanes.C, f);
 }
 
-// A lane's packs of one row, still in the type of memory, which is widened at each use: half the registers for bf16.
+// A lane's packs of one row, still in the type of memory, which is widened at each use: half the
+// registers for bf16.
 template <class T, int N, int P>
 struct Row {
   Pack<T, N> pack[P];
   __device__ explicit Row(const T*) {}  // of which write() will make the packs
   __device__ Row(const T* row, const Lanes& lanes) {
-    for_packs<N, P>(lanes, [&](int p, int c) { pack[p] = *reinterpret_cast<const Pack<T, N>*>(row + c); });
+    for_packs<N, P>(lanes,
+                    [&](int p, int c) { pack[p] = *reinterpret_cast<const Pack<T, N>*>(row + c); });
   }
   __device__ Values<Wide<T>, N> at(int p, int) const { return widen(pack[p]); }
   // Rounds v to T, keeps it, and writes it to `row` in memory.
@@ -70,19 +78,25 @@ struct Row<T, N, 0> {
   __device__ void write(T* to, int, int c, const Values<Wide<T>, N>& v) { store<N>(to + c, v); }
 };
 
-// Chooses the layout for rows of C columns and calls f(N, P, shift), N and P as compile-time constants. `vectors`: all pointers are aligned to 16 bytes.
-// The fewest lanes (4 at least) that hold a row in `most` packs each, if 32 do: many bytes in flight for a thread, few shuffles.
+// Chooses the layout for rows of C columns and calls f(N, P, shift), N and P as compile-time
+// constants. `vectors`: all pointers are aligned to 16 bytes. The fewest lanes (4 at least) that
+// hold a row in `most` packs each, if 32 do: many bytes in flight for a thread, few shuffles.
 template <class T, class F>
 void with_row_layout(int64_t C, bool vectors, int most, F f) {
-  constexpr int N = 16 / int(sizeof(T)), P = N == 4 ? 8 : 4;  // packs a lane at most: 32 numbers of bf16 or f32, 8 of f64
+  constexpr int N = 16 / int(sizeof(T)),
+                P = N == 4 ? 8 : 4;  // packs a lane at most: 32 numbers of bf16 or f32, 8 of f64
   if (vectors && C % N == 0 && C <= 32 * P * N) {
     int shift = 2;
     while (shift < 5 && C > (most * N << shift)) ++shift;
     const int64_t packs = blocks_for(C, N << shift);
-    if (packs <= 2) return f(std::integral_constant<int, N>(), std::integral_constant<int, 2>(), shift);
-    if (packs == 3) return f(std::integral_constant<int, N>(), std::integral_constant<int, 3>(), shift);
-    if (packs == 4) return f(std::integral_constant<int, N>(), std::integral_constant<int, 4>(), shift);
-    if constexpr (P == 8) return f(std::integral_constant<int, N>(), std::integral_constant<int, 8>(), shift);
+    if (packs <= 2)
+      return f(std::integral_constant<int, N>(), std::integral_constant<int, 2>(), shift);
+    if (packs == 3)
+      return f(std::integral_constant<int, N>(), std::integral_constant<int, 3>(), shift);
+    if (packs == 4)
+      return f(std::integral_constant<int, N>(), std::integral_constant<int, 4>(), shift);
+    if constexpr (P == 8)
+      return f(std::integral_constant<int, N>(), std::integral_constant<int, 8>(), shift);
   }
   if (C <= 32 * 4) return f(std::integral_constant<int, 1>(), std::integral_constant<int, 4>(), 5);
   f(std::integral_constant<int, 1>(), std::integral_constant<int, 0>(), 5);

@@ -1,6 +1,8 @@
-// What every .cu file includes. nvcc compiles it for a GPU; g++ -x c++ compiles it, unchanged, for the emulated device of emulator.h.
-//   SHARED(T, name, n)        T name[n] in the block's shared memory, 16-byte aligned, uninitialised; the same array for all threads of the block
-//   DYNAMIC_SHARED(T, name)   T* name: the launch's dynamic shared memory, 128-byte aligned
+// What every .cu file includes. nvcc compiles it for a GPU; g++ -x c++ compiles it, unchanged, for
+// the emulated device of emulator.h.
+//   SHARED(T, name, n)        T name[n] in the block's shared memory, 16-byte aligned,
+//   uninitialised; the same array for all threads of the block DYNAMIC_SHARED(T, name)   T* name:
+//   the launch's dynamic shared memory, 128-byte aligned
 #pragma once
 #ifdef __CUDACC__
 
@@ -17,9 +19,10 @@
 
 #else
 
-#include "core/cuda/emulator.h"
+#include "core/cuda/emulator/emulator.h"
 
-// A static local is one object per instantiation of the function: its address is the array's identity.
+// A static local is one object per instantiation of the function: its address is the array's
+// identity.
 #define SHARED(T, name, n) \
   static char name##_key_; \
   T(&name)[n] = *static_cast<T(*)[n]>(::rmt::emulator::shared_array(&name##_key_, sizeof(T) * (n)))

@@ -19,7 +19,8 @@ struct Max {  // of numbers: a NaN may be lost
   }
 };
 
-// f over the `width` lanes (a power of two, neighbours) that hold x; every lane gets the result. The whole warp must call.
+// f over the `width` lanes (a power of two, neighbours) that hold x; every lane gets the result.
+// The whole warp must call.
 template <int width = 32, class F, class T>
 __device__ __forceinline__ T warp_reduce(T x, F f) {
 #pragma unroll
@@ -27,7 +28,8 @@ __device__ __forceinline__ T warp_reduce(T x, F f) {
   return x;
 }
 template <class F, class T>
-__device__ __forceinline__ T warp_reduce(T x, F f, int width) {  // the same for a width that is known only now
+__device__ __forceinline__ T
+warp_reduce(T x, F f, int width) {  // the same for a width that is known only now
   for (int step = width / 2; step > 0; step /= 2) x = f(x, __shfl_xor_sync(kFullWarp, x, step, 32));
   return x;
 }
@@ -40,11 +42,13 @@ __device__ __forceinline__ T warp_max(T x) {
   return warp_reduce<width>(x, Max());
 }
 
-// f over all threads of a block (a whole number of warps); every thread gets it. All threads must call. May be called again at once.
+// f over all threads of a block (a whole number of warps); every thread gets it. All threads must
+// call. May be called again at once.
 template <class F, class T>
 __device__ T block_reduce(T x, F f) {
   SHARED(T, part, 32);
-  const int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32, warps = int(blockDim.x) / 32;
+  const int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32,
+            warps = int(blockDim.x) / 32;
   x = warp_reduce<32>(x, f);
   if (lane == 0) part[warp] = x;
   __syncthreads();

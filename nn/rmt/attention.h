@@ -1,4 +1,5 @@
-// Manhattan self-attention (RMT.md 1.2.4-1.2.8): y = W_o (A v + LCE(v)), A over the whole map, or decomposed: along W, then along H on the result.
+// Manhattan self-attention (RMT.md 1.2.4-1.2.8): y = W_o (A v + LCE(v)), A over the whole map, or
+// decomposed: along W, then along H on the result.
 #pragma once
 #include "nn/conv.h"
 #include "nn/linear.h"
@@ -23,16 +24,21 @@ struct ManhattanAttention : Module {
         q_proj(add<Linear>("q_proj", c.dims[size_t(stage)], c.dims[size_t(stage)])),
         k_proj(add<Linear>("k_proj", c.dims[size_t(stage)], c.dims[size_t(stage)])),
         v_proj(add<Linear>("v_proj", c.dims[size_t(stage)], c.dims[size_t(stage)])),
-        lepe(c.local_context ? &add<DepthwiseConv>("lepe.conv", c.dims[size_t(stage)], 5) : nullptr),
+        lepe(c.local_context ? &add<DepthwiseConv>("lepe.conv", c.dims[size_t(stage)], 5)
+                             : nullptr),
         out_proj(add<Linear>("out_proj", c.dims[size_t(stage)], c.dims[size_t(stage)])) {}
 
   Tensor forward(const Tensor& x, Position& position) {  // (B, H, W, C) -> same
-    const std::vector<Tensor> qkv = ops::linears(x, {q_proj.weight, k_proj.weight, v_proj.weight}, {q_proj.bias, k_proj.bias, v_proj.bias});
+    const std::vector<Tensor> qkv = ops::linears(x, {q_proj.weight, k_proj.weight, v_proj.weight},
+                                                 {q_proj.bias, k_proj.bias, v_proj.bias});
     const Tensor &q = qkv[0], &k = qkv[1], &v = qkv[2];
     Tensor decay = with_decay ? position.decay : Tensor();
     Tensor rotary = with_rotary ? position.rotary(x.dim(1), x.dim(2), wide(x.dtype())) : Tensor();
-    auto attend = [&](const Tensor& values, ops::Axis axis) { return ops::manhattan_attention(q, k, values, decay, rotary, {heads, axis, decay_mode}); };
-    Tensor y = decomposed ? attend(attend(v, ops::Axis::W), ops::Axis::H) : attend(v, ops::Axis::both);
+    auto attend = [&](const Tensor& values, ops::Axis axis) {
+      return ops::manhattan_attention(q, k, values, decay, rotary, {heads, axis, decay_mode});
+    };
+    Tensor y =
+        decomposed ? attend(attend(v, ops::Axis::W), ops::Axis::H) : attend(v, ops::Axis::both);
     return out_proj.forward(lepe ? lepe->forward(v, y) : y);
   }
 };

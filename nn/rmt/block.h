@@ -1,4 +1,5 @@
-// One block (RMT.md 1.2.3): x += CPE(x);  x += gamma_1 attention(norm(x));  x += gamma_2 ffn(norm(x)); the last two branches with drop path.
+// One block (RMT.md 1.2.3): x += CPE(x);  x += gamma_1 attention(norm(x));  x += gamma_2
+// ffn(norm(x)); the last two branches with drop path.
 #pragma once
 #include "nn/drop_path.h"
 #include "nn/norm.h"
@@ -11,10 +12,13 @@ struct FeedForward : Module {
   Linear &fc1, &fc2;
   DepthwiseConv* dwconv;  // or null
   FeedForward(int64_t C, int64_t hidden, bool conv)
-      : fc1(add<Linear>("fc1", C, hidden)), fc2(add<Linear>("fc2", hidden, C)), dwconv(conv ? &add<DepthwiseConv>("dwconv.conv", hidden, 3) : nullptr) {}
+      : fc1(add<Linear>("fc1", C, hidden)),
+        fc2(add<Linear>("fc2", hidden, C)),
+        dwconv(conv ? &add<DepthwiseConv>("dwconv.conv", hidden, 3) : nullptr) {}
   Tensor forward(const Tensor& x) {  // (B, H, W, C) -> same
     const Tensor h = fc1.forward(x);
-    return fc2.forward(dwconv ? ops::gelu_depthwise_conv2d(h, dwconv->weight, dwconv->bias) : ops::gelu(h));
+    return fc2.forward(dwconv ? ops::gelu_depthwise_conv2d(h, dwconv->weight, dwconv->bias)
+                              : ops::gelu(h));
   }
 };
 
@@ -29,12 +33,18 @@ struct Block : Module {
 
   // `index` counts the blocks of the whole model; `rate` is this block's drop path.
   Block(const RmtConfig& c, int stage, int64_t index, double rate)
-      : gamma_1(c.layer_scale[size_t(stage)] ? &parameter("gamma_1", {1, 1, 1, c.dims[size_t(stage)]}) : nullptr),
-        gamma_2(c.layer_scale[size_t(stage)] ? &parameter("gamma_2", {1, 1, 1, c.dims[size_t(stage)]}) : nullptr),
+      : gamma_1(c.layer_scale[size_t(stage)]
+                    ? &parameter("gamma_1", {1, 1, 1, c.dims[size_t(stage)]})
+                    : nullptr),
+        gamma_2(c.layer_scale[size_t(stage)]
+                    ? &parameter("gamma_2", {1, 1, 1, c.dims[size_t(stage)]})
+                    : nullptr),
         retention_layer_norm(add<LayerNorm>("retention_layer_norm", c.dims[size_t(stage)])),
         retention(add<ManhattanAttention>("retention", c, stage)),
         final_layer_norm(add<LayerNorm>("final_layer_norm", c.dims[size_t(stage)])),
-        ffn(add<FeedForward>("ffn", c.dims[size_t(stage)], int64_t(c.mlp_ratio[size_t(stage)] * double(c.dims[size_t(stage)])), c.ffn_conv)),
+        ffn(add<FeedForward>("ffn", c.dims[size_t(stage)],
+                             int64_t(c.mlp_ratio[size_t(stage)] * double(c.dims[size_t(stage)])),
+                             c.ffn_conv)),
         pos(c.position_conv ? &add<DepthwiseConv>("pos.conv", c.dims[size_t(stage)], 3) : nullptr),
         drop_1(add<DropPath>("drop_1", rate, 2 * index)),
         drop_2(add<DropPath>("drop_2", rate, 2 * index + 1)) {}
@@ -43,7 +53,8 @@ struct Block : Module {
     if (pos) x = pos->forward(x, x);
     const Tensor f = retention.forward(retention_layer_norm.forward(x), position);
     const LayerNorm& norm = final_layer_norm;
-    auto [sum, normed] = ops::residual_layer_norm(x, f, gamma_1 ? *gamma_1 : Tensor(), drop_1.factors(x), norm.weight, norm.bias, norm.eps);
+    auto [sum, normed] = ops::residual_layer_norm(
+        x, f, gamma_1 ? *gamma_1 : Tensor(), drop_1.factors(x), norm.weight, norm.bias, norm.eps);
     return drop_2.forward(sum, ffn.forward(normed), gamma_2 ? *gamma_2 : Tensor());
   }
 

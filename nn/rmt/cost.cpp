@@ -5,9 +5,11 @@ namespace {
 
 int64_t half(int64_t n) { return (n + 1) / 2; }  // of a convolution of stride 2
 
-// k x k convolution with bias over `pixels` outputs, batch norm behind it; keeps its input and the norm's.
+// k x k convolution with bias over `pixels` outputs, batch norm behind it; keeps its input and the
+// norm's.
 Cost conv_norm(int64_t pixels, int64_t pixels_in, int64_t I, int64_t O, int64_t k) {
-  return {"", O * I * k * k + O + 2 * O, pixels * O * I * k * k, 0, pixels_in * I + pixels * O + 2 * O};
+  return {"", O * I * k * k + O + 2 * O, pixels * O * I * k * k, 0,
+          pixels_in * I + pixels * O + 2 * O};
 }
 
 Cost stem(const RmtConfig& c, int64_t H, int64_t W) {
@@ -33,7 +35,8 @@ Cost block(const RmtConfig& c, size_t s, int64_t H, int64_t W) {
   if (c.layer_scale[s]) b.parameters += 2 * C;
   b.attention_multiply_adds = 2 * L * C * (c.decomposed[s] ? H + W : L);
   b.multiply_adds += b.attention_multiply_adds;
-  // both norms' inputs and outputs, q, k, v, the input of out_proj; of the FFN the inputs of GELU, dwconv and fc2
+  // both norms' inputs and outputs, q, k, v, the input of out_proj; of the FFN the inputs of GELU,
+  // dwconv and fc2
   b.kept_values = L * C * (4 + 3 + 1) + L * F * (c.ffn_conv ? 3 : 2) + 4 * L;
   if (c.position_conv) b.kept_values += L * C;       // its input
   if (c.decomposed[s]) b.kept_values += L * C;       // v after the first pass

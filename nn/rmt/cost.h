@@ -4,13 +4,15 @@
 
 namespace rmt::nn {
 
-// Of one image. A multiply-add is one product added to a sum; norms, activations, softmax and biases are not counted (RMT.md 1.1).
+// Of one image. A multiply-add is one product added to a sum; norms, activations, softmax and
+// biases are not counted (RMT.md 1.1).
 struct Cost {
   std::string name;  // "stem", "stage 1", "downsample 1", ..., "head"
   int64_t parameters = 0;
   int64_t multiply_adds = 0;            // those of attention included
   int64_t attention_multiply_adds = 0;  // of Q K^T and A V
-  int64_t kept_values = 0;              // numbers that a training step keeps of the forward pass for the backward pass (4 bytes each in f32)
+  int64_t kept_values = 0;  // numbers that a training step keeps of the forward pass for the
+                            // backward pass (4 bytes each in f32)
   Cost& operator+=(const Cost& c);
 };
 

@@ -1,4 +1,5 @@
-// RMT (Fan et al., CVPR 2024): stem, four stages, pooled head. Names, order and shapes of state() are those of the official state_dict (RMT.md 1.4).
+// RMT (Fan et al., CVPR 2024): stem, four stages, pooled head. Names, order and shapes of state()
+// are those of the official state_dict (RMT.md 1.4).
 #pragma once
 #include "nn/rmt/stage.h"
 

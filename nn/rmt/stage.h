@@ -1,11 +1,13 @@
-// From pixels to tokens (Stem), and from one resolution to half of it (Stage: blocks, then a strided convolution) (RMT.md 1.2.1, 1.2.2).
+// From pixels to tokens (Stem), and from one resolution to half of it (Stage: blocks, then a
+// strided convolution) (RMT.md 1.2.1, 1.2.2).
 #pragma once
 #include "autograd/checkpoint.h"
 #include "nn/rmt/block.h"
 
 namespace rmt::nn {
 
-// (B, H, W, 3) -> (B, H/4, W/4, C), sizes rounded up: four 3x3 convolutions, the first and third of stride 2, batch norm after each, GELU between.
+// (B, H, W, 3) -> (B, H/4, W/4, C), sizes rounded up: four 3x3 convolutions, the first and third of
+// stride 2, batch norm after each, GELU between.
 struct Stem : Module {
   struct Layer {
     Conv2d& conv;
@@ -39,7 +41,9 @@ struct Stem : Module {
 struct Downsample : Module {
   Conv2d& reduction;
   BatchNorm& norm;
-  Downsample(int64_t C, int64_t C_next) : reduction(add<Conv2d>("reduction", C, C_next, 3, 2, 1)), norm(add<BatchNorm>("norm", C_next)) {}
+  Downsample(int64_t C, int64_t C_next)
+      : reduction(add<Conv2d>("reduction", C, C_next, 3, 2, 1)),
+        norm(add<BatchNorm>("norm", C_next)) {}
   Tensor forward(const Tensor& x) { return norm.forward(reduction.forward(x)); }
 };
 
@@ -49,15 +53,20 @@ struct Stage : Module {
   Downsample* downsample = nullptr;  // null in the last stage
   bool recompute;
 
-  // first_block: how many blocks precede this stage; total: blocks of the model, over which the drop path grows from 0 to c.drop_path.
+  // first_block: how many blocks precede this stage; total: blocks of the model, over which the
+  // drop path grows from 0 to c.drop_path.
   Stage(const RmtConfig& c, int stage, int64_t first_block, int64_t total)
-      : position(add<Position>("Relpos", c.dims[size_t(stage)], c.heads[size_t(stage)], c.decay_init[size_t(stage)], c.decay_range[size_t(stage)])),
+      : position(add<Position>("Relpos", c.dims[size_t(stage)], c.heads[size_t(stage)],
+                               c.decay_init[size_t(stage)], c.decay_range[size_t(stage)])),
         recompute(c.recompute) {
     for (int64_t i = 0; i < c.depths[size_t(stage)]; ++i) {
       int64_t index = first_block + i;
-      blocks.push_back(&add<Block>(str("blocks.", i), c, stage, index, total > 1 ? c.drop_path * double(index) / double(total - 1) : 0.0));
+      blocks.push_back(
+          &add<Block>(str("blocks.", i), c, stage, index,
+                      total > 1 ? c.drop_path * double(index) / double(total - 1) : 0.0));
     }
-    if (stage < 3) downsample = &add<Downsample>("downsample", c.dims[size_t(stage)], c.dims[size_t(stage) + 1]);
+    if (stage < 3)
+      downsample = &add<Downsample>("downsample", c.dims[size_t(stage)], c.dims[size_t(stage) + 1]);
   }
   Tensor forward(Tensor x) {
     for (Block* block : blocks) {

@@ -26,7 +26,8 @@ TEST(Backward, AddsOverEveryPathAndEveryPass) {
   EXPECT_FALSE(grad(x).defined());
 }
 
-TEST(Backward, DoesNotWriteIntoSharedGradients) {  // add hands dy to both inputs; a later sum into one must not change the other
+TEST(Backward, DoesNotWriteIntoSharedGradients) {  // add hands dy to both inputs; a later sum into
+                                                   // one must not change the other
   Tensor a = leaf(scalar(1)), b = leaf(scalar(1));
   Tensor s = ops::add(a, b);
   backward(ops::add(ops::add(s, a), a));
@@ -75,7 +76,9 @@ TEST(Backward, Errors) {
   Tensor y = ops::mul(x, x);
   backward(y);
   expect_error([&] { backward(y); }, {"mul", "forward again"});
-  auto wrong = [&](Grads g) { return record("wrong", scalar(1), {x}, [g](const Tensor&) { return g; }); };
+  auto wrong = [&](Grads g) {
+    return record("wrong", scalar(1), {x}, [g](const Tensor&) { return g; });
+  };
   expect_error([&] { backward(wrong({})); }, {"wrong", "0 gradients for 1 inputs"});
   expect_error([&] { backward(wrong({Tensor::zeros({2}, DType::f64)})); }, {"wrong", "(2)", "(1)"});
   expect_error([&] { backward(wrong({Tensor::zeros({1})})); }, {"wrong", "f32", "f64"});
@@ -86,7 +89,9 @@ TEST(Backward, Errors) {
 
 TEST(Checkpoint, SameGradientsLessMemory) {
   Tensor w = leaf(randn({64, 64}, 2)), x = leaf(randn({256, 64}, 1));
-  auto block = [&](const Tensor& in) { return ops::gelu(ops::linear(ops::gelu(ops::linear(in, w)), w)); };
+  auto block = [&](const Tensor& in) {
+    return ops::gelu(ops::linear(ops::gelu(ops::linear(in, w)), w));
+  };
   auto measure = [&](bool recompute) {
     clear_grad(w), clear_grad(x);
     size_t before = memory_use().live;
@@ -104,7 +109,8 @@ TEST(Checkpoint, SameGradientsLessMemory) {
 
 TEST(Checkpoint, ReachesParametersWhereTheInputNeedsNoGradient) {
   Tensor w = leaf(randn({3, 3}, 2));
-  backward(ops::sum(checkpoint([&](const Tensor& in) { return ops::linear(in, w); }, randn({2, 3}, 1))));
+  backward(
+      ops::sum(checkpoint([&](const Tensor& in) { return ops::linear(in, w); }, randn({2, 3}, 1))));
   EXPECT_TRUE(grad(w).defined());
 }
 

@@ -22,7 +22,8 @@ TEST(Tensor, ViewsShareAndCopiesDoNot) {
   s.fill(9);
   EXPECT_EQ(x.to_vector<float>(), (std::vector<float>{1, 2, 3, 9, 9, 9}));
   EXPECT_EQ(c.to_vector<float>(), (std::vector<float>{1, 2, 3, 4, 5, 6}));
-  EXPECT_EQ(x.to(DType::f64).to(DType::i32).to_vector<int32_t>(), (std::vector<int32_t>{1, 2, 3, 9, 9, 9}));
+  EXPECT_EQ(x.to(DType::f64).to(DType::i32).to_vector<int32_t>(),
+            (std::vector<int32_t>{1, 2, 3, 9, 9, 9}));
   EXPECT_EQ(Tensor::full({}, 7, DType::i64).item<int64_t>(), 7);
   EXPECT_EQ(Tensor::zeros({0, 4}).numel(), 0);
 }
@@ -47,7 +48,8 @@ TEST(Bf16, RoundsToNearestEven) {
   EXPECT_EQ(float(bf16(-3.5f)), -3.5f);
   EXPECT_TRUE(std::isnan(float(bf16(std::numeric_limits<float>::quiet_NaN()))));
   EXPECT_TRUE(std::isinf(float(bf16(std::numeric_limits<float>::max()))));
-  EXPECT_EQ(Tensor::from<float>({0.1f, 2}, {2}).to(DType::bf16).to(DType::f32).to_vector<float>(), (std::vector<float>{0.10009765625f, 2}));
+  EXPECT_EQ(Tensor::from<float>({0.1f, 2}, {2}).to(DType::bf16).to(DType::f32).to_vector<float>(),
+            (std::vector<float>{0.10009765625f, 2}));
 }
 
 TEST(Storage, BlocksComeBack) {
@@ -61,21 +63,26 @@ TEST(Storage, BlocksComeBack) {
   }
   EXPECT_EQ(memory_use().live, live);
   EXPECT_GE(memory_use().peak - live, 4u << 20);
-  std::vector<Tensor> keep;  // neighbours freed in every order merge again: a block of the whole size fits where its parts were
+  std::vector<Tensor> keep;  // neighbours freed in every order merge again: a block of the whole
+                             // size fits where its parts were
   for (int i = 0; i < 8; ++i) keep.push_back(Tensor::empty({1 << 18}));
   for (int i : {1, 3, 0, 2, 7, 5, 6, 4}) keep[size_t(i)] = Tensor();
   Tensor all = Tensor::zeros({8 << 18});
   EXPECT_EQ(all.data<float>()[(8 << 18) - 1], 0);
 }
 
-TEST(Philox, KnownAnswers) {  // the reference implementation's test vectors (Random123, kat_vectors)
+TEST(Philox,
+     KnownAnswers) {  // the reference implementation's test vectors (Random123, kat_vectors)
   using A = std::array<uint32_t, 4>;
   EXPECT_EQ(philox({0, 0, 0, 0}, {0, 0}), (A{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
-  EXPECT_EQ(philox({0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff}, {0xffffffff, 0xffffffff}), (A{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
-  EXPECT_EQ(philox({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}), (A{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
+  EXPECT_EQ(philox({0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff}, {0xffffffff, 0xffffffff}),
+            (A{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
+  EXPECT_EQ(philox({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}),
+            (A{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
 }
 
-TEST(Random, MomentsAndIndependence) {  // 1e5 draws: the mean of U(0,1) within 5 sigma = 5 * 0.289 / 316 = 0.0046, that of N(0,1) within 5 / 316
+TEST(Random, MomentsAndIndependence) {  // 1e5 draws: the mean of U(0,1) within 5 sigma = 5 * 0.289
+                                        // / 316 = 0.0046, that of N(0,1) within 5 / 316
   Random u(1, Purpose::test), n(2, Purpose::test);
   double mean = 0, normal = 0, square = 0;
   for (int i = 0; i < 100000; ++i) {
@@ -128,7 +135,8 @@ TEST(Parallel, EveryPieceOnceWithAnyNumberOfThreads) {
 
 TEST(Parallel, NestedLoopsAndExceptions) {
   std::atomic<int> sum{0};
-  parallel_for(8, 1, [&](int64_t, int64_t) { parallel_for(8, 1, [&](int64_t, int64_t) { ++sum; }); });
+  parallel_for(8, 1,
+               [&](int64_t, int64_t) { parallel_for(8, 1, [&](int64_t, int64_t) { ++sum; }); });
   EXPECT_EQ(sum, 64);
   EXPECT_THROW(parallel_for(100, 1, [](int64_t i, int64_t) { CHECK(i != 57, "57"); }), Error);
   parallel_for(100, 1, [&](int64_t, int64_t) { ++sum; });  // still works afterwards

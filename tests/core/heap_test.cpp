@@ -15,9 +15,11 @@ char arena[4096];
 
 void* at(size_t i) { return arena + i; }
 
-std::vector<std::pair<size_t, size_t>> release(Heap& heap) {  // (offset, bytes) of the ranges that it lets go of
+std::vector<std::pair<size_t, size_t>> release(
+    Heap& heap) {  // (offset, bytes) of the ranges that it lets go of
   std::vector<std::pair<size_t, size_t>> out;
-  heap.release_ranges([&](void* p, size_t n) { out.emplace_back(static_cast<char*>(p) - arena, n); });
+  heap.release_ranges(
+      [&](void* p, size_t n) { out.emplace_back(static_cast<char*>(p) - arena, n); });
   return out;
 }
 
@@ -26,7 +28,8 @@ std::vector<std::pair<size_t, size_t>> release(Heap& heap) {  // (offset, bytes)
 TEST(Heap, TakesTheSmallestBlockThatFitsThenTheLowestAddress) {
   Heap heap;
   heap.add_range(arena, 1000);
-  for (size_t i : {0, 100, 400, 500, 700, 800}) EXPECT_EQ(heap.take(i == 100 ? 300 : i == 500 ? 200 : 100), at(i));  // 900 is left: 100 bytes
+  for (size_t i : {0, 100, 400, 500, 700, 800})
+    EXPECT_EQ(heap.take(i == 100 ? 300 : i == 500 ? 200 : 100), at(i));  // 900 is left: 100 bytes
   heap.give(at(100), 300), heap.give(at(500), 200);
   EXPECT_EQ(heap.take(150), at(500)) << "of 300, 200 and 100 free bytes";
   EXPECT_EQ(heap.take(60), at(900)) << "of 300, 50 and 100";
@@ -109,7 +112,8 @@ TEST(Heap, BlocksNeverOverlapAndNothingIsLost) {
       ++taken;
       const size_t begin = size_t(p - arena);
       ASSERT_TRUE(begin / 2048 == (begin + n - 1) / 2048) << "across two ranges";
-      for (size_t b = begin; b < begin + n; ++b) ASSERT_EQ(std::exchange(owner[b], i), 0) << "byte " << b << " belongs to two";
+      for (size_t b = begin; b < begin + n; ++b)
+        ASSERT_EQ(std::exchange(owner[b], i), 0) << "byte " << b << " belongs to two";
       live.emplace_back(begin, n);
     } else {
       std::swap(live[size_t(random.below(int64_t(live.size())))], live.back());

@@ -16,7 +16,8 @@ void columns_are_visited_once_in_order() {
     simd::for_columns<T>(C, [&](int64_t c, auto count) {
       EXPECT_EQ(c, next);
       next = c + count;
-      simd::Vec<T> v = simd::load(x.data() + c, count), filled = simd::load(x.data() + c, count, T(-3));
+      simd::Vec<T> v = simd::load(x.data() + c, count),
+                   filled = simd::load(x.data() + c, count, T(-3));
       simd::store<T>(y.data() + c, v, count);
       for (int i = 0; i < simd::lanes<T>; ++i) {
         EXPECT_EQ(v[i], i < count ? T(c + i + 1) : 0) << C << " " << c;
@@ -37,10 +38,11 @@ TEST(Rows, ColumnsAreVisitedOnceInOrder) {
 
 TEST(Rows, SumRowsTakesEachRowOnce) {
   for (int64_t rows : {0, 1, 127, 128, 129, 5000, 100'003}) {
-    std::vector<double> sums = simd::sum_rows<float>(rows, 40, 2, [&](int64_t begin, int64_t end, float* part) {
-      EXPECT_LE(end - begin, 128);
-      for (int64_t r = begin; r < end; ++r) part[0] += 1, part[1] += float(r % 7);
-    });
+    std::vector<double> sums =
+        simd::sum_rows<float>(rows, 40, 2, [&](int64_t begin, int64_t end, float* part) {
+          EXPECT_LE(end - begin, 128);
+          for (int64_t r = begin; r < end; ++r) part[0] += 1, part[1] += float(r % 7);
+        });
     EXPECT_EQ(sums[0], double(rows));  // whole numbers below 2^24 in a part: exact
     double expected = 0;
     for (int64_t r = 0; r < rows; ++r) expected += double(r % 7);

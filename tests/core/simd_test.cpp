@@ -41,7 +41,8 @@ TEST(Simd, Shuffles) {
 }
 
 TEST(Simd, Exp2) {  // the fit's 1e-8 and a rounding or two
-  for (float x = -125; x <= 127; x += 0.0173f) EXPECT_NEAR(exp2(broadcast(x))[0] / std::exp2(double(x)), 1, 0x1p-23) << x;
+  for (float x = -125; x <= 127; x += 0.0173f)
+    EXPECT_NEAR(exp2(broadcast(x))[0] / std::exp2(double(x)), 1, 0x1p-23) << x;
   for (float x : {0.f, 1.f, -3.f, 127.f, -125.f}) EXPECT_EQ(exp2(broadcast(x))[0], std::exp2(x));
   EXPECT_EQ(exp2(broadcast(-1e30f))[0], 0x1p-125f);
   EXPECT_EQ(exp2(broadcast(-std::numeric_limits<float>::infinity()))[0], 0x1p-125f);

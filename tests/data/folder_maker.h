@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "data/image.h"
+#include "data/images/image.h"
 
 namespace rmt {
 
@@ -34,10 +34,13 @@ class TemporaryFolder {
   std::string write(const std::string& name, const std::vector<uint8_t>& bytes) const {
     std::string path = path_ + "/" + name;
     std::filesystem::create_directories(std::filesystem::path(path).parent_path());
-    std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), std::streamsize(bytes.size()));
+    std::ofstream(path, std::ios::binary)
+        .write(reinterpret_cast<const char*>(bytes.data()), std::streamsize(bytes.size()));
     return path;
   }
-  std::string write(const std::string& name, const std::string& text) const { return write(name, std::vector<uint8_t>(text.begin(), text.end())); }
+  std::string write(const std::string& name, const std::string& text) const {
+    return write(name, std::vector<uint8_t>(text.begin(), text.end()));
+  }
 
  private:
   std::string path_;
@@ -48,7 +51,8 @@ inline Image test_image(int64_t width, int64_t height, int variant = 0) {
   Image image{width, height, {}};
   for (int64_t y = 0; y < height; ++y)
     for (int64_t x = 0; x < width; ++x)
-      for (int64_t v : {x * 5 + variant * 37, y * 7 + variant * 11, (x + y) * 3 + 90}) image.rgb.push_back(uint8_t(v % 512 < 256 ? v % 512 : 511 - v % 512));
+      for (int64_t v : {x * 5 + variant * 37, y * 7 + variant * 11, (x + y) * 3 + 90})
+        image.rgb.push_back(uint8_t(v % 512 < 256 ? v % 512 : 511 - v % 512));
   return image;
 }
 

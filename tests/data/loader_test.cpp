@@ -1,5 +1,5 @@
 #include "data/loader.h"
-#include "data/image_folder.h"
+#include "data/sets/image_folder.h"
 
 #include <algorithm>
 #include <cstring>
@@ -16,7 +16,8 @@ constexpr int kImages = 30;
 struct Fixture {
   TemporaryFolder folder;
   Fixture() {
-    for (int i = 0; i < kImages; ++i) folder.write(name(i), encode_jpeg(test_image(20 + i % 7, 18 + i % 5, i), 90));
+    for (int i = 0; i < kImages; ++i)
+      folder.write(name(i), encode_jpeg(test_image(20 + i % 7, 18 + i % 5, i), 90));
   }
   static std::string name(int i) { return str("train/class", i / 10, "/", i, ".jpg"); }
   ImageFolder open() const { return ImageFolder(folder.path(), "train"); }
@@ -40,11 +41,14 @@ std::vector<Batch> epoch(Loader& loader, int64_t number, int64_t first = 0) {
 }
 
 bool equal(const Batch& a, const Batch& b) {
-  return a.indices == b.indices && a.images.shape() == b.images.shape() && a.labels.to_vector<int64_t>() == b.labels.to_vector<int64_t>() &&
+  return a.indices == b.indices && a.images.shape() == b.images.shape() &&
+         a.labels.to_vector<int64_t>() == b.labels.to_vector<int64_t>() &&
          std::memcmp(a.images.raw(), b.images.raw(), a.images.nbytes()) == 0;
 }
 bool equal(const std::vector<Batch>& a, const std::vector<Batch>& b) {
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](const Batch& x, const Batch& y) { return equal(x, y); });
+  return a.size() == b.size() &&
+         std::equal(a.begin(), a.end(), b.begin(),
+                    [](const Batch& x, const Batch& y) { return equal(x, y); });
 }
 
 std::vector<int64_t> all_indices(const std::vector<Batch>& batches) {
@@ -73,7 +77,8 @@ TEST(Loader, BytesDoNotDependOnTheWorkers) {
   }
 }
 
-// The promise in one line: image i of epoch e is the transform of file i with the random numbers of (seed, e, i), wherever it stands.
+// The promise in one line: image i of epoch e is the transform of file i with the random numbers of
+// (seed, e, i), wherever it stands.
 TEST(Loader, ASampleIsAFunctionOfSeedEpochAndIndex) {
   Fixture f;
   ImageFolder data = f.open();
@@ -83,8 +88,11 @@ TEST(Loader, ASampleIsAFunctionOfSeedEpochAndIndex) {
   for (uint64_t e : {0, 3})
     for (const Batch& b : epoch(loader, int64_t(e)))
       for (size_t i = 0; i < b.indices.size(); ++i) {
-        train_transform(read_image(data.name(b.indices[i])), o.transform, Random(o.seed, Purpose::augment, e, uint64_t(b.indices[i])), want.data());
-        ASSERT_EQ(std::memcmp(b.images.data<float>() + i * want.size(), want.data(), want.size() * sizeof(float)), 0);
+        train_transform(read_image(data.name(b.indices[i])), o.transform,
+                        Random(o.seed, Purpose::augment, e, uint64_t(b.indices[i])), want.data());
+        ASSERT_EQ(std::memcmp(b.images.data<float>() + i * want.size(), want.data(),
+                              want.size() * sizeof(float)),
+                  0);
       }
 }
 
@@ -113,12 +121,16 @@ TEST(Loader, AugmentedBytesDoNotDependOnTheWorkers) {
     const float* x = first[b].images.data<float>();
     for (int64_t i = 0; i < left[b].images.numel(); ++i) {
       const size_t c = size_t(i % 3);
-      ASSERT_NEAR(x[i], (double(u[i]) / 255 - double(o.transform.mean[c])) / double(o.transform.deviation[c]), 1e-5);
+      ASSERT_NEAR(
+          x[i],
+          (double(u[i]) / 255 - double(o.transform.mean[c])) / double(o.transform.deviation[c]),
+          1e-5);
     }
   }
 }
 
-// With `bytes`, normalisation and mirroring are left to the GPU: what is handed out are the transform's bytes before those two.
+// With `bytes`, normalisation and mirroring are left to the GPU: what is handed out are the
+// transform's bytes before those two.
 TEST(Loader, BytesAreTheTransformsBeforeMirrorAndNormalisation) {
   Fixture f;
   ImageFolder data = f.open();
@@ -142,10 +154,13 @@ TEST(Loader, BytesAreTheTransformsBeforeMirrorAndNormalisation) {
         const Image image = read_image(data.name(b.indices[i]));
         bool mirror = false;
         if (train)
-          mirror = train_pixels(image, o.transform, Random(o.seed, Purpose::augment, 1, uint64_t(b.indices[i])), want.data());
+          mirror = train_pixels(image, o.transform,
+                                Random(o.seed, Purpose::augment, 1, uint64_t(b.indices[i])),
+                                want.data());
         else
           eval_pixels(image, o.transform, want.data());
-        ASSERT_EQ(std::memcmp(b.images.data<uint8_t>() + i * want.size(), want.data(), want.size()), 0);
+        ASSERT_EQ(std::memcmp(b.images.data<uint8_t>() + i * want.size(), want.data(), want.size()),
+                  0);
         ASSERT_EQ(b.mirror.data<uint8_t>()[i], mirror);
         mirrored += mirror;
       }
@@ -198,7 +213,9 @@ TEST(Loader, StartsInMidEpoch) {
     Loader loader(data, options(workers));
     std::vector<Batch> whole = epoch(loader, 3);
     for (int64_t first = 0; first <= loader.batches(); ++first)
-      EXPECT_TRUE(equal(epoch(loader, 3, first), std::vector<Batch>(whole.begin() + first, whole.end()))) << "from batch " << first;
+      EXPECT_TRUE(
+          equal(epoch(loader, 3, first), std::vector<Batch>(whole.begin() + first, whole.end())))
+          << "from batch " << first;
   }
 }
 
@@ -208,14 +225,16 @@ TEST(Loader, SeesEveryImageOnce) {
   LoaderOptions o = options(2);
   o.drop_last = false;
   Loader train(data, o), eval(data, options(2, false));
-  std::vector<int64_t> shuffled = all_indices(epoch(train, 0)), ordered = all_indices(epoch(eval, 0));
+  std::vector<int64_t> shuffled = all_indices(epoch(train, 0)),
+                       ordered = all_indices(epoch(eval, 0));
   EXPECT_FALSE(std::is_sorted(shuffled.begin(), shuffled.end()));
   EXPECT_TRUE(std::is_sorted(ordered.begin(), ordered.end()));
   std::sort(shuffled.begin(), shuffled.end());
   EXPECT_EQ(shuffled, ordered);
   EXPECT_EQ(ordered.size(), size_t(kImages));
   for (const Batch& b : epoch(eval, 0))
-    for (size_t i = 0; i < b.indices.size(); ++i) EXPECT_EQ(b.labels.to_vector<int64_t>()[i], b.indices[i] / 10);
+    for (size_t i = 0; i < b.indices.size(); ++i)
+      EXPECT_EQ(b.labels.to_vector<int64_t>()[i], b.indices[i] / 10);
 }
 
 // ImageNet's epoch, and those of fewer images than the 256 that samplers round to.
@@ -227,8 +246,8 @@ TEST(Loader, RepeatsMakeAnEpochOfWholeMultiplesOf256) {
   EXPECT_EQ(samples_an_epoch(255, 3), 255);
 }
 
-// The order of the epoch, each image three times with chances of its own, the first copy's those of a run without repeats; however the batches cut it,
-// and whoever made them.
+// The order of the epoch, each image three times with chances of its own, the first copy's those of
+// a run without repeats; however the batches cut it, and whoever made them.
 TEST(Loader, RepeatsAreTheEpochsOrderThreefold) {
   Fixture f;
   ImageFolder data = f.open();
@@ -250,9 +269,13 @@ TEST(Loader, RepeatsAreTheEpochsOrderThreefold) {
         ASSERT_EQ(b.labels.data<int64_t>()[i], data.label(index));
         const Random random(o.seed, Purpose::augment, 2 | uint64_t(copy) << 32, uint64_t(index));
         std::vector<float> first(want.size());
-        train_transform(read_image(data.name(index)), o.transform, Random(o.seed, Purpose::augment, 2, uint64_t(index)), first.data());
+        train_transform(read_image(data.name(index)), o.transform,
+                        Random(o.seed, Purpose::augment, 2, uint64_t(index)), first.data());
         train_transform(read_image(data.name(index)), o.transform, random, want.data());
-        ASSERT_EQ(std::memcmp(b.images.data<float>() + i * 12 * 12 * 3, want.data(), want.size() * sizeof(float)), 0) << place;
+        ASSERT_EQ(std::memcmp(b.images.data<float>() + i * 12 * 12 * 3, want.data(),
+                              want.size() * sizeof(float)),
+                  0)
+            << place;
         distinct += first != want;
       }
     EXPECT_GE(distinct, kImages / 3) << "of 20 second and third copies";
@@ -260,7 +283,9 @@ TEST(Loader, RepeatsAreTheEpochsOrderThreefold) {
       o.workers = workers;
       Loader loader(data, o);
       EXPECT_TRUE(equal(epoch(loader, 2), batches)) << workers << " workers, batches of " << size;
-      EXPECT_TRUE(equal(epoch(loader, 2, 1), std::vector<Batch>(batches.begin() + 1, batches.end()))) << "from the middle of an image's copies";
+      EXPECT_TRUE(
+          equal(epoch(loader, 2, 1), std::vector<Batch>(batches.begin() + 1, batches.end())))
+          << "from the middle of an image's copies";
     }
   }
 }
@@ -303,13 +328,15 @@ TEST(Loader, ReplacesBadImagesByTheNextGoodOne) {
   f.folder.write(Fixture::name(29), "\x89PNG\r\n");
   ImageFolder data = f.open();
   std::vector<int64_t> want(kImages);
-  for (size_t i = 0; i < want.size(); ++i) want[i] = i == 4 ? 5 : i == 8 || i == 9 ? 10 : i == 29 ? 0 : int64_t(i);
+  for (size_t i = 0; i < want.size(); ++i)
+    want[i] = i == 4 ? 5 : i == 8 || i == 9 ? 10 : i == 29 ? 0 : int64_t(i);
   std::vector<Batch> first;
   for (int workers : {0, 1, 2, 4}) {
     Loader loader(data, options(workers, false));
     std::vector<Batch> batches = epoch(loader, 0);
     EXPECT_EQ(all_indices(batches), want);
-    EXPECT_EQ(batches[2].labels.to_vector<int64_t>(), (std::vector<int64_t>{1, 1, 1, 1})) << "a replacement brings its own label";
+    EXPECT_EQ(batches[2].labels.to_vector<int64_t>(), (std::vector<int64_t>{1, 1, 1, 1}))
+        << "a replacement brings its own label";
     if (workers == 0) first = batches;
     EXPECT_TRUE(equal(batches, first)) << workers << " workers";
     epoch(loader, 1);
@@ -334,7 +361,8 @@ TEST(Loader, TooManyBadImagesAreAnError) {
     o.max_bad = 2;
     Loader strict(data, o);
     strict.start(0);
-    for (int i = 0; i < 5; ++i) EXPECT_TRUE(strict.next().has_value());  // the third bad image is in the sixth batch
+    for (int i = 0; i < 5; ++i)
+      EXPECT_TRUE(strict.next().has_value());  // the third bad image is in the sixth batch
     EXPECT_TRUE(contains(error_of([&] { strict.next(); }), "more than 2 images could not be read"));
   }
 }
@@ -372,10 +400,12 @@ TEST(Loader, RefusesWhatMakesNoSense) {
     return error_of([&] { Loader(data, o); });
   };
   EXPECT_TRUE(contains(message([](auto& o) { o.batch_size = 0; }), "batch size 0"));
-  EXPECT_TRUE(contains(message([](auto& o) { o.batch_size = 31; }), "has 30 images, fewer than one batch of 31"));
+  EXPECT_TRUE(contains(message([](auto& o) { o.batch_size = 31; }),
+                       "has 30 images, fewer than one batch of 31"));
   EXPECT_TRUE(contains(message([](auto& o) { o.workers = -1; }), "-1 workers"));
   EXPECT_TRUE(contains(message([](auto& o) { o.repeats = 0; }), "0 repeats"));
-  EXPECT_TRUE(contains(message([](auto& o) { o.repeats = 3, o.train = false; }), "in training alone"));
+  EXPECT_TRUE(
+      contains(message([](auto& o) { o.repeats = 3, o.train = false; }), "in training alone"));
   EXPECT_TRUE(contains(message([](auto& o) { o.transform.image_size = 0; }), "image size 0"));
   Loader loader(data, options(1));
   EXPECT_TRUE(contains(error_of([&] { loader.next(); }), "before start()"));

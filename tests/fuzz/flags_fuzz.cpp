@@ -1,9 +1,10 @@
-// The command line of rmt-train, one word a line: parsed, laid over its recipe, checked, and made into a model's and a transform's settings; no file is opened.
+// The command line of rmt-train, one word a line: parsed, laid over its recipe, checked, and made
+// into a model's and a transform's settings; no file is opened.
 #include "examples/train_flags.h"
 #include "tests/fuzz/fuzz.h"
-#include "train/model_file.h"
 #include "train/recipe.h"
 #include "train/schedule.h"
+#include "train/weights/model_file.h"
 
 using namespace rmt;
 

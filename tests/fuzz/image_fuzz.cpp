@@ -1,5 +1,5 @@
 // An image file of any bytes, decoded whole.
-#include "data/image.h"
+#include "data/images/image.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace rmt;

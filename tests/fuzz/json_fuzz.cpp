@@ -1,15 +1,17 @@
-// Any text where JSON is expected: args.json, log.jsonl (drawn, too), and the notes in a checkpoint's metadata.
+// Any text where JSON is expected: args.json, log.jsonl (drawn, too), and the notes in a
+// checkpoint's metadata.
 #include "tests/fuzz/fuzz.h"
 #include "train/checkpoint.h"
-#include "train/curves.h"
 #include "train/options.h"
+#include "train/run/curves.h"
 
 using namespace rmt;
 
 FUZZ(json) {
   const std::string text(data, data + size);
   TrainOptions options;
-  if (fuzz::result_or_error("args.json", [&] { options = options_from_json(text, "args.json"); })) fuzz::result_or_error("", [&] { check(options); });
+  if (fuzz::result_or_error("args.json", [&] { options = options_from_json(text, "args.json"); }))
+    fuzz::result_or_error("", [&] { check(options); });
 
   const fuzz::MemoryFile file(text);
   std::vector<EpochLog> log;
@@ -22,7 +24,8 @@ FUZZ(json) {
 
   Archive archive;
   archive.path = "last.safetensors";
-  for (const char* note : {"architecture", "classes", "options", "progress", "data"}) archive.metadata[note] = text;
+  for (const char* note : {"architecture", "classes", "options", "progress", "data"})
+    archive.metadata[note] = text;
   fuzz::result_or_error(archive.path, [&] { describe(archive); });
   AdamW optimizer({}, {});
   fuzz::result_or_error(archive.path, [&] { load_optimizer(optimizer, archive); });

@@ -1,6 +1,6 @@
 // A .pth file of any bytes.
 #include "tests/fuzz/fuzz.h"
-#include "train/pth.h"
+#include "train/weights/pth.h"
 
 using namespace rmt;
 

@@ -1,4 +1,5 @@
-// Every fuzz target over its corpus: what was once found stays found, in the ordinary build and with SAN=1.
+// Every fuzz target over its corpus: what was once found stays found, in the ordinary build and
+// with SAN=1.
 #include <gtest/gtest.h>
 
 #include <filesystem>

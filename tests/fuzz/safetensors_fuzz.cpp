@@ -1,6 +1,7 @@
-// A safetensors file of any bytes; the tensors of one that is accepted take no more memory than it has bytes.
+// A safetensors file of any bytes; the tensors of one that is accepted take no more memory than it
+// has bytes.
 #include "tests/fuzz/fuzz.h"
-#include "train/safetensors.h"
+#include "train/weights/safetensors.h"
 
 using namespace rmt;
 

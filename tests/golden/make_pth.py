@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the small .pth files of tests/train/pth_test.cpp, beside this script. Needs PyTorch and numpy; the committed ones are of PyTorch 2.15.
+"""Writes the small .pth files of tests/train/weights/pth_test.cpp, beside this script. Needs PyTorch and numpy; the committed ones are of PyTorch 2.15.
 
     make_pth.py [--out FOLDER]
 """

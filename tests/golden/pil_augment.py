@@ -1,4 +1,4 @@
-"""Writes pil_augment.txt: pictures that timm's RandAugment changed through Pillow, to which data/augment.cpp must be equal to the byte.
+"""Writes pil_augment.txt: pictures that timm's RandAugment changed through Pillow, to which data/images/augment.cpp must be equal to the byte.
 
 Run: python tests/golden/pil_augment.py (needs timm 0.9.10, pillow and numpy). The pictures come from the formula in `picture`, which
 tests/data/formula_image.h repeats. A line: width, height, 1 for the increasing operations, the number of operations and for each its name, magnitude,

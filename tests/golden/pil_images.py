@@ -1,4 +1,4 @@
-"""Writes pil_images.txt: small image files of the kinds that data/image.cpp must read, as Pillow encodes them.
+"""Writes pil_images.txt: small image files of the kinds that data/images/image.cpp must read, as Pillow encodes them.
 
 Run: python tests/golden/pil_images.py (needs pillow and numpy).
 A line: name, width, height, the pixel values expected at the centre (r g b), the file's bytes in hexadecimal.

@@ -1,6 +1,6 @@
-"""Writes pil_resize.txt: images that Pillow resized, to which data/resize.cpp must be equal to the byte.
+"""Writes pil_resize.txt: images that Pillow resized, to which data/images/resize.cpp must be equal to the byte.
 
-Run: python tests/golden/pil_resize.py (needs pillow and numpy). Source pixels come from the formula in `source`, which tests/data/resize_test.cpp repeats.
+Run: python tests/golden/pil_resize.py (needs pillow and numpy). Source pixels come from the formula in `source`, which tests/data/images/resize_test.cpp repeats.
 A line: source width, source height, crop x, y, width, height, target width, height, then the target's bytes in hexadecimal.
 """
 import os

@@ -1,4 +1,4 @@
-"""Writes pil_transform.txt: what torchvision's and timm's transforms make of pictures through Pillow, to which data/transform.cpp must be equal to the byte.
+"""Writes pil_transform.txt: what torchvision's and timm's transforms make of pictures through Pillow, to which data/images/transform.cpp must be equal to the byte.
 
 Run: python tests/golden/pil_transform.py (needs torch, torchvision, timm 0.9.10, pillow and numpy). The pictures are those of pil_augment.py. Two kinds
 of lines, each ending with FNV-1a (64 bits) of the result's bytes in hexadecimal:

@@ -1,4 +1,4 @@
-"""Writes timm_mixup.txt: what timm's Mixup (batch mode) makes of small batches, with the numbers that it drew, for data/mixup.cpp and ops/mix_images.cpp.
+"""Writes timm_mixup.txt: what timm's Mixup (batch mode) makes of small batches, with the numbers that it drew, for data/images/mixup.cpp and ops/mix_images.cpp.
 
 Run: python tests/golden/timm_mixup.py (needs timm 0.9.10, torch and numpy). The pictures and labels come from the formulas in `batch`, which
 tests/ops/mix_images_test.cpp repeats. All numbers are written without loss. Lines:

@@ -1,4 +1,5 @@
-// The models against the paper's and the official code's figures: parameters, names, multiply-adds, switches (RMT.md 1.1, 1.4, 5.2, 8).
+// The models against the paper's and the official code's figures: parameters, names, multiply-adds,
+// switches (RMT.md 1.1, 1.4, 5.2, 8).
 #include "nn/rmt/model.h"
 
 #include <gtest/gtest.h>
@@ -37,7 +38,8 @@ TEST(Model, ParametersAndMultiplyAddsArePublishedOnes) {
     nn::Cost c = total(cost(rmt_config(p.name), 224, 224));
     EXPECT_EQ(c.parameters, p.parameters) << p.name;
     EXPECT_EQ(Rmt(rmt_config(p.name)).parameter_count(), p.parameters) << p.name;
-    EXPECT_NEAR(double(c.multiply_adds) / 1e9, p.macs, 0.0005) << p.name;  // to the last printed digit
+    EXPECT_NEAR(double(c.multiply_adds) / 1e9, p.macs, 0.0005)
+        << p.name;  // to the last printed digit
     EXPECT_NEAR(double(c.attention_multiply_adds) / 1e9, p.attention, 0.0005) << p.name;
     EXPECT_NEAR(double(c.multiply_adds) / 0x1p30, p.gi, 0.0005) << p.name;
   }
@@ -53,9 +55,12 @@ TEST(Model, MultiplyAddsOfOtherDecompositions) {  // RMT.md 8.2
 
 TEST(Model, StageParameters) {  // RMT.md 1.1, RMT-S
   std::vector<nn::Cost> parts = cost(rmt_config("rmt_s"), 224, 224);
-  std::vector<int64_t> expected{65'952, 164'544, 74'112, 832'000, 295'680, 12'155'904, 1'181'184, 10'645'504, 527'360 + 1'025'000};
+  std::vector<int64_t> expected{65'952,    164'544,    74'112,
+                                832'000,   295'680,    12'155'904,
+                                1'181'184, 10'645'504, 527'360 + 1'025'000};
   ASSERT_EQ(parts.size(), expected.size());
-  for (size_t i = 0; i < parts.size(); ++i) EXPECT_EQ(parts[i].parameters, expected[i]) << parts[i].name;
+  for (size_t i = 0; i < parts.size(); ++i)
+    EXPECT_EQ(parts[i].parameters, expected[i]) << parts[i].name;
 }
 
 TEST(Model, SwitchesChangeWhatThePaperSays) {
@@ -68,14 +73,17 @@ TEST(Model, SwitchesChangeWhatThePaperSays) {
   };
   EXPECT_EQ(count("rmt_t", [](RmtConfig& c) { c.local_context = false; }), 14'244'360);
   EXPECT_EQ(count("rmt_t", [](RmtConfig& c) { c.position_conv = false; }), 14'299'656);
-  auto first_release = [](RmtConfig& c) { c.rotary = false, c.ffn_conv = false, c.projection = 0; };  // RMT.md 1.6
+  auto first_release = [](RmtConfig& c) {
+    c.rotary = false, c.ffn_conv = false, c.projection = 0;
+  };  // RMT.md 1.6
   EXPECT_EQ(count("rmt_t", first_release), 13'192'200);
   EXPECT_EQ(count("rmt_s", first_release), 25'701'064);
   EXPECT_EQ(count("rmt_b", first_release), 52'689'680);
   EXPECT_EQ(count("rmt_l", first_release), 93'844'512);
   RmtConfig patch = rmt_config("rmt_t");
   patch.conv_stem = false;
-  EXPECT_NEAR(double(total(cost(patch, 224, 224)).multiply_adds) / 0x1p30, 2.2, 0.05);  // the paper's table 6, "w/o Stem"
+  EXPECT_NEAR(double(total(cost(patch, 224, 224)).multiply_adds) / 0x1p30, 2.2,
+              0.05);  // the paper's table 6, "w/o Stem"
 }
 
 TEST(Model, NamesOrderAndShapesAreTheOfficialOnes) {
@@ -94,7 +102,8 @@ TEST(Model, NamesOrderAndShapesAreTheOfficialOnes) {
 }
 
 TEST(Model, UnknownNameListsTheKnown) {
-  expect_error([] { rmt_config("rmt_xl"); }, {"rmt_xl", "rmt_n", "rmt_t", "rmt_s", "rmt_b", "rmt_l"});
+  expect_error([] { rmt_config("rmt_xl"); },
+               {"rmt_xl", "rmt_n", "rmt_t", "rmt_s", "rmt_b", "rmt_l"});
 }
 
 TEST(Model, RefusesImagesThatAreTooSmall) {
@@ -103,13 +112,15 @@ TEST(Model, RefusesImagesThatAreTooSmall) {
   expect_error([&] { model.forward(Tensor::zeros({1, 64, 64, 4})); }, {"(1, 64, 64, 4)"});
 }
 
-// Every switch reaches every parameter it leaves in the model, and its gradient (through all of the blocks, in training) is right along a random direction.
+// Every switch reaches every parameter it leaves in the model, and its gradient (through all of the
+// blocks, in training) is right along a random direction.
 TEST(Model, GradientAlongARandomDirectionForEverySwitch) {
   std::vector<std::pair<const char*, std::function<void(RmtConfig&)>>> switches = {
       {"as published", [](RmtConfig&) {}},
       {"vanilla attention", [](RmtConfig& c) { c.decay = false; }},
       {"post_multiply", [](RmtConfig& c) { c.decay_mode = ops::DecayMode::post_multiply; }},
-      {"post_multiply_normalised", [](RmtConfig& c) { c.decay_mode = ops::DecayMode::post_multiply_normalised; }},
+      {"post_multiply_normalised",
+       [](RmtConfig& c) { c.decay_mode = ops::DecayMode::post_multiply_normalised; }},
       {"no LCE", [](RmtConfig& c) { c.local_context = false; }},
       {"no CPE", [](RmtConfig& c) { c.position_conv = false; }},
       {"patch stem", [](RmtConfig& c) { c.conv_stem = false; }},
@@ -135,13 +146,16 @@ TEST(Model, GradientAlongARandomDirectionForEverySwitch) {
   for (auto& [name, change] : switches) {
     SCOPED_TRACE(name);
     RmtConfig c = rmt_config("rmt_n");
-    c.num_classes = 7, c.depths = {1, 1, 2, 1}, c.dims = {8, 16, 16, 32}, c.heads = {1, 2, 2, 4}, c.projection = 24;
+    c.num_classes = 7, c.depths = {1, 1, 2, 1}, c.dims = {8, 16, 16, 32}, c.heads = {1, 2, 2, 4},
+    c.projection = 24;
     change(c);
     Rmt model(c);
     model.init(3);
-    for (nn::Entry& e : model.parameters()) {  // larger than the initial values, so that every part matters
+    for (nn::Entry& e :
+         model.parameters()) {  // larger than the initial values, so that every part matters
       Tensor noise = randn(e.tensor->shape(), std::hash<std::string>()(e.name), 0, 0.15);
-      for (int64_t i = 0; i < noise.numel(); ++i) e.tensor->data<float>()[i] += float(noise.data<double>()[i]);
+      for (int64_t i = 0; i < noise.numel(); ++i)
+        e.tensor->data<float>()[i] += float(noise.data<double>()[i]);
     }
     model.to(DType::f64);
     model.mode() = {.training = true, .seed = 11, .step = 4};
@@ -155,7 +169,8 @@ TEST(Model, GradientAlongARandomDirectionForEverySwitch) {
     for (nn::Entry& e : model.parameters()) {
       ASSERT_TRUE(grad(*e.tensor).defined()) << e.name << " gets no gradient";
       Tensor d = randn(e.tensor->shape(), std::hash<std::string>()(e.name) + 1, 0, 0.1);
-      for (int64_t i = 0; i < d.numel(); ++i) slope += d.data<double>()[i] * grad(*e.tensor).data<double>()[i];
+      for (int64_t i = 0; i < d.numel(); ++i)
+        slope += d.data<double>()[i] * grad(*e.tensor).data<double>()[i];
       directions.push_back(d);
     }
     auto at = [&](double h) {
@@ -163,14 +178,16 @@ TEST(Model, GradientAlongARandomDirectionForEverySwitch) {
       std::vector<nn::Entry> parameters = model.parameters();
       auto move = [&](double by) {
         for (size_t p = 0; p < parameters.size(); ++p)
-          for (int64_t i = 0; i < directions[p].numel(); ++i) parameters[p].tensor->data<double>()[i] += by * directions[p].data<double>()[i];
+          for (int64_t i = 0; i < directions[p].numel(); ++i)
+            parameters[p].tensor->data<double>()[i] += by * directions[p].data<double>()[i];
       };
       move(h);
       double v = value().item<double>();
       move(-h);
       return v;
     };
-    // Four-point central difference: error h^4 f^(5) / 30 + 1e-16 |f| / h, both below 1e-9 for h = 1e-4 and values of order 1 to 100.
+    // Four-point central difference: error h^4 f^(5) / 30 + 1e-16 |f| / h, both below 1e-9 for h =
+    // 1e-4 and values of order 1 to 100.
     double h = 1e-4, numeric = (8 * (at(h) - at(-h)) - (at(2 * h) - at(-2 * h))) / (12 * h);
     EXPECT_NEAR(slope, numeric, 1e-7 * (1 + std::fabs(slope)));
   }
@@ -194,11 +211,12 @@ TEST(Model, RecomputeGivesTheSameBits) {
 }
 
 TEST(Model, KeptValuesAreWhatAForwardPassKeeps) {
-  for (auto change : std::vector<std::function<void(RmtConfig&)>>{[](RmtConfig&) {},
-                                                                  [](RmtConfig& c) {
-                                                                    c.layer_scale = {true, true, true, true};
-                                                                  },
-                                                                  [](RmtConfig& c) { c.ffn_conv = false; }}) {
+  for (auto change :
+       std::vector<std::function<void(RmtConfig&)>>{[](RmtConfig&) {},
+                                                    [](RmtConfig& c) {
+                                                      c.layer_scale = {true, true, true, true};
+                                                    },
+                                                    [](RmtConfig& c) { c.ffn_conv = false; }}) {
     RmtConfig c = rmt_config("rmt_n");
     change(c);
     Rmt model(c);
@@ -211,7 +229,8 @@ TEST(Model, KeptValuesAreWhatAForwardPassKeeps) {
       return double(memory_use().live - before);
     };
     kept(1);  // fills the tables of rotations
-    double one_image = (kept(3) - kept(1)) / 2 / 4, counted = double(total(cost(c, 128, 96)).kept_values) - 3 * 128 * 96;
+    double one_image = (kept(3) - kept(1)) / 2 / 4,
+           counted = double(total(cost(c, 128, 96)).kept_values) - 3 * 128 * 96;
     EXPECT_NEAR(one_image / counted, 1, 0.03);  // rounding of small blocks, per-channel statistics
   }
 }

@@ -1,10 +1,12 @@
-// The models against the official PyTorch code: same weights, same images, outputs and every gradient. The golden files and the script that makes them
-// are in tests/golden/.
+// The models against the official PyTorch code: same weights, same images, outputs and every
+// gradient. The golden files and the script that makes them are in tests/golden/.
 //
-// In f64: logits in full; gradients by their digests. 16 projections p_j = sum_i s_ij g_i on random signs give ||g - g'|| as the root mean square of
-// p_j - p'_j: its expectation is exact, and for 16 signs the estimate is below a quarter of the truth with probability under 1e-4.
-// In f32: our error against our own f64 result (which by then is the reference within 1e-9), beside the error that PyTorch's f32 has against its f64.
-// On a GPU the same in f32, and in bf16 beside PyTorch's bf16 autocast: rmt_n on an emulated one, rmt_t and rmt_s on a real one.
+// In f64: logits in full; gradients by their digests. 16 projections p_j = sum_i s_ij g_i on random
+// signs give ||g - g'|| as the root mean square of p_j - p'_j: its expectation is exact, and for 16
+// signs the estimate is below a quarter of the truth with probability under 1e-4. In f32: our error
+// against our own f64 result (which by then is the reference within 1e-9), beside the error that
+// PyTorch's f32 has against its f64. On a GPU the same in f32, and in bf16 beside PyTorch's bf16
+// autocast: rmt_n on an emulated one, rmt_t and rmt_s on a real one.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -15,7 +17,7 @@
 #include "tests/check_op.h"
 #include "tests/golden_model.h"
 #include "train/optimizer.h"
-#include "train/safetensors.h"
+#include "train/weights/safetensors.h"
 
 namespace rmt::test {
 namespace {
@@ -30,7 +32,9 @@ struct Case {
   bool training;
 };
 
-std::string name_of(const Case& c) { return str(c.model, "_", c.H, "x", c.W, c.training ? "_train" : "_eval"); }
+std::string name_of(const Case& c) {
+  return str(c.model, "_", c.H, "x", c.W, c.training ? "_train" : "_eval");
+}
 
 struct Result {
   Tensor logits, input_gradient;
@@ -47,8 +51,10 @@ Result run(const Case& c, DType dtype, Device device = Device::cpu) {
   model.to(device);
   if (dtype == DType::bf16) model.make_shadows(dtype);
   model.mode().training = c.training;
-  Tensor images = leaf(golden_images(2, c.H, c.W).to(dtype).to(device)), upstream = Tensor::empty({2, 1000}, DType::f64);
-  for (int64_t i = 0; i < 2000; ++i) upstream.data<double>()[i] = golden_value("upstream", uint64_t(i), 0, 1);
+  Tensor images = leaf(golden_images(2, c.H, c.W).to(dtype).to(device)),
+         upstream = Tensor::empty({2, 1000}, DType::f64);
+  for (int64_t i = 0; i < 2000; ++i)
+    upstream.data<double>()[i] = golden_value("upstream", uint64_t(i), 0, 1);
   Tensor y = model.forward(images);
   Result r{.logits = y.to(Device::cpu)};
   backward(y, upstream.to(dtype).to(device));
@@ -65,12 +71,14 @@ Result run(const Case& c, DType dtype, Device device = Device::cpu) {
 // ||x - reference||, estimated from the digest of the reference.
 double digest_distance(const std::vector<double>& ours, const double* reference) {
   double sum = 0;
-  for (int j = 1; j <= 16; ++j) sum += (ours[size_t(j)] - reference[j]) * (ours[size_t(j)] - reference[j]);
+  for (int j = 1; j <= 16; ++j)
+    sum += (ours[size_t(j)] - reference[j]) * (ours[size_t(j)] - reference[j]);
   return std::sqrt(sum / 16);
 }
 
-// A constant added before a batch norm in training changes nothing: the true gradient is 0 and what remains is rounding (listed in make_golden.py).
-// Its size is measured against the largest gradient of the model.
+// A constant added before a batch norm in training changes nothing: the true gradient is 0 and what
+// remains is rounding (listed in make_golden.py). Its size is measured against the largest gradient
+// of the model.
 struct Scale {
   double largest = 0;
   double of(double norm) const { return norm < 1e-9 * largest ? largest : norm; }
@@ -81,7 +89,8 @@ void expect_f64_parity(const Case& c, const Result& r, const Archive& golden) {
   const double* digest = golden.at("grad_digest").data<double>();
   ASSERT_EQ(golden.at("grad_digest").shape(), (Shape{int64_t(r.gradients.size()), 17}));
   Scale scale;
-  for (size_t p = 0; p < r.gradients.size(); ++p) scale.largest = std::max(scale.largest, digest[17 * p]);
+  for (size_t p = 0; p < r.gradients.size(); ++p)
+    scale.largest = std::max(scale.largest, digest[17 * p]);
   double worst = 0;
   for (size_t p = 0; p < r.gradients.size(); ++p) {
     auto& [name, g] = r.gradients[p];
@@ -89,33 +98,47 @@ void expect_f64_parity(const Case& c, const Result& r, const Archive& golden) {
     double error = digest_distance(ours, digest + 17 * p) / scale.of(digest[17 * p]);
     worst = std::max(worst, error);
     EXPECT_LE(error, kF64Tolerance) << "gradient of " << name;
-    EXPECT_LE(std::fabs(ours[0] - digest[17 * p]) / scale.of(digest[17 * p]), kF64Tolerance) << "norm of the gradient of " << name;
+    EXPECT_LE(std::fabs(ours[0] - digest[17 * p]) / scale.of(digest[17 * p]), kF64Tolerance)
+        << "norm of the gradient of " << name;
   }
   int64_t HW = c.H * c.W;  // position in (B, H, W, 3) -> index in (B, 3, H, W)
-  std::vector<double> input = golden_digest("input", r.input_gradient, [HW](int64_t i) { return uint64_t((i / (3 * HW) * 3 + i % 3) * HW + i / 3 % HW); });
+  std::vector<double> input = golden_digest("input", r.input_gradient, [HW](int64_t i) {
+    return uint64_t((i / (3 * HW) * 3 + i % 3) * HW + i / 3 % HW);
+  });
   const double* input_digest = golden.at("input_digest").data<double>();
-  EXPECT_LE(digest_distance(input, input_digest) / input_digest[0], kF64Tolerance) << "gradient of the input";
+  EXPECT_LE(digest_distance(input, input_digest) / input_digest[0], kF64Tolerance)
+      << "gradient of the input";
   if (c.training)
     for (size_t q = 0; q < r.statistics.size(); ++q) {
       const double* buffer = golden.at("buffer_digest").data<double>() + 17 * q;
-      EXPECT_LE(digest_distance(golden_digest(r.statistics[q].first, r.statistics[q].second), buffer) / buffer[0], kF64Tolerance) << r.statistics[q].first;
+      EXPECT_LE(
+          digest_distance(golden_digest(r.statistics[q].first, r.statistics[q].second), buffer) /
+              buffer[0],
+          kF64Tolerance)
+          << r.statistics[q].first;
     }
-  std::printf("    %s: f64 logits %.1e, worst gradient %.1e\n", name_of(c).c_str(), relative_error(r.logits, golden.at("logits")), worst);
+  std::printf("    %s: f64 logits %.1e, worst gradient %.1e\n", name_of(c).c_str(),
+              relative_error(r.logits, golden.at("logits")), worst);
 }
 
-// Rounding errors of two different summation orders are two draws from one distribution: over all of a model's parameters their ratio is near 1, of a
-// single small tensor it may by chance be more. Asked: no more than twice PyTorch's error for the logits, the input's gradient and the gradients
-// together (root mean square of the relative errors), and no parameter beyond twice PyTorch's worst.
-// `precision`: what PyTorch's errors are called in the file `errors`, fp32 or bf16.
-void expect_parity(const Case& c, const std::string& precision, const Result& r32, const Result& r64, const Archive& golden, const Archive& errors) {
-  double logits = relative_error(r32.logits, r64.logits) / *errors.at("logits_" + precision + "_error").data<double>();
-  double input = relative_error(r32.input_gradient, r64.input_gradient) / *errors.at("input_" + precision + "_error").data<double>();
+// Rounding errors of two different summation orders are two draws from one distribution: over all
+// of a model's parameters their ratio is near 1, of a single small tensor it may by chance be more.
+// Asked: no more than twice PyTorch's error for the logits, the input's gradient and the gradients
+// together (root mean square of the relative errors), and no parameter beyond twice PyTorch's
+// worst. `precision`: what PyTorch's errors are called in the file `errors`, fp32 or bf16.
+void expect_parity(const Case& c, const std::string& precision, const Result& r32,
+                   const Result& r64, const Archive& golden, const Archive& errors) {
+  double logits = relative_error(r32.logits, r64.logits) /
+                  *errors.at("logits_" + precision + "_error").data<double>();
+  double input = relative_error(r32.input_gradient, r64.input_gradient) /
+                 *errors.at("input_" + precision + "_error").data<double>();
   EXPECT_LE(logits, 2) << precision << " logits";
   EXPECT_LE(input, 2) << precision << " gradient of the input";
   const double* theirs = errors.at(precision + "_error").data<double>();
   const double* digest = golden.at("grad_digest").data<double>();
   Scale scale;
-  for (size_t p = 0; p < r32.gradients.size(); ++p) scale.largest = std::max(scale.largest, digest[17 * p]);
+  for (size_t p = 0; p < r32.gradients.size(); ++p)
+    scale.largest = std::max(scale.largest, digest[17 * p]);
   double our_sum = 0, their_sum = 0, our_worst = 0, their_worst = 0;
   std::string worst_name;
   for (size_t p = 0; p < r32.gradients.size(); ++p) {
@@ -127,8 +150,11 @@ void expect_parity(const Case& c, const std::string& precision, const Result& r3
   }
   EXPECT_LE(std::sqrt(our_sum / their_sum), 2) << precision << " gradients together";
   EXPECT_LE(our_worst / their_worst, 2) << precision << " gradient of " << worst_name;
-  std::printf("    %s: %s error over PyTorch's: logits %.2f, input %.2f, gradients %.2f, worst gradient %.2f\n", name_of(c).c_str(), precision.c_str(), logits,
-              input, std::sqrt(our_sum / their_sum), our_worst / their_worst);
+  std::printf(
+      "    %s: %s error over PyTorch's: logits %.2f, input %.2f, gradients %.2f, worst gradient "
+      "%.2f\n",
+      name_of(c).c_str(), precision.c_str(), logits, input, std::sqrt(our_sum / their_sum),
+      our_worst / their_worst);
 }
 
 void PrintTo(const Case& c, std::ostream* out) { *out << name_of(c); }
@@ -151,8 +177,10 @@ TEST_P(OfficialModelOnGpu, Parity) {
   Result r64 = run(GetParam(), DType::f64), r32 = run(GetParam(), DType::f32, Device::cuda);
   expect_parity(GetParam(), "fp32", r32, r64, golden, golden);
   for (size_t q = 0; q < r64.statistics.size(); ++q)
-    EXPECT_LE(relative_error(r32.statistics[q].second, r64.statistics[q].second), 1e-5) << r64.statistics[q].first;
-  expect_parity(GetParam(), "bf16", run(GetParam(), DType::bf16, Device::cuda), r64, golden, read_safetensors(file + "_bf16.safetensors"));
+    EXPECT_LE(relative_error(r32.statistics[q].second, r64.statistics[q].second), 1e-5)
+        << r64.statistics[q].first;
+  expect_parity(GetParam(), "bf16", run(GetParam(), DType::bf16, Device::cuda), r64, golden,
+                read_safetensors(file + "_bf16.safetensors"));
 }
 
 std::vector<Case> cases() {
@@ -160,7 +188,8 @@ std::vector<Case> cases() {
   for (bool training : {false, true}) {
     all.push_back({"rmt_n", 64, 64, training});
     for (const char* model : {"rmt_t", "rmt_s"})
-      for (auto [H, W] : {std::pair{224, 224}, {160, 192}, {97, 131}}) all.push_back({model, H, W, training});
+      for (auto [H, W] : {std::pair{224, 224}, {160, 192}, {97, 131}})
+        all.push_back({model, H, W, training});
     all.push_back({"rmt_b", 224, 224, training});
     all.push_back({"rmt_l", 224, 224, training});
   }
@@ -178,8 +207,10 @@ std::vector<Case> gpu_cases() {
   return all;
 }
 
-INSTANTIATE_TEST_SUITE_P(, OfficialModelOnGpu, testing::ValuesIn(gpu_cases()), [](const auto& test) { return name_of(test.param); });
-INSTANTIATE_TEST_SUITE_P(, OfficialModel, testing::ValuesIn(cases()), [](const auto& test) { return name_of(test.param); });
+INSTANTIATE_TEST_SUITE_P(, OfficialModelOnGpu, testing::ValuesIn(gpu_cases()),
+                         [](const auto& test) { return name_of(test.param); });
+INSTANTIATE_TEST_SUITE_P(, OfficialModel, testing::ValuesIn(cases()),
+                         [](const auto& test) { return name_of(test.param); });
 
 }  // namespace
 
@@ -198,11 +229,13 @@ TEST(Parity, TenAdamWStepsInF64) {
   model.to(DType::f64);
   model.mode().training = true;
   Tensor images = golden_images(2, 97, 131);
-  Tensor target = ops::smooth_one_hot(Tensor::from<int64_t>({11, 48}, {2}), 1000, 0.1, DType::f64);  // labels (37 b + 11) mod 1000
+  Tensor target = ops::smooth_one_hot(Tensor::from<int64_t>({11, 48}, {2}), 1000, 0.1,
+                                      DType::f64);  // labels (37 b + 11) mod 1000
   AdamW optimizer(model.parameters(), {});
   for (int64_t step = 0; step < 10; ++step) {
     Tensor loss = ops::cross_entropy(model.forward(images), target);
-    EXPECT_NEAR(loss.item<double>(), golden.at("losses").data<double>()[step], 1e-8) << "step " << step;
+    EXPECT_NEAR(loss.item<double>(), golden.at("losses").data<double>()[step], 1e-8)
+        << "step " << step;
     model.zero_grad();
     backward(loss);
     optimizer.step(1e-3);

@@ -13,7 +13,8 @@ TEST(Add, Op) {
     return y;
   };
   for (Shape shape : {Shape{}, Shape{1}, Shape{7, 13}, Shape{49, 57}, Shape{0, 5}, Shape{3, 11003}})
-    check_op("add", [](Inputs in) { return ops::add(in[0], in[1]); }, {randn(shape, 1), randn(shape, 2)}, {.reference = naive, .max_probes = 40});
+    check_op("add", [](Inputs in) { return ops::add(in[0], in[1]); },
+             {randn(shape, 1), randn(shape, 2)}, {.reference = naive, .max_probes = 40});
 }
 
 TEST(Add, ATensorToItselfHasTwiceTheGradient) {
@@ -31,8 +32,13 @@ TEST(Add, GradientIsNotCopied) {
 TEST(Add, Errors) {
   expect_error([] { ops::add({}, randn({2})); }, {"add", "a is undefined"});
   expect_error([] { ops::add(randn({2}), {}); }, {"add", "b is undefined"});
-  expect_error([] { ops::add(randn({2, 3}), randn({3, 2})); }, {"add", "(3, 2)", "expected", "(2, 3)"});
-  expect_error([] { ops::add(randn({2}), randn({2}).to(DType::f32)); }, {"add", "f32", "expected f64"});
+  expect_error(
+      [] {
+        ops::add(randn({2, 3}), randn({3, 2}));
+      },
+      {"add", "(3, 2)", "expected", "(2, 3)"});
+  expect_error([] { ops::add(randn({2}), randn({2}).to(DType::f32)); },
+               {"add", "f32", "expected f64"});
 }
 
 }  // namespace rmt::test

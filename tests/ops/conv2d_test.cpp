@@ -21,7 +21,9 @@ Naive naive_conv2d(int64_t stride, int64_t pad) {
               for (int64_t j = 0; j < k; ++j) {
                 int64_t yy = oy * stride + i - pad, xx = ox * stride + j - pad;
                 if (yy < 0 || yy >= H || xx < 0 || xx >= W) continue;
-                for (int64_t c = 0; c < I; ++c) s += x.data<double>()[((b * H + yy) * W + xx) * I + c] * w.data<double>()[((o * I + c) * k + i) * k + j];
+                for (int64_t c = 0; c < I; ++c)
+                  s += x.data<double>()[((b * H + yy) * W + xx) * I + c] *
+                       w.data<double>()[((o * I + c) * k + i) * k + j];
               }
             y.push_back(s);
           }
@@ -29,36 +31,57 @@ Naive naive_conv2d(int64_t stride, int64_t pad) {
   };
 }
 
-// With bf16 activations the weights are rounded to bf16, by 2^-9 at most, and what each output pixel gives to dx.
+// With bf16 activations the weights are rounded to bf16, by 2^-9 at most, and what each output
+// pixel gives to dx.
 CheckOptions options(int64_t stride, int64_t pad) {
-  return {.reference = naive_conv2d(stride, pad), .parameters = {false, true, true}, .bf16_tolerance = 2 * 0x1p-9, .max_probes = 30};
+  return {.reference = naive_conv2d(stride, pad),
+          .parameters = {false, true, true},
+          .bf16_tolerance = 2 * 0x1p-9,
+          .max_probes = 30};
 }
 
 }  // namespace
 
-// Channels in whole vectors and not; one band and several, on the GPU one image at a time and several.
+// Channels in whole vectors and not; one band and several, on the GPU one image at a time and
+// several.
 TEST(Conv2d, Op) {
   struct Case {
     int64_t B, H, W, I, O, k, stride, pad;
   };
-  for (Case c : {Case{1, 1, 1, 1, 1, 3, 1, 1}, Case{2, 7, 13, 3, 5, 3, 2, 1}, Case{2, 8, 6, 4, 33, 3, 1, 1}, Case{1, 9, 5, 3, 4, 4, 4, 0},
-                 Case{0, 5, 5, 2, 3, 3, 1, 1}, Case{2, 57, 49, 3, 7, 3, 2, 1}, Case{3, 40, 40, 2, 100, 3, 1, 1}, Case{1, 3, 2, 2, 2, 5, 1, 2},
-                 Case{1, 6, 6, 2, 3, 1, 2, 0}, Case{2, 9, 6, 8, 5, 3, 2, 1}}) {
+  for (Case c :
+       {Case{1, 1, 1, 1, 1, 3, 1, 1}, Case{2, 7, 13, 3, 5, 3, 2, 1}, Case{2, 8, 6, 4, 33, 3, 1, 1},
+        Case{1, 9, 5, 3, 4, 4, 4, 0}, Case{0, 5, 5, 2, 3, 3, 1, 1}, Case{2, 57, 49, 3, 7, 3, 2, 1},
+        Case{3, 40, 40, 2, 100, 3, 1, 1}, Case{1, 3, 2, 2, 2, 5, 1, 2},
+        Case{1, 6, 6, 2, 3, 1, 2, 0}, Case{2, 9, 6, 8, 5, 3, 2, 1}}) {
     auto op = [c](Inputs in) { return ops::conv2d(in[0], in[1], in[2], c.stride, c.pad); };
-    check_op(str("conv2d ", c.B, " ", c.H, " ", c.W, " ", c.I, " ", c.O, " k", c.k, " s", c.stride), op,
-             {randn({c.B, c.H, c.W, c.I}, 1), randn({c.O, c.I, c.k, c.k}, 2, 0, 0.3), randn({c.O}, 3)}, options(c.stride, c.pad));
+    check_op(
+        str("conv2d ", c.B, " ", c.H, " ", c.W, " ", c.I, " ", c.O, " k", c.k, " s", c.stride), op,
+        {randn({c.B, c.H, c.W, c.I}, 1), randn({c.O, c.I, c.k, c.k}, 2, 0, 0.3), randn({c.O}, 3)},
+        options(c.stride, c.pad));
   }
   check_op(
-      "conv2d without bias", [](Inputs in) { return ops::conv2d(in[0], in[1], in[2], 1, 1); }, {randn({1, 4, 5, 2}, 1), randn({3, 2, 3, 3}, 2), Tensor()},
-      options(1, 1));
+      "conv2d without bias", [](Inputs in) { return ops::conv2d(in[0], in[1], in[2], 1, 1); },
+      {randn({1, 4, 5, 2}, 1), randn({3, 2, 3, 3}, 2), Tensor()}, options(1, 1));
 }
 
 TEST(Conv2d, Errors) {
   Tensor x = Tensor::zeros({1, 4, 4, 3});
-  expect_error([&] { ops::conv2d(x, Tensor::zeros({2, 4, 3, 3}), {}, 1, 1); }, {"conv2d", "3 channels", "takes 4"});
-  expect_error([&] { ops::conv2d(x, Tensor::zeros({2, 3, 7, 7}), {}, 1, 1); }, {"conv2d", "smaller than the filter"});
+  expect_error(
+      [&] {
+        ops::conv2d(x, Tensor::zeros({2, 4, 3, 3}), {}, 1, 1);
+      },
+      {"conv2d", "3 channels", "takes 4"});
+  expect_error(
+      [&] {
+        ops::conv2d(x, Tensor::zeros({2, 3, 7, 7}), {}, 1, 1);
+      },
+      {"conv2d", "smaller than the filter"});
   expect_error([&] { ops::conv2d(x, Tensor::zeros({2, 3, 3, 3}), {}, 0, 1); }, {"stride 0"});
-  expect_error([&] { ops::conv2d(x, Tensor::zeros({2, 3, 3, 3}), Tensor::zeros({3}), 1, 1); }, {"bias is f32 (3)", "(2)"});
+  expect_error(
+      [&] {
+        ops::conv2d(x, Tensor::zeros({2, 3, 3, 3}), Tensor::zeros({3}), 1, 1);
+      },
+      {"bias is f32 (3)", "(2)"});
 }
 
 }  // namespace rmt::test

@@ -21,7 +21,9 @@ std::vector<double> naive(Inputs in) {
           for (int64_t i = 0; i < k; ++i)
             for (int64_t j = 0; j < k; ++j) {
               const int64_t yy = h + i - r, xx = l + j - r;
-              if (yy >= 0 && yy < H && xx >= 0 && xx < W) s += w.data<double>()[(c * k + i) * k + j] * x.data<double>()[((b * H + yy) * W + xx) * C + c];
+              if (yy >= 0 && yy < H && xx >= 0 && xx < W)
+                s += w.data<double>()[(c * k + i) * k + j] *
+                     x.data<double>()[((b * H + yy) * W + xx) * C + c];
             }
           if (residual.defined()) s += residual.data<double>()[int64_t(y.size())];
           y.push_back(s);
@@ -34,7 +36,8 @@ std::vector<double> naive_plus_x(Inputs in) { return naive({in[0], in[1], in[2],
 Tensor depthwise(Inputs in) { return ops::depthwise_conv2d(in[0], in[1], in[2], in[3]); }
 Tensor depthwise_plus_x(Inputs in) { return ops::depthwise_conv2d(in[0], in[1], in[2], in[0]); }
 
-CheckOptions options(const Naive& reference, bool on_gpu = true, double gradient_tolerance = 2e-8, int64_t probes = 40) {
+CheckOptions options(const Naive& reference, bool on_gpu = true, double gradient_tolerance = 2e-8,
+                     int64_t probes = 40) {
   CheckOptions o;
   o.on_gpu = on_gpu;
   o.reference = reference;
@@ -51,13 +54,15 @@ struct Case {
 
 std::vector<Tensor> inputs_for(const Case& c) {
   Shape shape{c.B, c.H, c.W, c.C};
-  return {randn(shape, 1), randn({c.C, 1, c.k, c.k}, 2, 0, 1 / double(c.k)), randn({c.C}, 3), randn(shape, 4)};
+  return {randn(shape, 1), randn({c.C, 1, c.k, c.k}, 2, 0, 1 / double(c.k)), randn({c.C}, 3),
+          randn(shape, 4)};
 }
 
 }  // namespace
 
-// Every k; maps smaller than the filter; rows of one block, of two edge blocks, with whole blocks between; channels around the vectors' widths; on the GPU
-// strips one below the other and beside each other, with the last one whole or not.
+// Every k; maps smaller than the filter; rows of one block, of two edge blocks, with whole blocks
+// between; channels around the vectors' widths; on the GPU strips one below the other and beside
+// each other, with the last one whole or not.
 TEST(DepthwiseConv2d, Op) {
   for (Case c : {Case{1, 1, 1, 1, 3},
                  {2, 2, 5, 3, 3},
@@ -74,7 +79,8 @@ TEST(DepthwiseConv2d, Op) {
                  {2, 17, 8, 2, 3},
                  {2, 30, 5, 4, 5},
                  {1, 4, 3, 66, 3}}) {
-    const std::string name = str("depthwise_conv2d (", c.B, ", ", c.H, ", ", c.W, ", ", c.C, "), k ", c.k);
+    const std::string name =
+        str("depthwise_conv2d (", c.B, ", ", c.H, ", ", c.W, ", ", c.C, "), k ", c.k);
     const bool small = c.B * c.H * c.W * c.C * c.k < 1500;  // else one variant is enough on the GPU
     std::vector<Tensor> in = inputs_for(c);
     check_op(name + ", residual", depthwise, in, options(naive, small));
@@ -84,12 +90,14 @@ TEST(DepthwiseConv2d, Op) {
   }
 }
 
-// Large enough for several pieces and several partial sums. Here the central differences are the less exact side: sum(y u) has 10^5 terms, whose
-// rounding, about 300 * 300 * 1e-16 = 1e-11 (partial sums of a few hundred, 300 = sqrt(10^5)), is divided by 2 h = 2e-5.
+// Large enough for several pieces and several partial sums. Here the central differences are the
+// less exact side: sum(y u) has 10^5 terms, whose rounding, about 300 * 300 * 1e-16 = 1e-11
+// (partial sums of a few hundred, 300 = sqrt(10^5)), is divided by 2 h = 2e-5.
 TEST(DepthwiseConv2d, ManyPieces) {
   for (int64_t k : {3, 5}) {
     std::vector<Tensor> in = inputs_for({3, 33, 35, 33, k});
-    check_op(str("depthwise_conv2d large, k ", k), depthwise_plus_x, {in[0], in[1], in[2]}, options(naive_plus_x, false, 1e-6, 10));
+    check_op(str("depthwise_conv2d large, k ", k), depthwise_plus_x, {in[0], in[1], in[2]},
+             options(naive_plus_x, false, 1e-6, 10));
   }
 }
 
@@ -101,7 +109,9 @@ TEST(DepthwiseConv2d, UnalignedOnGpu) {
   EXPECT_LE(relative_error(y.to(Device::cpu), ops::depthwise_conv2d(x.slice(1, 3), w, {})), 1e-6);
 }
 
-TEST(DepthwiseConv2d, WeightGradientIsTheSumOverTheBatch) {  // of many parts: against one image at a time, to the rounding of 10^4 terms
+TEST(DepthwiseConv2d,
+     WeightGradientIsTheSumOverTheBatch) {  // of many parts: against one image at a time, to the
+                                            // rounding of 10^4 terms
   const Case c{8, 24, 24, 40, 3};
   std::vector<Tensor> in = inputs_for(c);
   Tensor dy = randn({c.B, c.H, c.W, c.C}, 5);
@@ -115,7 +125,8 @@ TEST(DepthwiseConv2d, WeightGradientIsTheSumOverTheBatch) {  // of many parts: a
   for (int64_t b = 0; b < c.B; ++b) {
     auto [one_w, one_bias] = gradients(b, b + 1);
     for (int64_t i = 0; i < dw.numel(); ++i) dw_sum.data<double>()[i] += one_w.data<double>()[i];
-    for (int64_t i = 0; i < dbias.numel(); ++i) dbias_sum.data<double>()[i] += one_bias.data<double>()[i];
+    for (int64_t i = 0; i < dbias.numel(); ++i)
+      dbias_sum.data<double>()[i] += one_bias.data<double>()[i];
   }
   EXPECT_LE(relative_error(dw, dw_sum), 1e-14);
   EXPECT_LE(relative_error(dbias, dbias_sum), 1e-14);
@@ -132,12 +143,33 @@ TEST(DepthwiseConv2d, ResidualXInOnePassEqualsTwoOps) {
 TEST(DepthwiseConv2d, Errors) {
   Tensor x = Tensor::zeros({2, 5, 5, 8}), w = Tensor::zeros({8, 1, 3, 3});
   expect_error([&] { ops::depthwise_conv2d({}, w, {}); }, {"depthwise_conv2d", "x"});
-  expect_error([&] { ops::depthwise_conv2d(Tensor::zeros({5, 5, 8}), w, {}); }, {"depthwise_conv2d", "x is (5, 5, 8)", "(B, H, W, C)"});
-  expect_error([&] { ops::depthwise_conv2d(x, Tensor::zeros({4, 1, 3, 3}), {}); }, {"w is f32 (4, 1, 3, 3)", "(8, 1, 3, 3)"});
-  expect_error([&] { ops::depthwise_conv2d(x, Tensor::zeros({8, 1, 3, 5}), {}); }, {"w is f32 (8, 1, 3, 5)", "(8, 1, 3, 3)"});
-  expect_error([&] { ops::depthwise_conv2d(x, Tensor::zeros({8, 1, 4, 4}), {}); }, {"size 4", "odd"});
-  expect_error([&] { ops::depthwise_conv2d(x, w, Tensor::zeros({4})); }, {"bias is f32 (4)", "(8)"});
-  expect_error([&] { ops::depthwise_conv2d(x, w, {}, Tensor::zeros({2, 5, 4, 8})); }, {"residual", "(2, 5, 4, 8)", "(2, 5, 5, 8)"});
+  expect_error(
+      [&] {
+        ops::depthwise_conv2d(Tensor::zeros({5, 5, 8}), w, {});
+      },
+      {"depthwise_conv2d", "x is (5, 5, 8)", "(B, H, W, C)"});
+  expect_error(
+      [&] {
+        ops::depthwise_conv2d(x, Tensor::zeros({4, 1, 3, 3}), {});
+      },
+      {"w is f32 (4, 1, 3, 3)", "(8, 1, 3, 3)"});
+  expect_error(
+      [&] {
+        ops::depthwise_conv2d(x, Tensor::zeros({8, 1, 3, 5}), {});
+      },
+      {"w is f32 (8, 1, 3, 5)", "(8, 1, 3, 3)"});
+  expect_error(
+      [&] {
+        ops::depthwise_conv2d(x, Tensor::zeros({8, 1, 4, 4}), {});
+      },
+      {"size 4", "odd"});
+  expect_error([&] { ops::depthwise_conv2d(x, w, Tensor::zeros({4})); },
+               {"bias is f32 (4)", "(8)"});
+  expect_error(
+      [&] {
+        ops::depthwise_conv2d(x, w, {}, Tensor::zeros({2, 5, 4, 8}));
+      },
+      {"residual", "(2, 5, 4, 8)", "(2, 5, 5, 8)"});
   expect_error([&] { ops::depthwise_conv2d(x, w.to(DType::f64), {}); }, {"w is f64", "f32"});
 }
 

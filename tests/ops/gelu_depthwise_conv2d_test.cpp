@@ -25,7 +25,9 @@ std::vector<double> naive(Inputs in) {
           for (int64_t i = 0; i < k; ++i)
             for (int64_t j = 0; j < k; ++j) {
               const int64_t yy = h + i - r, xx = l + j - r;
-              if (yy >= 0 && yy < H && xx >= 0 && xx < W) s += w.data<double>()[(c * k + i) * k + j] * g[size_t(((b * H + yy) * W + xx) * C + c)];
+              if (yy >= 0 && yy < H && xx >= 0 && xx < W)
+                s += w.data<double>()[(c * k + i) * k + j] *
+                     g[size_t(((b * H + yy) * W + xx) * C + c)];
             }
           y.push_back(s);
         }
@@ -35,16 +37,27 @@ std::vector<double> naive(Inputs in) {
 }  // namespace
 
 TEST(GeluDepthwiseConv2d,
-     Op) {  // strips that fit and that do not, in both directions; channels in vectors and not; filters with and without kernels of their own
+     Op) {  // strips that fit and that do not, in both directions; channels in vectors and not;
+            // filters with and without kernels of their own
   struct Case {
     int64_t B, H, W, C, k;
   };
-  for (Case c : {Case{1, 1, 1, 2, 3}, {2, 17, 6, 4, 3}, {1, 3, 9, 5, 3}, {1, 5, 4, 2, 5}, {1, 4, 3, 2, 1}, {0, 4, 5, 4, 3}}) {
+  for (Case c : {Case{1, 1, 1, 2, 3},
+                 {2, 17, 6, 4, 3},
+                 {1, 3, 9, 5, 3},
+                 {1, 5, 4, 2, 5},
+                 {1, 4, 3, 2, 1},
+                 {0, 4, 5, 4, 3}}) {
     const Shape shape{c.B, c.H, c.W, c.C};
-    const std::vector<Tensor> in{randn(shape, 1), randn({c.C, 1, c.k, c.k}, 2, 0, 1 / double(c.k)), randn({c.C}, 3)};
+    const std::vector<Tensor> in{randn(shape, 1), randn({c.C, 1, c.k, c.k}, 2, 0, 1 / double(c.k)),
+                                 randn({c.C}, 3)};
     const std::string name = str("gelu_depthwise_conv2d ", shape, ", k ", c.k);
     // With bf16, Phi is right to 2e-4 (gelu.cuh), which dw shows, being f32.
-    const CheckOptions options{.reference = naive, .parameters = {false, true, true}, .bf16_tolerance = 2e-4, .may_be_zero = c.B == 0, .max_probes = 40};
+    const CheckOptions options{.reference = naive,
+                               .parameters = {false, true, true},
+                               .bf16_tolerance = 2e-4,
+                               .may_be_zero = c.B == 0,
+                               .max_probes = 40};
     check_op(name, fused, in, options);
     if (c.B == 1) check_op(name + ", no bias", fused, {in[0], in[1], {}}, options);
   }
@@ -53,9 +66,18 @@ TEST(GeluDepthwiseConv2d,
 TEST(GeluDepthwiseConv2d, Errors) {
   const Tensor x = Tensor::zeros({2, 5, 5, 8}), w = Tensor::zeros({8, 1, 3, 3});
   expect_error([&] { ops::gelu_depthwise_conv2d({}, w, {}); }, {"gelu_depthwise_conv2d", "x"});
-  expect_error([&] { ops::gelu_depthwise_conv2d(x, Tensor::zeros({4, 1, 3, 3}), {}); }, {"w is f32 (4, 1, 3, 3)", "(8, 1, 3, 3)"});
-  expect_error([&] { ops::gelu_depthwise_conv2d(x, Tensor::zeros({8, 1, 4, 4}), {}); }, {"size 4", "odd"});
-  expect_error([&] { ops::gelu_depthwise_conv2d(x, w, Tensor::zeros({4})); }, {"bias is f32 (4)", "(8)"});
+  expect_error(
+      [&] {
+        ops::gelu_depthwise_conv2d(x, Tensor::zeros({4, 1, 3, 3}), {});
+      },
+      {"w is f32 (4, 1, 3, 3)", "(8, 1, 3, 3)"});
+  expect_error(
+      [&] {
+        ops::gelu_depthwise_conv2d(x, Tensor::zeros({8, 1, 4, 4}), {});
+      },
+      {"size 4", "odd"});
+  expect_error([&] { ops::gelu_depthwise_conv2d(x, w, Tensor::zeros({4})); },
+               {"bias is f32 (4)", "(8)"});
 }
 
 }  // namespace rmt::test

@@ -15,7 +15,8 @@ std::vector<double> naive_linear(Inputs in) {
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t o = 0; o < O; ++o) {
       double s = in[2].defined() ? in[2].data<double>()[o] : 0;
-      for (int64_t i = 0; i < I; ++i) s += in[0].data<double>()[r * I + i] * in[1].data<double>()[o * I + i];
+      for (int64_t i = 0; i < I; ++i)
+        s += in[0].data<double>()[r * I + i] * in[1].data<double>()[o * I + i];
       y.push_back(s);
     }
   return y;
@@ -24,33 +25,53 @@ std::vector<double> naive_linear(Inputs in) {
 Tensor linear(Inputs in) { return ops::linear(in[0], in[1], in[2]); }
 
 // With bf16 activations the weights are rounded to bf16, each by 2^-9 at most, and the bias.
-const CheckOptions kOptions{.reference = naive_linear, .parameters = {false, true, true}, .bf16_tolerance = 2 * 0x1p-9, .max_probes = 60};
+const CheckOptions kOptions{.reference = naive_linear,
+                            .parameters = {false, true, true},
+                            .bf16_tolerance = 2 * 0x1p-9,
+                            .max_probes = 60};
 
 }  // namespace
 
-TEST(Linear, Op) {  // rows, I, O around the sizes of the register tile, of a pass in depth and of a piece
-  for (auto [rows, I, O] : std::vector<std::tuple<int64_t, int64_t, int64_t>>{
-           {1, 1, 1}, {7, 13, 49}, {12, 32, 32}, {13, 33, 31}, {57, 7, 100}, {0, 5, 3}, {1, 321, 65}, {2100, 16, 24}, {200, 330, 70}}) {
-    check_op(str("linear ", rows, " x ", I, " -> ", O), linear, {randn({rows, I}, 1), randn({O, I}, 2, 0, 1 / std::sqrt(double(I))), randn({O}, 3)}, kOptions);
+TEST(Linear,
+     Op) {  // rows, I, O around the sizes of the register tile, of a pass in depth and of a piece
+  for (auto [rows, I, O] : std::vector<std::tuple<int64_t, int64_t, int64_t>>{{1, 1, 1},
+                                                                              {7, 13, 49},
+                                                                              {12, 32, 32},
+                                                                              {13, 33, 31},
+                                                                              {57, 7, 100},
+                                                                              {0, 5, 3},
+                                                                              {1, 321, 65},
+                                                                              {2100, 16, 24},
+                                                                              {200, 330, 70}}) {
+    check_op(str("linear ", rows, " x ", I, " -> ", O), linear,
+             {randn({rows, I}, 1), randn({O, I}, 2, 0, 1 / std::sqrt(double(I))), randn({O}, 3)},
+             kOptions);
   }
-  check_op("linear without bias, 4-D", linear, {randn({2, 3, 5, 8}, 1), randn({6, 8}, 2), Tensor()}, kOptions);
+  check_op("linear without bias, 4-D", linear, {randn({2, 3, 5, 8}, 1), randn({6, 8}, 2), Tensor()},
+           kOptions);
 }
 
 // A slice may begin where vector loads and the library's epilogue may not.
 TEST(Linear, UnalignedOnGpu) {
   if (!cuda::available()) return;
   for (DType dtype : {DType::f32, DType::bf16}) {
-    const Tensor x = randn({5, 7}, 1).to(dtype), w = randn({9, 7}, 2).to(dtype), bias = randn({9}, 3).to(dtype);
+    const Tensor x = randn({5, 7}, 1).to(dtype), w = randn({9, 7}, 2).to(dtype),
+                 bias = randn({9}, 3).to(dtype);
     const Tensor y =
-        ops::linear(x.to(Device::cuda).slice(1, 4), w.to(DType::f32).to(Device::cuda).slice(1, 9), bias.to(DType::f32).to(Device::cuda).slice(1, 9));
-    const Tensor expected = ops::linear(x.to(DType::f64).slice(1, 4), w.to(DType::f64).slice(1, 9), bias.to(DType::f64).slice(1, 9));
-    EXPECT_LE(relative_error(y.to(Device::cpu).to(DType::f64), expected), dtype == DType::bf16 ? 0x1p-8 : 1e-6) << dtype;
+        ops::linear(x.to(Device::cuda).slice(1, 4), w.to(DType::f32).to(Device::cuda).slice(1, 9),
+                    bias.to(DType::f32).to(Device::cuda).slice(1, 9));
+    const Tensor expected = ops::linear(x.to(DType::f64).slice(1, 4), w.to(DType::f64).slice(1, 9),
+                                        bias.to(DType::f64).slice(1, 9));
+    EXPECT_LE(relative_error(y.to(Device::cpu).to(DType::f64), expected),
+              dtype == DType::bf16 ? 0x1p-8 : 1e-6)
+        << dtype;
   }
 }
 
 TEST(Linear, InAGraph) {
   if (!cuda::available()) return;
-  const Tensor first = randn({4, 16}, 1).to(DType::f32), second = randn({4, 16}, 4).to(DType::f32), w = randn({8, 16}, 2).to(DType::f32);
+  const Tensor first = randn({4, 16}, 1).to(DType::f32), second = randn({4, 16}, 4).to(DType::f32),
+               w = randn({8, 16}, 2).to(DType::f32);
   const Tensor x = first.to(Device::cuda).clone(), w_gpu = w.to(Device::cuda);
   Tensor y = ops::linear(x, w_gpu);  // what the library allocates, it has now
   cuda::Graph graph;
@@ -61,10 +82,26 @@ TEST(Linear, InAGraph) {
 }
 
 TEST(Linear, Errors) {
-  expect_error([] { ops::linear(Tensor::zeros({2, 5}), Tensor::zeros({4, 6})); }, {"linear", "(2, 5)", "(4, 6)"});
-  expect_error([] { ops::linear(Tensor::zeros({2, 6}), Tensor::zeros({4, 6}), Tensor::zeros({6})); }, {"linear", "bias is f32 (6)", "(4)"});
-  expect_error([] { ops::linear(Tensor::zeros({2, 6}, DType::f64), Tensor::zeros({4, 6})); }, {"f32", "f64"});
-  expect_error([] { ops::linear(Tensor::zeros({2, 6}, DType::bf16), Tensor::zeros({4, 6})); }, {"bf16", "Tensor::to"});
+  expect_error(
+      [] {
+        ops::linear(Tensor::zeros({2, 5}), Tensor::zeros({4, 6}));
+      },
+      {"linear", "(2, 5)", "(4, 6)"});
+  expect_error(
+      [] {
+        ops::linear(Tensor::zeros({2, 6}), Tensor::zeros({4, 6}), Tensor::zeros({6}));
+      },
+      {"linear", "bias is f32 (6)", "(4)"});
+  expect_error(
+      [] {
+        ops::linear(Tensor::zeros({2, 6}, DType::f64), Tensor::zeros({4, 6}));
+      },
+      {"f32", "f64"});
+  expect_error(
+      [] {
+        ops::linear(Tensor::zeros({2, 6}, DType::bf16), Tensor::zeros({4, 6}));
+      },
+      {"bf16", "Tensor::to"});
 }
 
 // y_1 y_2 + y_3 of three products of one x, so that each has a gradient of its own.
@@ -82,15 +119,18 @@ TEST(Linears, Op) {
   CheckOptions options = kOptions;
   options.reference = slow;
   options.parameters = {false, true, true, true, true, true};
-  options.bf16_tolerance = 10 * 0x1p-9;  // beside the weights: y_1, y_2 and their product are rounded, and dx after each of its three terms
+  options.bf16_tolerance = 10 * 0x1p-9;  // beside the weights: y_1, y_2 and their product are
+                                         // rounded, and dx after each of its three terms
   const double deviation = 1 / std::sqrt(13.);
   check_op("linears", op,
-           {randn({5, 13}, 1), randn({7, 13}, 2, 0, deviation), randn({7, 13}, 3, 0, deviation), randn({7, 13}, 4, 0, deviation), randn({7}, 5), randn({7}, 6)},
+           {randn({5, 13}, 1), randn({7, 13}, 2, 0, deviation), randn({7, 13}, 3, 0, deviation),
+            randn({7, 13}, 4, 0, deviation), randn({7}, 5), randn({7}, 6)},
            options);
 }
 
 TEST(Linears, AResultThatNobodyUsesGivesNoGradient) {
-  const Tensor x = leaf(randn({3, 4}, 1)), w = leaf(randn({2, 4}, 2)), unused = leaf(randn({2, 4}, 3));
+  const Tensor x = leaf(randn({3, 4}, 1)), w = leaf(randn({2, 4}, 2)),
+               unused = leaf(randn({2, 4}, 3));
   backward(ops::sum(ops::linears(x, {w, unused}, {Tensor(), Tensor()})[0]));
   EXPECT_TRUE(grad(w).defined());
   EXPECT_FALSE(grad(unused).defined());

@@ -13,7 +13,8 @@ TEST(Mul, Op) {
     return y;
   };
   for (Shape shape : {Shape{}, Shape{1}, Shape{7, 13}, Shape{49, 57}, Shape{0, 5}, Shape{3, 11003}})
-    check_op("mul", [](Inputs in) { return ops::mul(in[0], in[1]); }, {randn(shape, 1), randn(shape, 2)}, {.reference = naive, .max_probes = 40});
+    check_op("mul", [](Inputs in) { return ops::mul(in[0], in[1]); },
+             {randn(shape, 1), randn(shape, 2)}, {.reference = naive, .max_probes = 40});
 }
 
 TEST(Mul, Square) {
@@ -22,18 +23,26 @@ TEST(Mul, Square) {
     for (double& v : y) v *= v;
     return y;
   };
-  check_op("mul", [](Inputs in) { return ops::mul(in[0], in[0]); }, {randn({7, 13})}, {.reference = naive});
+  check_op("mul", [](Inputs in) { return ops::mul(in[0], in[0]); }, {randn({7, 13})},
+           {.reference = naive});
 }
 
 TEST(Mul, OneGradientAlone) {
-  for (std::vector<bool> differentiable : {std::vector<bool>{true, false}, std::vector<bool>{false, true}})
-    check_op("mul", [](Inputs in) { return ops::mul(in[0], in[1]); }, {randn({7, 13}, 1), randn({7, 13}, 2)}, {.differentiable = differentiable});
+  for (std::vector<bool> differentiable :
+       {std::vector<bool>{true, false}, std::vector<bool>{false, true}})
+    check_op("mul", [](Inputs in) { return ops::mul(in[0], in[1]); },
+             {randn({7, 13}, 1), randn({7, 13}, 2)}, {.differentiable = differentiable});
 }
 
 TEST(Mul, Errors) {
   expect_error([] { ops::mul({}, randn({2})); }, {"mul", "a is undefined"});
-  expect_error([] { ops::mul(randn({2, 3}), randn({3, 2})); }, {"mul", "(3, 2)", "expected", "(2, 3)"});
-  expect_error([] { ops::mul(randn({2}), randn({2}).to(DType::f32)); }, {"mul", "f32", "expected f64"});
+  expect_error(
+      [] {
+        ops::mul(randn({2, 3}), randn({3, 2}));
+      },
+      {"mul", "(3, 2)", "expected", "(2, 3)"});
+  expect_error([] { ops::mul(randn({2}), randn({2}).to(DType::f32)); },
+               {"mul", "f32", "expected f64"});
 }
 
 }  // namespace rmt::test

@@ -14,12 +14,14 @@ TEST(Silu, Op) {
     return y;
   };
   for (Shape shape : {Shape{1}, Shape{7, 13}, Shape{49, 57}, Shape{0, 5}, Shape{3, 11003}})
-    check_op("silu", [](Inputs in) { return ops::silu(in[0]); }, {randn(shape, 1, 0, 3)}, {.reference = naive, .max_probes = 100});
+    check_op("silu", [](Inputs in) { return ops::silu(in[0]); }, {randn(shape, 1, 0, 3)},
+             {.reference = naive, .max_probes = 100});
 }
 
 TEST(Silu, FarFromZero) {
   Tensor y = ops::silu(Tensor::from<float>({-1e4f, -100, 0, 100, 1e4f}, {5}));
-  // exp stops somewhere above e^88, so the left tail is a product of x and some number below e^-88 instead of 0.
+  // exp stops somewhere above e^88, so the left tail is a product of x and some number below e^-88
+  // instead of 0.
   EXPECT_NEAR(y.data<float>()[0], 0, 1e4 * std::exp(-88.0));
   EXPECT_NEAR(y.data<float>()[1], 0, 1e2 * std::exp(-88.0));
   EXPECT_EQ(y.data<float>()[2], 0);

@@ -18,9 +18,11 @@ TEST(Softmax, Op) {
     }
     return y;
   };
-  for (Shape shape : {Shape{7, 13}, Shape{2, 3, 49}, Shape{57}, Shape{5, 16}, Shape{0, 5}, Shape{0, 7, 5}, Shape{701, 57}, Shape{37, 64}, Shape{9, 256},
-                      Shape{3, 1000}, Shape{3, 1100}})
-    check_op("softmax", [](Inputs in) { return ops::softmax(in[0]); }, {randn(shape, 1, 0, 2)}, {.reference = naive, .max_probes = 50});
+  for (Shape shape :
+       {Shape{7, 13}, Shape{2, 3, 49}, Shape{57}, Shape{5, 16}, Shape{0, 5}, Shape{0, 7, 5},
+        Shape{701, 57}, Shape{37, 64}, Shape{9, 256}, Shape{3, 1000}, Shape{3, 1100}})
+    check_op("softmax", [](Inputs in) { return ops::softmax(in[0]); }, {randn(shape, 1, 0, 2)},
+             {.reference = naive, .max_probes = 50});
 }
 
 TEST(Softmax, OfOneColumnIsOne) {
@@ -30,7 +32,8 @@ TEST(Softmax, OfOneColumnIsOne) {
 
 TEST(Softmax, LargeLogits) {
   const float inf = INFINITY;
-  Tensor y = ops::softmax(Tensor::from<float>({1e4f, 1e4f, -1e4f, /**/ -1e4f, -1e4f, -3e4f, /**/ 1e4f, 9999, -inf}, {3, 3}));
+  Tensor y = ops::softmax(Tensor::from<float>(
+      {1e4f, 1e4f, -1e4f, /**/ -1e4f, -1e4f, -3e4f, /**/ 1e4f, 9999, -inf}, {3, 3}));
   const float* p = y.data<float>();
   for (int row : {0, 1}) {
     EXPECT_EQ(p[3 * row], 0.5f);

@@ -8,9 +8,18 @@ namespace rmt::test {
 
 TEST(View, Op) {
   auto naive = [](Inputs in) { return in[0].to_vector<double>(); };
-  check_op("view", [](Inputs in) { return ops::view(in[0], {13, -1}); }, {randn({7, 13})}, {.reference = naive});
-  check_op("view", [](Inputs in) { return ops::view(in[0], {}); }, {randn({1, 1})}, {.reference = naive});
-  check_op("view", [](Inputs in) { return ops::view(in[0], {3, 0}); }, {randn({0, 5})}, {.reference = naive});
+  check_op("view",
+           [](Inputs in) {
+             return ops::view(in[0], {13, -1});
+           },
+           {randn({7, 13})}, {.reference = naive});
+  check_op("view", [](Inputs in) { return ops::view(in[0], {}); }, {randn({1, 1})},
+           {.reference = naive});
+  check_op("view",
+           [](Inputs in) {
+             return ops::view(in[0], {3, 0});
+           },
+           {randn({0, 5})}, {.reference = naive});
 }
 
 TEST(View, SharesStorageBothWays) {
@@ -23,7 +32,9 @@ TEST(View, SharesStorageBothWays) {
   EXPECT_EQ(str(grad(x).shape()), "(2, 3, 4)");
 }
 
-TEST(View, OfIntegers) { EXPECT_EQ(ops::view(Tensor::from<int64_t>({1, 2, 3, 4}, {4}), {2, 2}).data<int64_t>()[3], 4); }
+TEST(View, OfIntegers) {
+  EXPECT_EQ(ops::view(Tensor::from<int64_t>({1, 2, 3, 4}, {4}), {2, 2}).data<int64_t>()[3], 4);
+}
 
 TEST(View, Errors) {
   expect_error([] { ops::view({}, {2}); }, {"view", "undefined"});

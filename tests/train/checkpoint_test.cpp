@@ -19,14 +19,17 @@ struct Net : nn::Module {
     parameter(last + ".weight", {2, hidden});
   }
   void fill(uint64_t seed) {
-    for (const nn::Entry& e : state()) e.tensor->copy_from(is_float(e.tensor->dtype()) ? randn(e.tensor->shape(), seed++) : Tensor::full({}, 5, DType::i64));
+    for (const nn::Entry& e : state())
+      e.tensor->copy_from(is_float(e.tensor->dtype()) ? randn(e.tensor->shape(), seed++)
+                                                      : Tensor::full({}, 5, DType::i64));
   }
 };
 
 bool same(nn::Module& a, nn::Module& b) {
   auto x = a.state(), y = b.state();
   for (size_t i = 0; i < x.size(); ++i)
-    if (std::memcmp(x[i].tensor->raw(), y[i].tensor->raw(), x[i].tensor->nbytes()) != 0) return false;
+    if (std::memcmp(x[i].tensor->raw(), y[i].tensor->raw(), x[i].tensor->nbytes()) != 0)
+      return false;
   return x.size() == y.size();
 }
 
@@ -40,7 +43,8 @@ TEST(Checkpoint, RoundTripOfModelOptimizerAndProgress) {
   a.fill(1);
   AdamW opt_a(a.parameters(), {}), opt_b(b.parameters(), {});
   for (int t = 0; t < 3; ++t) {
-    for (const nn::Entry& e : a.parameters()) set_grad(*e.tensor, randn(e.tensor->shape(), uint64_t(7 + t)).to(DType::f32));
+    for (const nn::Entry& e : a.parameters())
+      set_grad(*e.tensor, randn(e.tensor->shape(), uint64_t(7 + t)).to(DType::f32));
     opt_a.step(0.1);
   }
   Archive out = model_archive(a, kNet);
@@ -85,16 +89,22 @@ TEST(Checkpoint, AnotherModelIsRefusedWholeWithTheFirstKeyThatDiffers) {
   wide.fill(1), net.fill(2), before.fill(2);
   write_safetensors(path, model_archive(wide, kNet));
   Archive a = read_safetensors(path);
-  expect_error([&] { load_model(net, a, "other"); }, {path, "fc.weight is f32 (4, 3) in the model and f32 (6, 3) in the file",
-                                                      "0 keys missing, 0 unexpected, 4 of another shape", "holds net, this model is other"});
+  expect_error(
+      [&] { load_model(net, a, "other"); },
+      {path, "fc.weight is f32 (4, 3) in the model and f32 (6, 3) in the file",
+       "0 keys missing, 0 unexpected, 4 of another shape", "holds net, this model is other"});
   expect_error([&] { load_model(renamed, model_archive(net, kNet), "net"); },
-               {"classifier.weight is f32 (2, 4) in the model and missing in the file", "1 keys missing, 1 unexpected, 0 of another shape"});
+               {"classifier.weight is f32 (2, 4) in the model and missing in the file",
+                "1 keys missing, 1 unexpected, 0 of another shape"});
   Archive more = model_archive(net, kNet);
   more.tensors["zusatz"] = Tensor::zeros({7});
-  expect_error([&] { load_model(net, more, "net"); }, {"zusatz is f32 (7) in the file and not in the model", "0 keys missing, 1 unexpected"});
+  expect_error(
+      [&] { load_model(net, more, "net"); },
+      {"zusatz is f32 (7) in the file and not in the model", "0 keys missing, 1 unexpected"});
   Archive kind = model_archive(net, kNet);
   kind.tensors["norm.count"] = Tensor::zeros({});
-  expect_error([&] { load_model(net, kind, "net"); }, {"norm.count is i64 () in the model and f32 () in the file"});
+  expect_error([&] { load_model(net, kind, "net"); },
+               {"norm.count is i64 () in the model and f32 () in the file"});
   EXPECT_TRUE(same(net, before)) << "a refused file changed the model";
 }
 
@@ -103,13 +113,15 @@ TEST(Checkpoint, WhatCannotBeResumedSaysSo) {
   AdamW optimizer(net.parameters(), {});
   Archive a = model_archive(net, kNet);
   a.path = "best.safetensors";
-  expect_error([&] { load_optimizer(optimizer, a); }, {"best.safetensors", "without the state of its training", "last.safetensors"});
+  expect_error([&] { load_optimizer(optimizer, a); },
+               {"best.safetensors", "without the state of its training", "last.safetensors"});
   add_optimizer(a, optimizer, {}, {});
   a.tensors.erase("optimizer.exp_avg.fc.bias");
   expect_error([&] { load_optimizer(optimizer, a); }, {"optimizer.exp_avg.fc.bias"});
   add_optimizer(a, optimizer, {}, {});
   a.tensors["optimizer.exp_avg_sq.fc.bias"] = Tensor::zeros({9});
-  expect_error([&] { load_optimizer(optimizer, a); }, {"optimizer.exp_avg_sq.fc.bias is f32 (9), the run needs f32 (4)"});
+  expect_error([&] { load_optimizer(optimizer, a); },
+               {"optimizer.exp_avg_sq.fc.bias is f32 (9), the run needs f32 (4)"});
   for (const char* progress : {"{", "[1]", "{\"epoch\":\"three\"}", "{}"}) {
     add_optimizer(a, optimizer, {}, {});
     a.metadata["progress"] = progress;

@@ -20,11 +20,15 @@ TEST(WorstMistakes, AreTheSurestWrongAnswersInOrder) {
   const float ln3 = std::log(3.f);
   WorstMistakes worst(3);
   //                                                    right    2 at 1/2      1 at 3/5
-  worst.add(batch_of({4, 5, 6}, {0, 1, 2}), Tensor::from<float>({9, 0, 0, 0, 0, std::log(2.f), 0, ln3, 0}, {3, 3}));
+  worst.add(batch_of({4, 5, 6}, {0, 1, 2}),
+            Tensor::from<float>({9, 0, 0, 0, 0, std::log(2.f), 0, ln3, 0}, {3, 3}));
   ASSERT_EQ(worst.sorted().size(), 2u);
-  //                                                    0 at 3/5 as image 6    an answer that is none
-  worst.add(batch_of({2, 7}, {1, 1}), Tensor::from<float>({ln3, 0, 0, std::nanf(""), 0, 0}, {2, 3}));
-  //                                                    image 5 again, surer than before; 0 at nearly 1
+  //                                                    0 at 3/5 as image 6    an answer that is
+  //                                                    none
+  worst.add(batch_of({2, 7}, {1, 1}),
+            Tensor::from<float>({ln3, 0, 0, std::nanf(""), 0, 0}, {2, 3}));
+  //                                                    image 5 again, surer than before; 0 at
+  //                                                    nearly 1
   worst.add(batch_of({5, 1}, {0, 1}), Tensor::from<float>({0, 50, 0, 1000, 0, -1000}, {2, 3}));
   ASSERT_EQ(worst.sorted().size(), 3u);
   const std::vector<int64_t> order = {1, 2, 6}, predicted = {0, 0, 1}, labels = {1, 1, 2};
@@ -51,7 +55,8 @@ TEST(EvaluationJson, HasTheFieldsOfTimm) {
   ModelFile file;
   file.options.model = "rmt_n", file.options.data_dir = "a \"b\"\n", file.options.img_size = 64;
   file.model = std::make_unique<nn::Rmt>(model_config(file.options, 10));
-  const auto j = nlohmann::json::parse(evaluation_json({.samples = 3, .top1 = 1, .top5 = 2, .loss_sum = 6}, file, 4, 1.234));
+  const auto j = nlohmann::json::parse(
+      evaluation_json({.samples = 3, .top1 = 1, .top5 = 2, .loss_sum = 6}, file, 4, 1.234));
   EXPECT_EQ(j["model"], "rmt_n");
   EXPECT_EQ(j["top1"], 33.3333);
   EXPECT_EQ(j["top1_err"], 66.6667);

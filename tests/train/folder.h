@@ -14,12 +14,15 @@
 namespace rmt::test {
 
 // For files that are small and many: a file system in memory where there is one.
-inline std::filesystem::path memory_folder() { return ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : std::filesystem::temp_directory_path(); }
+inline std::filesystem::path memory_folder() {
+  return ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : std::filesystem::temp_directory_path();
+}
 
 // Made in the system's temporary folder, removed with everything in it at the end of the scope.
 class TemporaryFolder {
  public:
-  explicit TemporaryFolder(const std::filesystem::path& where = std::filesystem::temp_directory_path()) {
+  explicit TemporaryFolder(
+      const std::filesystem::path& where = std::filesystem::temp_directory_path()) {
     std::string name = (where / "rmt-test-XXXXXX").string();
     path_ = mkdtemp(name.data()) ? name : throw std::runtime_error("no temporary folder");
   }
@@ -31,7 +34,8 @@ class TemporaryFolder {
   std::string operator/(const std::string& name) const { return path_ + "/" + name; }
   std::vector<std::string> names() const {
     std::vector<std::string> out;
-    for (const auto& entry : std::filesystem::directory_iterator(path_)) out.push_back(entry.path().filename().string());
+    for (const auto& entry : std::filesystem::directory_iterator(path_))
+      out.push_back(entry.path().filename().string());
     std::sort(out.begin(), out.end());
     return out;
   }

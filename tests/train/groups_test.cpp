@@ -28,9 +28,12 @@ TEST(Groups, TheOfficialWeightDecay) {  // RMT.md 4.1
   TrainOptions o;
   o.weight_decay = 0.07;
   for (auto& [name, rule] : rules_of(model, o)) {
-    const bool spared = name.ends_with(".bias") || name.find("norm") != std::string::npos || name.find("patch_embed.proj.1.") == 0 ||
-                        name.find("patch_embed.proj.4.") == 0 || name.find("patch_embed.proj.7.") == 0 || name.find("patch_embed.proj.10.") == 0;
-    EXPECT_EQ(rule.weight_decay, spared ? 0 : 0.07) << name << ": gamma_1 and gamma_2 decay, norms and biases do not";
+    const bool spared =
+        name.ends_with(".bias") || name.find("norm") != std::string::npos ||
+        name.find("patch_embed.proj.1.") == 0 || name.find("patch_embed.proj.4.") == 0 ||
+        name.find("patch_embed.proj.7.") == 0 || name.find("patch_embed.proj.10.") == 0;
+    EXPECT_EQ(rule.weight_decay, spared ? 0 : 0.07)
+        << name << ": gamma_1 and gamma_2 decay, norms and biases do not";
     EXPECT_EQ(rule.lr_scale, 1) << name;
     EXPECT_FALSE(rule.frozen) << name;
   }
@@ -46,7 +49,9 @@ TEST(Groups, FreezeByBeginningsOfNames) {
   }
   o.freeze = "patch_embed,layers.2.blocks.1.,norm.weight";
   for (auto& [name, rule] : rules_of(model, o))
-    EXPECT_EQ(rule.frozen, name.starts_with("patch_embed.") || name.starts_with("layers.2.blocks.1.") || name == "norm.weight") << name;
+    EXPECT_EQ(rule.frozen, name.starts_with("patch_embed.") ||
+                               name.starts_with("layers.2.blocks.1.") || name == "norm.weight")
+        << name;
 
   auto refused = [&](const std::string& freeze, const std::vector<std::string>& parts) {
     o.freeze = freeze;
@@ -80,7 +85,8 @@ TEST(Groups, LayerDecayFallsFromTheHead) {
   for (auto& [name, d] : distance) EXPECT_EQ(rules.at(name).lr_scale, std::pow(0.5, d)) << name;
 }
 
-// A step under layer decay moves each parameter by the very bits of a plain step at its scaled rate, weight decay included.
+// A step under layer decay moves each parameter by the very bits of a plain step at its scaled
+// rate, weight decay included.
 TEST(Groups, LayerDecayScalesTheStepExactly) {
   for (DType dtype : {DType::f32, DType::f64}) {
     nn::Rmt model(tiny()), plain(tiny());
@@ -99,7 +105,10 @@ TEST(Groups, LayerDecayScalesTheStepExactly) {
     }
     optimizer.step(1e-2);
     for (size_t i = 0; i < parameters.size(); ++i)
-      EXPECT_EQ(std::memcmp(parameters[i].tensor->raw(), others[i].tensor->raw(), parameters[i].tensor->nbytes()), 0) << parameters[i].name;
+      EXPECT_EQ(std::memcmp(parameters[i].tensor->raw(), others[i].tensor->raw(),
+                            parameters[i].tensor->nbytes()),
+                0)
+          << parameters[i].name;
   }
 }
 
@@ -111,8 +120,9 @@ TEST(Groups, TheTableNamesEachGroupAndItsSize) {
   for (const nn::Entry& e : parameters)
     if (decays(e.name, e.tensor->shape())) decaying += e.tensor->numel(), ++tensors;
   std::string table = describe_groups(parameters, parameter_rules(parameters, o));
-  for (const std::string& part : {str(" ", tensors, " "), str(" ", decaying, "  gamma, matrices and filters\n"),
-                                  str(" ", model.parameter_count() - decaying, "  biases and norms\n"), std::string("0.05")})
+  for (const std::string& part :
+       {str(" ", tensors, " "), str(" ", decaying, "  gamma, matrices and filters\n"),
+        str(" ", model.parameter_count() - decaying, "  biases and norms\n"), std::string("0.05")})
     EXPECT_NE(table.find(part), std::string::npos) << "\"" << part << "\" is not in\n" << table;
   o.freeze = "body";
   table = describe_groups(parameters, parameter_rules(parameters, o));

@@ -3,14 +3,14 @@
 
 #include <gtest/gtest.h>
 
-#include "data/image_folder.h"
+#include "data/sets/image_folder.h"
 #include "tests/check_op.h"
 #include "tests/device.h"
 #include "tests/train/folder.h"
 #include "tests/train/small_images.h"
 #include "tests/train/tiny_model.h"
-#include "train/model_file.h"
 #include "train/trainer.h"
+#include "train/weights/model_file.h"
 
 namespace rmt::test {
 namespace {
@@ -41,14 +41,18 @@ TEST_F(Memory, TheBatchThatFitsIsFoundByTrying) {
   int tries = 0;
   auto run = [&](int64_t n) {
     ++tries;
-    const Tensor fixed = Tensor::empty({int64_t(20 * unit)}, DType::u8, Device::cuda), images = Tensor::empty({n, int64_t(2 * unit)}, DType::u8, Device::cuda);
+    const Tensor fixed = Tensor::empty({int64_t(20 * unit)}, DType::u8, Device::cuda),
+                 images = Tensor::empty({n, int64_t(2 * unit)}, DType::u8, Device::cuda);
   };
   EXPECT_EQ(batch_that_fits(200, run), (95 - 20) / 2);  // of 95 %
   EXPECT_LE(tries, 5) << "100, 50 and 25 images, and half of the last";
   EXPECT_EQ(batch_that_fits(30, run), 29) << "never the batch that did not fit";
   EXPECT_EQ(batch_that_fits(2, run), 1);
   EXPECT_EQ(batch_that_fits(1, run), 0);
-  EXPECT_EQ(batch_that_fits(100, [&](int64_t) { Tensor::empty({int64_t(101 * unit)}, DType::u8, Device::cuda); }), 0);
+  EXPECT_EQ(
+      batch_that_fits(
+          100, [&](int64_t) { Tensor::empty({int64_t(101 * unit)}, DType::u8, Device::cuda); }),
+      0);
 }
 
 TEST_F(Memory, ATrainingStepThatDoesNotFitSaysWhichBatchDoes) {
@@ -59,20 +63,26 @@ TEST_F(Memory, ATrainingStepThatDoesNotFitSaysWhichBatchDoes) {
   gpu.prepare(model);
   AdamW optimizer(model.parameters(), {});
   TrainStep step(model, [&](const Tensor& x) { return model.forward(x); }, optimizer, gpu, {});
-  const Batch batch{Tensor::full({B, S, S, 3}, 100, DType::u8), Tensor::zeros({B}, DType::u8), Tensor::zeros({B}, DType::i64), {}};
+  const Batch batch{Tensor::full({B, S, S, 3}, 100, DType::u8),
+                    Tensor::zeros({B}, DType::u8),
+                    Tensor::zeros({B}, DType::i64),
+                    {}};
   const std::vector<float> before = model.head.weight.to_vector<float>();
 
   LittleMemory little(cuda::emulated() ? 2 * kMiB : 400 * kMiB);
   const std::string message = message_of([&] { step(batch, 0, 1e-3); });
   for (const std::string& part :
-       {str("a training step of ", B, " images of ", S, " x ", S), std::string("asked for"), std::string("free"), std::string("fits")})
+       {str("a training step of ", B, " images of ", S, " x ", S), std::string("asked for"),
+        std::string("free"), std::string("fits")})
     EXPECT_NE(message.find(part), std::string::npos) << "\"" << part << "\" is not in: " << message;
   const int64_t n = advice(message, "--batch-size");
   ASSERT_TRUE(0 < n && n < B) << message;
   EXPECT_EQ(model.head.weight.to_vector<float>(), before) << "the step that failed moved the model";
-  for (int64_t i = 0; i < 4; ++i) EXPECT_NO_THROW(step(first(batch, n), i, 1e-3)) << message << ", step " << i;
+  for (int64_t i = 0; i < 4; ++i)
+    EXPECT_NO_THROW(step(first(batch, n), i, 1e-3)) << message << ", step " << i;
   EXPECT_NE(model.head.weight.to_vector<float>(), before);
-  EXPECT_NE(message_of([&] { step(first(batch, n + 1 + n / 4), 4, 1e-3); }), "") << "a quarter more than " << n << " images fit as well";
+  EXPECT_NE(message_of([&] { step(first(batch, n + 1 + n / 4), 4, 1e-3); }), "")
+      << "a quarter more than " << n << " images fit as well";
 }
 
 TEST_F(Memory, AnEvaluationThatDoesNotFitSaysWhichBatchDoes) {
@@ -89,11 +99,13 @@ TEST_F(Memory, AnEvaluationThatDoesNotFitSaysWhichBatchDoes) {
     o.batch_size = batch;
     Loader loader(images, loader_options(o, false, gpu));
     evaluate(
-        model, [&](const Tensor& x) { return model.forward(x); }, loader, gpu, transform_options(o), "--validation-batch-size");
+        model, [&](const Tensor& x) { return model.forward(x); }, loader, gpu, transform_options(o),
+        "--validation-batch-size");
   };
   LittleMemory little(cuda::emulated() ? kMiB : 256 * kMiB);
   const std::string message = message_of([&] { run(8); });
-  EXPECT_NE(message.find(str("evaluation of 8 images of ", o.img_size, " x ")), std::string::npos) << message;
+  EXPECT_NE(message.find(str("evaluation of 8 images of ", o.img_size, " x ")), std::string::npos)
+      << message;
   const int64_t n = advice(message, "--validation-batch-size");
   ASSERT_TRUE(0 < n && n < 8) << message;
   EXPECT_NO_THROW(run(n));

@@ -15,14 +15,18 @@ namespace {
 struct Parameters : nn::Module {
   Tensor &weight, &bias, &gamma, &idle;
   Parameters(int64_t O, int64_t I)
-      : weight(parameter("fc.weight", {O, I})), bias(parameter("fc.bias", {O})), gamma(parameter("gamma_1", {1, 1, 1, O})), idle(parameter("idle", {O, I})) {}
+      : weight(parameter("fc.weight", {O, I})),
+        bias(parameter("fc.bias", {O})),
+        gamma(parameter("gamma_1", {1, 1, 1, O})),
+        idle(parameter("idle", {O, I})) {}
   void fill(DType dtype) {
     to(dtype);
     uint64_t seed = 1;
     for (const nn::Entry& e : parameters()) e.tensor->copy_from(randn(e.tensor->shape(), seed++));
   }
   void draw_gradients(uint64_t seed) {
-    for (Tensor* p : {&weight, &bias, &gamma}) set_grad(*p, randn(p->shape(), seed++).to(p->dtype()));
+    for (Tensor* p : {&weight, &bias, &gamma})
+      set_grad(*p, randn(p->shape(), seed++).to(p->dtype()));
   }
 };
 
@@ -33,13 +37,15 @@ struct Plain {
     p *= 1 - lr * decay;
     m = 0.9 * m + 0.1 * g;
     v = 0.999 * v + 0.001 * g * g;
-    p -= lr / (1 - std::pow(0.9, t)) * m / (std::sqrt(v) / std::sqrt(1 - std::pow(0.999, t)) + 1e-8);
+    p -=
+        lr / (1 - std::pow(0.9, t)) * m / (std::sqrt(v) / std::sqrt(1 - std::pow(0.999, t)) + 1e-8);
   }
 };
 
 // 12 steps of a falling lr; the largest |ours - plain| over all elements.
 double drift(DType dtype) {
-  Parameters model(37, 501);  // a tail beyond whole vectors, more than one piece of the parallel loop
+  Parameters model(37,
+                   501);  // a tail beyond whole vectors, more than one piece of the parallel loop
   model.fill(dtype);
   AdamW optimizer(model.parameters(), {});
   std::vector<std::vector<Plain>> plain;
@@ -54,7 +60,8 @@ double drift(DType dtype) {
     optimizer.step(lr);
     size_t which = 0;
     for (Tensor* p : {&model.weight, &model.bias, &model.gamma}) {
-      std::vector<double> g = grad(*p).to(DType::f64).to_vector<double>(), x = p->to(DType::f64).to_vector<double>();
+      std::vector<double> g = grad(*p).to(DType::f64).to_vector<double>(),
+                          x = p->to(DType::f64).to_vector<double>();
       for (size_t i = 0; i < x.size(); ++i) {
         plain[which][i].step(g[i], lr, p == &model.bias ? 0 : 0.05, t);
         worst = std::max(worst, std::fabs(x[i] - plain[which][i].p));
@@ -68,8 +75,9 @@ double drift(DType dtype) {
 }  // namespace
 
 TEST(AdamW, FollowsTheFormula) {
-  // |p| stays below 8. Each step rounds p twice (2 x 4 u with u = 2^-53) and its change of at most a few lr by some 10 roundings of its own: 12 steps
-  // leave less than 12 x 16 u. f32 likewise with u = 2^-24.
+  // |p| stays below 8. Each step rounds p twice (2 x 4 u with u = 2^-53) and its change of at most
+  // a few lr by some 10 roundings of its own: 12 steps leave less than 12 x 16 u. f32 likewise with
+  // u = 2^-24.
   EXPECT_LE(drift(DType::f64), 12 * 16 * 0x1p-53);
   EXPECT_LE(drift(DType::f32), 12 * 16 * 0x1p-24);
 }
@@ -84,14 +92,16 @@ TEST(AdamW, FirstStepMovesByTheLearningRateAgainstTheSign) {
   optimizer.step(0.125);
   for (size_t i = 0; i < 6; ++i) {
     double g = grad(model.weight).data<double>()[i];
-    EXPECT_NEAR(model.weight.data<double>()[i], before[i] * (1 - 0.125 * 0.25) - 0.125 * g / (std::fabs(g) + 1e-8), 16 * 0x1p-52);
+    EXPECT_NEAR(model.weight.data<double>()[i],
+                before[i] * (1 - 0.125 * 0.25) - 0.125 * g / (std::fabs(g) + 1e-8), 16 * 0x1p-52);
   }
 }
 
 TEST(AdamW, OfficialGroups) {
   EXPECT_TRUE(decays("layers.0.blocks.0.ffn.fc1.weight", {64, 32}));
   EXPECT_TRUE(decays("layers.0.blocks.0.pos.conv.weight", {64, 1, 3, 3}));
-  EXPECT_TRUE(decays("layers.2.blocks.0.gamma_1", {1, 1, 1, 320})) << "RMT.md 4.1: rank 4, so it decays";
+  EXPECT_TRUE(decays("layers.2.blocks.0.gamma_1", {1, 1, 1, 320}))
+      << "RMT.md 4.1: rank 4, so it decays";
   EXPECT_FALSE(decays("norm.weight", {1024}));
   EXPECT_FALSE(decays("scale", {}));
   EXPECT_FALSE(decays("odd.bias", {2, 2}));
@@ -100,7 +110,9 @@ TEST(AdamW, OfficialGroups) {
   model.fill(DType::f64);
   AdamW optimizer(model.parameters(), {.weight_decay = 0.5});
   for (Tensor* p : {&model.weight, &model.bias, &model.gamma}) set_grad(*p, Tensor::zeros_like(*p));
-  std::vector<double> weight = model.weight.to_vector<double>(), bias = model.bias.to_vector<double>(), gamma = model.gamma.to_vector<double>();
+  std::vector<double> weight = model.weight.to_vector<double>(),
+                      bias = model.bias.to_vector<double>(),
+                      gamma = model.gamma.to_vector<double>();
   optimizer.step(0.5);  // without a gradient nothing but the decay moves; 1 - 0.25 is exact
   for (size_t i = 0; i < 4; ++i) {
     EXPECT_EQ(model.weight.data<double>()[i], 0.75 * weight[i]);
@@ -141,20 +153,25 @@ TEST(AdamW, SameBitsForAnyNumberOfThreads) {
   EXPECT_EQ(results[0], results[2]);
 }
 
-// --- what surrounds the formula: parts, clipping, rules, averages, steps that do not count; on the CPU and on the GPU ---
+// --- what surrounds the formula: parts, clipping, rules, averages, steps that do not count; on the
+// CPU and on the GPU ---
 
 namespace {
 
 struct WithStatistics : Parameters {
   Tensor &mean, &count;
-  WithStatistics() : Parameters(67, 131), mean(buffer("norm.running_mean", Tensor::zeros({67}))), count(buffer("norm.count", Tensor::zeros({}, DType::i64))) {}
+  WithStatistics()
+      : Parameters(67, 131),
+        mean(buffer("norm.running_mean", Tensor::zeros({67}))),
+        count(buffer("norm.count", Tensor::zeros({}, DType::i64))) {}
   WithStatistics& on(Device device) {
     fill(DType::f32);
     nn::Module::to(device);
     return *this;
   }
   void set_gradients(double scale, uint64_t seed) {
-    for (Tensor* p : {&weight, &bias, &gamma}) set_grad(*p, (randn(p->shape(), seed++, 0, scale)).to(DType::f32).to(p->device()));
+    for (Tensor* p : {&weight, &bias, &gamma})
+      set_grad(*p, (randn(p->shape(), seed++, 0, scale)).to(DType::f32).to(p->device()));
   }
 };
 
@@ -200,7 +217,8 @@ TEST(AdamW, GradientsAreAveragedOverThePartsAndClippedToTheNorm) {
       optimizer.step(0.01, scalar(6, device)), reference.step(0.01);
       const Verdict v = verdict_of(optimizer);
       EXPECT_EQ(v.loss, 1.5f);
-      EXPECT_NEAR(v.norm, norm, norm * 0x1p-23) << "the norm is worked out in double and rounded once";
+      EXPECT_NEAR(v.norm, norm, norm * 0x1p-23)
+          << "the norm is worked out in double and rounded once";
       EXPECT_EQ(v.bad, -1);
     }
     // Both round gradient x factor once and then do the same.
@@ -268,10 +286,13 @@ TEST(AdamW, AveragesFollowAndChangePlacesWithTheWeights) {
     const std::vector<float> before = model.weight.to_vector<float>();
     optimizer.swap_averages();
     const std::vector<float> swapped = model.weight.to_vector<float>();
-    for (size_t i = 0; i < swapped.size(); ++i) ASSERT_NEAR(swapped[i], average[i], 8 * 4 * 0x1p-24);  // |w| < 8, three roundings and one
-    EXPECT_EQ(model.mean.to_vector<float>()[0], 0.75f * (0.75f * 0.25f + 0.5f) + 0.75f) << "of 0, 1, 2, 3";
+    for (size_t i = 0; i < swapped.size(); ++i)
+      ASSERT_NEAR(swapped[i], average[i], 8 * 4 * 0x1p-24);  // |w| < 8, three roundings and one
+    EXPECT_EQ(model.mean.to_vector<float>()[0], 0.75f * (0.75f * 0.25f + 0.5f) + 0.75f)
+        << "of 0, 1, 2, 3";
     if (device == Device::cuda) {
-      EXPECT_EQ(float(in_dtype(model.weight, DType::bf16).to_vector<bf16>()[9]), float(bf16(swapped[9])));
+      EXPECT_EQ(float(in_dtype(model.weight, DType::bf16).to_vector<bf16>()[9]),
+                float(bf16(swapped[9])));
     }
     optimizer.swap_averages();
     EXPECT_EQ(model.weight.to_vector<float>(), before);
@@ -292,7 +313,8 @@ TEST(AdamW, RulesScaleTheRateAndFreeze) {
     model.on(device), plain.on(device);
     std::vector<ParameterRule> rules(4);
     rules[0] = {.lr_scale = 0.25, .weight_decay = 0.5}, rules[1].frozen = true;
-    AdamW optimizer(model.parameters(), {}, rules), reference(plain.parameters(), {.weight_decay = 0.5});
+    AdamW optimizer(model.parameters(), {}, rules),
+        reference(plain.parameters(), {.weight_decay = 0.5});
     EXPECT_EQ(optimizer.slots().size(), 3u);
     const std::vector<float> bias = model.bias.to_vector<float>();
     model.set_gradients(1, 3), plain.set_gradients(1, 3);
@@ -301,7 +323,8 @@ TEST(AdamW, RulesScaleTheRateAndFreeze) {
     EXPECT_EQ(model.bias.to_vector<float>(), bias);
   }
   WithStatistics model;
-  expect_error([&] { AdamW(model.parameters(), {}, std::vector<ParameterRule>(3)); }, {"3 rules", "4 parameters"});
+  expect_error([&] { AdamW(model.parameters(), {}, std::vector<ParameterRule>(3)); },
+               {"3 rules", "4 parameters"});
 }
 
 // --- on the GPU: one kernel over all parameters ---
@@ -325,11 +348,13 @@ Tensor on_cpu(const Tensor& x) { return x.to(Device::cpu).to(DType::f64); }
 double largest_difference(const Tensor& a, const Tensor& b) {
   const Tensor x = on_cpu(a), y = on_cpu(b);
   double worst = 0;
-  for (int64_t i = 0; i < x.numel(); ++i) worst = std::max(worst, std::fabs(x.data<double>()[i] - y.data<double>()[i]));
+  for (int64_t i = 0; i < x.numel(); ++i)
+    worst = std::max(worst, std::fabs(x.data<double>()[i] - y.data<double>()[i]));
   return worst;
 }
 
-constexpr int64_t kOut = 67, kIn = 131;  // 8777 weights: two chunks of the kernel and a tail; the other parameters are smaller than one
+constexpr int64_t kOut = 67, kIn = 131;  // 8777 weights: two chunks of the kernel and a tail; the
+                                         // other parameters are smaller than one
 
 }  // namespace
 
@@ -344,7 +369,8 @@ TEST_F(AdamWOnGpu, GoesAsTheCpuDoes) {
     draw_gradients(here, Device::cpu, t), draw_gradients(there, Device::cuda, t);
     a.step(0.01 / double(t)), b.step(0.01 / double(t));
   }
-  // As in FollowsTheFormula: |p|, |m|, |v| and |e| stay below 8, each step leaves at most 16 roundings in any of them.
+  // As in FollowsTheFormula: |p|, |m|, |v| and |e| stay below 8, each step leaves at most 16
+  // roundings in any of them.
   const double tolerance = 10 * 16 * 0x1p-24;
   for (size_t i = 0; i < a.slots().size(); ++i) {
     const AdamW::Slot &x = a.slots()[i], &y = b.slots()[i];
@@ -354,9 +380,13 @@ TEST_F(AdamWOnGpu, GoesAsTheCpuDoes) {
     EXPECT_LE(largest_difference(y.exp_avg, x.exp_avg), tolerance) << x.name;
     EXPECT_LE(largest_difference(y.exp_avg_sq, x.exp_avg_sq), tolerance) << x.name;
     EXPECT_LE(largest_difference(y.ema, x.ema), tolerance) << x.name;
-    EXPECT_GT(largest_difference(y.ema, *y.parameter), 1e-4) << x.name << ": the average is the parameter itself";
+    EXPECT_GT(largest_difference(y.ema, *y.parameter), 1e-4)
+        << x.name << ": the average is the parameter itself";
     for (const AdamW::Slot* s : {&x, &y})
-      EXPECT_EQ(largest_difference(in_dtype(*s->parameter, DType::bf16), s->parameter->to(DType::bf16)), 0) << x.name << ": the bf16 copy is another number";
+      EXPECT_EQ(
+          largest_difference(in_dtype(*s->parameter, DType::bf16), s->parameter->to(DType::bf16)),
+          0)
+          << x.name << ": the bf16 copy is another number";
   }
 }
 
@@ -368,7 +398,8 @@ TEST_F(AdamWOnGpu, NothingMovesWhileTheLossIsNotFinite) {
   auto state = [&] {
     std::vector<Tensor> all;
     for (const AdamW::Slot& s : optimizer.slots())
-      for (const Tensor& x : {*s.parameter, s.exp_avg, s.exp_avg_sq, s.ema}) all.push_back(x.to(Device::cpu).clone());
+      for (const Tensor& x : {*s.parameter, s.exp_avg, s.exp_avg_sq, s.ema})
+        all.push_back(x.to(Device::cpu).clone());
     return all;
   };
   auto moved = [&](const std::vector<Tensor>& before) {
@@ -389,7 +420,8 @@ TEST_F(AdamWOnGpu, NothingMovesWhileTheLossIsNotFinite) {
     EXPECT_TRUE(moved(before)) << loss;
   }
   expect_error([&] { optimizer.step(0.1, Tensor::zeros({})); }, {"loss", "on cpu"});
-  expect_error([&] { optimizer.step(0.1, Tensor::zeros({2}, DType::f32, Device::cuda)); }, {"loss", "(2)"});
+  expect_error([&] { optimizer.step(0.1, Tensor::zeros({2}, DType::f32, Device::cuda)); },
+               {"loss", "(2)"});
 }
 
 TEST_F(AdamWOnGpu, SameBitsForEveryOrderOfThreads) {

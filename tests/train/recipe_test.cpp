@@ -8,7 +8,8 @@ namespace rmt::test {
 
 TEST(Recipe, OfficialIsTheOfficialCodesDefaults) {  // RMT.md 4.1 to 4.5
   TrainOptions before;
-  before.epochs = 7, before.lr = 3, before.model = "rmt_t", before.seed = 9, before.data_dir = "images", before.drop_path = 0.7;
+  before.epochs = 7, before.lr = 3, before.model = "rmt_t", before.seed = 9,
+  before.data_dir = "images", before.drop_path = 0.7;
   const TrainOptions o = resolved(with_recipe("official", before));
   EXPECT_EQ(images_a_step(o), 2048);
   EXPECT_DOUBLE_EQ(o.lr, 2e-3);
@@ -45,7 +46,8 @@ TEST(Recipe, PaperDiffersInItsImagesAStepAndItsSchedule) {
   EXPECT_DOUBLE_EQ(resolved(paper).lr, 1e-3);
   EXPECT_EQ(images_a_step(paper), 1024);
   EXPECT_TRUE(paper.sched_on_updates);
-  paper.grad_accum_steps = official.grad_accum_steps, paper.sched_on_updates = official.sched_on_updates;
+  paper.grad_accum_steps = official.grad_accum_steps,
+  paper.sched_on_updates = official.sched_on_updates;
   EXPECT_EQ(to_json(paper), to_json(official)) << "in nothing else";
 }
 
@@ -54,15 +56,20 @@ TEST(Recipe, EachIsSoundAndTellsWhatItSetAndWhatAFlagChanged) {
     TrainOptions o = with_recipe(name, {});
     EXPECT_NO_THROW(check(o)) << name;
     EXPECT_NO_THROW(check(resolved(o))) << name;
-    EXPECT_EQ(describe_recipe(name, o).find('\n'), std::string::npos) << "nothing is otherwise: " << describe_recipe(name, o);
-    o.epochs = 77, o.aa = "none", o.model_ema = !o.model_ema, o.sched_on_updates = !o.sched_on_updates, o.seed = 3;
+    EXPECT_EQ(describe_recipe(name, o).find('\n'), std::string::npos)
+        << "nothing is otherwise: " << describe_recipe(name, o);
+    o.epochs = 77, o.aa = "none", o.model_ema = !o.model_ema,
+    o.sched_on_updates = !o.sched_on_updates, o.seed = 3;
     const std::string text = describe_recipe(name, o), otherwise = text.substr(text.find('\n') + 1);
-    for (const char* part : {"--epochs 77 (recipe: --epochs ", "--aa none (recipe: --aa rand-m", "--no-model-ema (recipe: --model-ema)", "--sched-on-"})
+    for (const char* part : {"--epochs 77 (recipe: --epochs ", "--aa none (recipe: --aa rand-m",
+                             "--no-model-ema (recipe: --model-ema)", "--sched-on-"})
       EXPECT_NE(otherwise.find(part), std::string::npos) << part << " is not in " << text;
-    for (const char* part : {"--seed", "--lr ", "--scale"}) EXPECT_EQ(otherwise.find(part), std::string::npos) << otherwise;
+    for (const char* part : {"--seed", "--lr ", "--scale"})
+      EXPECT_EQ(otherwise.find(part), std::string::npos) << otherwise;
     EXPECT_NE(text.find("--scale 0."), std::string::npos) << text;
   }
-  expect_error([] { with_recipe("offical", {}); }, {"--recipe offical", "paper, small-data", "did you mean official?"});
+  expect_error([] { with_recipe("offical", {}); },
+               {"--recipe offical", "paper, small-data", "did you mean official?"});
 }
 
 TEST(Recipe, MixingEndsBeforeTheRunDoes) {
@@ -83,23 +90,29 @@ TEST(Options, TheRateCountsTheImagesOfAStepAndTheWarmUpFitsTheRun) {
 }
 
 TEST(Options, FlagsThatContradictEachOther) {
-  auto refused = [](const std::function<void(TrainOptions&)>& set, const std::vector<std::string>& parts) {
+  auto refused = [](const std::function<void(TrainOptions&)>& set,
+                    const std::vector<std::string>& parts) {
     TrainOptions o = with_recipe("official", {});
     set(o);
     expect_error([&] { check(o); }, parts);
   };
-  refused([](TrainOptions& o) { o.batch_size = 33; }, {"--mixup and --cutmix", "--batch-size 33", "even"});
-  refused([](TrainOptions& o) { o.mixup_prob = 0; }, {"--mixup-prob 0", "--mixup 0.8", "--cutmix 1"});
+  refused([](TrainOptions& o) { o.batch_size = 33; },
+          {"--mixup and --cutmix", "--batch-size 33", "even"});
+  refused([](TrainOptions& o) { o.mixup_prob = 0; },
+          {"--mixup-prob 0", "--mixup 0.8", "--cutmix 1"});
   refused([](TrainOptions& o) { o.mixup_switch_prob = 0; }, {"--mixup-switch-prob 0", "--cutmix"});
   refused([](TrainOptions& o) { o.mixup_switch_prob = 1; }, {"--mixup-switch-prob 1", "--mixup"});
   refused([](TrainOptions& o) { o.warmup_epochs = 301; }, {"--warmup-epochs 301", "--epochs 300"});
   refused([](TrainOptions& o) { o.crop_pct = 1.1; }, {"--crop-pct 1.1", "1"});
-  refused([](TrainOptions& o) { o.color_jitter = 0.4; }, {"--color-jitter 0.4", "--aa rand-m9-mstd0.5-inc1"});
-  refused([](TrainOptions& o) { o.model_ema = false, o.model_ema_decay = 0.9; }, {"--model-ema-decay", "--model-ema"});
+  refused([](TrainOptions& o) { o.color_jitter = 0.4; },
+          {"--color-jitter 0.4", "--aa rand-m9-mstd0.5-inc1"});
+  refused([](TrainOptions& o) { o.model_ema = false, o.model_ema_decay = 0.9; },
+          {"--model-ema-decay", "--model-ema"});
   refused([](TrainOptions& o) { o.layer_decay = 1.5; }, {"--layer-decay 1.5"});
 }
 
-TEST(Recipe, AveragesAsTheOfficialRunsDid) {  // RMT.md 4.5: .99984 at 2048 images a step, .99992 at 1024
+TEST(Recipe,
+     AveragesAsTheOfficialRunsDid) {  // RMT.md 4.5: .99984 at 2048 images a step, .99992 at 1024
   EXPECT_NEAR(ema_decay(with_recipe("official", {})), 0.99984, 1e-8);
   EXPECT_NEAR(ema_decay(with_recipe("paper", {})), 0.99992, 2e-9);
   EXPECT_EQ(ema_decay({}), 0);

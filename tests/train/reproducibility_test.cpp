@@ -3,9 +3,9 @@
 
 #include "autograd/backward.h"
 #include "core/parallel.h"
-#include "data/drawings.h"
-#include "data/image_folder.h"
 #include "data/loader.h"
+#include "data/sets/drawings.h"
+#include "data/sets/image_folder.h"
 #include "nn/rmt/model.h"
 #include "tests/train/folder.h"
 #include "train/optimizer.h"
@@ -35,7 +35,8 @@ std::vector<float> train(const ImageFolder& folder, int compute_threads, int loa
       auto batch = loader.next();
       if (!batch) break;
       model.mode() = {.training = true, .seed = 3, .step = step};
-      Tensor loss = ops::cross_entropy(model.forward(batch->images), ops::smooth_one_hot(batch->labels, config.num_classes, 0.1));
+      Tensor loss = ops::cross_entropy(model.forward(batch->images),
+                                       ops::smooth_one_hot(batch->labels, config.num_classes, 0.1));
       bits.push_back(loss.item<float>());
       model.zero_grad();
       backward(loss);
@@ -59,7 +60,9 @@ TEST(Reproducibility, TwentyStepsForAnyNumberOfThreadsAndWorkers) {
   std::vector<float> one = train(folder, 1, 1);
   EXPECT_NE(one[0], one[19]);
   for (auto [compute, load] : {std::pair{2, 1}, {1, 4}, {2, 4}, {3, 0}})
-    EXPECT_TRUE(train(folder, compute, load) == one) << compute << " threads, " << load << " workers";  // == on floats: also every bit, but for the sign of 0
+    EXPECT_TRUE(train(folder, compute, load) == one)
+        << compute << " threads, " << load
+        << " workers";  // == on floats: also every bit, but for the sign of 0
 }
 
 }  // namespace rmt::test

@@ -36,14 +36,18 @@ TEST(Schedule, TheTableOfARun) {
   TrainOptions o = with_recipe("official", {});
   std::vector<double> table = rates(o);
   ASSERT_EQ(table.size(), 300u);
-  for (size_t e = 0; e < 300; ++e) EXPECT_NEAR(table[e], lr_of_epoch(schedule_of(o), int64_t(e)), 1e-12);
+  for (size_t e = 0; e < 300; ++e)
+    EXPECT_NEAR(table[e], lr_of_epoch(schedule_of(o), int64_t(e)), 1e-12);
   o.epochs = 4, o.warmup_epochs = 1, o.sched_on_updates = true;  // the first step's
   table = rates(o);
   ASSERT_EQ(table.size(), 4u);
-  for (int64_t e = 0; e < 4; ++e) EXPECT_NEAR(table[size_t(e)], lr_of_step(schedule_of(o), e * 123, 123), 1e-12);
+  for (int64_t e = 0; e < 4; ++e)
+    EXPECT_NEAR(table[size_t(e)], lr_of_step(schedule_of(o), e * 123, 123), 1e-12);
 }
 
-TEST(Schedule, TheOfficialRecipeGivesTheRatesOfTheOfficialLogs) {  // every epoch of the seven published runs; the label runs were 310 epochs long
+TEST(Schedule,
+     TheOfficialRecipeGivesTheRatesOfTheOfficialLogs) {  // every epoch of the seven published runs;
+                                                         // the label runs were 310 epochs long
   const std::filesystem::path folder = "../shared/data/official-logs";
   if (!std::filesystem::exists(folder)) GTEST_SKIP() << folder << " is not here";
   int lines = 0;
@@ -55,7 +59,8 @@ TEST(Schedule, TheOfficialRecipeGivesTheRatesOfTheOfficialLogs) {  // every epoc
     for (std::ifstream in(file.path()); std::getline(in, line); ++lines) {
       auto entry = nlohmann::json::parse(line);
       const size_t epoch = entry.at("epoch");
-      EXPECT_NEAR(table.at(epoch), entry.at("train_lr").get<double>(), 1e-9) << name << ", epoch " << epoch;
+      EXPECT_NEAR(table.at(epoch), entry.at("train_lr").get<double>(), 1e-9)
+          << name << ", epoch " << epoch;
     }
   }
   EXPECT_GT(lines, 2000);

@@ -4,11 +4,12 @@
 #include <string>
 
 #include "core/random.h"
-#include "data/image.h"
+#include "data/images/image.h"
 
 namespace rmt::test {
 
-// root/train and root/val with classes dark and light: 2 x 12 and 2 x 4 JPEG files of 40 x 36 noise.
+// root/train and root/val with classes dark and light: 2 x 12 and 2 x 4 JPEG files of 40 x 36
+// noise.
 inline void draw_small_images(const std::string& root) {
   Random random(3, Purpose::test);
   for (std::string split : {"train", "val"})

@@ -1,4 +1,5 @@
-// A training step on the GPU: it moves the model as the CPU does, and repeating a recording of it changes no bit.
+// A training step on the GPU: it moves the model as the CPU does, and repeating a recording of it
+// changes no bit.
 #include "train/step.h"
 
 #include <gtest/gtest.h>
@@ -17,10 +18,16 @@ using TrainStepOnGpu = OnDevice;
 
 // Bytes that are not normalised yet, as a loader makes them for a GPU.
 Batch random_batch(int64_t B, int64_t S, int64_t classes, uint64_t seed) {
-  Batch b{Tensor::empty({B, S, S, 3}, DType::u8), Tensor::empty({B}, DType::u8), Tensor::empty({B}, DType::i64), {}};
+  Batch b{Tensor::empty({B, S, S, 3}, DType::u8),
+          Tensor::empty({B}, DType::u8),
+          Tensor::empty({B}, DType::i64),
+          {}};
   Random random(seed, Purpose::test);
-  for (int64_t i = 0; i < b.images.numel(); ++i) b.images.data<uint8_t>()[i] = uint8_t(random.below(256));
-  for (int64_t i = 0; i < B; ++i) b.mirror.data<uint8_t>()[i] = uint8_t(random.below(2)), b.labels.data<int64_t>()[i] = random.below(classes);
+  for (int64_t i = 0; i < b.images.numel(); ++i)
+    b.images.data<uint8_t>()[i] = uint8_t(random.below(256));
+  for (int64_t i = 0; i < B; ++i)
+    b.mirror.data<uint8_t>()[i] = uint8_t(random.below(2)),
+    b.labels.data<int64_t>()[i] = random.below(classes);
   return b;
 }
 
@@ -28,8 +35,9 @@ void append(std::vector<double>& losses, const std::vector<Verdict>& verdicts) {
   for (const Verdict& v : verdicts) losses.push_back(double(v.loss));
 }
 
-// A model in training. eps is far above the usual, so that a gradient that is nothing but rounding (of a bias before a batch norm) moves nothing: with the
-// usual one Adam would make a whole step of it, in a direction of chance.
+// A model in training. eps is far above the usual, so that a gradient that is nothing but rounding
+// (of a bias before a batch norm) moves nothing: with the usual one Adam would make a whole step of
+// it, in a direction of chance.
 struct Training {
   nn::Rmt model;
   AdamW optimizer;
@@ -40,14 +48,17 @@ struct Training {
   static nn::Rmt& prepared(nn::Rmt& model, const Compute& compute) {
     model.init(5);
     for (const nn::Entry& e : model.parameters())
-      if (e.name.find("gamma_") != std::string::npos) e.tensor->fill(0.5);  // at their first 1e-6 whole branches would be lost in rounding
+      if (e.name.find("gamma_") != std::string::npos)
+        e.tensor->fill(0.5);  // at their first 1e-6 whole branches would be lost in rounding
     compute.prepare(model);
     return model;
   }
-  Training(const nn::RmtConfig& config, const Compute& compute, bool graph = true, const Forward& forward = nullptr)
+  Training(const nn::RmtConfig& config, const Compute& compute, bool graph = true,
+           const Forward& forward = nullptr)
       : model(config),
         optimizer(prepared(model, compute).parameters(), {.eps = 1e-3}),
-        step(model, forward ? forward : [this](const Tensor& x) { return model.forward(x); }, optimizer, compute, {.graph = graph, .seed = 11}) {}
+        step(model, forward ? forward : [this](const Tensor& x) { return model.forward(x); },
+             optimizer, compute, {.graph = graph, .seed = 11}) {}
 
   void run(const Batch& batch) {
     append(losses, step(batch, steps, 1e-3));
@@ -60,7 +71,8 @@ struct Training {
   std::vector<std::pair<std::string, Tensor>> state() {
     append(losses, step.finish());
     std::vector<std::pair<std::string, Tensor>> all;
-    for (const nn::Entry& e : model.state()) all.emplace_back(e.name, e.tensor->to(Device::cpu).clone());
+    for (const nn::Entry& e : model.state())
+      all.emplace_back(e.name, e.tensor->to(Device::cpu).clone());
     all.emplace_back("losses", Tensor::from<double>(losses, {int64_t(losses.size())}));
     return all;
   }
@@ -72,7 +84,8 @@ void expect_same_bits(const State& a, const State& b) {
   ASSERT_EQ(a.size(), b.size());
   for (size_t i = 0; i < a.size(); ++i) {
     ASSERT_EQ(a[i].second.nbytes(), b[i].second.nbytes()) << a[i].first;
-    EXPECT_EQ(std::memcmp(a[i].second.raw(), b[i].second.raw(), a[i].second.nbytes()), 0) << a[i].first;
+    EXPECT_EQ(std::memcmp(a[i].second.raw(), b[i].second.raw(), a[i].second.nbytes()), 0)
+        << a[i].first;
   }
 }
 
@@ -81,13 +94,15 @@ const Compute kGpu{Device::cuda, DType::f32}, kGpuBf16{Device::cuda, DType::bf16
 // ||a - b||^2 of f32 tensors
 double squared_distance(const Tensor& a, const Tensor& b) {
   double sum = 0;
-  for (int64_t i = 0; i < a.numel(); ++i) sum += std::pow(double(a.data<float>()[i]) - double(b.data<float>()[i]), 2);
+  for (int64_t i = 0; i < a.numel(); ++i)
+    sum += std::pow(double(a.data<float>()[i]) - double(b.data<float>()[i]), 2);
   return sum;
 }
 
 }  // namespace
 
-// Three steps of rmt_n, the third of them from the recording. Both compute in f32, in other orders of summation.
+// Three steps of rmt_n, the third of them from the recording. Both compute in f32, in other orders
+// of summation.
 TEST_F(TrainStepOnGpu, MovesTheModelAsTheCpuDoes) {
   nn::RmtConfig config = nn::rmt_config("rmt_n");
   config.num_classes = 10, config.drop_path = 0.3;
@@ -97,8 +112,8 @@ TEST_F(TrainStepOnGpu, MovesTheModelAsTheCpuDoes) {
   const State here = cpu.state(), there = gpu.state();
   ASSERT_EQ(cpu.losses.size(), 3u);
   ASSERT_EQ(gpu.losses.size(), 3u);
-  // Parity (nn/parity_test.cpp) finds f32 within about 1e-6 of the truth in the logits and 1e-5 in the gradients; the loss is about 2.3 and three steps
-  // carry the difference of the weights along.
+  // Parity (nn/parity_test.cpp) finds f32 within about 1e-6 of the truth in the logits and 1e-5 in
+  // the gradients; the loss is about 2.3 and three steps carry the difference of the weights along.
   for (size_t i = 0; i < 3; ++i) EXPECT_NEAR(cpu.losses[i], gpu.losses[i], 1e-5) << "step " << i;
   EXPECT_NE(cpu.losses[0], cpu.losses[1]);
   double error = 0, moved = 0;
@@ -116,11 +131,12 @@ TEST_F(TrainStepOnGpu, MovesTheModelAsTheCpuDoes) {
     }
     error += squared_distance(y, x), moved += squared_distance(x, start[i].second);
   }
-  // A step is lr g / (|g| + eps) at first, so its relative error is at most that of g: 1e-5, and a few times that after three.
+  // A step is lr g / (|g| + eps) at first, so its relative error is at most that of g: 1e-5, and a
+  // few times that after three.
   EXPECT_GT(moved, 0);
   EXPECT_LE(std::sqrt(error / moved), 1e-4);
-  std::printf("    rmt_n, 3 steps: loss within %.1e, movement of the weights within %.1e\n", std::fabs(cpu.losses[2] - gpu.losses[2]),
-              std::sqrt(error / moved));
+  std::printf("    rmt_n, 3 steps: loss within %.1e, movement of the weights within %.1e\n",
+              std::fabs(cpu.losses[2] - gpu.losses[2]), std::sqrt(error / moved));
 }
 
 // Batches of 3, then of 2: each has its warm-up and its own recording.
@@ -137,7 +153,8 @@ TEST_F(TrainStepOnGpu, RecordedAndNotAndAgainAreTheSameBits) {
   expect_same_bits(runs[1], runs[2]);
 }
 
-// What is computed between two repetitions, at another size and with all unused memory given back, leaves the recording alone.
+// What is computed between two repetitions, at another size and with all unused memory given back,
+// leaves the recording alone.
 TEST_F(TrainStepOnGpu, EvaluationBetweenStepsChangesNothing) {
   std::vector<State> runs;
   for (bool between : {false, true}) {
@@ -164,7 +181,8 @@ TEST_F(TrainStepOnGpu, LossesComeOneStepLateAndAllAtTheEnd) {
   EXPECT_TRUE(t.step.finish().empty());
 }
 
-// bf16 rounds to 8 bits: relative errors of 2^-9 an operation, which over a network's depth come to some 1e-2 in the logits and less in their mean loss.
+// bf16 rounds to 8 bits: relative errors of 2^-9 an operation, which over a network's depth come to
+// some 1e-2 in the logits and less in their mean loss.
 TEST_F(TrainStepOnGpu, Bf16GoesNearF32) {
   Training f32(tiny(), kGpu), bf16(tiny(), kGpuBf16);
   f32.run(3, 3, 32, 2), bf16.run(3, 3, 32, 2);
@@ -175,8 +193,10 @@ TEST_F(TrainStepOnGpu, Bf16GoesNearF32) {
   }
   for (const nn::Entry& e : bf16.model.parameters()) {
     ASSERT_EQ(e.tensor->dtype(), DType::f32) << e.name;
-    const Tensor shadow = in_dtype(*e.tensor, DType::bf16).to(Device::cpu), rounded = e.tensor->to(Device::cpu).to(DType::bf16);
-    ASSERT_EQ(std::memcmp(shadow.raw(), rounded.raw(), rounded.nbytes()), 0) << e.name << ": the copy is of other weights";
+    const Tensor shadow = in_dtype(*e.tensor, DType::bf16).to(Device::cpu),
+                 rounded = e.tensor->to(Device::cpu).to(DType::bf16);
+    ASSERT_EQ(std::memcmp(shadow.raw(), rounded.raw(), rounded.nbytes()), 0)
+        << e.name << ": the copy is of other weights";
   }
 }
 
@@ -184,7 +204,8 @@ TEST_F(TrainStepOnGpu, ALossThatIsNotFiniteIsReturnedAndMovesNothing) {
   for (bool graph : {false, true}) {
     const Tensor poison = Tensor::zeros({2, 2}, DType::f32, Device::cuda);
     nn::Rmt* model = nullptr;
-    Training t(tiny(), kGpu, graph, [&](const Tensor& x) { return ops::add(model->forward(x), poison); });
+    Training t(tiny(), kGpu, graph,
+               [&](const Tensor& x) { return ops::add(model->forward(x), poison); });
     model = &t.model;
     t.run(4, 2, 32, 2);  // the recording is in use by now
     auto parameters = [&] {
@@ -202,7 +223,8 @@ TEST_F(TrainStepOnGpu, ALossThatIsNotFiniteIsReturnedAndMovesNothing) {
     EXPECT_NE(parameters(), before);
     t.state();
     ASSERT_EQ(t.losses.size(), 6u);
-    for (size_t i = 0; i < 6; ++i) EXPECT_EQ(std::isfinite(t.losses[i]), i != 4) << "step " << i << ": " << t.losses[i];
+    for (size_t i = 0; i < 6; ++i)
+      EXPECT_EQ(std::isfinite(t.losses[i]), i != 4) << "step " << i << ": " << t.losses[i];
   }
 }
 

@@ -1,9 +1,10 @@
-// What a checkpoint of the tiny model holds: parameters, buffers and the optimizer's state, all of random numbers.
+// What a checkpoint of the tiny model holds: parameters, buffers and the optimizer's state, all of
+// random numbers.
 #pragma once
 #include "core/random.h"
 #include "tests/train/tiny_model.h"
 #include "train/optimizer.h"
-#include "train/safetensors.h"
+#include "train/weights/safetensors.h"
 
 namespace rmt::test {
 
@@ -12,7 +13,9 @@ inline Archive training_state(uint64_t seed, bool optimizer = true) {
   Archive a;
   model.init(seed);
   for (const nn::Entry& e : model.state()) a.tensors[e.name] = *e.tensor;
-  a.metadata = {{"architecture", "rmt_n"}, {"classes", "[\"cat\",\"dog \\\"the\\\" \xc3\xa4\"]"}, {"options", "{\n  \"seed\": 1\n}\n"}};
+  a.metadata = {{"architecture", "rmt_n"},
+                {"classes", "[\"cat\",\"dog \\\"the\\\" \xc3\xa4\"]"},
+                {"options", "{\n  \"seed\": 1\n}\n"}};
   if (!optimizer) return a;
   AdamW adam(model.parameters(), {});
   for (AdamW::Slot& s : adam.slots()) {

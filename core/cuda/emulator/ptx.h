@@ -1,0 +1,157 @@
+// The emulated bodies of ptx.h, which says what each one means. They check what the hardware takes
+// for granted: that the whole warp calls, that addresses are aligned and lie in one array of shared
+// memory. A copy is made when it is waited for, and until then its destination is NaN, so that a
+// missing wait is seen.
+#pragma once
+#include <bit>
+#include <vector>
+
+#include "core/cuda/emulator/emulator.h"
+#include "core/dtype.h"
+
+namespace rmt::ptx {
+
+using emulator::Site;
+
+inline void expect_whole_warp(const char* what, void* const (&record)[32]) {
+  for (int i = 0; i < 32; ++i)
+    if (!record[i])
+      emulator::fail(std::string(what) + " needs all 32 lanes of the warp; lane " +
+                     std::to_string(i) + " is not there");
+}
+
+inline void expect_shared(const char* what, const void* p) {
+  char address[32];
+  std::snprintf(address, sizeof address, "%p", p);
+  if (!emulator::in_shared(p, 16))
+    emulator::fail(std::string(what) + ": the 16 bytes at " + address +
+                   " do not lie in one array of shared memory");
+  if (uintptr_t(p) % 16)
+    emulator::fail(std::string(what) + ": the address " + address + " is not a multiple of 16");
+}
+
+// Number i (0 or 1) of the two bf16 in a register.
+inline float half_of(uint32_t r, int i) {
+  return std::bit_cast<float>(i ? r & 0xffff0000u : r << 16);
+}
+
+// Products of bf16 are exact in f32; the hardware adds them in an order and with a rounding of its
+// own, here it is one after the other.
+inline void mma_m16n8k16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],
+                         Site at = Site::current()) {
+  struct Lane {
+    float* d;
+    const uint32_t *a, *b;
+  } mine{d, a, b};
+  emulator::collective(
+      "mma_m16n8k16", ~0u,
+      [](void* const(&record)[32]) {
+        expect_whole_warp("mma_m16n8k16", record);
+        float A[16][16], B[16][8];
+        for (int i = 0; i < 32; ++i) {
+          const Lane& lane = *static_cast<const Lane*>(record[i]);
+          const int g = i / 4, t = i % 4;
+          for (int h = 0; h < 2; ++h) {
+            for (int r = 0; r < 4; ++r)
+              A[g + r % 2 * 8][2 * t + r / 2 * 8 + h] = half_of(lane.a[r], h);
+            for (int r = 0; r < 2; ++r) B[2 * t + r * 8 + h][g] = half_of(lane.b[r], h);
+          }
+        }
+        for (int i = 0; i < 32; ++i)
+          for (int r = 0; r < 4; ++r) {
+            float& sum = static_cast<const Lane*>(record[i])->d[r];
+            const int row = i / 4 + r / 2 * 8, column = i % 4 * 2 + r % 2;
+            for (int k = 0; k < 16; ++k) sum += A[row][k] * B[k][column];
+          }
+      },
+      &mine, at);
+}
+
+template <int matrices, bool transposed>
+void ldmatrix(const char* what, uint32_t* r, const void* row, const Site& at) {
+  struct Lane {
+    uint32_t* r;
+    const void* row;
+  } mine{r, row};
+  if (emulator::lane_index() < 8 * matrices) expect_shared(what, row);
+  emulator::collective(
+      what, ~0u,
+      [](void* const(&record)[32]) {
+        expect_whole_warp("ldmatrix", record);
+        for (int m = 0; m < matrices; ++m) {
+          uint16_t M[8][8];
+          for (int j = 0; j < 8; ++j)
+            std::memcpy(M[j], static_cast<const Lane*>(record[8 * m + j])->row, 16);
+          for (int i = 0; i < 32; ++i) {
+            const int g = i / 4, t = i % 4;
+            const uint16_t low = transposed ? M[2 * t][g] : M[g][2 * t],
+                           high = transposed ? M[2 * t + 1][g] : M[g][2 * t + 1];
+            static_cast<const Lane*>(record[i])->r[m] = low | uint32_t(high) << 16;
+          }
+        }
+      },
+      &mine, at);
+}
+
+inline void ldmatrix_x4(uint32_t (&r)[4], const void* row, Site at = Site::current()) {
+  ldmatrix<4, false>("ldmatrix_x4", r, row, at);
+}
+inline void ldmatrix_x4_trans(uint32_t (&r)[4], const void* row, Site at = Site::current()) {
+  ldmatrix<4, true>("ldmatrix_x4_trans", r, row, at);
+}
+inline void ldmatrix_x2(uint32_t (&r)[2], const void* row, Site at = Site::current()) {
+  ldmatrix<2, false>("ldmatrix_x2", r, row, at);
+}
+inline void ldmatrix_x2_trans(uint32_t (&r)[2], const void* row, Site at = Site::current()) {
+  ldmatrix<2, true>("ldmatrix_x2_trans", r, row, at);
+}
+
+// The copies that a thread has under way, oldest first.
+struct Copies {
+  struct Copy {
+    void* to;
+    const void* from;  // null: zeros
+  };
+  int64_t block = -1;
+  std::vector<std::vector<Copy>> groups;
+  std::vector<Copy> open;  // not committed
+};
+
+inline Copies& copies() {
+  static std::vector<Copies> of_thread(1024);
+  Copies& c = of_thread[emulator::thread_index()];
+  if (c.block != emulator::block_serial())
+    c = {emulator::block_serial(), {}, {}};  // what an earlier block did not wait for is lost
+  return c;
+}
+
+inline void cp_async_16(void* to, const void* from, bool valid = true) {
+  expect_shared("cp_async_16", to);
+  if (valid && uintptr_t(from) % 16)
+    emulator::fail("cp_async_16: the source's address is not a multiple of 16");
+  std::memset(to, 0xff, 16);
+  copies().open.push_back({to, valid ? from : nullptr});
+}
+
+inline void cp_async_commit() {
+  Copies& c = copies();
+  c.groups.push_back(std::exchange(c.open, {}));
+}
+
+template <int n>
+void cp_async_wait() {
+  Copies& c = copies();
+  while (int(c.groups.size()) > n) {
+    for (const Copies::Copy& copy : c.groups.front())
+      copy.from ? std::memcpy(copy.to, copy.from, 16) : std::memset(copy.to, 0, 16);
+    c.groups.erase(c.groups.begin());
+  }
+}
+
+inline uint32_t pack_bf16(float low, float high) {
+  return bf16(low).bits | uint32_t(bf16(high).bits) << 16;
+}
+inline float exp2_approx(float x) { return exp2f(x) < 0x1p-126f ? 0 : exp2f(x); }
+inline float reciprocal_approx(float x) { return std::fabs(1 / x) < 0x1p-126f ? 0 : 1 / x; }
+
+}  // namespace rmt::ptx

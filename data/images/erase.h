@@ -1,0 +1,33 @@
+// RandomErasing (Zhong et al., 2017) as timm does it for the ImageNet recipe: one rectangle of
+// normal noise, pixel by pixel, after normalisation. The noise is a function of a key and the pixel
+// (erase_noise in core/random.h): a GPU, which normalises after the loader, writes the same bits
+// (ops::normalize).
+#pragma once
+#include <optional>
+
+#include "core/random.h"
+#include "data/images/resize.h"
+
+namespace rmt {
+
+struct RandomErasing {
+  double probability = 0;
+  double area_min = 0.02, area_max = 1. / 3;       // the rectangle's share of the image, uniform
+  double aspect_min = 0.3, aspect_max = 1. / 0.3;  // its height / width, log-uniform
+};
+
+// What is done to one image.
+struct Erasing {
+  Crop box;
+  uint64_t key;  // of its noise
+};
+
+// Nothing with probability 1 - p, and where none of 10 rectangles is smaller than the image in both
+// directions.
+std::optional<Erasing> draw_erasing(const RandomErasing& erasing, int64_t width, int64_t height,
+                                    Random& random);
+
+// image (height, width, 3), normalised: the rectangle becomes noise of mean 0 and variance 1.
+void erase(const Erasing& erasing, float* image, int64_t width);
+
+}  // namespace rmt

@@ -1,0 +1,29 @@
+// Pictures in memory, and the only place where bytes from outside become pixels (and back).
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace rmt {
+
+struct Image {
+  int64_t width = 0, height = 0;
+  std::vector<uint8_t> rgb;  // (H, W, 3), row-major
+};
+
+// JPEG or PNG bytes -> 8-bit RGB. Grey is copied to three channels, 16 bits are cut to 8, alpha is
+// dropped, CMYK is converted. Throws Error, which begins with `name`, for anything else: no image,
+// a file that ends too early, a broken stream, more than 16384 pixels a side or 100 Mpx in all.
+Image decode(const uint8_t* bytes, size_t n, const std::string& name);
+Image read_image(const std::string& path);  // the same from a regular file of at most 64 MiB
+
+// Baseline JPEG, quality 1 ... 100.
+std::vector<uint8_t> encode_jpeg(const Image& image, int quality);
+void write_jpeg(const std::string& path, const Image& image, int quality);
+
+// PNG: the pixels come back as they went in.
+std::vector<uint8_t> encode_png(const Image& image);
+void write_png(const std::string& path, const Image& image);
+
+}  // namespace rmt

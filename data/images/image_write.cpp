@@ -1,0 +1,73 @@
+// Encoding, for the images that the project draws itself.
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "core/error.h"
+#include "data/images/image.h"
+
+#define STBI_WRITE_NO_STDIO
+#define STB_IMAGE_WRITE_STATIC
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+#pragma GCC diagnostic ignored "-Wsign-compare"
+#pragma GCC diagnostic ignored "-Wshadow"
+#include <stb/stb_image_write.h>
+#pragma GCC diagnostic pop
+
+namespace rmt {
+namespace {
+
+void check_image(const Image& image, const char* who) {
+  CHECK(image.width > 0 && image.height > 0 && image.width < 65536 && image.height < 65536 &&
+            int64_t(image.rgb.size()) == image.width * image.height * 3,
+        who, ": ", image.width, " x ", image.height, " pixels with ", image.rgb.size(),
+        " bytes is no image");
+}
+
+void append(void* to, void* data, int size) {
+  auto* p = static_cast<const uint8_t*>(data);
+  static_cast<std::vector<uint8_t>*>(to)->insert(static_cast<std::vector<uint8_t>*>(to)->end(), p,
+                                                 p + size);
+}
+
+void write(const std::string& path, const std::vector<uint8_t>& bytes) {
+  std::FILE* file = std::fopen(path.c_str(), "wbe");
+  CHECK(file, path, ": cannot be created: ", std::strerror(errno));
+  bool written = std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size();
+  bool closed = std::fclose(file) == 0;
+  CHECK(written && closed, path, ": cannot be written: ", std::strerror(errno),
+        " (is the disk full?)");
+}
+
+}  // namespace
+
+std::vector<uint8_t> encode_jpeg(const Image& image, int quality) {
+  check_image(image, "encode_jpeg");
+  CHECK(quality >= 1 && quality <= 100, "encode_jpeg: quality ", quality, " is not in [1, 100]");
+  std::vector<uint8_t> bytes;
+  CHECK(stbi_write_jpg_to_func(append, &bytes, int(image.width), int(image.height), 3,
+                               image.rgb.data(), quality),
+        "encode_jpeg: failed");
+  return bytes;
+}
+
+std::vector<uint8_t> encode_png(const Image& image) {
+  check_image(image, "encode_png");
+  CHECK(image.rgb.size() < size_t(1) << 30, "encode_png: ", image.width, " x ", image.height,
+        " pixels are too many; at most a third of 2^30");  // stb counts in int
+  std::vector<uint8_t> bytes;
+  CHECK(stbi_write_png_to_func(append, &bytes, int(image.width), int(image.height), 3,
+                               image.rgb.data(), int(image.width) * 3),
+        "encode_png: failed");
+  return bytes;
+}
+
+void write_jpeg(const std::string& path, const Image& image, int quality) {
+  write(path, encode_jpeg(image, quality));
+}
+void write_png(const std::string& path, const Image& image) { write(path, encode_png(image)); }
+
+}  // namespace rmt

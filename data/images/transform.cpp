@@ -1,0 +1,183 @@
+#include "data/images/transform.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "core/error.h"
+#include "data/images/color_jitter.h"
+
+namespace rmt {
+namespace {
+
+// Python's round(): ties to even.
+int64_t round_even(double x) { return int64_t(std::nearbyint(x)); }
+
+// pixels (H, W, 3) -> out (H, W, 3), each row mirrored if asked. A byte has 256 values, so the
+// formula is tabulated.
+void normalise(const uint8_t* pixels, int64_t height, int64_t width, bool mirror,
+               const TransformOptions& options, float* out) {
+  float table[3][256];
+  for (size_t c = 0; c < 3; ++c)
+    for (int v = 0; v < 256; ++v)
+      table[c][v] = (float(v) / 255.f - options.mean[c]) / options.deviation[c];
+  const int64_t step = mirror ? -3 : 3;
+  for (int64_t y = 0; y < height; ++y) {
+    const uint8_t* p = pixels + (y * width + (mirror ? width - 1 : 0)) * 3;
+    for (int64_t x = 0; x < width; ++x, p += step, out += 3) {
+      out[0] = table[0][p[0]];
+      out[1] = table[1][p[1]];
+      out[2] = table[2][p[2]];
+    }
+  }
+}
+
+// The mean in bytes.
+Colour mean_colour(const TransformOptions& o) {
+  Colour colour;
+  for (size_t c = 0; c < 3; ++c)
+    colour[c] = uint8_t(std::clamp<double>(std::nearbyint(255.0 * double(o.mean[c])), 0, 255));
+  return colour;
+}
+
+// Scratch for one thread's resized bytes.
+uint8_t* pixels_for(int64_t size) {
+  thread_local std::vector<uint8_t> pixels;
+  pixels.resize(size_t(size * size * 3));
+  return pixels.data();
+}
+
+struct Size {
+  int64_t width, height;
+};
+
+// torchvision's Resize: the shorter side becomes `shorter`, the longer one is rounded down.
+Size resized(int64_t width, int64_t height, int64_t shorter) {
+  return width > height ? Size{shorter * width / height, shorter}
+                        : Size{shorter, shorter * height / width};
+}
+
+// The part `box` of an image resized to `size`, black where that lies outside.
+void resize_padded(const Image& image, const Size& size, const Crop& box, uint8_t* out) {
+  const int64_t left = std::max<int64_t>(box.x, 0), top = std::max<int64_t>(box.y, 0);
+  const Crop seen{left, top, std::min(box.x + box.width, size.width) - left,
+                  std::min(box.y + box.height, size.height) - top};
+  std::memset(out, 0, size_t(box.width * box.height * 3));
+  if (seen.width <= 0 || seen.height <= 0) return;
+  thread_local std::vector<uint8_t> part;
+  part.resize(size_t(seen.width * seen.height * 3));
+  resize(image, {0, 0, image.width, image.height}, size.width, size.height, seen, part.data());
+  for (int64_t y = 0; y < seen.height; ++y)
+    std::memcpy(out + ((top - box.y + y) * box.width + left - box.x) * 3,
+                &part[size_t(y * seen.width * 3)], size_t(seen.width * 3));
+}
+
+}  // namespace
+
+void check(const TransformOptions& o) {
+  CHECK(o.image_size >= 1 && o.image_size <= 4096, "image size ", o.image_size,
+        " is not in [1, 4096]");
+  CHECK(o.scale_min > 0 && o.scale_min <= o.scale_max && o.scale_max <= 1, "crop scale [",
+        o.scale_min, ", ", o.scale_max, "] is not inside (0, 1]");
+  CHECK(o.ratio_min > 0 && o.ratio_min <= o.ratio_max && o.ratio_max <= 1e6, "crop ratio [",
+        o.ratio_min, ", ", o.ratio_max, "]: wants 0 < first <= second");
+  CHECK(o.crop_padding >= -1 && o.crop_padding <= 4096, "crop padding ", o.crop_padding,
+        " is not in [-1, 4096]");
+  CHECK(o.color_jitter >= 0 && o.color_jitter <= 1, "colour jitter ", o.color_jitter,
+        " is not in [0, 1]");
+  CHECK(o.flip >= 0 && o.flip <= 1, "flip probability ", o.flip, " is not in [0, 1]");
+  CHECK(o.erasing.probability >= 0 && o.erasing.probability <= 1, "erasing probability ",
+        o.erasing.probability, " is not in [0, 1]");
+  CHECK(o.crop_pct > 0.01 && o.crop_pct <= 1, "crop_pct ", o.crop_pct, " is not in (0.01, 1]");
+  for (size_t c = 0; c < 3; ++c)
+    CHECK(std::isfinite(o.mean[c]) && std::isfinite(o.deviation[c]) && o.deviation[c] > 0, "mean ",
+          o.mean[c], " and standard deviation ", o.deviation[c], " of channel ", c,
+          ": both must be finite, the second above 0");
+}
+
+Crop random_crop(int64_t width, int64_t height, const TransformOptions& o, Random& random) {
+  const double area = double(width) * double(height), log_min = std::log(o.ratio_min),
+               log_max = std::log(o.ratio_max);
+  for (int attempt = 0; attempt < 10; ++attempt) {
+    double target = area * random.uniform(o.scale_min, o.scale_max),
+           ratio = std::exp(random.uniform(log_min, log_max));
+    int64_t w = round_even(std::sqrt(target * ratio)), h = round_even(std::sqrt(target / ratio));
+    if (w < 1 || h < 1 || w > width || h > height) continue;
+    int64_t y = random.below(height - h + 1), x = random.below(width - w + 1);
+    return {x, y, w, h};
+  }
+  // The largest centred rectangle with an allowed ratio.
+  int64_t w = width, h = height;
+  const double ratio = double(width) / double(height);
+  if (ratio < o.ratio_min) h = std::clamp<int64_t>(round_even(double(w) / o.ratio_min), 1, height);
+  if (ratio > o.ratio_max) w = std::clamp<int64_t>(round_even(double(h) * o.ratio_max), 1, width);
+  return {(width - w) / 2, (height - h) / 2, w, h};
+}
+
+Crop padded_crop(int64_t width, int64_t height, const TransformOptions& o, Random& random) {
+  const int64_t size = o.image_size, padding = o.crop_padding;
+  CHECK(width >= size && height >= size && padding >= 0, "no crop of ", size, " x ", size,
+        " out of ", width, " x ", height, " pixels");
+  const int64_t y = random.below(height + 2 * padding - size + 1),
+                x = random.below(width + 2 * padding - size + 1);
+  return {x - padding, y - padding, size, size};
+}
+
+TrainDraws draw_train(int64_t width, int64_t height, const TransformOptions& o, Random& random) {
+  TrainDraws draws;
+  if (o.crop_padding < 0) {
+    draws.crop = random_crop(width, height, o, random);
+  } else {
+    const Size size = resized(width, height, o.image_size);
+    draws.crop = padded_crop(size.width, size.height, o, random);
+  }
+  draws.mirror = random.uniform() < o.flip;
+  if (o.augment) draws.steps = draw_steps(*o.augment, random);
+  if (o.color_jitter > 0)
+    for (const AugmentStep& step : draw_jitter(o.color_jitter, random)) draws.steps.push_back(step);
+  draws.erasing = draw_erasing(o.erasing, o.image_size, o.image_size, random);
+  return draws;
+}
+
+bool train_pixels(const Image& image, const TransformOptions& o, const TrainDraws& draws,
+                  uint8_t* pixels) {
+  const int64_t side = o.image_size;
+  if (o.crop_padding < 0)
+    resize(image, draws.crop, side, side, {0, 0, side, side}, pixels);
+  else
+    resize_padded(image, resized(image.width, image.height, side), draws.crop, pixels);
+  if (!o.augment && o.color_jitter == 0) return draws.mirror;
+  const Pixels all{pixels, side, side};
+  if (draws.mirror) mirror(all);  // first: a picture turned and then mirrored is another one
+  for (const AugmentStep& step : draws.steps) apply(step, all, mean_colour(o));
+  return false;
+}
+
+bool train_pixels(const Image& image, const TransformOptions& o, Random random, uint8_t* pixels) {
+  return train_pixels(image, o, draw_train(image.width, image.height, o, random), pixels);
+}
+
+void train_transform(const Image& image, const TransformOptions& o, Random random, float* out) {
+  uint8_t* pixels = pixels_for(o.image_size);
+  const TrainDraws draws = draw_train(image.width, image.height, o, random);
+  const bool mirror = train_pixels(image, o, draws, pixels);
+  normalise(pixels, o.image_size, o.image_size, mirror, o, out);
+  if (draws.erasing) erase(*draws.erasing, out, o.image_size);
+}
+
+void eval_pixels(const Image& image, const TransformOptions& o, uint8_t* pixels) {
+  const int64_t size = o.image_size;
+  const auto [width, height] =
+      resized(image.width, image.height, int64_t(std::floor(double(size) / o.crop_pct)));
+  const Crop window{round_even(double(width - size) / 2), round_even(double(height - size) / 2),
+                    size, size};
+  resize(image, {0, 0, image.width, image.height}, width, height, window, pixels);
+}
+
+void eval_transform(const Image& image, const TransformOptions& o, float* out) {
+  uint8_t* pixels = pixels_for(o.image_size);
+  eval_pixels(image, o, pixels);
+  normalise(pixels, o.image_size, o.image_size, false, o, out);
+}
+
+}  // namespace rmt

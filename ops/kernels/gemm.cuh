@@ -1,0 +1,37 @@
+// Matrix products on the device: cuBLASLt on a GPU, the CPU's products (gemm.h) as work of the
+// stream on the emulated one. Internal to ops/.
+//
+//   multiply<T>(M, N, K, {x}, {w, kTransposed}, y, bias);     y (M, N) = x (M, K) w^T + bias, w (N,
+//   K) multiply<T>(M, N, K, {dy}, {w}, dx);                      dx (M, N) = dy (M, K) w, w (K, N)
+//   multiply<T>(M, N, K, {dy, kTransposed}, {x}, dw);         dw (M, N) = dy^T x, dy (K, M), x (K,
+//   N)
+//
+// All matrices are row-major without gaps. Numbers in bf16 are multiplied exactly and summed in
+// f32. The same shape gives the same bits on every run.
+#pragma once
+#include <cstdint>
+#include <type_traits>
+
+#include "core/dtype.h"
+
+namespace rmt::gpu {
+
+constexpr bool kTransposed = true;
+
+template <class T>
+struct Factor {
+  const T* at;
+  bool transposed = false;  // it is stored as the transpose of what enters the product
+};
+
+// C (M, N) = A (M, K) B (K, N) + bias (N) or null. With `accumulate` C += A B, without bias. Out is
+// T or Wide<T>.
+template <class T, class Out>
+void multiply(int64_t M, int64_t N, int64_t K, Factor<T> a, Factor<T> b, Out* c,
+              const std::type_identity_t<Out>* bias = nullptr, bool accumulate = false);
+
+// sum (C) = sum over the rows of x (rows, C): the gradient of a bias.
+template <class T>
+void sum_rows(const T* x, Wide<T>* sum, int64_t rows, int64_t C);
+
+}  // namespace rmt::gpu

@@ -1,0 +1,279 @@
+// The emulated tensor-core instructions and asynchronous copies against their definitions.
+#ifndef __CUDACC__
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "core/cuda/launch.h"
+#include "core/cuda/ptx.h"
+#include "core/dtype.h"
+
+namespace rmt {
+namespace {
+
+using cuda::check;
+using cuda::launch;
+using cuda::stream;
+
+template <class T>
+struct Array {
+  explicit Array(size_t n) : n_(n) { check(cudaMalloc(&p, n * sizeof(T)), "cudaMalloc"); }
+  explicit Array(const std::vector<T>& v) : Array(v.size()) {
+    check(cudaMemcpy(p, v.data(), n_ * sizeof(T), cudaMemcpyHostToDevice), "write");
+  }
+  Array(const Array&) = delete;
+  ~Array() { cudaFree(p); }
+  std::vector<T> read() const {
+    std::vector<T> v(n_);
+    check(cudaStreamSynchronize(stream()), "read");
+    check(cudaMemcpy(v.data(), p, n_ * sizeof(T), cudaMemcpyDeviceToHost), "read");
+    return v;
+  }
+  T* p = nullptr;
+
+ private:
+  size_t n_;
+};
+
+void expect_error(const std::function<void()>& f, const std::string& part) {
+  try {
+    f();
+    check(cudaStreamSynchronize(stream()), "wait");
+    ADD_FAILURE() << "no error was thrown";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find(part), std::string::npos)
+        << "\"" << part << "\" is not in: " << e.what();
+  }
+}
+
+std::vector<bf16> random_bf16(size_t n, unsigned seed, bool integers) {
+  std::mt19937 random(seed);
+  std::vector<bf16> x(n);
+  for (bf16& v : x)
+    v = bf16(integers ? float(int(random() % 17) - 8)
+                      : std::uniform_real_distribution<float>(-1, 1)(random));
+  return x;
+}
+
+// --- mma ---
+
+__device__ uint32_t two(bf16 low, bf16 high) { return low.bits | uint32_t(high.bits) << 16; }
+
+// How the fragments are loaded: element by element, as the table in ptx.h says; with ldmatrix from
+// a row-major b; with ldmatrix from a column-major b.
+enum class Load { by_hand, row_major_b, column_major_b };
+
+// d (16, 8) = c + a b with a (16, 16), b (16, 8). One warp.
+__global__ void product(const bf16* a, const bf16* b, const float* c, float* d, Load load) {
+  constexpr int kPad = 8;  // columns: rows stay 16-byte aligned
+  SHARED(bf16, A, 16 * (16 + kPad));
+  SHARED(bf16, B, 16 * (8 + kPad));
+  SHARED(bf16, Bt, 8 * (16 + kPad));
+  const int lane = int(threadIdx.x), g = lane / 4, t = lane % 4;
+  for (int i = lane; i < 256; i += 32) A[i / 16 * 24 + i % 16] = a[i];
+  for (int i = lane; i < 128; i += 32) B[i / 8 * 16 + i % 8] = b[i], Bt[i % 8 * 24 + i / 8] = b[i];
+  __syncthreads();
+  uint32_t fa[4], fb[2];
+  if (load == Load::by_hand) {
+    auto from_a = [&](int row, int column) {
+      return two(a[row * 16 + column], a[row * 16 + column + 1]);
+    };
+    auto from_b = [&](int row, int column) {
+      return two(b[row * 8 + column], b[(row + 1) * 8 + column]);
+    };
+    fa[0] = from_a(g, 2 * t), fa[1] = from_a(g + 8, 2 * t), fa[2] = from_a(g, 2 * t + 8),
+    fa[3] = from_a(g + 8, 2 * t + 8);
+    fb[0] = from_b(2 * t, g), fb[1] = from_b(2 * t + 8, g);
+  } else {
+    ptx::ldmatrix_x4(fa, A + lane % 16 * 24 + lane / 16 * 8);
+    if (load == Load::row_major_b)
+      ptx::ldmatrix_x2_trans(fb, B + lane % 16 * 16);
+    else
+      ptx::ldmatrix_x2(fb, Bt + lane % 8 * 24 + lane / 8 % 2 * 8);
+  }
+  float fd[4];
+  for (int r = 0; r < 4; ++r) fd[r] = c[(g + r / 2 * 8) * 8 + 2 * t + r % 2];
+  ptx::mma_m16n8k16(fd, fa, fb);
+  for (int r = 0; r < 4; ++r) d[(g + r / 2 * 8) * 8 + 2 * t + r % 2] = fd[r];
+}
+
+TEST(Ptx, MmaIsAMatrixProductForEveryWayOfLoading) {
+  for (Load load : {Load::by_hand, Load::row_major_b, Load::column_major_b})
+    for (bool integers : {true, false}) {
+      std::vector<bf16> a = random_bf16(256, 1, integers), b = random_bf16(128, 2, integers);
+      std::vector<float> c(128);
+      for (int i = 0; i < 128; ++i) c[i] = float(i % 13);
+      Array<bf16> da(a), db(b);
+      Array<float> dc(c), dd(128);
+      launch("product", product, dim3(1), dim3(32), 0, da.p, db.p, dc.p, dd.p, load);
+      std::vector<float> d = dd.read();
+      for (int i = 0; i < 16; ++i)
+        for (int j = 0; j < 8; ++j) {
+          double sum = c[i * 8 + j];
+          for (int k = 0; k < 16; ++k)
+            sum += double(float(a[i * 16 + k])) * double(float(b[k * 8 + j]));
+          if (integers)
+            ASSERT_EQ(d[i * 8 + j], sum) << int(load) << " at " << i << ", " << j;
+          else
+            ASSERT_NEAR(d[i * 8 + j], sum, 1e-5) << int(load) << " at " << i << ", " << j;
+        }
+    }
+}
+
+__global__ void incomplete(int) {
+  float d[4] = {};
+  const uint32_t a[4] = {}, b[2] = {};
+  ptx::mma_m16n8k16(d, a, b);
+}
+
+TEST(Ptx, MmaNeedsTheWholeWarp) {
+  launch("incomplete", incomplete, dim3(1), dim3(64), 0, 0);
+  expect_error([] { launch("incomplete", incomplete, dim3(1), dim3(31), 0, 0); },
+               "mma_m16n8k16 needs all 32 lanes of the warp; lane 31");
+}
+
+// --- ldmatrix ---
+
+// Number i of matrix m is 64 m + i.
+__global__ void load_matrices(uint32_t* y, bool transposed) {
+  SHARED(uint16_t, M, 256);
+  const int lane = int(threadIdx.x);
+  for (int i = lane; i < 256; i += 32) M[i] = uint16_t(i);
+  __syncwarp();
+  uint32_t r4[4], r2[2];
+  if (transposed) {
+    ptx::ldmatrix_x4_trans(r4, M + 8 * lane);
+    ptx::ldmatrix_x2_trans(
+        r2, lane < 16 ? M + 8 * lane : nullptr);  // the other lanes' addresses are not used
+  } else {
+    ptx::ldmatrix_x4(r4, M + 8 * lane);
+    ptx::ldmatrix_x2(r2, lane < 16 ? M + 8 * lane : nullptr);
+  }
+  for (int i = 0; i < 4; ++i) y[6 * lane + i] = r4[i];
+  for (int i = 0; i < 2; ++i) y[6 * lane + 4 + i] = r2[i];
+}
+
+TEST(Ptx, LdmatrixDealsOutMatrices) {
+  Array<uint32_t> dy(192);
+  for (bool transposed : {false, true}) {
+    launch("load_matrices", load_matrices, dim3(1), dim3(32), 0, dy.p, transposed);
+    std::vector<uint32_t> y = dy.read();
+    for (int lane = 0; lane < 32; ++lane)
+      for (int i = 0; i < 6; ++i) {
+        const int row = lane / 4, column = lane % 4 * 2, m = i % 4;
+        const int low = transposed ? 8 * column + row : 8 * row + column,
+                  high = low + (transposed ? 8 : 1);
+        ASSERT_EQ(y[6 * lane + i], uint32_t(64 * m + low) | uint32_t(64 * m + high) << 16)
+            << lane << " " << i;
+      }
+  }
+}
+
+__global__ void load_at(int offset) {
+  SHARED(uint16_t, M, 256);
+  if (threadIdx.x < 32)
+    for (int i = 0; i < 8; ++i) M[8 * threadIdx.x + i] = 0;
+  __syncthreads();
+  uint32_t r[4];
+  ptx::ldmatrix_x4(r, M + 8 * threadIdx.x + offset);
+}
+
+__global__ void load_global(const uint16_t* x) {
+  uint32_t r[2];
+  ptx::ldmatrix_x2(r, x + 8 * threadIdx.x);
+}
+
+TEST(Ptx, LdmatrixChecksItsAddresses) {
+  launch("load_at", load_at, dim3(1), dim3(32), 0, 0);
+  expect_error([] { launch("load_at", load_at, dim3(1), dim3(32), 0, -4); },
+               "do not lie in one array of shared memory");
+  expect_error([] { launch("load_at", load_at, dim3(1), dim3(32), 0, 8); },
+               "thread (31, 0, 0): ldmatrix_x4: the 16 bytes at");
+  expect_error([] { launch("load_at", load_at, dim3(1), dim3(31), 0, 4); },
+               "is not a multiple of 16");
+  Array<uint16_t> x(256);
+  expect_error([&] { launch("load_global", load_global, dim3(1), dim3(32), 0, x.p); },
+               "do not lie in one array of shared memory");
+}
+
+// --- cp.async ---
+
+enum class Bug { none, no_wait, no_commit, waits_for_too_few, no_barrier };
+
+// y = x backwards within tiles of 128 numbers, the next tile being on its way while this one is
+// used. 32 threads, 4 numbers each.
+__global__ void pipeline(const float* x, float* y, int tiles, Bug bug) {
+  SHARED(float, s, 2 * 128);
+  const int i = int(threadIdx.x);
+  auto begin = [&](int tile) {
+    ptx::cp_async_16(s + tile % 2 * 128 + 4 * i, x + tile * 128 + 4 * i, tile < tiles);
+    if (bug != Bug::no_commit) ptx::cp_async_commit();
+  };
+  begin(0);
+  for (int tile = 0; tile < tiles; ++tile) {
+    begin(tile + 1);
+    if (bug == Bug::waits_for_too_few)
+      ptx::cp_async_wait<2>();
+    else if (bug != Bug::no_wait)
+      ptx::cp_async_wait<1>();
+    if (bug != Bug::no_barrier) __syncthreads();
+    for (int j = 4 * i; j < 4 * i + 4; ++j) y[tile * 128 + j] = s[tile % 2 * 128 + 127 - j];
+    __syncthreads();
+  }
+  ptx::cp_async_wait<0>();
+}
+
+TEST(Ptx, CopiesArriveWhenTheyAreWaitedFor) {
+  std::vector<float> x(5 * 128);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = float(i);
+  Array<float> dx(x);
+  for (Bug bug :
+       {Bug::none, Bug::no_wait, Bug::no_commit, Bug::waits_for_too_few, Bug::no_barrier}) {
+    Array<float> dy(5 * 128);
+    launch("pipeline", pipeline, dim3(1), dim3(32), 0, dx.p, dy.p, 5, bug);
+    std::vector<float> y = dy.read();
+    int wrong = 0;
+    for (int i = 0; i < 5 * 128; ++i) wrong += y[i] != x[i / 128 * 128 + 127 - i % 128];
+    if (bug == Bug::none)
+      EXPECT_EQ(wrong, 0);
+    else
+      EXPECT_GT(wrong, 100) << int(bug);
+  }
+}
+
+__global__ void padded(const float* x, float* y, int n) {
+  SHARED(float, s, 128);
+  ptx::cp_async_16(s + 4 * threadIdx.x, x + 4 * threadIdx.x, 4 * int(threadIdx.x) < n);
+  ptx::cp_async_commit();
+  ptx::cp_async_wait<0>();
+  for (int i = 0; i < 4; ++i) y[4 * threadIdx.x + i] = s[4 * threadIdx.x + i];
+}
+
+TEST(Ptx, CopiesThatAreNotValidWriteZeros) {
+  Array<float> x(std::vector<float>(64, 1)), y(128);
+  launch("padded", padded, dim3(1), dim3(32), 0, x.p, y.p, 64);
+  std::vector<float> r = y.read();
+  for (int i = 0; i < 128; ++i) ASSERT_EQ(r[i], i < 64);
+}
+
+__global__ void copy_at(const float* x, int to, int from) {
+  SHARED(float, s, 128);
+  ptx::cp_async_16(s + to, x + from);
+}
+
+TEST(Ptx, CopiesCheckTheirAddresses) {
+  Array<float> x(128);
+  launch("copy_at", copy_at, dim3(1), dim3(1), 0, x.p, 4, 4);
+  expect_error([&] { launch("copy_at", copy_at, dim3(1), dim3(1), 0, x.p, 2, 4); },
+               "is not a multiple of 16");
+  expect_error([&] { launch("copy_at", copy_at, dim3(1), dim3(1), 0, x.p, 4, 1); },
+               "the source's address");
+  expect_error([&] { launch("copy_at", copy_at, dim3(1), dim3(1), 0, x.p, 126, 4); },
+               "do not lie in one array");
+}
+
+}  // namespace
+}  // namespace rmt
+#endif

@@ -1,0 +1,236 @@
+#include "train/run/curves.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "core/error.h"
+
+namespace rmt {
+namespace {
+
+// The page, in pixels: two panels side by side, below them a line of legend for each curve.
+constexpr double kWidth = 860, kPanelWidth = 350, kPanelHeight = 240, kTop = 34, kLeft = 52,
+                 kBetween = 432, kLegendTop = 326, kLegendLine = 20;
+
+// Colours that differ for the colour-blind too (Okabe and Ito, 2008), in an order that keeps
+// neighbours apart; they show on white and on near black.
+const char* const kColours[] = {"#1f83c6", "#e0701a", "#009e73", "#cc79a7",
+                                "#c59a00", "#56b4e9", "#8a8a8a"};
+const char* colour(size_t k) { return kColours[k % std::size(kColours)]; }
+
+const char* const kStyle = R"(<style>
+  .page { fill: #ffffff } text { fill: #333333; font: 11px sans-serif } .title { font-weight: bold } .frame { stroke: #999999; fill: none }
+  .grid { stroke: #e4e4e4 } .curve { fill: none; stroke-width: 1.8; stroke-linejoin: round } .ema { stroke-dasharray: 5 3 }
+  @media (prefers-color-scheme: dark) { .page { fill: #0d1117 } text { fill: #c9d1d9 } .frame { stroke: #6e7681 } .grid { stroke: #262c36 } }
+</style>
+)";
+
+struct Point {
+  double epoch, value;
+};
+using Points = std::vector<Point>;
+
+// What a panel shows of one log: epochs are counted from 1, as what has been trained so far.
+template <class F>
+Points points(const Curve& curve, const F& value) {
+  Points out;
+  for (const EpochLog& e : curve.epochs)
+    if (double v = value(e); std::abs(v) <= 1e12) out.push_back({double(e.epoch + 1), v});
+  return out;
+}
+Points train_loss(const Curve& c) {
+  return points(c, [](const EpochLog& e) { return e.train_loss; });
+}
+Points top1(const Curve& c) {
+  return points(c, [](const EpochLog& e) { return e.test_acc1; });
+}
+Points ema_top1(const Curve& c) {
+  return points(c, [](const EpochLog& e) { return e.test_ema_acc1.value_or(std::nan("")); });
+}
+
+struct Line {
+  Points points;
+  size_t colour;
+  bool dashed = false;
+};
+
+std::string number(const char* format, double x) {
+  char text[64];
+  std::snprintf(text, sizeof text, format, x);
+  return text;
+}
+std::string coordinate(double x) { return number("%.1f", x); }
+
+// "low ... high" as a tick needs it: no digit more than tells it from its neighbours.
+std::string tick_text(double x, double step) {
+  if (std::abs(x) < step / 2) return "0";
+  if (step >= 1e6 || step < 1e-4) return number("%.3g", x);
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", std::max(0, -int(std::floor(std::log10(step) + 1e-9))),
+                x);
+  return text;
+}
+
+// Axes with round ticks, and the lines. Its frame is as wide as the epochs and as high as the first
+// and the last tick of the values.
+std::string panel(double left, const char* title, const std::vector<Line>& lines) {
+  double low = 1e300, high = -1e300, epochs = 1;
+  for (const Line& line : lines)
+    for (const Point& p : line.points)
+      low = std::min(low, p.value), high = std::max(high, p.value),
+      epochs = std::max(epochs, p.epoch);
+  if (low > high) low = 0, high = 1;
+  const std::vector<double> y_ticks = round_ticks(low, high, 6),
+                            x_ticks = round_ticks(0, epochs, 7);
+  low = y_ticks.front(), high = y_ticks.back();
+  auto x = [&](double epoch) { return coordinate(left + kPanelWidth * epoch / epochs); };
+  auto y = [&](double value) {
+    return coordinate(kTop + kPanelHeight * (high - value) / (high - low));
+  };
+
+  const double right = left + kPanelWidth, bottom = kTop + kPanelHeight;
+  std::string out = str("<text class=\"title\" x=\"", left + kPanelWidth / 2, "\" y=\"", kTop - 12,
+                        "\" text-anchor=\"middle\">", title, "</text>\n");
+  for (double v : y_ticks)
+    out +=
+        str("<line class=\"grid\" x1=\"", left, "\" x2=\"", right, "\" y1=\"", y(v), "\" y2=\"",
+            y(v), "\"/><text x=\"", left - 6, "\" y=\"", y(v), "\" dy=\"4\" text-anchor=\"end\">",
+            tick_text(v, y_ticks[1] - y_ticks[0]), "</text>\n");
+  for (double e : x_ticks)
+    if (e <= epochs && e == std::floor(e))
+      out += str("<line class=\"frame\" x1=\"", x(e), "\" x2=\"", x(e), "\" y1=\"", bottom,
+                 "\" y2=\"", bottom + 4, "\"/><text x=\"", x(e), "\" y=\"", bottom + 17,
+                 "\" text-anchor=\"middle\">", tick_text(e, 1), "</text>\n");
+  out += str("<text x=\"", left + kPanelWidth / 2, "\" y=\"", bottom + 34,
+             "\" text-anchor=\"middle\">epochs</text>\n<rect class=\"frame\" x=\"", left, "\" y=\"",
+             kTop, "\" width=\"", kPanelWidth, "\" height=\"", kPanelHeight, "\"/>\n");
+  for (auto line = lines.rbegin(); line != lines.rend(); ++line) {  // ours, the first, on top
+    if (line->points.empty()) continue;
+    out += str("<polyline class=\"curve", line->dashed ? " ema" : "", "\" stroke=\"",
+               colour(line->colour), "\" points=\"");
+    for (const Point& p : line->points) out += x(p.epoch) + "," + y(p.value) + " ";
+    out.back() = '"';
+    out += "/>\n";
+    const Point& end = line->points.back();  // seen even where it is the only one
+    out += str("<circle cx=\"", x(end.epoch), "\" cy=\"", y(end.value), "\" r=\"2.5\" fill=\"",
+               colour(line->colour), "\"/>\n");
+  }
+  return out;
+}
+
+// The first epoch with the highest value.
+Point best(const Points& p) {
+  return *std::max_element(p.begin(), p.end(),
+                           [](const Point& a, const Point& b) { return a.value < b.value; });
+}
+
+std::string figures(const char* what, const Points& p) {
+  if (p.empty()) return "";
+  const Point top = best(p);
+  return str(what, number(" %.2f %%", p.back().value), number(" (best %.2f", top.value),
+             number(", epoch %.0f)", top.epoch));
+}
+
+// A stroke, the curve's name, and its last and best figures.
+std::string legend(const Curve& curve, size_t k) {
+  const double y = kLegendTop + kLegendLine * double(k);
+  auto stroke = [&](double x, const char* dashed) {
+    return str("<line class=\"curve", dashed, "\" x1=\"", x, "\" x2=\"", x + 24, "\" y1=\"", y,
+               "\" y2=\"", y, "\" stroke=\"", colour(k), "\"/>");
+  };
+  auto text = [&](double x, const std::string& s) {
+    return str("<text x=\"", x, "\" y=\"", y, "\" dy=\"4\">", xml_text(s), "</text>\n");
+  };
+  std::string name = curve.name;
+  if (name.size() > 26) {
+    size_t cut = 25;
+    while (cut > 0 && (static_cast<unsigned char>(name[cut]) & 0xC0) == 0x80)
+      --cut;  // not inside a character
+    name = name.substr(0, cut) + "…";
+  }
+  std::string out = stroke(kLeft, "") + text(kLeft + 32, name);
+  if (const Points loss = train_loss(curve); !loss.empty())
+    out += text(kLeft + 200, number("loss %.3f", loss.back().value));
+  out += text(kLeft + 280, figures("top-1", top1(curve)));
+  if (const Points ema = ema_top1(curve); !ema.empty())
+    out += stroke(kLeft + 520, " ema") + text(kLeft + 552, figures("EMA", ema));
+  return out;
+}
+
+// Bytes of the UTF-8 character (RFC 3629) that begins at s[i], or 0 for what is none or has no
+// place in XML 1.0.
+size_t utf8_length(const std::string& s, size_t i) {
+  const auto at = [&](size_t k) { return k < s.size() ? static_cast<unsigned char>(s[k]) : 0u; };
+  const unsigned c = at(i);
+  if (c < 0x80) return c >= 0x20 && c != 0x7F;
+  const size_t n = c >= 0xC2 && c < 0xE0   ? 2
+                   : c >= 0xE0 && c < 0xF0 ? 3
+                   : c >= 0xF0 && c < 0xF5 ? 4
+                                           : 0;
+  unsigned code = n ? c & (0x7F >> n) : 0;
+  for (size_t k = 1; k < n; ++k) {
+    if ((at(i + k) & 0xC0) != 0x80) return 0;
+    code = code << 6 | (at(i + k) & 0x3F);
+  }
+  const bool too_long = (n == 3 && code < 0x800) || (n == 4 && code < 0x10000),
+             no_character = (code >= 0xD800 && code < 0xE000) || code > 0x10FFFF;
+  return too_long || no_character || code == 0xFFFE || code == 0xFFFF ||
+                 (code >= 0x80 && code < 0xA0)
+             ? 0
+             : n;
+}
+
+}  // namespace
+
+std::string xml_text(const std::string& text) {
+  std::string out;
+  for (size_t i = 0; i < text.size();) {
+    const size_t n = utf8_length(text, i);
+    if (text[i] == '&')
+      out += "&amp;";
+    else if (text[i] == '<')
+      out += "&lt;";
+    else if (text[i] == '>')
+      out += "&gt;";
+    else if (text[i] == '"')
+      out += "&quot;";
+    else
+      out += n ? text.substr(i, n) : "?";
+    i += n ? n : 1;
+  }
+  return out;
+}
+
+std::vector<double> round_ticks(double low, double high, int count) {
+  high = std::max(high, low + std::max({std::abs(low), std::abs(high), 1e-6}) *
+                                  1e-3);  // numbers that differ by less are one
+  const double rough = (high - low) / count, power = std::pow(10., std::floor(std::log10(rough)));
+  double step = 10 * power;
+  for (double nice : {5., 2., 1.})
+    if (nice * power >= rough * 0.75) step = nice * power;
+  std::vector<double> out;
+  const double first = std::floor(low / step + 1e-9), last = std::ceil(high / step - 1e-9);
+  for (double i = first; i <= last; ++i) out.push_back(i * step);
+  if (out.size() < 2) out.push_back(out.back() + step);
+  return out;
+}
+
+std::string draw_curves(const std::vector<Curve>& curves) {
+  std::vector<Line> losses, accuracies;
+  std::string legends;
+  for (size_t k = 0; k < curves.size(); ++k) {
+    losses.push_back({train_loss(curves[k]), k});
+    accuracies.push_back({top1(curves[k]), k});
+    accuracies.push_back({ema_top1(curves[k]), k, true});
+    legends += legend(curves[k], k);
+  }
+  const double height = kLegendTop + kLegendLine * double(curves.size());
+  return str("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"", kWidth, "\" height=\"", height,
+             "\" viewBox=\"0 0 ", kWidth, " ", height, "\">\n", kStyle,
+             "<rect class=\"page\" width=\"", kWidth, "\" height=\"", height, "\" rx=\"6\"/>\n",
+             panel(kLeft, "training loss", losses),
+             panel(kLeft + kBetween, "validation top-1, %", accuracies), legends, "</svg>\n");
+}
+
+}  // namespace rmt

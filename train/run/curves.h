@@ -1,0 +1,23 @@
+// The picture of a run: training loss and validation top-1 over the epochs, as an SVG file that any
+// browser shows: no scripts, no fonts of its own, light or dark as the reader's browser is.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "train/run/epoch_log.h"
+
+namespace rmt {
+
+// One picture of several logs, the first ours. Top-1 of averaged weights is dashed. Points that are
+// not finite, or beyond 1e12, are left out; a curve goes on over epochs that its log lacks.
+std::string draw_curves(const std::vector<Curve>& curves);
+
+// Numbers at round distances (1, 2 or 5 times a power of ten) from one at or below `low` to one at
+// or above `high`: about `count` of them, at least two.
+std::vector<double> round_ticks(double low, double high, int count);
+
+// Text as the content of an XML element: & < > " escaped; what is not UTF-8, and control
+// characters, become '?'.
+std::string xml_text(const std::string& text);
+
+}  // namespace rmt

@@ -1,0 +1,121 @@
+#include "train/weights/finetune.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "train/weights/pth.h"
+
+namespace rmt {
+namespace {
+
+constexpr const char* kHead[] = {"head.weight", "head.bias"};
+
+// rows[k] of x becomes row k.  x (K, ...)
+Tensor permuted(const Tensor& x, const std::vector<size_t>& rows) {
+  const Tensor from = x.to(Device::cpu);
+  Tensor y = Tensor::empty_like(from);
+  const size_t bytes = rows.empty() ? 0 : from.nbytes() / rows.size();
+  for (size_t k = 0; k < rows.size(); ++k)
+    std::memcpy(static_cast<char*>(y.raw()) + k * bytes,
+                static_cast<const char*>(from.raw()) + rows[k] * bytes, bytes);
+  return y;
+}
+
+// Where each of `classes` stands among `known`; empty when these are not the same names, each once.
+std::vector<size_t> places(const std::vector<std::string>& classes,
+                           const std::vector<std::string>& known) {
+  std::vector<size_t> out;
+  for (const std::string& name : classes)
+    if (auto at = std::find(known.begin(), known.end(), name); at != known.end())
+      out.push_back(size_t(at - known.begin()));
+  std::vector<size_t> sorted = out;
+  std::sort(sorted.begin(), sorted.end());
+  const bool each_once = std::adjacent_find(sorted.begin(), sorted.end()) == sorted.end();
+  return out.size() == classes.size() && out.size() == known.size() && each_once
+             ? out
+             : std::vector<size_t>();
+}
+
+// Makes the archive's head fit the model; what became of it, for people.
+std::string fit_head(Archive& a, const nn::Rmt& model, const std::vector<std::string>& known,
+                     const std::vector<std::string>& classes) {
+  const Tensor& rows = a.at(kHead[0]);
+  const int64_t K = int64_t(classes.size()), K_file = rows.rank() == 2 ? rows.dim(0) : 0;
+  const bool named = int64_t(known.size()) == K_file;  // else the names are not those of the rows
+  const std::vector<size_t> order = named ? places(classes, known) : std::vector<size_t>();
+  if (K_file == K && !named)
+    return str("head: kept, its ", K, " classes in their order, since the file does not name them");
+  if (K_file == K && !order.empty()) {
+    if (std::is_sorted(order.begin(), order.end()))
+      return str("head: kept, the same ", K, " classes");
+    for (const char* name : kHead)
+      if (a.tensors.count(name) && a.at(name).rank() > 0 && a.at(name).dim(0) == K)
+        a.tensors[name] = permuted(a.at(name), order);
+    return str("head: kept, its ", K, " classes put into the order of the images'");
+  }
+  a.tensors[kHead[0]] = model.head.weight.detach();
+  a.tensors[kHead[1]] = model.head.bias.detach();
+  return str("head: ", K_file, " -> ", K, K_file == K ? " other" : "", " classes, made anew");
+}
+
+}  // namespace
+
+Pretrained read_pretrained(const std::string& path) {
+  Pretrained p;
+  p.weights = read_weights(weights_path(path));
+  for (const char* name : {"aux_head.weight", "aux_head.bias"})
+    if (p.weights.tensors.erase(name) > 0 && p.notes.empty())
+      p.notes.push_back(
+          "aux_head: left out; it was trained with token labels, which are not used here");
+  p.options = model_kind(p.weights).options;
+  const Description d = describe(p.weights);
+  p.knows_images = !d.options.empty();
+  p.classes = d.classes;
+  return p;
+}
+
+TrainOptions with_model_of(const Pretrained& p, TrainOptions o) {
+  const TrainOptions& from = p.options;
+  o.model = from.model, o.decay_mode = from.decay_mode, o.decay = from.decay,
+  o.rotary = from.rotary, o.local_context = from.local_context;
+  o.position_conv = from.position_conv, o.ffn_conv = from.ffn_conv, o.conv_stem = from.conv_stem;
+  o.decomposed = from.decomposed, o.layer_scale = from.layer_scale;
+  if (p.knows_images)
+    o.img_size = from.img_size, o.crop_pct = from.crop_pct, o.mean = from.mean, o.std = from.std;
+  return o;
+}
+
+std::vector<std::string> start_from(nn::Rmt& model, const Pretrained& p,
+                                    const std::vector<std::string>& classes,
+                                    const TrainOptions& o) {
+  Archive fitted = p.weights;
+  auto note = [&](const char* key) {
+    return fitted.metadata.count(key) ? str("; weights of \"", fitted.metadata.at(key), "\"") : "";
+  };
+  std::vector<std::string> lines{
+      str("starting from ", fitted.path, ": ", p.options.model, note("taken_from"))};
+  lines.insert(lines.end(), p.notes.begin(), p.notes.end());
+  lines.push_back(fit_head(fitted, model, p.classes, classes));
+  load_model(model, fitted, o.model);
+  if (p.knows_images && p.options.img_size != o.img_size)
+    lines.push_back(str("images: ", o.img_size, " px here, ", p.options.img_size,
+                        " px in the file; every parameter fits any size"));
+  return lines;
+}
+
+void check_fine_tuning(const TrainOptions& o) {
+  if (!o.initial_checkpoint.empty()) return;
+  CHECK(o.freeze.empty(), "--freeze ", o.freeze,
+        " without --initial-checkpoint would keep weights that never learnt; give a file of "
+        "weights with it");
+  CHECK(o.layer_decay == 1, "--layer-decay ", o.layer_decay,
+        " (--recipe finetune sets one) without --initial-checkpoint: layers that start from "
+        "nothing must ",
+        "all learn; give a file of weights, or --layer-decay 1");
+}
+
+void freeze(const std::vector<nn::Entry>& parameters, const std::vector<ParameterRule>& rules) {
+  for (size_t i = 0; i < parameters.size(); ++i) freeze(*parameters[i].tensor, rules.at(i).frozen);
+}
+
+}  // namespace rmt

@@ -1,0 +1,41 @@
+// Fine-tuning: training that starts from weights which were trained on other images, perhaps of
+// other classes or another size. No parameter depends on the image size (RMT.md 1.5), so all that
+// can differ is the head.
+#pragma once
+#include "nn/rmt/model.h"
+#include "train/groups.h"
+#include "train/weights/model_file.h"
+
+namespace rmt {
+
+struct Pretrained {
+  Archive weights;       // without a token-label head ("aux_head")
+  TrainOptions options;  // of its model; of its images too where the file records them
+  bool knows_images;     // it does
+  std::vector<std::string> classes;
+  std::vector<std::string> notes;  // lines for people: what was left out
+};
+
+// Any file or folder that load_model_file() reads.
+Pretrained read_pretrained(const std::string& path);
+
+// The options with the model and its switches of those weights and, where they are known, size,
+// crop, mean and deviation of their images.
+TrainOptions with_model_of(const Pretrained& pretrained, TrainOptions options);
+
+// Copies the weights into an initialised model for images of these classes. The head's rows come
+// along, put into the order of `classes` when the file names the same ones, and as they are when it
+// names none and has as many; otherwise the model's own new head stays. Everything else must fit:
+// else Error with the first key and both shapes. Returns lines for people: where the weights came
+// from, what became of the head, another image size.
+std::vector<std::string> start_from(nn::Rmt& model, const Pretrained& pretrained,
+                                    const std::vector<std::string>& classes,
+                                    const TrainOptions& options);
+
+// Error for flags of fine-tuning without weights to start from.
+void check_fine_tuning(const TrainOptions& options);
+
+// Freezes those of the parameters whose rules say so (autograd/tape.h, nn/norm.h).
+void freeze(const std::vector<nn::Entry>& parameters, const std::vector<ParameterRule>& rules);
+
+}  // namespace rmt

@@ -1,0 +1,156 @@
+#include "train/weights/hub.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "core/files/files.h"
+
+namespace rmt {
+namespace {
+
+namespace fs = std::filesystem;
+using json = nlohmann::ordered_json;
+
+// The switches that differ from the published model of that name.
+json model_args(const ModelFile& file) {
+  const nn::RmtConfig &c = file.model->config, published = nn::rmt_config(c.name);
+  json out = json::object();
+  auto add = [&](const char* name, const auto& value, const auto& usual) {
+    if (value != usual) out[name] = value;
+  };
+  add("projection", c.projection, published.projection);
+  add("decomposed", c.decomposed, published.decomposed);
+  add("layer_scale", c.layer_scale, published.layer_scale);
+  add("decay_mode", file.options.decay_mode, std::string("log_additive"));
+  add("decay", c.decay, published.decay);
+  add("rotary", c.rotary, published.rotary);
+  add("local_context", c.local_context, published.local_context);
+  add("position_conv", c.position_conv, published.position_conv);
+  add("ffn_conv", c.ffn_conv, published.ffn_conv);
+  add("conv_stem", c.conv_stem, published.conv_stem);
+  return out;
+}
+
+}  // namespace
+
+Archive published_weights(const Archive& archive) {
+  Archive out;
+  for (const auto& [name, x] : archive.tensors)
+    if (!name.starts_with("optimizer."))
+      out.tensors[name] = is_float(x.dtype()) ? x.to(DType::f32) : x;
+  for (const char* key : {"architecture", "num_classes", "classes", "options"})
+    if (auto it = archive.metadata.find(key); it != archive.metadata.end())
+      out.metadata.insert(*it);
+  if (std::string& options = out.metadata["options"]; options.empty()) {
+    out.metadata.erase("options");
+  } else {
+    TrainOptions o = options_from_json(options, archive.path);
+    o.data_dir.clear(), o.initial_checkpoint.clear(), o.compare_log.clear();
+    options = to_json(o);
+  }
+  return out;
+}
+
+std::string hub_config(const ModelFile& file) {
+  const TrainOptions& o = file.options;
+  const nn::RmtConfig& c = file.model->config;
+  json j{{"architecture", c.name},
+         {"num_classes", c.num_classes},
+         {"num_features", c.projection ? c.projection : c.dims[3]},
+         {"global_pool", "avg"}};
+  if (!file.classes.empty()) j["label_names"] = file.classes;
+  if (json args = model_args(file); !args.empty()) j["model_args"] = args;
+  const int64_t tokens = (o.img_size + 31) / 32;  // a side of the last stage's map
+  j["pretrained_cfg"] = {{"num_classes", c.num_classes},
+                         {"input_size", {3, o.img_size, o.img_size}},
+                         {"fixed_input_size", false},
+                         {"pool_size", {tokens, tokens}},
+                         {"interpolation", "bicubic"},
+                         {"crop_pct", o.crop_pct},
+                         {"crop_mode", "center"},
+                         {"mean", o.mean},
+                         {"std", o.std},
+                         {"classifier", "head"},
+                         {"first_conv", "patch_embed.proj.0"}};
+  return j.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+std::string hub_card(const ModelFile& file, const std::string& title) {
+  const TrainOptions& o = file.options;
+  const nn::RmtConfig& c = file.model->config;
+  return str(R"(---
+tags:
+- image-classification
+- rmt
+pipeline_tag: image-classification
+library_name: rmt
+---
+# )",
+             title, R"(
+
+)",
+             c.name,
+             ", a vision backbone of \"RMT: Retentive Networks Meet Vision Transformers\" (Fan et "
+             "al., CVPR 2024): ",
+             file.model->parameter_count(), " parameters, ", c.num_classes, " classes, images of ",
+             o.img_size, " x ", o.img_size, R"( pixels.
+
+| | |
+|---|---|
+| evaluation | shorter side to )",
+             int64_t(double(o.img_size) / o.crop_pct), " pixels (bicubic), centre crop of ",
+             o.img_size, R"( |
+| mean, deviation of the channels | )",
+             o.mean[0], " ", o.mean[1], " ", o.mean[2], ", ", o.std[0], " ", o.std[1], " ",
+             o.std[2], R"( |
+| parameters | f32, under the names of the official code (github.com/qhfan/RMT), with batch norm's statistics |
+)",
+             file.classes.empty()
+                 ? ""
+                 : "| classes | `label_names` in config.json, in the order of the logits |\n",
+             R"(
+With rmt:
+
+```sh
+rmt-eval     FOLDER --data-dir IMAGES     # top-1, top-5, loss
+rmt-classify FOLDER photo.jpg
+```
+
+With PyTorch and the official code (images are normalised, (batch, 3, height, width)):
+
+```python
+from safetensors.torch import load_file
+model.load_state_dict(load_file('model.safetensors'), strict=True)
+model.eval()
+```
+
+```bibtex
+@inproceedings{fan2024rmt,
+  title     = {RMT: Retentive Networks Meet Vision Transformers},
+  author    = {Fan, Qihang and Huang, Huaibo and Chen, Mingrui and Liu, Hongmin and He, Ran},
+  booktitle = {CVPR},
+  year      = {2024}
+}
+```
+)");
+}
+
+void check_unused(const std::string& path, bool force) {
+  CHECK(force || !fs::exists(path), path,
+        ": exists and is not overwritten; choose another name, or add --force");
+}
+
+void write_hub_folder(const std::string& folder, const Archive& archive, const ModelFile& file,
+                      bool force) {
+  const fs::path base(folder), named = base.has_filename() ? base : base.parent_path();
+  for (const char* name : {"model.safetensors", "config.json", "README.md"})
+    check_unused((base / name).string(), force);
+  std::error_code error;
+  fs::create_directories(base, error);
+  CHECK(!error, folder, ": cannot make this folder: ", error.message());
+  write_safetensors((base / "model.safetensors").string(), published_weights(archive));
+  write_file((base / "config.json").string(), hub_config(file));
+  write_file((base / "README.md").string(), hub_card(file, named.filename().string()));
+}
+
+}  // namespace rmt

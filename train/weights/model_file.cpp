@@ -1,0 +1,112 @@
+#include "train/weights/model_file.h"
+
+#include <filesystem>
+
+#include "train/weights/pth.h"
+#include "train/weights/recognise.h"
+
+namespace rmt {
+namespace {
+
+ops::DecayMode decay_mode_named(const std::string& name) {
+  if (name == "log_additive") return ops::DecayMode::log_additive;
+  if (name == "post_multiply") return ops::DecayMode::post_multiply;
+  CHECK(name == "post_multiply_normalised", "unknown decay mode \"", name,
+        "\"; known: log_additive, post_multiply, post_multiply_normalised");
+  return ops::DecayMode::post_multiply_normalised;
+}
+
+void set_stages(std::array<bool, 4>& stages, const std::string& text, const char* flag) {
+  if (text.empty()) return;
+  CHECK(text.size() == 4 && text.find_first_not_of("01") == std::string::npos, "--", flag, " ",
+        text, ": give one 0 or 1 for each of the 4 stages, as in 1110");
+  for (size_t i = 0; i < 4; ++i) stages[i] = text[i] == '1';
+}
+
+// The other way round: the options that make this model, but for its projection, which no option
+// changes.
+void record_switches(const nn::RmtConfig& c, TrainOptions& o) {
+  o.model = c.name;
+  o.rotary = c.rotary, o.local_context = c.local_context, o.position_conv = c.position_conv,
+  o.ffn_conv = c.ffn_conv, o.conv_stem = c.conv_stem;
+  o.layer_scale.clear();
+  for (bool scaled : c.layer_scale) o.layer_scale += scaled ? '1' : '0';
+}
+
+}  // namespace
+
+nn::RmtConfig model_config(const TrainOptions& o, int64_t num_classes) {
+  nn::RmtConfig c = nn::rmt_config(o.model);
+  c.num_classes = num_classes;
+  if (o.drop_path >= 0) c.drop_path = o.drop_path;
+  c.recompute = o.grad_checkpointing;
+  c.decay_mode = decay_mode_named(o.decay_mode);
+  c.decay = o.decay, c.rotary = o.rotary, c.local_context = o.local_context;
+  c.position_conv = o.position_conv, c.ffn_conv = o.ffn_conv, c.conv_stem = o.conv_stem;
+  set_stages(c.decomposed, o.decomposed, "decomposed");
+  set_stages(c.layer_scale, o.layer_scale, "layer-scale");
+  return c;
+}
+
+TransformOptions transform_options(const TrainOptions& o) {
+  TransformOptions t;
+  t.image_size = o.img_size;
+  t.scale_min = o.scale[0], t.scale_max = o.scale[1];
+  t.ratio_min = o.ratio[0], t.ratio_max = o.ratio[1];
+  t.crop_padding = o.crop_padding;
+  t.flip = o.hflip;
+  t.augment = parse_augment(o.aa);
+  t.color_jitter = o.color_jitter;
+  t.erasing.probability = o.reprob;
+  t.crop_pct = o.crop_pct;
+  for (size_t c = 0; c < 3; ++c) t.mean[c] = float(o.mean[c]), t.deviation[c] = float(o.std[c]);
+  return t;
+}
+
+std::string weights_path(const std::string& path) {
+  if (!std::filesystem::is_directory(path)) return path;
+  const std::string best = path + "/best.safetensors", model = path + "/model.safetensors";
+  return !std::filesystem::exists(best) && std::filesystem::exists(model) ? model : best;
+}
+
+ModelFile load_model_file(const std::string& path, const std::string& model) {
+  return model_from(read_weights(weights_path(path)), model);
+}
+
+ModelKind model_kind(const Archive& archive, const std::string& model) {
+  const Description d = describe(archive);
+  ModelKind kind;
+  if (!d.options.empty()) kind.options = options_from_json(d.options, archive.path);
+  const std::string name = !model.empty()       ? model
+                           : !d.options.empty() ? kind.options.model
+                                                : d.architecture;
+  kind.recorded = !name.empty();
+  if (kind.recorded) {
+    const Tensor& head = archive.at("head.weight");
+    CHECK(head.rank() == 2, archive.path, ": head.weight is ", head.shape(),
+          ", expected (classes, channels)");
+    kind.options.model = name;
+    kind.config = model_config(kind.options, head.dim(0));
+  } else {
+    kind.config = recognise(archive);
+    record_switches(kind.config, kind.options);
+  }
+  return kind;
+}
+
+ModelFile model_from(const Archive& archive, const std::string& model) {
+  const ModelKind kind = model_kind(archive, model);
+  ModelFile file{kind.options, describe(archive).classes, std::make_unique<nn::Rmt>(kind.config),
+                 ""};
+  load_model(*file.model, archive, kind.config.name);
+  auto note = [&](const char* key) {
+    return archive.metadata.count(key) ? archive.metadata.at(key) : "";
+  };
+  file.origin = str(archive.path, ": ", kind.config.name, kind.recorded ? ", " : " by its shapes, ",
+                    kind.config.num_classes, " classes");
+  if (!note("taken_from").empty()) file.origin += "; weights of \"" + note("taken_from") + "\"";
+  if (!note("beside").empty()) file.origin += " (beside: " + note("beside") + ")";
+  return file;
+}
+
+}  // namespace rmt

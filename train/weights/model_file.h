@@ -1,0 +1,47 @@
+// From options to a model, and from a file to a model with its weights.
+#pragma once
+#include <memory>
+
+#include "data/images/transform.h"
+#include "nn/rmt/model.h"
+#include "train/checkpoint.h"
+#include "train/options.h"
+
+namespace rmt {
+
+// The named model with the options' switches set. Error for an unknown name or switch.
+nn::RmtConfig model_config(const TrainOptions& options, int64_t num_classes);
+TransformOptions transform_options(const TrainOptions& options);
+
+// What an archive holds: the model of `model`'s name; that is empty: as the file says, or else by
+// its shapes (train/weights/recognise.h).
+struct ModelKind {
+  nn::RmtConfig config;
+  TrainOptions
+      options;    // as the file records them, else defaults; its model and switches in any case
+  bool recorded;  // the file said it
+};
+ModelKind model_kind(const Archive& archive, const std::string& model = "");
+
+struct ModelFile {
+  TrainOptions options;  // as the file records them; defaults for a file from elsewhere
+  std::vector<std::string> classes;
+  std::unique_ptr<nn::Rmt> model;
+  std::string origin;  // what the file is, in a line for people: "best.pth: rmt_t by its shapes,
+                       // 1000 classes; weights of \"model_ema\" (beside: model)"
+
+  std::string class_name(int64_t k) const {
+    return size_t(k) < classes.size() ? classes[size_t(k)] : str("class ", k);
+  }
+};
+
+// Reads a checkpoint, the best one of a run folder, the model of a folder of rmt-convert's, or a
+// file of PyTorch's (train/weights/pth.h): the bytes tell which it is. `model` names the
+// architecture; empty: as the file says, or else by its shapes (train/weights/recognise.h).
+ModelFile load_model_file(const std::string& path, const std::string& model = "");
+ModelFile model_from(const Archive& archive, const std::string& model = "");
+
+// The path of that file: best.safetensors or model.safetensors when `path` is a folder.
+std::string weights_path(const std::string& path);
+
+}  // namespace rmt

@@ -1,0 +1,62 @@
+#include "train/weights/recognise.h"
+
+#include <cmath>
+
+namespace rmt {
+namespace {
+
+// First extent of the tensor of that name; 0 when there is none.
+int64_t extent(const Archive& a, const std::string& name) {
+  auto it = a.tensors.find(name);
+  return it == a.tensors.end() || it->second.rank() == 0 ? 0 : it->second.dim(0);
+}
+
+std::string list(const std::array<int64_t, 4>& x) {
+  return str(x[0], ", ", x[1], ", ", x[2], ", ", x[3]);
+}
+
+}  // namespace
+
+nn::RmtConfig recognise(const Archive& a) {
+  CHECK(extent(a, "layers.0.Relpos.decay") > 0, a.path,
+        ": holds no RMT: it has no tensor \"layers.0.Relpos.decay\" among its ", a.tensors.size());
+  CHECK(extent(a, "head.weight") > 0, a.path,
+        ": holds an RMT without its classifier (no \"head.weight\"), as detectors and segmenters "
+        "do; give the classifier's weights");
+  CHECK(extent(a, "aux_head.weight") == 0, a.path,
+        ": was trained with token labels (it has an \"aux_head\"), which rmt does not compute");
+  std::array<int64_t, 4> dims{}, depths{}, heads{}, hidden{};
+  for (size_t s = 0; s < 4; ++s) {
+    const std::string stage = str("layers.", s, ".");
+    auto block = [&](int64_t i, const char* name) {
+      return extent(a, str(stage, "blocks.", i, ".", name));
+    };
+    heads[s] = extent(a, stage + "Relpos.decay"), dims[s] = block(0, "retention.q_proj.weight"),
+    hidden[s] = block(0, "ffn.fc1.weight");
+    while (block(depths[s], "retention.q_proj.weight") > 0) ++depths[s];
+  }
+  std::string known;
+  for (const std::string& name : nn::rmt_names()) {
+    nn::RmtConfig c = nn::rmt_config(name);
+    known += (known.empty() ? "" : ", ") + name;
+    bool same = c.dims == dims && c.depths == depths && c.heads == heads;
+    for (size_t s = 0; s < 4; ++s)
+      same = same && std::llround(c.mlp_ratio[s] * double(c.dims[s])) == hidden[s];
+    if (!same) continue;
+    const std::string block = "layers.0.blocks.0.";
+    c.num_classes = extent(a, "head.weight");
+    c.projection = extent(a, "proj.weight");
+    c.local_context = extent(a, block + "retention.lepe.conv.weight") > 0;
+    c.position_conv = extent(a, block + "pos.conv.weight") > 0;
+    c.ffn_conv = extent(a, block + "ffn.dwconv.conv.weight") > 0;
+    c.conv_stem = extent(a, "patch_embed.proj.3.weight") > 0;
+    c.rotary = c.projection > 0 || c.ffn_conv;
+    for (size_t s = 0; s < 4; ++s)
+      c.layer_scale[s] = extent(a, str("layers.", s, ".blocks.0.gamma_1")) > 0;
+    return c;
+  }
+  throw Error(str(a.path, ": holds an RMT of ", list(depths), " blocks, ", list(dims),
+                  " channels and ", list(heads), " heads, which is none of ", known));
+}
+
+}  // namespace rmt
