@@ -11,7 +11,7 @@
 #include "data/sets/records.h"
 #include "data/sets/tar.h"
 
-namespace rmt {
+namespace rmt::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -138,4 +138,4 @@ bool natural_less(const std::string& a, const std::string& b) {
   return a < b;  // equal but for case and leading zeros
 }
 
-}  // namespace rmt
+}  // namespace rmt::data

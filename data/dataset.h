@@ -10,7 +10,7 @@
 
 #include "data/images/image.h"
 
-namespace rmt {
+namespace rmt::data {
 
 class Dataset {
  public:
@@ -57,4 +57,4 @@ std::vector<int64_t> known_labels(const std::vector<std::string>& own,
 // to case: a2 < a10 < a-1 < B1.
 bool natural_less(const std::string& a, const std::string& b);
 
-}  // namespace rmt
+}  // namespace rmt::data

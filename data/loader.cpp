@@ -8,7 +8,7 @@
 
 #include "core/error.h"
 
-namespace rmt {
+namespace rmt::data {
 
 struct Loader::Slot {
   int64_t number, size;
@@ -256,4 +256,4 @@ Batch Loader::hand_out(Slot& slot) {
   return std::move(slot.batch);
 }
 
-}  // namespace rmt
+}  // namespace rmt::data

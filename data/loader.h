@@ -15,7 +15,7 @@
 #include "data/images/mixup.h"
 #include "data/images/transform.h"
 
-namespace rmt {
+namespace rmt::data {
 
 // Its tensors' memory is core/storage.h's, which keeps what a batch before gave back.
 struct Batch {
@@ -120,4 +120,4 @@ class Loader {
   int64_t cached_bytes_ = 0;
 };
 
-}  // namespace rmt
+}  // namespace rmt::data

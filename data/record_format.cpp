@@ -9,7 +9,7 @@
 #include "data/dataset.h"
 #include "data/sets/disk.h"
 
-namespace rmt {
+namespace rmt::data {
 namespace {
 
 constexpr char kMagic[] = {'R', 'M', 'T',  'R',
@@ -148,4 +148,4 @@ std::vector<RecordEntry> record_index(const std::vector<uint8_t>& bytes, const R
   return index;
 }
 
-}  // namespace rmt
+}  // namespace rmt::data

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace rmt {
+namespace rmt::data {
 
 constexpr size_t kRecordHeaderBytes = 76, kRecordEntryBytes = 32, kMaxRecordName = 4096,
                  kMaxRecordShards = 800;
@@ -50,4 +50,4 @@ std::vector<std::string> record_classes(const std::vector<uint8_t>& bytes, uint3
 std::vector<RecordEntry> record_index(const std::vector<uint8_t>& bytes, const RecordHeader& header,
                                       const std::string& path);
 
-}  // namespace rmt
+}  // namespace rmt::data

@@ -19,10 +19,10 @@ struct Product {
 template <class F>
 static double rate(const Product& p, const F& f) {
   std::vector<double> seconds;
-  Stopwatch all;
+  train::Stopwatch all;
   f();
   while (seconds.size() < 7 || all.seconds() < 0.4) {
-    Stopwatch clock;
+    train::Stopwatch clock;
     f();
     seconds.push_back(clock.seconds());
   }
@@ -52,7 +52,7 @@ static int bench(int n) {
     };
     Tensor x = filled(p.M, p.K), w = filled(p.N, p.K), y = filled(p.M, p.N), dx = filled(p.M, p.K),
            dw = filled(p.N, p.K);
-    double top = measure_processor_peak(n) / 1e9;
+    double top = train::measure_processor_peak(n) / 1e9;
     double forward = rate(p, [&] {
       cpu::multiply_rows<float>(p.M, x.data<float>(), p.K,
                                 cpu::PackedB<float>(w.data<float>(), 1, p.K, p.K, p.N),

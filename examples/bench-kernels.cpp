@@ -6,7 +6,16 @@
 
 #include "core/cuda/device.h"
 #include "examples/program.h"
-#include "ops/ops.h"
+#include "ops/attention/manhattan_attention.h"
+#include "ops/attention/rotary.h"
+#include "ops/batch_norm.h"
+#include "ops/conv2d.h"
+#include "ops/depthwise_conv2d.h"
+#include "ops/gelu.h"
+#include "ops/gelu_depthwise_conv2d.h"
+#include "ops/layer_norm.h"
+#include "ops/linear.h"
+#include "ops/residual_layer_norm.h"
 #include "train/compute.h"
 #include "train/optimizer.h"
 #include "train/run/progress_line.h"
@@ -15,13 +24,13 @@
 using namespace rmt;
 
 struct Flags {
-  TrainOptions model{.model = "rmt_s", .amp = "bf16"};
+  train::TrainOptions model{.model = "rmt_s", .amp = "bf16"};
   int64_t batch = 128, iters = 20;
   std::string stages = "1234";
 };
 
 struct Bench {
-  Compute compute;
+  train::Compute compute;
   int64_t iters;
   double copy_rate = 0;  // bytes a second, read and written
 
@@ -51,7 +60,7 @@ struct Bench {
     f();
     for (int round = 0; round < 5; ++round) {
       wait();
-      Stopwatch clock;
+      train::Stopwatch clock;
       for (int64_t i = 0; i < iters; ++i) f();
       wait();
       rounds.push_back(clock.seconds() / double(iters));
@@ -167,15 +176,15 @@ static void bench_stem(const Bench& b, int64_t C, int64_t B, int64_t S) {
 static void bench_adamw(const Bench& b, int64_t n) {
   Tensor p = b.parameter({n, 1});
   set_grad(p, b.filled({n, 1}, DType::f32));
-  AdamW optimizer({{"w", &p, true}}, {});
+  train::AdamW optimizer({{"w", &p, true}}, {});
   const double shadow = p.node->shadow.defined() ? 2 : 0;
   b.print(str("adamw, ", n, " numbers"), "step", b.time([&] { optimizer.step(1e-3); }),
           double(n) * (4 + 24 + shadow), 0);
 }
 
 static int bench(const Flags& f) {
-  Bench b{choose_compute(f.model), f.iters};
-  const nn::RmtConfig config = model_config(f.model, 1000);
+  Bench b{train::choose_compute(f.model), f.iters};
+  const nn::RmtConfig config = train::model_config(f.model, 1000);
   const int64_t S = f.model.img_size;
   const Tensor from = Tensor::zeros({int64_t(1) << (cuda::emulated() ? 20 : 28)}, DType::f32,
                                     b.compute.device),

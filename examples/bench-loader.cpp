@@ -18,7 +18,7 @@ struct Flags {
   int64_t batches = 50, every = 0, repeats = 1, cache = 0;
   double reprob = 0.25;
   bool eval = false, json = false;
-  LoaderOptions loader{.batch_size = 64};
+  data::LoaderOptions loader{.batch_size = 64};
 };
 
 // MiB of memory that the process has in use.
@@ -33,18 +33,18 @@ double resident() {
   return 0;
 }
 
-int measure(const Dataset& data, const Flags& f) {
-  Loader loader(data, f.loader);
+int measure(const data::Dataset& data, const Flags& f) {
+  data::Loader loader(data, f.loader);
   int64_t epoch = 0, images = 0;
   std::string memory;  // pairs of batches and MiB
   loader.start(epoch);
   auto take = [&] {
-    std::optional<Batch> batch = loader.next();
+    std::optional<data::Batch> batch = loader.next();
     while (!batch) loader.start(++epoch), batch = loader.next();
     return batch->labels.numel();
   };
   take();  // the first batch waits for the threads to start
-  Stopwatch clock;
+  train::Stopwatch clock;
   for (int64_t done = 1; done <= f.batches; ++done) {
     images += take();
     if (f.every > 0 && done % f.every == 0) {
@@ -68,14 +68,14 @@ void write_ppm(const std::string& path, int64_t width, int64_t height, const uin
 }
 
 // Image i as it was decoded, i.decoded.ppm, and as evaluation sees it, i.eval.ppm.
-int dump(const Dataset& data, const Flags& f) {
+int dump(const data::Dataset& data, const Flags& f) {
   CHECK(std::filesystem::create_directories(f.dump), f.dump,
         ": is there already; name a folder that is not");
   const int64_t side = f.loader.transform.image_size;
   std::vector<uint8_t> seen(size_t(side * side * 3));
   for (int64_t i = 0; i < data.size(); ++i) {
-    const Image image = data.image(i);
-    eval_pixels(image, f.loader.transform, seen.data());
+    const data::Image image = data.image(i);
+    data::eval_pixels(image, f.loader.transform, seen.data());
     const std::string stem = str(f.dump, "/", i);
     write_ppm(stem + ".decoded.ppm", image.width, image.height, image.rgb.data());
     write_ppm(stem + ".eval.ppm", side, side, seen.data());
@@ -88,7 +88,7 @@ int dump(const Dataset& data, const Flags& f) {
 
 int main(int argc, char** argv) {
   Flags f;
-  LoaderOptions& o = f.loader;
+  data::LoaderOptions& o = f.loader;
   CLI::App app("Measures the loader: images a second, and memory.", "bench-loader");
   app.option_defaults()->always_capture_default();
   app.add_option("--data-dir", f.data_dir, "folder of a dataset")->required();
@@ -118,9 +118,9 @@ int main(int argc, char** argv) {
     o.train = !f.eval;
     o.repeats = f.eval ? 1 : f.repeats;
     o.cache_bytes = f.cache << 20;
-    if (o.train) o.transform.augment = parse_augment(f.aa);
+    if (o.train) o.transform.augment = data::parse_augment(f.aa);
     if (o.train && !o.bytes) o.transform.erasing.probability = f.reprob;
-    const std::unique_ptr<Dataset> data = open_dataset(f.data_dir, f.split);
+    const std::unique_ptr<data::Dataset> data = data::open_dataset(f.data_dir, f.split);
     return f.dump.empty() ? measure(*data, f) : dump(*data, f);
   });
 }

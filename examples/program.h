@@ -23,7 +23,7 @@ inline std::string suggestion(const CLI::App& app) {
     for (const CLI::App* a : apps)
       for (const CLI::Option* option : a->get_options())
         for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
-    if (const std::string text = did_you_mean(unknown, known); !text.empty()) return text;
+    if (const std::string text = train::did_you_mean(unknown, known); !text.empty()) return text;
   }
   return "";
 }
@@ -52,7 +52,7 @@ inline int run_program(const CLI::App& app, const std::function<int()>& body) {
 }
 
 // The flags that choose where to compute, the same in every program that does.
-inline void add_compute_flags(CLI::App& app, TrainOptions& o) {
+inline void add_compute_flags(CLI::App& app, train::TrainOptions& o) {
   app.add_option("--device", o.device,
                  "cpu, cuda or cuda:N; auto: a GPU where there is one; emulated: the GPU's "
                  "kernels, slowly, without a GPU")
@@ -63,7 +63,7 @@ inline void add_compute_flags(CLI::App& app, TrainOptions& o) {
 }
 
 // The flags that choose and change a model, the same in every program that builds one.
-inline void add_model_flags(CLI::App& app, TrainOptions& o) {
+inline void add_model_flags(CLI::App& app, train::TrainOptions& o) {
   app.add_option("--model", o.model,
                  "rmt_t, rmt_s, rmt_b, rmt_l of the paper, or rmt_n for small images and CPUs")
       ->group("Model");

@@ -17,7 +17,7 @@
 using namespace rmt;
 
 struct Flags {
-  TrainOptions model{.model = "rmt_t"};
+  train::TrainOptions model{.model = "rmt_t"};
   std::string mode = "infer";
   int64_t batch = 8, iters = 5, warmup = 2, classes = 1000;
   int threads = 0;
@@ -29,12 +29,12 @@ struct Times {
 };
 
 static Times measure(const Flags& f, const std::function<void()>& step) {
-  Stopwatch ready;
+  train::Stopwatch ready;
   for (int64_t i = 0; i < f.warmup; ++i) step();
   Times t{.median = 0, .spread = 0, .warmup = ready.seconds()};
   std::vector<double> all;
   for (int64_t i = 0; i < f.iters; ++i) {
-    Stopwatch clock;
+    train::Stopwatch clock;
     step();
     all.push_back(clock.seconds());
   }
@@ -45,9 +45,9 @@ static Times measure(const Flags& f, const std::function<void()>& step) {
   return t;
 }
 
-static Batch random_batch(const Flags& f) {
+static data::Batch random_batch(const Flags& f) {
   const int64_t B = f.batch, S = f.model.img_size;
-  Batch batch{Tensor::empty({B, S, S, 3}), {}, Tensor::empty({B}, DType::i64), {}};
+  data::Batch batch{Tensor::empty({B, S, S, 3}), {}, Tensor::empty({B}, DType::i64), {}};
   Random random(0, Purpose::test);
   for (int64_t i = 0; i < batch.images.numel(); ++i)
     batch.images.data<float>()[i] = float(random.normal());
@@ -56,7 +56,7 @@ static Batch random_batch(const Flags& f) {
 }
 
 // Forward alone; on a GPU recorded at the third time and then repeated.
-static void infer(const Forward& forward, const Tensor& images, int64_t times,
+static void infer(const train::Forward& forward, const Tensor& images, int64_t times,
                   std::unique_ptr<cuda::Graph>& graph) {
   if (images.device() == Device::cuda && times == 2 && !debugging()) {
     auto recording = std::make_unique<cuda::Graph>();
@@ -72,18 +72,19 @@ static void infer(const Forward& forward, const Tensor& images, int64_t times,
 static int bench(const Flags& f) {
   if (f.threads > 0) set_threads(f.threads);
   check(f.model);
-  const Compute compute = choose_compute(f.model);
+  const train::Compute compute = train::choose_compute(f.model);
   const int64_t B = f.batch, S = f.model.img_size;
-  const nn::RmtConfig config = model_config(f.model, f.classes);
+  const nn::RmtConfig config = train::model_config(f.model, f.classes);
   nn::Rmt model(config);
   model.init(0);
   compute.prepare(model);
-  Batch batch = random_batch(f);
+  data::Batch batch = random_batch(f);
   batch.images = batch.images.to(compute.device), batch.labels = batch.labels.to(compute.device);
 
-  AdamW optimizer(f.mode == "train" ? model.parameters() : std::vector<nn::Entry>(), {});
+  train::AdamW optimizer(f.mode == "train" ? model.parameters() : std::vector<nn::Entry>(), {});
   auto forward = [&](const Tensor& x) { return model.forward(x); };
-  TrainStep step(model, forward, optimizer, compute, {.smoothing = 0, .graph = f.model.cuda_graph});
+  train::TrainStep step(model, forward, optimizer, compute,
+                        {.smoothing = 0, .graph = f.model.cuda_graph});
   int64_t steps = 0;
   Tensor images;
   std::unique_ptr<cuda::Graph> graph;
@@ -97,8 +98,8 @@ static int bench(const Flags& f) {
         infer(forward, images, f.model.cuda_graph ? steps++ : 0, graph);
       } catch (const OutOfMemory& e) {
         images = Tensor();
-        advise(e, str("inference of ", B, " images of ", S, " x ", S), "--batch", B,
-               [&](int64_t n) { forward(compute.images(first(batch, n), {})); });
+        train::advise(e, str("inference of ", B, " images of ", S, " x ", S), "--batch", B,
+                      [&](int64_t n) { forward(compute.images(train::first(batch, n), {})); });
       }
     }
     if (compute.device == Device::cuda) cuda::synchronize();

@@ -7,6 +7,7 @@
 #include "core/parallel.h"
 #include "data/sets/class_names.h"
 #include "examples/program.h"
+#include "ops/softmax.h"
 #include "train/compute.h"
 #include "train/weights/model_file.h"
 
@@ -17,25 +18,25 @@ struct Flags {
   std::vector<std::string> images;
   int64_t img_size = 0, top = 5;
   int threads = 0;
-  TrainOptions compute;  // its --device, --amp, --tf32
+  train::TrainOptions compute;  // its --device, --amp, --tf32
 };
 
 // Logits (B, classes) f32 on the CPU.
-static Tensor forward(ModelFile& file, const Compute& compute, const Tensor& x) {
+static Tensor forward(train::ModelFile& file, const train::Compute& compute, const Tensor& x) {
   return file.model->forward(x.to(compute.device).to(compute.dtype)).to(Device::cpu).to(DType::f32);
 }
 
 // "tench, Tinca tinca (n01440764)" by label, with a table of words; else the classes as they are.
-static std::vector<std::string> names_of_classes(const Flags& f, const ModelFile& file,
+static std::vector<std::string> names_of_classes(const Flags& f, const train::ModelFile& file,
                                                  int64_t count) {
   std::vector<std::string> names;
   for (int64_t k = 0; k < count; ++k) names.push_back(file.class_name(k));
   const std::string table = !f.class_names.empty() || file.options.data_dir.empty()
                                 ? f.class_names
-                                : find_class_table(file.options.data_dir);
+                                : data::find_class_table(file.options.data_dir);
   if (table.empty()) return names;
   try {
-    const std::vector<std::string> words = class_words(names, read_class_table(table));
+    const std::vector<std::string> words = data::class_words(names, data::read_class_table(table));
     for (size_t k = 0; k < names.size(); ++k)
       if (words[k] != names[k]) names[k] = words[k] + " (" + names[k] + ")";
   } catch (const Error& e) {
@@ -59,15 +60,15 @@ static void print_top(const std::vector<std::string>& names, const std::string& 
 }
 
 // One image at a time, so that a bad one among many is named and the others still get their answer.
-static int classify_images(const Flags& f, ModelFile& file, const Compute& compute) {
-  TransformOptions transform = transform_options(file.options);
+static int classify_images(const Flags& f, train::ModelFile& file, const train::Compute& compute) {
+  data::TransformOptions transform = train::transform_options(file.options);
   const int64_t S = transform.image_size;
   const std::vector<std::string> names = names_of_classes(f, file, file.model->config.num_classes);
   int status = 0;
   for (const std::string& path : f.images) {
     Tensor x = Tensor::empty({1, S, S, 3});
     try {
-      eval_transform(read_image(path), transform, x.data<float>());
+      data::eval_transform(data::read_image(path), transform, x.data<float>());
     } catch (const Error& e) {
       std::cerr << "rmt-classify: " << e.what() << std::endl;
       status = 1;
@@ -78,14 +79,14 @@ static int classify_images(const Flags& f, ModelFile& file, const Compute& compu
   return status;
 }
 
-static int classify_tensor(const Flags& f, ModelFile& file, const Compute& compute) {
-  Archive in = read_safetensors(f.tensor), out;
+static int classify_tensor(const Flags& f, train::ModelFile& file, const train::Compute& compute) {
+  train::Archive in = train::read_safetensors(f.tensor), out;
   CHECK(!in.tensors.empty(), f.tensor, ": holds no tensor");
   const Tensor& x = in.tensors.size() == 1 ? in.tensors.begin()->second : in.at("input");
   CHECK(x.rank() == 4 && x.dim(3) == 3 && is_float(x.dtype()), f.tensor, ": the input is ",
         x.dtype(), " ", x.shape(), ", expected normalised images (B, H, W, 3)");
   out.tensors["logits"] = forward(file, compute, x.to(DType::f32));
-  write_safetensors(f.output_tensor, out);
+  train::write_safetensors(f.output_tensor, out);
   return 0;
 }
 
@@ -93,8 +94,8 @@ static int classify(const Flags& f) {
   CHECK(f.images.empty() == !f.tensor.empty(), "give images, or --tensor and --output-tensor");
   CHECK(f.tensor.empty() == f.output_tensor.empty(), "--tensor and --output-tensor go together");
   if (f.threads > 0) set_threads(f.threads);
-  const Compute compute = choose_compute(f.compute);
-  ModelFile file = load_model_file(f.checkpoint, f.model);
+  const train::Compute compute = train::choose_compute(f.compute);
+  train::ModelFile file = train::load_model_file(f.checkpoint, f.model);
   std::cerr << file.origin << std::endl;
   if (f.img_size > 0) file.options.img_size = f.img_size;
   check(file.options);

@@ -15,14 +15,14 @@ struct Flags {
 
 static int convert(const Flags& f) {
   const bool to_file = f.to.ends_with(".safetensors");
-  if (to_file) check_unused(f.to, f.force);
-  const Archive archive = read_weights(weights_path(f.from), f.key);
-  const ModelFile file =
-      model_from(archive, f.model);  // weights that no model of ours takes stop here
+  if (to_file) train::check_unused(f.to, f.force);
+  const train::Archive archive = train::read_weights(train::weights_path(f.from), f.key);
+  const train::ModelFile file =
+      train::model_from(archive, f.model);  // weights that no model of ours takes stop here
   if (to_file)
-    write_safetensors(f.to, published_weights(archive));
+    train::write_safetensors(f.to, train::published_weights(archive));
   else
-    write_hub_folder(f.to, archive, file, f.force);
+    train::write_hub_folder(f.to, archive, file, f.force);
   std::printf("%s\n%s: %zu tensors in f32%s\n", file.origin.c_str(), f.to.c_str(),
               file.model->state().size(), to_file ? "" : ", config.json, README.md");
   return 0;

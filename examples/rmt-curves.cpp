@@ -10,21 +10,22 @@
 using namespace rmt;
 
 // "name=file", or a file alone, which is then its own name. The file may be a run folder.
-static Curve curve(const std::string& word) {
+static train::Curve curve(const std::string& word) {
   namespace fs = std::filesystem;
   const size_t equals = word.find('=');
   std::string path = equals == std::string::npos ? word : word.substr(equals + 1);
   const std::string name = equals == std::string::npos ? path : word.substr(0, equals);
   if (fs::is_directory(path)) path += "/log.jsonl";
-  return {name, read_log(path)};
+  return {name, train::read_log(path)};
 }
 
 static int draw(const std::string& out, const std::vector<std::string>& words, bool force) {
-  check_unused(out, force);
-  std::vector<Curve> curves;
+  train::check_unused(out, force);
+  std::vector<train::Curve> curves;
   for (const std::string& word : words) curves.push_back(curve(word));
-  write_file(out, draw_curves(curves));
-  for (const Curve& c : curves) std::printf("%s: %zu epochs\n", c.name.c_str(), c.epochs.size());
+  write_file(out, train::draw_curves(curves));
+  for (const train::Curve& c : curves)
+    std::printf("%s: %zu epochs\n", c.name.c_str(), c.epochs.size());
   return 0;
 }
 

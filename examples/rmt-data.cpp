@@ -17,7 +17,7 @@ using namespace rmt;
 
 struct Flags {
   std::string data_dir, out, split = "all";
-  PackOptions pack;
+  data::PackOptions pack;
   int64_t shard_mb = 1024;
   int threads = 0;
   bool json = false;
@@ -35,7 +35,8 @@ class Progress {
     const double rate = double(done) / std::max(clock_.seconds(), 1e-3);
     std::fprintf(stderr, "%s%s: %lld of %lld, %.0f img/s, %s left%s", terminal_ ? "\r\033[K" : "",
                  what.c_str(), static_cast<long long>(done), static_cast<long long>(of), rate,
-                 hours_minutes_seconds(double(of - done) / rate).c_str(), terminal_ ? "" : "\n");
+                 train::hours_minutes_seconds(double(of - done) / rate).c_str(),
+                 terminal_ ? "" : "\n");
   }
   void clear() const {
     if (terminal_) std::fputs("\r\033[K", stderr);
@@ -44,15 +45,15 @@ class Progress {
  private:
   bool terminal_ = isatty(2), first_ = true;
   std::string what_;
-  Stopwatch clock_, repaint_;
+  train::Stopwatch clock_, repaint_;
 };
 
 static void copy_class_table(const std::string& from, const std::string& to,
                              const std::vector<std::string>& classes) {
-  const std::string table = find_class_table(from);
-  if (table.empty() || !find_class_table(to).empty()) return;
-  const std::vector<std::string> words = class_words(classes, read_class_table(table));
-  FileWriter file(to + "/words.tsv.tmp");
+  const std::string table = data::find_class_table(from);
+  if (table.empty() || !data::find_class_table(to).empty()) return;
+  const std::vector<std::string> words = data::class_words(classes, data::read_class_table(table));
+  data::FileWriter file(to + "/words.tsv.tmp");
   for (size_t k = 0; k < classes.size(); ++k) {
     const std::string line = classes[k] + "\t" + words[k] + "\n";
     file.append(line.data(), line.size());
@@ -64,17 +65,19 @@ static int pack_splits(Flags& f) {
   f.pack.shard_bytes = f.shard_mb << 20;
   std::vector<std::string> splits = {"train", "val"}, classes;
   if (f.split != "all") splits = {f.split};
-  if (f.split == "all" && (has_split(f.data_dir, "train") || has_split(f.data_dir, "val")))
-    std::erase_if(splits, [&](const std::string& s) { return !has_split(f.data_dir, s); });
-  else if (f.split == "val" && has_split(f.data_dir, "train"))
-    classes = open_dataset(f.data_dir, "train")->classes();  // labels as they are in training
+  if (f.split == "all" &&
+      (data::has_split(f.data_dir, "train") || data::has_split(f.data_dir, "val")))
+    std::erase_if(splits, [&](const std::string& s) { return !data::has_split(f.data_dir, s); });
+  else if (f.split == "val" && data::has_split(f.data_dir, "train"))
+    classes = data::open_dataset(f.data_dir, "train")->classes();  // labels as they are in training
   for (const std::string& split : splits) {
-    const auto data = open_dataset(f.data_dir, split, classes);
+    const auto data = data::open_dataset(f.data_dir, split, classes);
     if (classes.empty()) classes = data->classes();
-    Stopwatch clock;
+    train::Stopwatch clock;
     Progress progress;
-    const PackReport r = pack(*data, f.out, split, f.pack,
-                              [&](int64_t done) { progress.show(split, done, data->size()); });
+    const data::PackReport r = pack(*data, f.out, split, f.pack, [&](int64_t done) {
+      progress.show(split, done, data->size());
+    });
     progress.clear();
     for (const std::string& reason : r.skipped) std::cerr << "skipped: " << reason << "\n";
     std::printf("%s/%s: %lld images in %u shards, %.1f MB, %.0f img/s; %zu skipped\n",
@@ -85,7 +88,8 @@ static int pack_splits(Flags& f) {
   return 0;
 }
 
-static void print_list(const char* title, const std::vector<CheckedImage>& list, size_t most) {
+static void print_list(const char* title, const std::vector<data::CheckedImage>& list,
+                       size_t most) {
   if (!list.empty()) std::printf("  %s: %zu\n", title, list.size());
   for (size_t i = 0; i < list.size() && i < most; ++i) {
     const bool named = list[i].what.starts_with(list[i].name);
@@ -95,9 +99,9 @@ static void print_list(const char* title, const std::vector<CheckedImage>& list,
   if (list.size() > most) std::printf("    and %zu more (--json lists all)\n", list.size() - most);
 }
 
-static void print_report(const DataReport& r) {
+static void print_report(const data::DataReport& r) {
   constexpr size_t kMost = 20;
-  for (const SplitReport& s : r.splits) {
+  for (const data::SplitReport& s : r.splits) {
     const auto [least, most] = std::minmax_element(s.images.begin(), s.images.end());
     std::printf("%s: %s: %lld images of %zu classes, %lld to %lld of each, %.1f MB\n",
                 s.split.c_str(), s.place.c_str(), static_cast<long long>(s.all()), s.classes.size(),
@@ -109,8 +113,8 @@ static void print_report(const DataReport& r) {
     print_list("a side below 32 pixels", s.small, kMost);
     print_list("unusual, and read all the same", s.odd, kMost);
   }
-  std::vector<CheckedImage> leaks, conflicts, others;
-  for (const Duplicate& d : r.duplicates)
+  std::vector<data::CheckedImage> leaks, conflicts, others;
+  for (const data::Duplicate& d : r.duplicates)
     (d.leak ? leaks : d.conflict ? conflicts : others).push_back({d.second, "equals " + d.first});
   if (!r.duplicates.empty()) std::printf("the same bytes twice\n");
   print_list("a training image in val (leak)", leaks, kMost);
@@ -147,17 +151,17 @@ static std::string quoted(const std::string& text) {
   return out + "\"";
 }
 
-static std::string json_list(const std::vector<CheckedImage>& list) {
+static std::string json_list(const std::vector<data::CheckedImage>& list) {
   std::string out;
-  for (const CheckedImage& c : list)
+  for (const data::CheckedImage& c : list)
     out += str(out.empty() ? "" : ", ", "{\"name\": ", quoted(c.name),
                ", \"what\": ", quoted(c.what), "}");
   return "[" + out + "]";
 }
 
-static void print_json(const DataReport& r) {
+static void print_json(const data::DataReport& r) {
   std::string splits, duplicates, remarks;
-  for (const SplitReport& s : r.splits) {
+  for (const data::SplitReport& s : r.splits) {
     std::string kinds, classes;
     for (const auto& [kind, n] : s.kinds)
       kinds += str(kinds.empty() ? "" : ", ", quoted(kind), ": ", n);
@@ -169,7 +173,7 @@ static void print_json(const DataReport& r) {
                   "}, \"broken\": ", json_list(s.broken), ", \"small\": ", json_list(s.small),
                   ", \"odd\": ", json_list(s.odd), "}");
   }
-  for (const Duplicate& d : r.duplicates)
+  for (const data::Duplicate& d : r.duplicates)
     duplicates += str(duplicates.empty() ? "" : ", ", "{\"first\": ", quoted(d.first),
                       ", \"second\": ", quoted(d.second), ", \"leak\": ", d.leak ? "true" : "false",
                       ", \"conflict\": ", d.conflict ? "true" : "false", "}");
@@ -181,7 +185,7 @@ static void print_json(const DataReport& r) {
 
 static int check_splits(const Flags& f) {
   Progress progress;
-  const DataReport report = check_data(
+  const data::DataReport report = data::check_data(
       f.data_dir,
       [&](const std::string& split, int64_t done, int64_t of) { progress.show(split, done, of); });
   progress.clear();

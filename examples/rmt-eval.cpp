@@ -16,14 +16,14 @@ struct Flags {
   int64_t batch_size = 64, img_size = 0, workers = 2;
   int threads = 0;
   double crop_pct = 0;
-  TrainOptions compute;  // its --device, --amp, --tf32
+  train::TrainOptions compute;  // its --device, --amp, --tf32
 };
 
-static void print(const Flags& f, const Metrics& m, const ModelFile& file, size_t bad,
+static void print(const Flags& f, const train::Metrics& m, const train::ModelFile& file, size_t bad,
                   double seconds) {
-  const TrainOptions& o = file.options;
+  const train::TrainOptions& o = file.options;
   if (f.json)
-    std::printf("%s\n", evaluation_json(m, file, int64_t(bad), seconds).c_str());
+    std::printf("%s\n", train::evaluation_json(m, file, int64_t(bad), seconds).c_str());
   else
     std::printf(
         "%s at %lld px on %s: top-1 %.3f %%  top-5 %.3f %%  loss %.4f  (%lld images, %zu bad, %.1f "
@@ -33,21 +33,21 @@ static void print(const Flags& f, const Metrics& m, const ModelFile& file, size_
 }
 
 // The surest mistakes as a picture, and as lines on stderr that name the files.
-static void show_worst(const Flags& f, const std::vector<Mistake>& worst, const Dataset& images,
-                       const ModelFile& file) {
+static void show_worst(const Flags& f, const std::vector<train::Mistake>& worst,
+                       const data::Dataset& images, const train::ModelFile& file) {
   if (worst.empty()) std::cerr << "no mistake, no picture" << std::endl;
-  for (const Mistake& m : worst)
-    std::cerr << images.name(m.index) << ": " << caption(m, file) << "\n";
-  if (!worst.empty()) write_png(f.out, mistakes_picture(worst, images, file));
+  for (const train::Mistake& m : worst)
+    std::cerr << images.name(m.index) << ": " << train::caption(m, file) << "\n";
+  if (!worst.empty()) data::write_png(f.out, train::mistakes_picture(worst, images, file));
 }
 
 static int eval(const Flags& f) {
   if (f.threads > 0) set_threads(f.threads);
-  if (f.worst > 0) check_unused(f.out, f.force);
-  const Compute compute = choose_compute(f.compute);
-  ModelFile file = load_model_file(f.checkpoint, f.model);
+  if (f.worst > 0) train::check_unused(f.out, f.force);
+  const train::Compute compute = train::choose_compute(f.compute);
+  train::ModelFile file = train::load_model_file(f.checkpoint, f.model);
   std::cerr << file.origin << std::endl;
-  TrainOptions& o = file.options;
+  train::TrainOptions& o = file.options;
   if (!f.data_dir.empty()) o.data_dir = f.data_dir;
   if (f.img_size > 0) o.img_size = f.img_size;
   if (f.crop_pct > 0) o.crop_pct = f.crop_pct;
@@ -56,28 +56,28 @@ static int eval(const Flags& f) {
         ": does not say on which images it was trained; name a folder with --data-dir");
   check(o);
 
-  const auto images = open_dataset(o.data_dir, "val", file.classes);
+  const auto images = data::open_dataset(o.data_dir, "val", file.classes);
   const int64_t K = file.model->config.num_classes;
   CHECK(int64_t(images->classes().size()) <= K, o.data_dir, ": has ", images->classes().size(),
         " classes, the model knows ", K);
   compute.prepare(*file.model);
-  Loader loader(*images, loader_options(o, false, compute));
-  WorstMistakes worst(f.worst);
-  Metrics so_far;
-  StatusLine line;
-  Stopwatch clock;
+  data::Loader loader(*images, train::loader_options(o, false, compute));
+  train::WorstMistakes worst(f.worst);
+  train::Metrics so_far;
+  train::StatusLine line;
+  train::Stopwatch clock;
   auto forward = [&](const Tensor& x) { return file.model->forward(x); };
-  auto seen = [&](const Batch& batch, const Tensor& logits) {
+  auto seen = [&](const data::Batch& batch, const Tensor& logits) {
     worst.add(batch, logits);
     so_far.add(logits, batch.labels);
     line.show(str(so_far.samples, "/", images->size(), " images  top-1 ", so_far.acc1(), " %  ",
                   double(so_far.samples) / clock.seconds(), " img/s"));
     return true;
   };
-  const Metrics m =
-      evaluate(*file.model, forward, loader, compute, transform_options(o), "--batch-size", seen);
+  const train::Metrics m = evaluate(*file.model, forward, loader, compute,
+                                    train::transform_options(o), "--batch-size", seen);
   line.clear();
-  for (const BadImage& bad : loader.bad())
+  for (const data::BadImage& bad : loader.bad())
     std::cerr << "bad image, replaced by the next: " << bad.path << ": " << bad.reason << "\n";
   print(f, m, file, loader.bad().size(), clock.seconds());
   if (f.worst > 0) show_worst(f, worst.sorted(), *images, file);

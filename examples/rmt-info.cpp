@@ -19,14 +19,14 @@ static void print_row(const nn::Cost& c) {
 }
 
 // How its parameters learn, with the options' weight decay, frozen parts and layer decay.
-static int groups(const TrainOptions& o, nn::Rmt& model) {
+static int groups(const train::TrainOptions& o, nn::Rmt& model) {
   const std::vector<nn::Entry> parameters = model.parameters();
   std::printf("\nHow they learn:\n%s",
-              describe_groups(parameters, parameter_rules(parameters, o)).c_str());
+              train::describe_groups(parameters, train::parameter_rules(parameters, o)).c_str());
   return 0;
 }
 
-static int info(const TrainOptions& o, const nn::RmtConfig& config) {
+static int info(const train::TrainOptions& o, const nn::RmtConfig& config) {
   check(o);
   std::vector<nn::Cost> parts = nn::cost(config, o.img_size, o.img_size);
   std::printf(
@@ -47,14 +47,14 @@ static int info(const TrainOptions& o, const nn::RmtConfig& config) {
 }
 
 // Of a file's own model, at the size that it was trained for unless another is asked for.
-static int info_of_file(const std::string& path, const CLI::App& app, const TrainOptions& flags,
-                        bool with_groups) {
+static int info_of_file(const std::string& path, const CLI::App& app,
+                        const train::TrainOptions& flags, bool with_groups) {
   for (const CLI::Option* option : app.get_options())
     CHECK(option->count() == 0 || option->get_positional() || option->get_name() == "--img-size" ||
               option->get_name() == "--groups",
           option->get_name(), " does not go together with ", path,
           ", which says itself what its model is");
-  ModelFile file = load_model_file(path);
+  train::ModelFile file = train::load_model_file(path);
   if (app.count("--img-size") > 0) file.options.img_size = flags.img_size;
   std::printf("%s\n\n", file.origin.c_str());
   info(file.options, file.model->config);
@@ -62,7 +62,7 @@ static int info_of_file(const std::string& path, const CLI::App& app, const Trai
 }
 
 int main(int argc, char** argv) {
-  TrainOptions o;
+  train::TrainOptions o;
   std::string file;
   int64_t classes = 1000;
   bool with_groups = false;
@@ -79,7 +79,7 @@ int main(int argc, char** argv) {
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
   return run_program(app, [&] {
     if (!file.empty()) return info_of_file(file, app, o, with_groups);
-    nn::RmtConfig config = model_config(o, classes);
+    nn::RmtConfig config = train::model_config(o, classes);
     info(o, config);
     if (!with_groups) return 0;
     nn::Rmt model(config);

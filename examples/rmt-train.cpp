@@ -18,8 +18,8 @@ namespace fs = std::filesystem;
 // Where the drawn images go, and what they are trained with: small enough for two cores and three
 // minutes.
 static const char* const kDrawings = "build/drawings";
-static TrainOptions drawn_defaults() {
-  TrainOptions o;
+static train::TrainOptions drawn_defaults() {
+  train::TrainOptions o;
   o.model = "rmt_n", o.data_dir = kDrawings, o.img_size = 64;
   o.epochs = 12, o.batch_size = 64, o.lr = 1e-3, o.warmup_epochs = 0.5, o.scale = {0.35, 1};
   return o;
@@ -28,8 +28,8 @@ static TrainOptions drawn_defaults() {
 // What the given flags are laid over: the recorded options of the run that is resumed; or those for
 // the drawn images or the ones that --help shows, under what the weights to start from say of
 // themselves, under the recipe.
-static TrainOptions base_options(const TrainFlags& given, const Archive& resumed,
-                                 const Pretrained& pretrained) {
+static train::TrainOptions base_options(const TrainFlags& given, const train::Archive& resumed,
+                                        const train::Pretrained& pretrained) {
   if (!resumed.path.empty()) {
     const bool always =
         given.resume == "auto";  // the one command that begins the run and goes on with it
@@ -39,11 +39,11 @@ static TrainOptions base_options(const TrainFlags& given, const Archive& resumed
     CHECK(always || given.options.initial_checkpoint.empty(),
           "--initial-checkpoint with --resume: that run goes on with its own weights; leave one of "
           "them out");
-    return options_from_json(describe(resumed).options, resumed.path);
+    return train::options_from_json(describe(resumed).options, resumed.path);
   }
-  TrainOptions o = given.options.data_dir.empty() ? drawn_defaults() : TrainOptions{};
-  if (!given.options.initial_checkpoint.empty()) o = with_model_of(pretrained, o);
-  return given.recipe.empty() ? o : with_recipe(given.recipe, o);
+  train::TrainOptions o = given.options.data_dir.empty() ? drawn_defaults() : train::TrainOptions{};
+  if (!given.options.initial_checkpoint.empty()) o = train::with_model_of(pretrained, o);
+  return given.recipe.empty() ? o : train::with_recipe(given.recipe, o);
 }
 
 // The checkpoint to go on with, or none.
@@ -59,73 +59,74 @@ static std::string resumed_file(const TrainFlags& f) {
 
 // Where the run writes. A folder in which one was killed before its first checkpoint is begun again
 // by --resume auto.
-static RunFolder folder_of(const TrainFlags& f, const std::string& resumed) {
-  if (!resumed.empty()) return RunFolder::open(fs::path(resumed).parent_path().string());
+static train::RunFolder folder_of(const TrainFlags& f, const std::string& resumed) {
+  if (!resumed.empty()) return train::RunFolder::open(fs::path(resumed).parent_path().string());
   const std::string named = f.output + "/" + f.experiment;
   if (f.resume == "auto" &&
       (fs::exists(named + "/args.json") || fs::exists(named + "/args.json.tmp")))
-    return RunFolder::open(named);
-  return RunFolder::create(f.output, f.experiment, f.options.model, f.options.img_size);
+    return train::RunFolder::open(named);
+  return train::RunFolder::create(f.output, f.experiment, f.options.model, f.options.img_size);
 }
 
-static int train(TrainFlags& f, const std::function<void()>& parse_again) {
-  Archive resumed;
-  Pretrained pretrained;
+static int train_model(TrainFlags& f, const std::function<void()>& parse_again) {
+  train::Archive resumed;
+  train::Pretrained pretrained;
   const std::string resume = resumed_file(f);
-  if (!resume.empty()) resumed = read_safetensors(resume);
+  if (!resume.empty()) resumed = train::read_safetensors(resume);
   if (resume.empty() && !f.options.initial_checkpoint.empty())
-    pretrained = read_pretrained(f.options.initial_checkpoint);
+    pretrained = train::read_pretrained(f.options.initial_checkpoint);
   f.options = base_options(f, resumed, pretrained);
   parse_again();
-  TrainOptions& o = f.options;
+  train::TrainOptions& o = f.options;
   check(o);
   if (f.print_schedule) {
-    std::cout << schedule_table(o);
+    std::cout << train::schedule_table(o);
     return 0;
   }
-  check_fine_tuning(o);
-  if (!f.recipe.empty()) std::cout << describe_recipe(f.recipe, o) << std::endl;
-  o = resolved(o);
-  check(transform_options(o));
+  train::check_fine_tuning(o);
+  if (!f.recipe.empty()) std::cout << train::describe_recipe(f.recipe, o) << std::endl;
+  o = train::resolved(o);
+  check(train::transform_options(o));
   if (o.threads > 0) set_threads(int(o.threads));
-  const Compute compute = choose_compute(o);
+  const train::Compute compute = train::choose_compute(o);
 
   if (o.data_dir == kDrawings) {
     std::cout << "no --data-dir: training on images drawn into " << kDrawings << std::endl;
-    draw_dataset(kDrawings, {});
+    data::draw_dataset(kDrawings, {});
   }
-  const auto train_images = open_dataset(o.data_dir, "train"),
-             test_images = open_dataset(o.data_dir, "val", train_images->classes());
-  nn::Rmt model(model_config(o, int64_t(train_images->classes().size())));
+  const auto train_images = data::open_dataset(o.data_dir, "train"),
+             test_images = data::open_dataset(o.data_dir, "val", train_images->classes());
+  nn::Rmt model(train::model_config(o, int64_t(train_images->classes().size())));
   model.init(o.seed);
   if (!pretrained.weights.path.empty())
-    for (const std::string& line : start_from(model, pretrained, train_images->classes(), o))
+    for (const std::string& line : train::start_from(model, pretrained, train_images->classes(), o))
       std::cout << line << "\n";
   compute.prepare(model);
   const std::vector<nn::Entry> parameters = model.parameters();
-  const std::vector<ParameterRule> rules = parameter_rules(parameters, o);
+  const std::vector<train::ParameterRule> rules = train::parameter_rules(parameters, o);
   freeze(parameters, rules);
-  Trainer trainer(
+  train::Trainer trainer(
       model, [&](const Tensor& images) { return model.forward(images); }, *train_images,
       *test_images, o, std::cout, compute);
   if (!resume.empty()) trainer.resume(resumed, f.force_resume);
   if (o.log_interval > 0)
     trainer.show_utilization(
         nn::total(nn::cost(model.config, o.img_size, o.img_size)).multiply_adds,
-        peak_flops(compute));
-  const Curve theirs = o.compare_log.empty() ? Curve()
-                                             : Curve{fs::path(o.compare_log).stem().string(),
-                                                     read_log(o.compare_log)};
+        train::peak_flops(compute));
+  const train::Curve theirs =
+      o.compare_log.empty()
+          ? train::Curve()
+          : train::Curve{fs::path(o.compare_log).stem().string(), train::read_log(o.compare_log)};
 
   // Everything that can be wrong has been looked at: only now something is written.
-  RunFolder folder = folder_of(f, resume);
+  train::RunFolder folder = folder_of(f, resume);
   folder.set_compare(theirs);
-  if (resume.empty()) write_file(folder / "args.json", to_json(o));
+  if (resume.empty()) write_file(folder / "args.json", train::to_json(o));
   std::cout << o.model << ", " << model.parameter_count() << " parameters; " << o.data_dir << ": "
             << train_images->classes().size() << " classes, " << train_images->size() << " + "
             << test_images->size() << " images; " << describe(compute) << "; run folder "
             << folder.path() << std::endl;
-  std::cout << describe_groups(parameters, rules) << std::flush;
+  std::cout << train::describe_groups(parameters, rules) << std::flush;
   return trainer.run(folder) ? 0 : 1;
 }
 
@@ -138,5 +139,5 @@ int main(int argc, char** argv) {
   app.option_defaults()->always_capture_default();
   add_train_flags(app, f);
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
-  return run_program(app, [&] { return train(f, [&] { app.parse(argc, argv); }); });
+  return run_program(app, [&] { return train_model(f, [&] { app.parse(argc, argv); }); });
 }

@@ -6,14 +6,14 @@
 namespace rmt {
 
 struct TrainFlags {
-  TrainOptions options;
+  train::TrainOptions options;
   std::string output = "output", experiment, resume, recipe;
   bool print_schedule = false;
   bool force_resume = false;
 };
 
 inline void add_train_flags(CLI::App& app, TrainFlags& f) {
-  TrainOptions& o = f.options;
+  train::TrainOptions& o = f.options;
   auto add = [&app](const char* group) {
     return [&app, group](const std::string& name, auto& value, const std::string& what) {
       return app.add_option(name, value, what)->group(group);

@@ -3,7 +3,8 @@
 #pragma once
 #include "nn/init.h"
 #include "nn/module.h"
-#include "ops/ops.h"
+#include "ops/conv2d.h"
+#include "ops/depthwise_conv2d.h"
 
 namespace rmt::nn {
 

@@ -2,7 +2,8 @@
 // `rate`, else scaled by 1 / (1 - rate).
 #pragma once
 #include "nn/module.h"
-#include "ops/ops.h"
+#include "ops/drop_path.h"
+#include "ops/residual_add.h"
 
 namespace rmt::nn {
 

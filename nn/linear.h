@@ -2,7 +2,7 @@
 #pragma once
 #include "nn/init.h"
 #include "nn/module.h"
-#include "ops/ops.h"
+#include "ops/linear.h"
 
 namespace rmt::nn {
 

@@ -2,7 +2,8 @@
 // (BatchNorm).  (..., C) -> same
 #pragma once
 #include "nn/module.h"
-#include "ops/ops.h"
+#include "ops/batch_norm.h"
+#include "ops/layer_norm.h"
 
 namespace rmt::nn {
 

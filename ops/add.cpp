@@ -1,8 +1,8 @@
 // y = a + b;   da = dy, db = dy
+#include "ops/add.h"
 #include "core/elementwise.h"
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
-#include "ops/ops.h"
 
 namespace rmt {
 namespace gpu {  // add.cu

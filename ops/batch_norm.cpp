@@ -1,10 +1,10 @@
 // y = z w + bias,  z = (x - mean) rstd,  rstd = (var + eps)^-1/2, mean and var of each column over
 // the M rows, or given dw = sum over rows of dy z,  dbias = sum over rows of dy;   dx = w rstd (dy
 // - dbias / M - z dw / M), or w rstd dy when mean and var are given
+#include "ops/batch_norm.h"
 #include "core/rows.h"
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
-#include "ops/ops.h"
 
 namespace rmt {
 namespace gpu {  // batch_norm.cu

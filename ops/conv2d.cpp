@@ -8,11 +8,11 @@
 #include <vector>
 
 #include "core/parallel.h"
+#include "ops/conv2d.h"
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
 #include "ops/kernels/extents.h"
 #include "ops/kernels/gemm.h"
-#include "ops/ops.h"
 
 namespace rmt {
 namespace gpu {  // conv2d.cu

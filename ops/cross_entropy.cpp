@@ -3,9 +3,9 @@
 #include <limits>
 
 #include "core/rows.h"
+#include "ops/cross_entropy.h"
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
-#include "ops/ops.h"
 
 namespace rmt {
 namespace gpu {  // cross_entropy.cu

@@ -6,10 +6,10 @@
 
 #include "core/parallel.h"
 #include "core/rows.h"
+#include "ops/depthwise_conv2d.h"
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
 #include "ops/kernels/extents.h"
-#include "ops/ops.h"
 
 namespace rmt {
 namespace gpu {  // depthwise_conv2d.cu

@@ -1,9 +1,9 @@
 // s_b = 0 if u_b < rate, else 1 / (1 - rate), with u_b uniform in [0, 1): Philox of (seed, step,
 // layer, first_sample + b)
+#include "ops/drop_path.h"
 #include "core/random.h"
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
-#include "ops/ops.h"
 
 namespace rmt {
 namespace gpu {  // drop_path.cu

@@ -2,7 +2,7 @@
 // captured graph draws new numbers each time.
 #include "core/cuda/elementwise.cuh"
 #include "core/random.h"
-#include "ops/ops.h"
+#include "ops/drop_path.h"
 
 namespace rmt::gpu {
 namespace {

@@ -1,8 +1,8 @@
 // y = x Phi(x),  Phi(x) = (1 + erf(x / sqrt 2)) / 2;   dx = dy (Phi(x) + x phi(x)),  phi(x) =
 // exp(-x^2 / 2) / sqrt(2 pi)
+#include "ops/gelu.h"
 #include "core/elementwise.h"
 #include "ops/kernels/dispatch.h"
-#include "ops/ops.h"
 
 namespace rmt {
 namespace gpu {  // gelu.cu

@@ -1,10 +1,12 @@
 // y = g + bias + conv(g, w),  g = gelu(x), conv as in depthwise_conv2d.cpp
 // dg = dy + conv with the taps reversed (dy, w),  dx = dg gelu'(x),  dw and dbias as there with g,
 // which is taken from x again and never kept.
+#include "ops/gelu_depthwise_conv2d.h"
+#include "ops/depthwise_conv2d.h"
+#include "ops/gelu.h"
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
 #include "ops/kernels/extents.h"
-#include "ops/ops.h"
 
 namespace rmt {
 namespace gpu {  // gelu_depthwise_conv2d.cu

@@ -1,10 +1,11 @@
 // y = z w + bias,  z = (x - mean) rstd,  rstd = (var + eps)^-1/2, mean and var over the C columns
 // of a row dx = rstd (g - mean(g) - z mean(g z)) with g = dy w;   dw = sum over rows of dy z, dbias
 // = sum over rows of dy
+#include "ops/layer_norm.h"
 #include "core/rows.h"
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
-#include "ops/ops.h"
+#include "ops/kernels/residual_layer_norm.h"
 #include "ops/residual_layer_norm.h"
 
 namespace rmt {

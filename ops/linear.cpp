@@ -1,8 +1,8 @@
 // y = x w^T + bias;   dx = dy w,   dw = dy^T x,   dbias = sum over rows of dy
+#include "ops/linear.h"
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
 #include "ops/kernels/gemm.h"
-#include "ops/ops.h"
 
 namespace rmt {
 namespace gpu {  // linear.cu

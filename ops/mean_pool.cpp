@@ -1,8 +1,8 @@
 // y_bc = 1 / L sum over the L = H W positions of x;   dx = dy_bc / L at each position
+#include "ops/mean_pool.h"
 #include "core/rows.h"
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
-#include "ops/ops.h"
 
 namespace rmt {
 namespace gpu {  // mean_pool.cu

@@ -6,7 +6,7 @@
 #include "core/rows.h"
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
-#include "ops/ops.h"
+#include "ops/mix_images.h"
 
 namespace rmt {
 namespace gpu {  // mix_images.cu

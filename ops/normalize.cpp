@@ -1,11 +1,11 @@
 // y_bhwc = (x_bhw'c / 255 - mean_c) / deviation_c,  w' = W - 1 - w where the image is mirrored,
 // else w: all in f32, then rounded to the type of y. Inside image b's rectangle of erase_b = {x, y,
 // width, height, key}: y_bhwc = erase_noise(key, h W + w)_c.
+#include "ops/normalize.h"
 #include "core/random.h"
 #include "core/rows.h"
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
-#include "ops/ops.h"
 
 namespace rmt {
 namespace gpu {  // normalize.cu

@@ -1,7 +1,7 @@
 // normalize.cpp's formula, a thread to each pixel.
 #include "core/cuda/elementwise.cuh"
 #include "core/random.h"
-#include "ops/ops.h"
+#include "ops/normalize.h"
 
 namespace rmt::gpu {
 namespace {

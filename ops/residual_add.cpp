@@ -1,8 +1,9 @@
 // y = x + s_b gamma_c f;   dx = dy,  df = s_b gamma_c dy,  dgamma_c = sum over rows of s_b f dy
+#include "ops/residual_add.h"
 #include "core/rows.h"
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
-#include "ops/ops.h"
+#include "ops/kernels/residual_layer_norm.h"
 #include "ops/residual_layer_norm.h"
 
 namespace rmt {

@@ -6,7 +6,8 @@
 #include "core/rows.h"
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
-#include "ops/ops.h"
+#include "ops/kernels/residual_layer_norm.h"
+#include "ops/residual_layer_norm.h"
 
 namespace rmt {
 namespace gpu {  // residual_layer_norm.cu

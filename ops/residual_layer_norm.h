@@ -1,16 +1,14 @@
-// The gradients of residual_add.cpp and layer_norm.cpp, for the op that is both. Internal to ops/.
 #pragma once
 #include "autograd/tape.h"
 
-namespace rmt {
+namespace rmt::ops {
 
-// Of y = x + s_b gamma_c f: dy -> dx, df, dgamma. Looks at once at which of them are needed.
-Backward residual_add_gradients(const Tensor& f, const Tensor& gamma, const Tensor& s);
+// sum = residual_add(x, f, gamma, s) and normed = layer_norm(sum, w, bias, eps), read and written
+// once; gradients through either.
+struct ResidualNorm {
+  Tensor sum, normed;
+};
+ResidualNorm residual_layer_norm(const Tensor& x, const Tensor& f, const Tensor& gamma,
+                                 const Tensor& s, const Tensor& w, const Tensor& bias, double eps);
 
-// Of y = layer_norm(x) with these means and rstds of the rows: (dy, more) -> dx + more, dw, dbias;
-// more like x, or undefined: 0.
-using LayerNormGradients = std::function<Grads(const Tensor& dy, const Tensor& more)>;
-LayerNormGradients layer_norm_gradients(const Tensor& x, const Tensor& w, const Tensor& mean,
-                                        const Tensor& rstd, bool needs_dx);
-
-}  // namespace rmt
+}  // namespace rmt::ops

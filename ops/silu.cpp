@@ -1,8 +1,8 @@
 // y = x s,  s = 1 / (1 + exp(-x));   dx = dy s (1 + x (1 - s))
+#include "ops/silu.h"
 #include "core/elementwise.h"
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
-#include "ops/ops.h"
 
 namespace rmt {
 namespace gpu {  // silu.cu

@@ -5,7 +5,7 @@
 #include "core/rows.h"
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
-#include "ops/ops.h"
+#include "ops/softmax.h"
 
 namespace rmt {
 namespace gpu {  // softmax.cu

@@ -1,8 +1,8 @@
 // y = sum_i x_i;   dx_i = dy
+#include "ops/sum.h"
 #include "core/rows.h"
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
-#include "ops/ops.h"
 
 namespace rmt {
 namespace gpu {  // sum.cu

@@ -1,6 +1,6 @@
 // y = x under another shape;   dx = dy under x's shape. Neither copies.
+#include "ops/view.h"
 #include "ops/kernels/expect.h"
-#include "ops/ops.h"
 
 namespace rmt {
 

@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace rmt {
+namespace rmt::train {
 namespace {
 
 using json = nlohmann::json;
@@ -190,4 +190,4 @@ Description describe(const Archive& a) {
   return d;
 }
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -5,7 +5,7 @@
 #include "train/optimizer.h"
 #include "train/weights/safetensors.h"
 
-namespace rmt {
+namespace rmt::train {
 
 // What the steps of an epoch have added up to so far.
 struct EpochSums {
@@ -54,4 +54,4 @@ DataCounts data_counts(const Archive& archive);
 
 Description describe(const Archive& archive);
 
-}  // namespace rmt
+}  // namespace rmt::train

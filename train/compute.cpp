@@ -4,9 +4,9 @@
 
 #include "core/cuda/device.h"
 #include "core/parallel.h"
-#include "ops/ops.h"
+#include "ops/normalize.h"
 
-namespace rmt {
+namespace rmt::train {
 namespace {
 
 // "cuda" and "cuda:2" -> 0 and 2, anything else -> -1
@@ -68,7 +68,7 @@ Compute choose_compute(const TrainOptions& o) {
   return c;
 }
 
-Tensor Compute::images(const Batch& batch, const TransformOptions& t) const {
+Tensor Compute::images(const data::Batch& batch, const data::TransformOptions& t) const {
   if (batch.images.dtype() != DType::u8) return batch.images.to(device).to(dtype);
   const ops::NormalizeOptions options{{t.mean[0], t.mean[1], t.mean[2]},
                                       {t.deviation[0], t.deviation[1], t.deviation[2]}};
@@ -81,4 +81,4 @@ void Compute::prepare(nn::Module& model) const {
   if (dtype != DType::f32) model.make_shadows(dtype);
 }
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -5,7 +5,7 @@
 #include "nn/module.h"
 #include "train/options.h"
 
-namespace rmt {
+namespace rmt::train {
 
 struct Compute {
   Device device = Device::cpu;
@@ -13,7 +13,7 @@ struct Compute {
 
   // Images as the model reads them, on its device and of its dtype. `transform` is that of the
   // batch's loader.
-  Tensor images(const Batch& batch, const TransformOptions& transform) const;
+  Tensor images(const data::Batch& batch, const data::TransformOptions& transform) const;
   // Brings the model to the device, with copies of its parameters in `dtype` where that is another.
   void prepare(nn::Module& model) const;
 };
@@ -25,4 +25,4 @@ std::string describe(const Compute& compute);
 // "auto" that is a line on stderr, and the CPU.
 Compute choose_compute(const TrainOptions& options);
 
-}  // namespace rmt
+}  // namespace rmt::train

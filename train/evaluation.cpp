@@ -4,9 +4,9 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-namespace rmt {
+namespace rmt::train {
 
-void WorstMistakes::add(const Batch& batch, const Tensor& logits) {
+void WorstMistakes::add(const data::Batch& batch, const Tensor& logits) {
   if (most_ == 0) return;
   const int64_t K = logits.dim(1);
   for (int64_t b = 0; b < logits.dim(0); ++b) {
@@ -31,17 +31,17 @@ std::string caption(const Mistake& m, const ModelFile& file) {
              std::lround(100 * m.confidence), " %");
 }
 
-Image mistakes_picture(const std::vector<Mistake>& mistakes, const Dataset& images,
-                       const ModelFile& file) {
-  const TransformOptions transform = transform_options(file.options);
+data::Image mistakes_picture(const std::vector<Mistake>& mistakes, const data::Dataset& images,
+                             const ModelFile& file) {
+  const data::TransformOptions transform = transform_options(file.options);
   const int64_t S = transform.image_size;
-  std::vector<Tile> tiles;
+  std::vector<data::Tile> tiles;
   for (const Mistake& m : mistakes) {
-    Image seen{S, S, std::vector<uint8_t>(size_t(S * S * 3))};
-    eval_pixels(images.image(m.index), transform, seen.rgb.data());
+    data::Image seen{S, S, std::vector<uint8_t>(size_t(S * S * 3))};
+    data::eval_pixels(images.image(m.index), transform, seen.rgb.data());
     tiles.push_back({std::move(seen), caption(m, file)});
   }
-  return image_grid(tiles);
+  return data::image_grid(tiles);
 }
 
 std::string evaluation_json(const Metrics& m, const ModelFile& file, int64_t bad_images,
@@ -66,4 +66,4 @@ std::string evaluation_json(const Metrics& m, const ModelFile& file, int64_t bad
   return j.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -6,7 +6,7 @@
 #include "train/metrics.h"
 #include "train/weights/model_file.h"
 
-namespace rmt {
+namespace rmt::train {
 
 struct Mistake {
   int64_t index = 0;  // of the image in its dataset
@@ -18,7 +18,7 @@ struct Mistake {
 class WorstMistakes {
  public:
   explicit WorstMistakes(int64_t n) : most_(size_t(n)) {}
-  void add(const Batch& batch, const Tensor& logits);               // logits (B, K) f32 on the host
+  void add(const data::Batch& batch, const Tensor& logits);         // logits (B, K) f32 on the host
   const std::vector<Mistake>& sorted() const { return mistakes_; }  // the surest first
 
  private:
@@ -30,8 +30,8 @@ class WorstMistakes {
 std::string caption(const Mistake& mistake, const ModelFile& file);
 
 // The mistakes as the network saw them, with their captions.
-Image mistakes_picture(const std::vector<Mistake>& mistakes, const Dataset& images,
-                       const ModelFile& file);
+data::Image mistakes_picture(const std::vector<Mistake>& mistakes, const data::Dataset& images,
+                             const ModelFile& file);
 
 // One object under the names of timm's validate.py, in per cent: model, top1, top1_err, top5,
 // top5_err, param_count (millions), img_size, crop_pct, interpolation; then loss, images,
@@ -39,4 +39,4 @@ Image mistakes_picture(const std::vector<Mistake>& mistakes, const Dataset& imag
 std::string evaluation_json(const Metrics& metrics, const ModelFile& file, int64_t bad_images,
                             double seconds);
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -11,7 +11,7 @@
 #include "core/error.h"
 #include "train/nearest.h"
 
-namespace rmt {
+namespace rmt::train {
 namespace {
 
 std::vector<std::string> split(const std::string& text, char at) {
@@ -140,4 +140,4 @@ std::string describe_groups(const std::vector<nn::Entry>& parameters,
   return text;
 }
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -4,7 +4,7 @@
 #include "nn/module.h"
 #include "train/options.h"
 
-namespace rmt {
+namespace rmt::train {
 
 struct ParameterRule {
   double lr_scale = 1;  // times the schedule's rate
@@ -33,4 +33,4 @@ std::vector<ParameterRule> parameter_rules(const std::vector<nn::Entry>& paramet
 std::string describe_groups(const std::vector<nn::Entry>& parameters,
                             const std::vector<ParameterRule>& rules);
 
-}  // namespace rmt
+}  // namespace rmt::train

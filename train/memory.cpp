@@ -4,7 +4,7 @@
 
 #include "core/cuda/pool.h"
 
-namespace rmt {
+namespace rmt::train {
 namespace {
 
 // Bytes that run(n) takes from the device; negative when there are not so many. In a pool of its
@@ -50,15 +50,15 @@ void advise(const OutOfMemory& e, const std::string& what, const char* flag, int
                            n > 0 ? str("; ", flag, " ", n, " fits") : "; not even one image fits"));
 }
 
-Batch first(const Batch& b, int64_t n) {
-  Batch out{b.images.slice(0, n),
-            b.mirror.defined() ? b.mirror.slice(0, n) : Tensor(),
-            b.labels.slice(0, n),
-            {}};
+data::Batch first(const data::Batch& b, int64_t n) {
+  data::Batch out{b.images.slice(0, n),
+                  b.mirror.defined() ? b.mirror.slice(0, n) : Tensor(),
+                  b.labels.slice(0, n),
+                  {}};
   if (b.erase.defined()) out.erase = b.erase.slice(0, n);
   out.mix = b.mix;
   if (!b.indices.empty()) out.indices.assign(b.indices.begin(), b.indices.begin() + n);
   return out;
 }
 
-}  // namespace rmt
+}  // namespace rmt::train

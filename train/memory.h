@@ -6,7 +6,7 @@
 #include "core/cuda/device.h"
 #include "data/loader.h"
 
-namespace rmt {
+namespace rmt::train {
 
 // The largest number of images below `batch` for which run(n) finds memory; 0 when not one does.
 // Nothing is estimated from the model: n is halved until run(n) comes through, then raised by as
@@ -17,6 +17,6 @@ int64_t batch_that_fits(int64_t batch, const std::function<void(int64_t)>& run);
 [[noreturn]] void advise(const OutOfMemory& e, const std::string& what, const char* flag,
                          int64_t batch, const std::function<void(int64_t)>& run);
 
-Batch first(const Batch& batch, int64_t n);  // its first n images, in the same storage
+data::Batch first(const data::Batch& batch, int64_t n);  // its first n images, in the same storage
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -2,9 +2,9 @@
 #pragma once
 #include <algorithm>
 
-#include "ops/ops.h"
+#include "ops/cross_entropy.h"
 
-namespace rmt {
+namespace rmt::train {
 
 struct Metrics {
   int64_t samples = 0, top1 = 0, top5 = 0;
@@ -35,4 +35,4 @@ struct Metrics {
   }
 };
 
-}  // namespace rmt
+}  // namespace rmt::train

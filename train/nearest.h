@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace rmt {
+namespace rmt::train {
 
 // Letters to insert, delete or replace to turn a into b.
 inline size_t edit_distance(const std::string& a, const std::string& b) {
@@ -38,4 +38,4 @@ inline std::string did_you_mean(const std::string& word, const std::vector<std::
   return best.empty() ? "" : "; did you mean " + best + "?";
 }
 
-}  // namespace rmt
+}  // namespace rmt::train

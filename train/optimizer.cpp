@@ -6,7 +6,7 @@
 #include "core/cuda/device.h"
 #include "core/parallel.h"
 
-namespace rmt {
+namespace rmt::train {
 namespace gpu {  // optimizer.cu
 void adamw(const AdamWTable& table, const AdamWOptions& options, const float* loss);
 }  // namespace gpu
@@ -282,4 +282,4 @@ void AdamW::swap_averages() {
   for (const Statistic& s : statistics_) swap_numbers(*s.buffer, s.ema);
 }
 
-}  // namespace rmt
+}  // namespace rmt::train

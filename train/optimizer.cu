@@ -8,7 +8,7 @@
 #include "core/cuda/warp.cuh"
 #include "train/optimizer.h"
 
-namespace rmt::gpu {
+namespace rmt::train::gpu {
 namespace {
 
 using cuda::kThreads;
@@ -101,4 +101,4 @@ void adamw(const AdamWTable& table, const AdamWOptions& options, const float* lo
   cuda::launch("adamw", adamw_kernel, chunks, threads, 0, table);
 }
 
-}  // namespace rmt::gpu
+}  // namespace rmt::train::gpu

@@ -15,7 +15,7 @@
 #include "nn/module.h"
 #include "train/groups.h"
 
-namespace rmt {
+namespace rmt::train {
 
 struct AdamWOptions {
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
@@ -148,4 +148,4 @@ struct AdamWTable {
 };
 }  // namespace gpu
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -7,7 +7,7 @@
 #include "core/error.h"
 #include "data/images/augment.h"
 
-namespace rmt {
+namespace rmt::train {
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(
     TrainOptions, data_dir, model, img_size, drop_path, grad_checkpointing, decay_mode, decay,
@@ -57,7 +57,7 @@ void check(const TrainOptions& o) {
     CHECK(value >= least && value <= most, "--", flag, " ", value, " is not between ", least,
           " and ", most, unit);
   };
-  parse_augment(o.aa);
+  data::parse_augment(o.aa);
   in("img-size", double(o.img_size), 32, 16384, " pixels: the model halves the image five times");
   in("epochs", double(o.epochs), 1, 1e6, "");
   in("batch-size", double(o.batch_size), 1, 1e6, " images");
@@ -114,4 +114,4 @@ void check(const TrainOptions& o) {
         "--model-ema-decay without --model-ema does nothing; give both");
 }
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-namespace rmt {
+namespace rmt::train {
 
 struct TrainOptions {
   std::string data_dir = "";
@@ -94,4 +94,4 @@ TrainOptions options_from_json(const std::string& text, const std::string& sourc
 // Error, naming the flag, for values that make no sense.
 void check(const TrainOptions& options);
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -9,7 +9,7 @@
 #include "core/simd.h"
 #include "train/run/progress_line.h"
 
-namespace rmt {
+namespace rmt::train {
 namespace {
 
 using simd::Vec;
@@ -112,4 +112,4 @@ double peak_flops(const Compute& c) {
   return gpu_peak(cuda::info().name, c.dtype, cuda::tf32_allowed());
 }
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -7,7 +7,7 @@
 
 #include "train/compute.h"
 
-namespace rmt {
+namespace rmt::train {
 
 // 2 operations a multiply-add, once for the forward pass and twice for the backward pass (gradients
 // of inputs, and of weights). What is computed again, as with
@@ -27,4 +27,4 @@ double measure_processor_peak(int threads);
 // rounded to it. 0 for a GPU that is not in the table.
 double gpu_peak(const std::string& device, DType dtype, bool tf32);
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -6,7 +6,7 @@
 #include "core/error.h"
 #include "train/nearest.h"
 
-namespace rmt {
+namespace rmt::train {
 namespace {
 
 using json = nlohmann::json;
@@ -118,4 +118,4 @@ std::string describe_recipe(const std::string& name, const TrainOptions& options
   return text + (otherwise.empty() ? "" : "\ngiven otherwise: " + otherwise);
 }
 
-}  // namespace rmt
+}  // namespace rmt::train

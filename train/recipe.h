@@ -10,7 +10,7 @@
 
 #include "train/options.h"
 
-namespace rmt {
+namespace rmt::train {
 
 std::vector<std::string> recipe_names();
 
@@ -21,4 +21,4 @@ TrainOptions with_recipe(const std::string& name, const TrainOptions& options);
 // otherwise, with both values.
 std::string describe_recipe(const std::string& name, const TrainOptions& options);
 
-}  // namespace rmt
+}  // namespace rmt::train

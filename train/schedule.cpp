@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <numbers>
 
-namespace rmt {
+namespace rmt::train {
 namespace {
 
 // t, warmup and total in the same unit.
@@ -42,4 +42,4 @@ std::string schedule_table(const TrainOptions& options) {
   return table;
 }
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -4,7 +4,7 @@
 #pragma once
 #include "train/options.h"
 
-namespace rmt {
+namespace rmt::train {
 
 struct Schedule {
   double lr = 2e-3, min_lr = 1e-5, warmup_lr = 1e-6;
@@ -26,4 +26,4 @@ std::string schedule_table(const TrainOptions& options);
 // The rate of optimizer step t = 0, 1, ... of epochs * steps_per_epoch.
 double lr_of_step(const Schedule& schedule, int64_t step, int64_t steps_per_epoch);
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -5,10 +5,11 @@
 
 #include "autograd/backward.h"
 #include "core/cuda/device.h"
-#include "ops/ops.h"
+#include "ops/cross_entropy.h"
+#include "ops/mix_images.h"
 #include "train/memory.h"
 
-namespace rmt {
+namespace rmt::train {
 namespace {
 
 // Steps that run as they are before one is recorded: they make the tables and choices that are kept
@@ -26,10 +27,11 @@ bool same_kind(const Tensor& a, const Tensor& b) {
          (!a.defined() || (a.shape() == b.shape() && a.dtype() == b.dtype()));
 }
 
-bool same_kind(const std::vector<Batch>& a, const std::vector<Batch>& b) {
+bool same_kind(const std::vector<data::Batch>& a, const std::vector<data::Batch>& b) {
   bool same = a.size() == b.size();
   for (size_t i = 0; same && i < a.size(); ++i)
-    for (Tensor Batch::*field : kBatchTensors) same = same && same_kind(a[i].*field, b[i].*field);
+    for (Tensor data::Batch::*field : data::kBatchTensors)
+      same = same && same_kind(a[i].*field, b[i].*field);
   return same;
 }
 
@@ -46,7 +48,7 @@ TrainStep::TrainStep(nn::Module& model, Forward forward, AdamW& optimizer, const
     for (auto& r : readback_) r = std::make_unique<cuda::Readback>(3);
 }
 
-std::vector<Verdict> TrainStep::operator()(const std::vector<Batch>& parts, int64_t step,
+std::vector<Verdict> TrainStep::operator()(const std::vector<data::Batch>& parts, int64_t step,
                                            double lr) {
   CHECK(int64_t(parts.size()) == optimizer_.options().parts, "training step: ", parts.size(),
         " batches, the optimizer averages over ", optimizer_.options().parts);
@@ -72,7 +74,7 @@ std::vector<Verdict> TrainStep::finish() {
   return verdicts;
 }
 
-Tensor TrainStep::forward(const Batch& batch) {
+Tensor TrainStep::forward(const data::Batch& batch) {
   Tensor images = compute_.images(batch, options_.transform);  // (B, H, W, 3)
   if (batch.mix.defined()) images = ops::mix_images(images, batch.mix);
   const Tensor logits = forward_(images);  // (B, K)
@@ -83,12 +85,12 @@ Tensor TrainStep::forward(const Batch& batch) {
 
 // Leaves the sums over the parts: loss_, and the parameters' gradients. On the CPU a loss that is
 // not finite ends it: nothing will move.
-void TrainStep::differentiate(const std::vector<Batch>& parts) {
+void TrainStep::differentiate(const std::vector<data::Batch>& parts) {
   model_.zero_grad();
   loss_ = Tensor();
   int64_t& first_sample = model_.mode().first_sample;
   first_sample = 0;
-  for (const Batch& part : parts) {
+  for (const data::Batch& part : parts) {
     const Tensor loss = forward(part);
     loss_.defined() ? loss_.add_from(loss.detach())
                     : void(loss_ = parts.size() > 1 ? loss.detach().clone() : loss.detach());
@@ -100,7 +102,7 @@ void TrainStep::differentiate(const std::vector<Batch>& parts) {
   first_sample = 0;
 }
 
-Verdict TrainStep::run_on_cpu(const std::vector<Batch>& parts, double lr) {
+Verdict TrainStep::run_on_cpu(const std::vector<data::Batch>& parts, double lr) {
   differentiate(parts);
   optimizer_.step(lr, loss_);
   return verdict_at(optimizer_.verdict().raw());
@@ -128,22 +130,22 @@ void TrainStep::run_on_gpu(double lr) {
 
 // Into the tensors that the recording reads. Batches of another kind or size get new ones, and
 // another recording.
-void TrainStep::upload(const std::vector<Batch>& parts, int64_t step) {
+void TrainStep::upload(const std::vector<data::Batch>& parts, int64_t step) {
   auto put = [](Tensor& to, const Tensor& from) {
     to.defined() ? to.copy_from(from) : void(to = from.to(Device::cuda));
   };
   if (!same_kind(input_, parts)) {
     graph_.reset();
-    input_.assign(parts.size(), Batch());
+    input_.assign(parts.size(), data::Batch());
     same_ = 0;
   }
   for (size_t i = 0; i < parts.size(); ++i)
-    for (Tensor Batch::*field : kBatchTensors)
+    for (Tensor data::Batch::*field : data::kBatchTensors)
       if ((parts[i].*field).defined()) put(input_[i].*field, parts[i].*field);
   put(step_, Tensor::from<int64_t>({step}, {}));
 }
 
-void TrainStep::advise_on_memory(const OutOfMemory& e, const Batch& batch) {
+void TrainStep::advise_on_memory(const OutOfMemory& e, const data::Batch& batch) {
   auto forget = [&] {
     model_.zero_grad();
     loss_ = Tensor();
@@ -154,9 +156,9 @@ void TrainStep::advise_on_memory(const OutOfMemory& e, const Batch& batch) {
   const Tensor& x = batch.images;
   advise(e, str("a training step of ", x.dim(0), " images of ", x.dim(1), " x ", x.dim(2)),
          "--batch-size", x.dim(0), [&](int64_t n) {
-           Batch part = first(batch, n);
+           data::Batch part = first(batch, n);
            part.mix = Tensor();  // an odd number of images cannot be mixed
-           for (Tensor Batch::*field : kBatchTensors)
+           for (Tensor data::Batch::*field : data::kBatchTensors)
              if ((part.*field).defined()) part.*field = (part.*field).to(Device::cuda);
            try {
              differentiate({part});
@@ -168,4 +170,4 @@ void TrainStep::advise_on_memory(const OutOfMemory& e, const Batch& batch) {
          });
 }
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -4,7 +4,7 @@
 
 #include <atomic>
 
-namespace rmt {
+namespace rmt::train {
 namespace {
 
 std::atomic<int> received{0};  // lock-free, so that the handler may touch it
@@ -35,4 +35,4 @@ bool StopSignals::requested() { return received != 0; }
 const char* StopSignals::name() { return received == SIGINT ? "SIGINT" : "SIGTERM"; }
 void StopSignals::forget() { received = 0; }
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -3,7 +3,7 @@
 #pragma once
 #include <signal.h>
 
-namespace rmt {
+namespace rmt::train {
 
 // While one lives, the first of these signals is only noted; the second ends the process at once,
 // as if nobody had caught it.
@@ -22,4 +22,4 @@ class StopSignals {
   struct sigaction before_[2];
 };
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -14,7 +14,7 @@
 #include "train/stop.h"
 #include "train/weights/model_file.h"
 
-namespace rmt {
+namespace rmt::train {
 namespace {
 
 const char* non_finite(double x) {
@@ -37,8 +37,8 @@ double best_top1(const EpochLog& log) {
 
 }  // namespace
 
-LoaderOptions loader_options(const TrainOptions& o, bool train, const Compute& compute) {
-  LoaderOptions l;
+data::LoaderOptions loader_options(const TrainOptions& o, bool train, const Compute& compute) {
+  data::LoaderOptions l;
   l.batch_size = train || o.validation_batch_size == 0 ? o.batch_size : o.validation_batch_size;
   l.workers = int(o.workers);
   l.seed = o.seed;
@@ -51,13 +51,13 @@ LoaderOptions loader_options(const TrainOptions& o, bool train, const Compute& c
   return l;
 }
 
-Metrics evaluate(nn::Module& model, const Forward& forward, Loader& loader, const Compute& compute,
-                 const TransformOptions& transform, const char* flag,
-                 const std::function<bool(const Batch&, const Tensor&)>& seen) {
+Metrics evaluate(nn::Module& model, const Forward& forward, data::Loader& loader,
+                 const Compute& compute, const data::TransformOptions& transform, const char* flag,
+                 const std::function<bool(const data::Batch&, const Tensor&)>& seen) {
   NoGrad off;
   model.mode().training = false;
   Metrics metrics;
-  auto logits = [&](const Batch& batch) {
+  auto logits = [&](const data::Batch& batch) {
     return forward(compute.images(batch, transform)).to(Device::cpu).to(DType::f32);
   };
   loader.start(0);
@@ -73,8 +73,9 @@ Metrics evaluate(nn::Module& model, const Forward& forward, Loader& loader, cons
   return metrics;
 }
 
-Trainer::Trainer(nn::Module& model, Forward forward, const Dataset& train, const Dataset& test,
-                 const TrainOptions& options, std::ostream& out, const Compute& compute)
+Trainer::Trainer(nn::Module& model, Forward forward, const data::Dataset& train,
+                 const data::Dataset& test, const TrainOptions& options, std::ostream& out,
+                 const Compute& compute)
     : model_(model),
       forward_(std::move(forward)),
       options_(options),
@@ -149,7 +150,7 @@ bool Trainer::train_epoch() {
   Stopwatch clock;
   train_.start(progress_.epoch, now.steps * parts);
   while (now.steps < steps_) {
-    std::vector<Batch> batches;
+    std::vector<data::Batch> batches;
     for (int64_t i = 0; i < parts; ++i) batches.push_back(*train_.next());
     const int64_t t = progress_.epoch * steps_ + now.steps;
     const double lr = options_.sched_on_updates ? lr_of_step(schedule, t, steps_)
@@ -183,13 +184,13 @@ bool Trainer::train_epoch() {
 
 // augmented.png: the images of the run's first batch as crop, mirror and the rest left them, each
 // under its class (mixing comes later, on the device).
-void Trainer::draw_first_batch(const Batch& batch) {
+void Trainer::draw_first_batch(const data::Batch& batch) {
   try_to_save([&] {
-    std::vector<Tile> tiles;
-    for (Image& image : batch_pictures(batch, transform_options(options_), 24))
+    std::vector<data::Tile> tiles;
+    for (data::Image& image : data::batch_pictures(batch, transform_options(options_), 24))
       tiles.push_back(
           {std::move(image), classes_[size_t(batch.labels.data<int64_t>()[tiles.size()])]});
-    write_png(folder_ / "augmented.png", image_grid(tiles));
+    data::write_png(folder_ / "augmented.png", data::image_grid(tiles));
   });
 }
 
@@ -246,9 +247,9 @@ std::optional<EpochLog> Trainer::evaluate_epoch() {
                .images_per_s = double(now.images) / now.seconds,
                .skipped_steps = now.skipped};
   auto measure = [&] {
-    Metrics m = evaluate(model_, forward_, test_, compute_, transform_options(options_),
-                         "--validation-batch-size",
-                         [](const Batch&, const Tensor&) { return !StopSignals::requested(); });
+    Metrics m = evaluate(
+        model_, forward_, test_, compute_, transform_options(options_), "--validation-batch-size",
+        [](const data::Batch&, const Tensor&) { return !StopSignals::requested(); });
     if (!StopSignals::requested())
       CHECK(std::isfinite(m.loss()), "the test loss is ", non_finite(m.loss()), " after epoch ",
             log.epoch, ": ", last_checkpoint());
@@ -341,7 +342,7 @@ std::string Trainer::last_checkpoint() const {
 void Trainer::note_bad_images() {
   for (auto [loader, seen] : {std::pair{&train_, &bad_seen_[0]}, std::pair{&test_, &bad_seen_[1]}})
     for (; *seen < loader->bad().size(); ++*seen) {
-      const BadImage& bad = loader->bad()[*seen];
+      const data::BadImage& bad = loader->bad()[*seen];
       progress_.now.bad_images.push_back(bad.path + ": " + bad.reason);
       std::cerr << "bad image, replaced by the next: " << progress_.now.bad_images.back() << "\n";
     }
@@ -364,4 +365,4 @@ void Trainer::try_to_save(const std::function<void()>& f) {
   }
 }
 
-}  // namespace rmt
+}  // namespace rmt::train

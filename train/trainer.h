@@ -14,23 +14,24 @@
 #include "train/run/run_folder.h"
 #include "train/step.h"
 
-namespace rmt {
+namespace rmt::train {
 
-LoaderOptions loader_options(const TrainOptions& options, bool train, const Compute& compute = {});
+data::LoaderOptions loader_options(const TrainOptions& options, bool train,
+                                   const Compute& compute = {});
 
 // Top-1, top-5 and loss over everything that the loader holds. `flag` is what a user sets its batch
 // size with: named where memory is too small for it. `seen`, where given, is shown each batch with
 // its logits (B, K) f32 on the host; its false ends the evaluation.
-Metrics evaluate(nn::Module& model, const Forward& forward, Loader& loader,
-                 const Compute& compute = {}, const TransformOptions& transform = {},
-                 const char* flag = "--batch-size",
-                 const std::function<bool(const Batch&, const Tensor& logits)>& seen = nullptr);
+Metrics evaluate(
+    nn::Module& model, const Forward& forward, data::Loader& loader, const Compute& compute = {},
+    const data::TransformOptions& transform = {}, const char* flag = "--batch-size",
+    const std::function<bool(const data::Batch&, const Tensor& logits)>& seen = nullptr);
 
 class Trainer {
  public:
   // The model must be where compute.prepare() brought it, with the weights that training starts
   // from. `out` receives one line an epoch; the progress line and warnings go to stderr.
-  Trainer(nn::Module& model, Forward forward, const Dataset& train, const Dataset& test,
+  Trainer(nn::Module& model, Forward forward, const data::Dataset& train, const data::Dataset& test,
           const TrainOptions& options, std::ostream& out, const Compute& compute = {});
 
   // Goes on where a last.safetensors of the same model and options stopped, in the middle of an
@@ -55,7 +56,7 @@ class Trainer {
   void save_weights(const std::string& name, const EpochLog& log);
   void keep_history(const EpochLog& log);
   void stop();
-  void draw_first_batch(const Batch& batch);
+  void draw_first_batch(const data::Batch& batch);
   void note_bad_images();
   std::string last_checkpoint() const;
   void save(const std::string& name, bool resumable, const std::string& weights = "");
@@ -66,7 +67,7 @@ class Trainer {
   Forward forward_;
   TrainOptions options_;
   Compute compute_;
-  Loader train_, test_;
+  data::Loader train_, test_;
   std::vector<std::string> classes_;
   DataCounts counts_;
   int64_t steps_;  // of an epoch
@@ -83,4 +84,4 @@ class Trainer {
   bool saved_all_ = true, saved_once_ = false, stopped_ = false;
 };
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <vector>
 
-namespace rmt {
+namespace rmt::data {
 namespace {
 
 typedef double Quad __attribute__((vector_size(32)));  // red, green, blue, nothing
@@ -120,4 +120,4 @@ Affine rotation(double degrees, int64_t width, int64_t height) {
   return {cosine, sine, cosine * -x + sine * -y + x, -sine, cosine, -sine * -x + cosine * -y + y};
 }
 
-}  // namespace rmt
+}  // namespace rmt::data

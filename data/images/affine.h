@@ -5,7 +5,7 @@
 
 #include "data/images/pixel_ops.h"
 
-namespace rmt {
+namespace rmt::data {
 
 using Colour = std::array<uint8_t, 3>;
 enum class Resampling { bilinear, bicubic };
@@ -25,4 +25,4 @@ Affine shift(double dx, double dy);  // pixels
 Affine rotation(double degrees, int64_t width,
                 int64_t height);  // counterclockwise about the centre
 
-}  // namespace rmt
+}  // namespace rmt::data

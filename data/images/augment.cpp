@@ -7,7 +7,7 @@
 
 #include "core/error.h"
 
-namespace rmt {
+namespace rmt::data {
 namespace {
 
 // All of `text` as a number in [least, most].
@@ -139,4 +139,4 @@ void augment(const RandAugment& policy, Pixels p, Colour fill, Random& random) {
   for (const AugmentStep& step : draw_steps(policy, random)) apply(step, p, fill);
 }
 
-}  // namespace rmt
+}  // namespace rmt::data

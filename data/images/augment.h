@@ -14,7 +14,7 @@
 #include "core/random.h"
 #include "data/images/affine.h"
 
-namespace rmt {
+namespace rmt::data {
 
 struct RandAugment {
   double magnitude = 10, deviation = 0,
@@ -66,4 +66,4 @@ void apply(const AugmentStep& step, Pixels p, Colour fill);
 // All of it. `fill` is the colour of what comes in from outside.
 void augment(const RandAugment& policy, Pixels p, Colour fill, Random& random);
 
-}  // namespace rmt
+}  // namespace rmt::data

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace rmt {
+namespace rmt::data {
 
 std::array<AugmentStep, 3> draw_jitter(double amount, Random& random) {
   std::array<AugmentStep, 3> steps{
@@ -13,4 +13,4 @@ std::array<AugmentStep, 3> draw_jitter(double amount, Random& random) {
   return steps;
 }
 
-}  // namespace rmt
+}  // namespace rmt::data

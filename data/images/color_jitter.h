@@ -6,10 +6,10 @@
 
 #include "data/images/augment.h"
 
-namespace rmt {
+namespace rmt::data {
 
 // Three steps with factors uniform in [1 - amount, 1 + amount], all 6 orders equally likely. amount
 // in [0, 1]; timm's default is 0.4.
 std::array<AugmentStep, 3> draw_jitter(double amount, Random& random);
 
-}  // namespace rmt
+}  // namespace rmt::data

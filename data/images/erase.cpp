@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace rmt {
+namespace rmt::data {
 
 std::optional<Erasing> draw_erasing(const RandomErasing& e, int64_t width, int64_t height,
                                     Random& random) {
@@ -31,4 +31,4 @@ void erase(const Erasing& e, float* image, int64_t width) {
     }
 }
 
-}  // namespace rmt
+}  // namespace rmt::data

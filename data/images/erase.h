@@ -8,7 +8,7 @@
 #include "core/random.h"
 #include "data/images/resize.h"
 
-namespace rmt {
+namespace rmt::data {
 
 struct RandomErasing {
   double probability = 0;
@@ -30,4 +30,4 @@ std::optional<Erasing> draw_erasing(const RandomErasing& erasing, int64_t width,
 // image (height, width, 3), normalised: the rectangle becomes noise of mean 0 and variance 1.
 void erase(const Erasing& erasing, float* image, int64_t width);
 
-}  // namespace rmt
+}  // namespace rmt::data

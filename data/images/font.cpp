@@ -1,6 +1,6 @@
 #include "data/images/font.h"
 
-namespace rmt {
+namespace rmt::data {
 namespace {
 
 // Six bands of 16 characters, in the order of ASCII from 32 on; each is seven rows of five dots, a
@@ -126,4 +126,4 @@ void draw_text(Image& image, int64_t x, int64_t y, const std::string& text, Colo
   }
 }
 
-}  // namespace rmt
+}  // namespace rmt::data

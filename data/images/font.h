@@ -5,7 +5,7 @@
 
 #include "data/images/image.h"
 
-namespace rmt {
+namespace rmt::data {
 
 using Colour = std::array<uint8_t, 3>;
 
@@ -19,4 +19,4 @@ void draw_text(Image& image, int64_t x, int64_t y, const std::string& text, Colo
 // The text as it is drawn: one printable character of ASCII for each of its characters.
 std::string printable(const std::string& text);
 
-}  // namespace rmt
+}  // namespace rmt::data

@@ -16,7 +16,7 @@
 
 #include "core/error.h"
 
-namespace rmt {
+namespace rmt::data {
 namespace {
 
 constexpr int64_t kMaxSide = 16384;
@@ -87,12 +87,12 @@ thread_local Heap* Heap::current = nullptr;
 void check_stb(bool ok) { CHECK(ok, "the decoder met an impossible state"); }
 
 }  // namespace
-}  // namespace rmt
+}  // namespace rmt::data
 
-#define STBI_MALLOC(n) ::rmt::Heap::current->take(n)
-#define STBI_REALLOC(p, n) ::rmt::Heap::current->resize(p, n)
-#define STBI_FREE(p) ::rmt::Heap::current->give(p)
-#define STBI_ASSERT(x) ::rmt::check_stb(x)
+#define STBI_MALLOC(n) ::rmt::data::Heap::current->take(n)
+#define STBI_REALLOC(p, n) ::rmt::data::Heap::current->resize(p, n)
+#define STBI_FREE(p) ::rmt::data::Heap::current->give(p)
+#define STBI_ASSERT(x) ::rmt::data::check_stb(x)
 #define STBI_ONLY_JPEG
 #define STBI_ONLY_PNG
 #define STBI_NO_STDIO
@@ -111,7 +111,7 @@ void check_stb(bool ok) { CHECK(ok, "the decoder met an impossible state"); }
 #include <stb/stb_image.h>
 #pragma GCC diagnostic pop
 
-namespace rmt {
+namespace rmt::data {
 namespace {
 
 struct Bytes {
@@ -289,4 +289,4 @@ Image read_image(const std::string& path) {
   return decode(bytes.data(), have, path);
 }
 
-}  // namespace rmt
+}  // namespace rmt::data

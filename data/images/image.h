@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace rmt {
+namespace rmt::data {
 
 struct Image {
   int64_t width = 0, height = 0;
@@ -26,4 +26,4 @@ void write_jpeg(const std::string& path, const Image& image, int quality);
 std::vector<uint8_t> encode_png(const Image& image);
 void write_png(const std::string& path, const Image& image);
 
-}  // namespace rmt
+}  // namespace rmt::data

@@ -5,7 +5,7 @@
 
 #include "core/error.h"
 
-namespace rmt {
+namespace rmt::data {
 namespace {
 
 constexpr int64_t kLeastSide = 160, kFrame = 3, kGap = 8, kMaxPixels = 100'000'000;
@@ -110,4 +110,4 @@ std::vector<Image> batch_pictures(const Batch& batch, const TransformOptions& t,
   return out;
 }
 
-}  // namespace rmt
+}  // namespace rmt::data

@@ -5,7 +5,7 @@
 #include "data/images/font.h"
 #include "data/loader.h"
 
-namespace rmt {
+namespace rmt::data {
 
 struct Tile {
   Image image;
@@ -27,4 +27,4 @@ std::vector<Image> batch_pictures(const Batch& batch, const TransformOptions& tr
 // The caption's lines of at most `width` characters.
 std::vector<std::string> wrap(const std::string& text, int64_t width, size_t most_lines);
 
-}  // namespace rmt
+}  // namespace rmt::data

@@ -17,7 +17,7 @@
 #include <stb/stb_image_write.h>
 #pragma GCC diagnostic pop
 
-namespace rmt {
+namespace rmt::data {
 namespace {
 
 void check_image(const Image& image, const char* who) {
@@ -70,4 +70,4 @@ void write_jpeg(const std::string& path, const Image& image, int quality) {
 }
 void write_png(const std::string& path, const Image& image) { write(path, encode_png(image)); }
 
-}  // namespace rmt
+}  // namespace rmt::data

@@ -5,7 +5,7 @@
 
 #include "core/error.h"
 
-namespace rmt {
+namespace rmt::data {
 namespace {
 
 // The logarithm of a number with density ~ x^(a - 1) e^-x: Marsaglia and Tsang, "A simple method
@@ -70,4 +70,4 @@ Mix mix_of_batch(const MixOptions& o, uint64_t seed, int64_t epoch, int64_t batc
   return draw_mix(o, height, width, random);
 }
 
-}  // namespace rmt
+}  // namespace rmt::data

@@ -7,7 +7,7 @@
 #include "core/random.h"
 #include "data/images/resize.h"
 
-namespace rmt {
+namespace rmt::data {
 
 struct MixOptions {
   double mixup = 0, cutmix = 0;     // alpha of each; 0: never
@@ -40,4 +40,4 @@ Mix draw_mix(const MixOptions& options, int64_t height, int64_t width, Random& r
 Mix mix_of_batch(const MixOptions& options, uint64_t seed, int64_t epoch, int64_t batch,
                  int64_t height, int64_t width);
 
-}  // namespace rmt
+}  // namespace rmt::data

@@ -6,7 +6,7 @@
 #include <array>
 #include <vector>
 
-namespace rmt {
+namespace rmt::data {
 namespace {
 
 using Table = std::array<uint8_t, 256>;
@@ -160,4 +160,4 @@ void mirror(Pixels p) {
       std::swap_ranges(left, left + 3, right);
 }
 
-}  // namespace rmt
+}  // namespace rmt::data

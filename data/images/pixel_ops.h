@@ -3,7 +3,7 @@
 #pragma once
 #include <cstdint>
 
-namespace rmt {
+namespace rmt::data {
 
 // A picture that belongs to somebody else: (H, W, 3) bytes, changed in place.
 struct Pixels {
@@ -28,4 +28,4 @@ void sharpness(Pixels p, double factor);   // from the smoothed picture
 
 void mirror(Pixels p);  // each row the other way round: here a pixel does move
 
-}  // namespace rmt
+}  // namespace rmt::data

@@ -9,7 +9,7 @@
 
 #include "core/error.h"
 
-namespace rmt {
+namespace rmt::data {
 namespace {
 
 constexpr int kBits = 22;       // Pillow's PRECISION_BITS
@@ -204,4 +204,4 @@ Image resize(const Image& image, const Crop& box, int64_t width, int64_t height)
   return result;
 }
 
-}  // namespace rmt
+}  // namespace rmt::data

@@ -3,7 +3,7 @@
 #pragma once
 #include "data/images/image.h"
 
-namespace rmt {
+namespace rmt::data {
 
 // A rectangle of pixels: columns [x, x + width), rows [y, y + height).
 struct Crop {
@@ -18,4 +18,4 @@ void resize(const Image& image, const Crop& box, int64_t width, int64_t height, 
             uint8_t* out);
 Image resize(const Image& image, const Crop& box, int64_t width, int64_t height);
 
-}  // namespace rmt
+}  // namespace rmt::data

@@ -7,7 +7,7 @@
 #include "core/error.h"
 #include "data/images/color_jitter.h"
 
-namespace rmt {
+namespace rmt::data {
 namespace {
 
 // Python's round(): ties to even.
@@ -180,4 +180,4 @@ void eval_transform(const Image& image, const TransformOptions& o, float* out) {
   normalise(pixels, o.image_size, o.image_size, false, o, out);
 }
 
-}  // namespace rmt
+}  // namespace rmt::data

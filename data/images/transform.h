@@ -8,7 +8,7 @@
 #include "data/images/erase.h"
 #include "data/images/resize.h"
 
-namespace rmt {
+namespace rmt::data {
 
 struct TransformOptions {
   int64_t image_size = 224;                       // the result is (image_size, image_size, 3)
@@ -64,4 +64,4 @@ bool train_pixels(const Image& image, const TransformOptions& options, const Tra
 void eval_transform(const Image& image, const TransformOptions& options, float* out);
 void eval_pixels(const Image& image, const TransformOptions& options, uint8_t* pixels);
 
-}  // namespace rmt
+}  // namespace rmt::data

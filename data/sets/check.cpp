@@ -8,7 +8,7 @@
 #include "core/parallel.h"
 #include "data/sets/cifar.h"
 
-namespace rmt {
+namespace rmt::data {
 namespace {
 
 constexpr int64_t kSmall = 32, kImageNetTrain = 1281167, kImageNetVal = 50000,
@@ -247,4 +247,4 @@ std::string image_kind(const std::vector<uint8_t>& bytes) {
   return "JPEG";
 }
 
-}  // namespace rmt
+}  // namespace rmt::data

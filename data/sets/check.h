@@ -6,7 +6,7 @@
 
 #include "data/dataset.h"
 
-namespace rmt {
+namespace rmt::data {
 
 struct CheckedImage {
   std::string name, what;
@@ -50,4 +50,4 @@ DataReport check_data(
 // decodes.
 std::string image_kind(const std::vector<uint8_t>& bytes);
 
-}  // namespace rmt
+}  // namespace rmt::data

@@ -5,7 +5,7 @@
 
 #include "core/error.h"
 
-namespace rmt {
+namespace rmt::data {
 namespace {
 
 constexpr int64_t kSide = 32, kPlane = kSide * kSide;
@@ -96,4 +96,4 @@ std::string Cifar::name(int64_t i) const {
   return str(files_[records_[size_t(i)].file]->path(), ":", records_[size_t(i)].number);
 }
 
-}  // namespace rmt
+}  // namespace rmt::data

@@ -9,7 +9,7 @@
 #include "data/dataset.h"
 #include "data/sets/disk.h"
 
-namespace rmt {
+namespace rmt::data {
 
 class Cifar : public Dataset {
  public:
@@ -40,4 +40,4 @@ class Cifar : public Dataset {
   std::vector<Record> records_;
 };
 
-}  // namespace rmt
+}  // namespace rmt::data

@@ -6,7 +6,7 @@
 #include "data/dataset.h"
 #include "data/sets/disk.h"
 
-namespace rmt {
+namespace rmt::data {
 
 std::map<std::string, std::string> read_class_table(const std::string& path) {
   std::map<std::string, std::string> table;
@@ -46,4 +46,4 @@ std::vector<std::string> class_words(const std::vector<std::string>& classes,
   return words;
 }
 
-}  // namespace rmt
+}  // namespace rmt::data

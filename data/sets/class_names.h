@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace rmt {
+namespace rmt::data {
 
 // Lines without words are skipped. Error when a class stands there twice with different words.
 std::map<std::string, std::string> read_class_table(const std::string& path);
@@ -19,4 +19,4 @@ std::string find_class_table(const std::string& root);
 std::vector<std::string> class_words(const std::vector<std::string>& classes,
                                      const std::map<std::string, std::string>& table);
 
-}  // namespace rmt
+}  // namespace rmt::data

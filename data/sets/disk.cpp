@@ -12,7 +12,7 @@
 
 #include "core/error.h"
 
-namespace rmt {
+namespace rmt::data {
 namespace {
 
 // Throws with the system's own reason, and the remedy where there is a usual one.
@@ -139,4 +139,4 @@ void sync_folder(const std::string& folder) {
   if (error && error != EINVAL) fail("synced", folder, error);  // EINVAL: a file system that cannot
 }
 
-}  // namespace rmt
+}  // namespace rmt::data

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace rmt {
+namespace rmt::data {
 
 constexpr size_t kMaxImageFile =
     size_t(64) << 20;  // bytes of one image; what data/images/image.h decodes at most
@@ -57,4 +57,4 @@ class FileWriter {
 
 void sync_folder(const std::string& folder);  // makes renames in it durable
 
-}  // namespace rmt
+}  // namespace rmt::data

@@ -16,7 +16,7 @@
 #include "core/parallel.h"
 #include "data/sets/drawings.h"
 
-namespace rmt {
+namespace rmt::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -104,4 +104,4 @@ bool draw_dataset(const std::string& given_root, const DrawingOptions& o) {
   return true;
 }
 
-}  // namespace rmt
+}  // namespace rmt::data

@@ -8,7 +8,7 @@
 
 #include "core/error.h"
 
-namespace rmt {
+namespace rmt::data {
 namespace {
 
 constexpr double kTurn = 6.283185307179586;
@@ -235,4 +235,4 @@ Image draw(int64_t size, int64_t label, Random random) {
   return canvas.finish(random.uniform(0, 0.04), random);
 }
 
-}  // namespace rmt
+}  // namespace rmt::data

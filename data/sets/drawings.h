@@ -9,7 +9,7 @@
 #include "core/random.h"
 #include "data/images/image.h"
 
-namespace rmt {
+namespace rmt::data {
 
 struct DrawingOptions {
   int64_t train_images = 5000, val_images = 1000;  // as many of each class, up to one
@@ -29,4 +29,4 @@ Image draw(int64_t size, int64_t label, Random random);
 // folder that it did not make. The folder appears complete or not at all.
 bool draw_dataset(const std::string& root, const DrawingOptions& options = {});
 
-}  // namespace rmt
+}  // namespace rmt::data

@@ -10,7 +10,7 @@
 #include "core/error.h"
 #include "data/sets/disk.h"
 
-namespace rmt {
+namespace rmt::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -182,4 +182,4 @@ std::vector<uint8_t> FlatFolder::bytes(int64_t i) const {
   return read_bytes(name(i), kMaxImageFile);
 }
 
-}  // namespace rmt
+}  // namespace rmt::data

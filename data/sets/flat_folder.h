@@ -14,7 +14,7 @@
 #pragma once
 #include "data/dataset.h"
 
-namespace rmt {
+namespace rmt::data {
 
 class FlatFolder : public Dataset {
  public:
@@ -39,4 +39,4 @@ class FlatFolder : public Dataset {
   std::vector<int64_t> labels_;
 };
 
-}  // namespace rmt
+}  // namespace rmt::data

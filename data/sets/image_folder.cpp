@@ -6,7 +6,7 @@
 #include "core/error.h"
 #include "data/sets/disk.h"
 
-namespace rmt {
+namespace rmt::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -72,4 +72,4 @@ std::vector<uint8_t> ImageFolder::bytes(int64_t i) const {
   return read_bytes(name(i), kMaxImageFile);
 }
 
-}  // namespace rmt
+}  // namespace rmt::data

@@ -3,7 +3,7 @@
 #pragma once
 #include "data/dataset.h"
 
-namespace rmt {
+namespace rmt::data {
 
 class ImageFolder : public Dataset {
  public:
@@ -39,4 +39,4 @@ class ImageFolder : public Dataset {
   std::vector<File> files_;
 };
 
-}  // namespace rmt
+}  // namespace rmt::data

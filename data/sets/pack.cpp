@@ -12,7 +12,7 @@
 #include "data/sets/disk.h"
 #include "data/sets/records.h"
 
-namespace rmt {
+namespace rmt::data {
 namespace {
 
 namespace fs = std::filesystem;
@@ -186,4 +186,4 @@ PackReport pack(const Dataset& data, const std::string& folder, const std::strin
   return report;
 }
 
-}  // namespace rmt
+}  // namespace rmt::data

@@ -6,7 +6,7 @@
 
 #include "data/dataset.h"
 
-namespace rmt {
+namespace rmt::data {
 
 struct PackOptions {
   int64_t size = 256;  // the shorter side becomes this; an image that is no larger keeps its bytes,
@@ -32,4 +32,4 @@ PackReport pack(const Dataset& data, const std::string& folder, const std::strin
                 const PackOptions& options = {},
                 const std::function<void(int64_t done)>& progress = {});
 
-}  // namespace rmt
+}  // namespace rmt::data

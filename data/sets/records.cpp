@@ -3,7 +3,7 @@
 #include "core/error.h"
 #include "core/files/crc32c.h"
 
-namespace rmt {
+namespace rmt::data {
 
 constexpr uint64_t kMaxIndex = uint64_t(1) << 30;  // 16 million records
 
@@ -98,4 +98,4 @@ std::string Records::name(int64_t i) const {
   return shards_[records_[size_t(i)].shard]->path() + ":" + records_[size_t(i)].entry.name;
 }
 
-}  // namespace rmt
+}  // namespace rmt::data

@@ -6,7 +6,7 @@
 #include "data/record_format.h"
 #include "data/sets/disk.h"
 
-namespace rmt {
+namespace rmt::data {
 
 // root/<split>-*.rmtrec, in natural order.
 std::vector<std::string> record_files(const std::string& root, const std::string& split);
@@ -40,4 +40,4 @@ class Records : public Dataset {
   std::vector<Record> records_;
 };
 
-}  // namespace rmt
+}  // namespace rmt::data

@@ -9,7 +9,7 @@
 #include "core/error.h"
 #include "core/parallel.h"
 
-namespace rmt {
+namespace rmt::data {
 namespace {
 
 constexpr uint64_t kBlock = 512;
@@ -302,4 +302,4 @@ std::string TarShards::name(int64_t i) const {
   return files_[samples_[size_t(i)].shard] + ":" + samples_[size_t(i)].name;
 }
 
-}  // namespace rmt
+}  // namespace rmt::data

@@ -9,7 +9,7 @@
 #include "data/dataset.h"
 #include "data/sets/disk.h"
 
-namespace rmt {
+namespace rmt::data {
 
 struct TarMember {
   std::string name;
@@ -56,4 +56,4 @@ class TarShards : public Dataset {
   std::vector<Sample> samples_;
 };
 
-}  // namespace rmt
+}  // namespace rmt::data

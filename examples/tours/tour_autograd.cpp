@@ -5,7 +5,11 @@
 
 #include "autograd/backward.h"
 #include "core/random.h"
-#include "ops/ops.h"
+#include "ops/cross_entropy.h"
+#include "ops/gelu.h"
+#include "ops/linear.h"
+#include "ops/mul.h"
+#include "ops/sum.h"
 #include "train/metrics.h"
 
 using namespace rmt;
@@ -63,7 +67,7 @@ int main() {
     }
     if (step % 100 == 0) {
       NoGrad off;  // nothing is recorded while one lives: no gradient is wanted here
-      Metrics m;
+      train::Metrics m;
       m.add(forward(points), arms);
       std::printf("step %3d  loss %.4f  right %.1f %%\n", step, m.loss(), m.acc1());
     }

@@ -3,7 +3,9 @@
 #include <iostream>
 
 #include "core/random.h"
-#include "ops/ops.h"
+#include "ops/linear.h"
+#include "ops/mean_pool.h"
+#include "ops/softmax.h"
 
 using namespace rmt;
 

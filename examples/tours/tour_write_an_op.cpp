@@ -10,7 +10,7 @@
 #include "autograd/backward.h"
 #include "core/elementwise.h"
 #include "ops/kernels/dispatch.h"
-#include "ops/ops.h"
+#include "ops/sum.h"
 
 namespace rmt {
 

@@ -4,6 +4,8 @@
 #include "nn/conv.h"
 #include "nn/linear.h"
 #include "nn/rmt/position.h"
+#include "ops/attention/manhattan_attention.h"
+#include "ops/linear.h"
 
 namespace rmt::nn {
 

@@ -4,6 +4,9 @@
 #include "nn/drop_path.h"
 #include "nn/norm.h"
 #include "nn/rmt/attention.h"
+#include "ops/gelu.h"
+#include "ops/gelu_depthwise_conv2d.h"
+#include "ops/residual_layer_norm.h"
 
 namespace rmt::nn {
 

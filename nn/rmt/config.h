@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "ops/ops.h"
+#include "ops/attention/manhattan_attention.h"
 
 namespace rmt::nn {
 

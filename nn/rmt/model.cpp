@@ -1,4 +1,6 @@
 #include "nn/rmt/model.h"
+#include "ops/mean_pool.h"
+#include "ops/silu.h"
 
 namespace rmt::nn {
 namespace {

@@ -5,6 +5,7 @@
 
 #include "nn/module.h"
 #include "nn/rmt/config.h"
+#include "ops/attention/rotary.h"
 
 namespace rmt::nn {
 

@@ -3,6 +3,7 @@
 #pragma once
 #include "autograd/checkpoint.h"
 #include "nn/rmt/block.h"
+#include "ops/gelu.h"
 
 namespace rmt::nn {
 

@@ -17,11 +17,11 @@
 
 #include "core/parallel.h"
 #include "core/rows.h"
+#include "ops/attention/manhattan_attention.h"
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
 #include "ops/kernels/extents.h"
 #include "ops/kernels/tile.h"
-#include "ops/ops.h"
 
 namespace rmt {
 namespace gpu {  // manhattan_attention.cu

@@ -12,6 +12,7 @@
 #include "core/cuda/warp.cuh"
 #include "core/storage.h"
 #include "ops/attention/manhattan_attention.cuh"
+#include "ops/attention/manhattan_attention.h"
 #include "ops/attention/manhattan_attention_mma.cuh"
 
 namespace rmt::gpu {

@@ -1,6 +1,7 @@
 // What the general kernels of manhattan_attention.cu and the ones for tensor cores have in common.
 #pragma once
 #include "core/cuda/runtime.h"
+#include "ops/attention/manhattan_attention.h"
 #include "ops/kernels/extents.h"
 
 namespace rmt::gpu {

@@ -7,6 +7,7 @@
 #pragma once
 #include <type_traits>
 
+#include "ops/attention/manhattan_attention.h"
 #include "ops/attention/manhattan_attention_tiles.cuh"
 
 namespace rmt::gpu::tensor_cores {

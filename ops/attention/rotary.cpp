@@ -2,9 +2,9 @@
 #include <cmath>
 
 #include "core/rows.h"
+#include "ops/attention/rotary.h"
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
-#include "ops/ops.h"
 
 namespace rmt {
 namespace gpu {  // rotary.cu

@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "core/dtype.h"
-#include "ops/ops.h"
+#include "ops/attention/manhattan_attention.h"
 
 namespace rmt {
 

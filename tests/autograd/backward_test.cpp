@@ -4,7 +4,12 @@
 #include <gtest/gtest.h>
 
 #include "autograd/checkpoint.h"
-#include "ops/ops.h"
+#include "ops/add.h"
+#include "ops/gelu.h"
+#include "ops/linear.h"
+#include "ops/mul.h"
+#include "ops/sum.h"
+#include "ops/view.h"
 #include "tests/check_op.h"
 
 namespace rmt::test {

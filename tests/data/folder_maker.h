@@ -13,6 +13,7 @@
 #include "data/images/image.h"
 
 namespace rmt {
+using namespace data;
 
 class TemporaryFolder {
  public:

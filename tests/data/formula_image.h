@@ -7,6 +7,7 @@
 #include "data/images/image.h"
 
 namespace rmt {
+using namespace data;
 
 // Blocks and a hash; at 64 pixels a faint slope, a faint pattern and a constant channel, for what
 // looks at histograms.

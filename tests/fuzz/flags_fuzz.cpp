@@ -7,6 +7,8 @@
 #include "train/weights/model_file.h"
 
 using namespace rmt;
+using namespace rmt::data;
+using namespace rmt::train;
 
 namespace {
 struct Program {  // made once: that takes most of the time

@@ -3,6 +3,7 @@
 #include "tests/fuzz/fuzz.h"
 
 using namespace rmt;
+using namespace rmt::data;
 
 FUZZ(image) {
   Image image;

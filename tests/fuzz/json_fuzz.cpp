@@ -6,6 +6,7 @@
 #include "train/run/curves.h"
 
 using namespace rmt;
+using namespace rmt::train;
 
 FUZZ(json) {
   const std::string text(data, data + size);

@@ -5,6 +5,7 @@
 #include "train/weights/pth.h"
 
 using namespace rmt;
+using namespace rmt::train;
 
 FUZZ(pickle) {
   const std::string pickle(data, data + size), numbers = "0123456789abcdefghijklmnopqrstuv";

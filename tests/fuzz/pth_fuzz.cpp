@@ -3,6 +3,7 @@
 #include "train/weights/pth.h"
 
 using namespace rmt;
+using namespace rmt::train;
 
 FUZZ(pth) {
   fuzz::MemoryFile file(data, size);

@@ -7,6 +7,7 @@
 #include "tests/fuzz/fuzz.h"
 
 using namespace rmt;
+using namespace rmt::data;
 
 namespace {
 

@@ -4,6 +4,7 @@
 #include "train/weights/safetensors.h"
 
 using namespace rmt;
+using namespace rmt::train;
 
 FUZZ(safetensors) {
   fuzz::MemoryFile file(data, size);

@@ -7,6 +7,7 @@
 #include "tests/fuzz/fuzz.h"
 
 using namespace rmt;
+using namespace rmt::data;
 
 FUZZ(tar) {
   std::vector<uint8_t> bytes(data, data + size);

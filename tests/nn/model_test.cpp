@@ -8,6 +8,9 @@
 
 #include "autograd/backward.h"
 #include "nn/rmt/cost.h"
+#include "ops/attention/manhattan_attention.h"
+#include "ops/mul.h"
+#include "ops/sum.h"
 #include "tests/check_op.h"
 
 namespace rmt::test {

@@ -14,12 +14,14 @@
 #include "autograd/backward.h"
 #include "core/cuda/device.h"
 #include "nn/rmt/model.h"
+#include "ops/cross_entropy.h"
 #include "tests/check_op.h"
 #include "tests/golden_model.h"
 #include "train/optimizer.h"
 #include "train/weights/safetensors.h"
 
 namespace rmt::test {
+using namespace train;
 namespace {
 
 using nn::Rmt, nn::RmtConfig, nn::rmt_config;

@@ -1,7 +1,8 @@
 #include <gtest/gtest.h>
 
 #include "autograd/backward.h"
-#include "ops/ops.h"
+#include "ops/add.h"
+#include "ops/sum.h"
 #include "tests/check_op.h"
 
 namespace rmt::test {

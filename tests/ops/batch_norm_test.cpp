@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "core/cuda/device.h"
-#include "ops/ops.h"
+#include "ops/batch_norm.h"
 #include "tests/check_op.h"
 
 namespace rmt::test {

@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "ops/ops.h"
+#include "ops/conv2d.h"
 #include "tests/check_op.h"
 
 namespace rmt::test {

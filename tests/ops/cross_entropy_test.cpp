@@ -5,7 +5,7 @@
 #include "autograd/backward.h"
 #include "core/cuda/device.h"
 #include "core/simd.h"
-#include "ops/ops.h"
+#include "ops/cross_entropy.h"
 #include "tests/check_op.h"
 
 namespace rmt::test {

@@ -2,7 +2,8 @@
 
 #include "autograd/backward.h"
 #include "core/cuda/device.h"
-#include "ops/ops.h"
+#include "ops/add.h"
+#include "ops/depthwise_conv2d.h"
 #include "tests/check_op.h"
 
 namespace rmt::test {

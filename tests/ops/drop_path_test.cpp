@@ -5,6 +5,7 @@
 
 #include "core/cuda/graph.h"
 #include "nn/drop_path.h"
+#include "ops/drop_path.h"
 #include "tests/check_op.h"
 #include "tests/device.h"
 

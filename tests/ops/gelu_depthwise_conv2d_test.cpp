@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "autograd/backward.h"
-#include "ops/ops.h"
+#include "ops/gelu_depthwise_conv2d.h"
 #include "tests/check_op.h"
 
 namespace rmt::test {

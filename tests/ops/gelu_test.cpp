@@ -1,7 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "core/cuda/device.h"
-#include "ops/ops.h"
+#include "ops/gelu.h"
 #include "tests/check_op.h"
 
 namespace rmt::test {

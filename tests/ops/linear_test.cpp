@@ -3,7 +3,10 @@
 #include "autograd/backward.h"
 #include "core/cuda/device.h"
 #include "core/cuda/graph.h"
-#include "ops/ops.h"
+#include "ops/add.h"
+#include "ops/linear.h"
+#include "ops/mul.h"
+#include "ops/sum.h"
 #include "tests/check_op.h"
 
 namespace rmt::test {

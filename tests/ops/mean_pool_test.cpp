@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "ops/ops.h"
+#include "ops/mean_pool.h"
 #include "tests/check_op.h"
 
 namespace rmt::test {

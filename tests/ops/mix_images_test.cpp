@@ -9,11 +9,13 @@
 
 #include "core/cuda/graph.h"
 #include "data/images/mixup.h"
-#include "ops/ops.h"
+#include "ops/cross_entropy.h"
+#include "ops/mix_images.h"
 #include "tests/check_op.h"
 #include "tests/device.h"
 
 namespace rmt::test {
+using namespace data;
 namespace {
 
 Tensor tensor(const Mix& m) {

@@ -5,11 +5,12 @@
 #include <cstring>
 
 #include "data/images/transform.h"
-#include "ops/ops.h"
+#include "ops/normalize.h"
 #include "tests/check_op.h"
 #include "tests/device.h"
 
 namespace rmt::test {
+using namespace data;
 namespace {
 
 constexpr int64_t kSide = 13;

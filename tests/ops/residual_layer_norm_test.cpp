@@ -2,7 +2,11 @@
 
 #include "autograd/backward.h"
 #include "core/cuda/device.h"
-#include "ops/ops.h"
+#include "ops/layer_norm.h"
+#include "ops/mul.h"
+#include "ops/residual_add.h"
+#include "ops/residual_layer_norm.h"
+#include "ops/sum.h"
 #include "tests/check_op.h"
 
 namespace rmt::test {

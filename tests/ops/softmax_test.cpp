@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "ops/ops.h"
+#include "ops/softmax.h"
 #include "tests/check_op.h"
 
 namespace rmt::test {

@@ -1,7 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "core/cuda/device.h"
-#include "ops/ops.h"
+#include "ops/sum.h"
 #include "tests/check_op.h"
 
 namespace rmt::test {

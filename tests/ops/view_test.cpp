@@ -1,7 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "autograd/backward.h"
-#include "ops/ops.h"
+#include "ops/view.h"
 #include "tests/check_op.h"
 
 namespace rmt::test {

@@ -8,6 +8,7 @@
 #include "tests/train/folder.h"
 
 namespace rmt::test {
+using namespace train;
 namespace {
 
 struct Net : nn::Module {

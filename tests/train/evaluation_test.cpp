@@ -8,6 +8,8 @@
 #include "tests/check_op.h"
 
 namespace rmt::test {
+using namespace data;
+using namespace train;
 namespace {
 
 Batch batch_of(const std::vector<int64_t>& indices, const std::vector<int64_t>& labels) {

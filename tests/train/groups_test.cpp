@@ -11,6 +11,7 @@
 #include "train/optimizer.h"
 
 namespace rmt::test {
+using namespace train;
 namespace {
 
 std::map<std::string, ParameterRule> rules_of(nn::Module& model, const TrainOptions& options) {

@@ -13,6 +13,8 @@
 #include "train/weights/model_file.h"
 
 namespace rmt::test {
+using namespace data;
+using namespace train;
 namespace {
 
 using Memory = OnDevice;

@@ -9,13 +9,16 @@
 
 #include "data/sets/image_folder.h"
 #include "nn/rmt/model.h"
-#include "ops/ops.h"
+#include "ops/cross_entropy.h"
+#include "ops/mix_images.h"
 #include "tests/data/folder_maker.h"
 #include "tests/device.h"
 #include "tests/train/small_images.h"
 #include "train/compute.h"
 
 namespace rmt::test {
+using namespace data;
+using namespace train;
 namespace {
 
 LoaderOptions options(bool bytes) {

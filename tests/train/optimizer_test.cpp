@@ -10,6 +10,7 @@
 #include "tests/device.h"
 
 namespace rmt::test {
+using namespace train;
 namespace {
 
 struct Parameters : nn::Module {

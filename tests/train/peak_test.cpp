@@ -5,6 +5,8 @@
 #include "train/run/progress_line.h"
 
 namespace rmt::test {
+using namespace data;
+using namespace train;
 
 // NVIDIA's own arithmetic: multiprocessors x clock x operations a clock. H100 SXM: 132 x 1.83 GHz x
 // 4096.

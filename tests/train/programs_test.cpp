@@ -17,6 +17,8 @@
 #include "train/weights/safetensors.h"
 
 namespace rmt::test {
+using namespace data;
+using namespace train;
 namespace {
 
 namespace fs = std::filesystem;
@@ -136,12 +138,12 @@ TEST_F(Programs, RecipesAndTheScheduleTheyDescribe) {
   r = run(
       "rmt-train --recipe official --epochs 310 --lr 1 --warmup-epochs 0 --print-schedule");  // flags
                                                                                               // win
-                                                                                              // over
-                                                                                              // the
-                                                                                              // recipe,
-                                                                                              // wherever
-                                                                                              // they
-                                                                                              // stand
+  // over
+  // the
+  // recipe,
+  // wherever
+  // they
+  // stand
   EXPECT_EQ(std::count(r.text.begin(), r.text.end(), '\n'), 310);
   EXPECT_EQ(r.text.rfind("0 1\n", 0), 0u) << r.text;
   expect("rmt-train --recipe offical", 1, {"--recipe offical", "did you mean official?"});

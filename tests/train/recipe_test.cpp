@@ -5,6 +5,7 @@
 #include "tests/check_op.h"
 
 namespace rmt::test {
+using namespace train;
 
 TEST(Recipe, OfficialIsTheOfficialCodesDefaults) {  // RMT.md 4.1 to 4.5
   TrainOptions before;

@@ -7,10 +7,13 @@
 #include "data/sets/drawings.h"
 #include "data/sets/image_folder.h"
 #include "nn/rmt/model.h"
+#include "ops/cross_entropy.h"
 #include "tests/train/folder.h"
 #include "train/optimizer.h"
 
 namespace rmt::test {
+using namespace data;
+using namespace train;
 namespace {
 
 // The losses of 20 steps, then every parameter and running statistic.

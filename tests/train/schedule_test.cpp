@@ -10,6 +10,7 @@
 #include "train/recipe.h"
 
 namespace rmt::test {
+using namespace train;
 
 TEST(Schedule, TheOfficialRecipeGivesTheOfficialFigures) {  // RMT.md 4.2
   const Schedule s = schedule_of(with_recipe("official", {}));

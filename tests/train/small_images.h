@@ -7,6 +7,7 @@
 #include "data/images/image.h"
 
 namespace rmt::test {
+using namespace data;
 
 // root/train and root/val with classes dark and light: 2 x 12 and 2 x 4 JPEG files of 40 x 36
 // noise.

@@ -7,11 +7,14 @@
 #include <cmath>
 #include <cstring>
 
+#include "ops/add.h"
 #include "tests/check_op.h"
 #include "tests/device.h"
 #include "tests/train/tiny_model.h"
 
 namespace rmt::test {
+using namespace data;
+using namespace train;
 namespace {
 
 using TrainStepOnGpu = OnDevice;

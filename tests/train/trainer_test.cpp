@@ -20,6 +20,8 @@
 #include "train/stop.h"
 
 namespace rmt::test {
+using namespace data;
+using namespace train;
 namespace {
 
 namespace fs = std::filesystem;

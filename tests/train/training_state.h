@@ -7,6 +7,7 @@
 #include "train/weights/safetensors.h"
 
 namespace rmt::test {
+using namespace train;
 
 inline Archive training_state(uint64_t seed, bool optimizer = true) {
   nn::Rmt model(tiny());

@@ -6,7 +6,7 @@
 
 #include "core/error.h"
 
-namespace rmt {
+namespace rmt::train {
 namespace {
 
 // The page, in pixels: two panels side by side, below them a line of legend for each curve.
@@ -233,4 +233,4 @@ std::string draw_curves(const std::vector<Curve>& curves) {
              panel(kLeft + kBetween, "validation top-1, %", accuracies), legends, "</svg>\n");
 }
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -6,7 +6,7 @@
 
 #include "train/run/epoch_log.h"
 
-namespace rmt {
+namespace rmt::train {
 
 // One picture of several logs, the first ours. Top-1 of averaged weights is dashed. Points that are
 // not finite, or beyond 1e12, are left out; a curve goes on over epochs that its log lacks.
@@ -20,4 +20,4 @@ std::vector<double> round_ticks(double low, double high, int count);
 // characters, become '?'.
 std::string xml_text(const std::string& text);
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -8,7 +8,7 @@
 #include "core/error.h"
 #include "core/files/files.h"
 
-namespace rmt {
+namespace rmt::train {
 namespace {
 
 using nlohmann::json;  // of what is read; the ordered one copies as it grows, to any depth
@@ -119,4 +119,4 @@ std::optional<double> top1_difference(const EpochLog& ours, const Curve& theirs)
   return ours.test_acc1 - it->test_acc1;
 }
 
-}  // namespace rmt
+}  // namespace rmt::train

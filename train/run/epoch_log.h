@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace rmt {
+namespace rmt::train {
 
 // The official log's fields under their names, then ours.
 struct EpochLog {
@@ -49,4 +49,4 @@ struct Curve {
 // epoch.
 std::optional<double> top1_difference(const EpochLog& ours, const Curve& theirs);
 
-}  // namespace rmt
+}  // namespace rmt::train

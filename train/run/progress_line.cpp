@@ -5,7 +5,7 @@
 
 #include <cstdio>
 
-namespace rmt {
+namespace rmt::train {
 
 // Characters of a line of the terminal.
 static size_t width() {
@@ -64,4 +64,4 @@ void ProgressLine::show(const StepReport& r) {
     std::fprintf(stderr, "%s\n", text.c_str());
 }
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-namespace rmt {
+namespace rmt::train {
 
 class Stopwatch {
  public:
@@ -60,4 +60,4 @@ class ProgressLine {
 // 3725 s -> "1:02:05"
 std::string hours_minutes_seconds(double seconds);
 
-}  // namespace rmt
+}  // namespace rmt::train

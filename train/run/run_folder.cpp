@@ -10,7 +10,7 @@
 #include "train/run/curves.h"
 #include "train/run/tensorboard.h"
 
-namespace rmt {
+namespace rmt::train {
 namespace {
 
 namespace fs = std::filesystem;
@@ -95,4 +95,4 @@ void RunFolder::refresh() const {
   CHECK(failed.empty(), failed);
 }
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -3,7 +3,7 @@
 #pragma once
 #include "train/run/epoch_log.h"
 
-namespace rmt {
+namespace rmt::train {
 
 class RunFolder {
  public:
@@ -40,4 +40,4 @@ class RunFolder {
   Curve theirs_;
 };
 
-}  // namespace rmt
+}  // namespace rmt::train

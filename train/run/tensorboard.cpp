@@ -13,7 +13,7 @@
 #include "core/files/crc32c.h"
 #include "core/files/files.h"
 
-namespace rmt {
+namespace rmt::train {
 namespace {
 
 namespace fs = std::filesystem;
@@ -116,4 +116,4 @@ void update_event_file(const std::string& folder, const std::vector<EpochLog>& l
     write_file(path, all);
 }
 
-}  // namespace rmt
+}  // namespace rmt::train

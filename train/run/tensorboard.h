@@ -9,7 +9,7 @@
 
 #include "train/run/epoch_log.h"
 
-namespace rmt {
+namespace rmt::train {
 
 // The whole file: its version, then an event an epoch (step = epoch, wall time = when it ended)
 // with the scalars loss/train, loss/test, top1/test, top1/ema, lr and images_per_s, as f32; those
@@ -25,4 +25,4 @@ void update_event_file(const std::string& folder, const std::vector<EpochLog>& l
 // little-endian. Masked: rotated right by 15, plus 0xA282EAD8.
 std::string tf_record(const std::string& data);
 
-}  // namespace rmt
+}  // namespace rmt::train

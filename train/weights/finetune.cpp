@@ -5,7 +5,7 @@
 
 #include "train/weights/pth.h"
 
-namespace rmt {
+namespace rmt::train {
 namespace {
 
 constexpr const char* kHead[] = {"head.weight", "head.bias"};
@@ -118,4 +118,4 @@ void freeze(const std::vector<nn::Entry>& parameters, const std::vector<Paramete
   for (size_t i = 0; i < parameters.size(); ++i) freeze(*parameters[i].tensor, rules.at(i).frozen);
 }
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -6,7 +6,7 @@
 #include "train/groups.h"
 #include "train/weights/model_file.h"
 
-namespace rmt {
+namespace rmt::train {
 
 struct Pretrained {
   Archive weights;       // without a token-label head ("aux_head")
@@ -38,4 +38,4 @@ void check_fine_tuning(const TrainOptions& options);
 // Freezes those of the parameters whose rules say so (autograd/tape.h, nn/norm.h).
 void freeze(const std::vector<nn::Entry>& parameters, const std::vector<ParameterRule>& rules);
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -5,7 +5,7 @@
 
 #include "core/files/files.h"
 
-namespace rmt {
+namespace rmt::train {
 namespace {
 
 namespace fs = std::filesystem;
@@ -153,4 +153,4 @@ void write_hub_folder(const std::string& folder, const Archive& archive, const M
   write_file((base / "README.md").string(), hub_card(file, named.filename().string()));
 }
 
-}  // namespace rmt
+}  // namespace rmt::train

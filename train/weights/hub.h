@@ -6,7 +6,7 @@
 #pragma once
 #include "train/weights/model_file.h"
 
-namespace rmt {
+namespace rmt::train {
 
 // The model's tensors alone, floating-point ones in f32, without what training needs. Of the
 // metadata stays what rebuilds the model and names its classes; the folder of the training images
@@ -24,4 +24,4 @@ void write_hub_folder(const std::string& folder, const Archive& archive, const M
 // Error when there is something at `path` already, unless `force`.
 void check_unused(const std::string& path, bool force);
 
-}  // namespace rmt
+}  // namespace rmt::train

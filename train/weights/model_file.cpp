@@ -2,10 +2,11 @@
 
 #include <filesystem>
 
+#include "ops/attention/manhattan_attention.h"
 #include "train/weights/pth.h"
 #include "train/weights/recognise.h"
 
-namespace rmt {
+namespace rmt::train {
 namespace {
 
 ops::DecayMode decay_mode_named(const std::string& name) {
@@ -48,14 +49,14 @@ nn::RmtConfig model_config(const TrainOptions& o, int64_t num_classes) {
   return c;
 }
 
-TransformOptions transform_options(const TrainOptions& o) {
-  TransformOptions t;
+data::TransformOptions transform_options(const TrainOptions& o) {
+  data::TransformOptions t;
   t.image_size = o.img_size;
   t.scale_min = o.scale[0], t.scale_max = o.scale[1];
   t.ratio_min = o.ratio[0], t.ratio_max = o.ratio[1];
   t.crop_padding = o.crop_padding;
   t.flip = o.hflip;
-  t.augment = parse_augment(o.aa);
+  t.augment = data::parse_augment(o.aa);
   t.color_jitter = o.color_jitter;
   t.erasing.probability = o.reprob;
   t.crop_pct = o.crop_pct;
@@ -109,4 +110,4 @@ ModelFile model_from(const Archive& archive, const std::string& model) {
   return file;
 }
 
-}  // namespace rmt
+}  // namespace rmt::train

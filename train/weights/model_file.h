@@ -7,11 +7,11 @@
 #include "train/checkpoint.h"
 #include "train/options.h"
 
-namespace rmt {
+namespace rmt::train {
 
 // The named model with the options' switches set. Error for an unknown name or switch.
 nn::RmtConfig model_config(const TrainOptions& options, int64_t num_classes);
-TransformOptions transform_options(const TrainOptions& options);
+data::TransformOptions transform_options(const TrainOptions& options);
 
 // What an archive holds: the model of `model`'s name; that is empty: as the file says, or else by
 // its shapes (train/weights/recognise.h).
@@ -44,4 +44,4 @@ ModelFile model_from(const Archive& archive, const std::string& model = "");
 // The path of that file: best.safetensors or model.safetensors when `path` is a folder.
 std::string weights_path(const std::string& path);
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -7,7 +7,7 @@
 
 #include "core/error.h"
 
-namespace rmt {
+namespace rmt::train {
 namespace {
 
 // Caps of ours. A tensor takes about 90 bytes and 16 values: rmt_l with average and optimizer,
@@ -321,4 +321,4 @@ Pickle read_pickle(const std::string& bytes, const std::string& source,
   return Machine(bytes, source, global).run();
 }
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace rmt {
+namespace rmt::train {
 
 struct PyValue {
   enum Kind {
@@ -61,4 +61,4 @@ enum class PyGlobal {
 Pickle read_pickle(const std::string& bytes, const std::string& source,
                    const std::function<PyGlobal(const std::string&)>& global);
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -7,7 +7,7 @@
 #include "train/weights/pickle.h"
 #include "train/weights/zip.h"
 
-namespace rmt {
+namespace rmt::train {
 namespace {
 
 constexpr size_t kMaxEntries = 100'000, kMaxDepth = 8;
@@ -366,4 +366,4 @@ Archive read_weights(const std::string& path, const std::string& key) {
   return read_safetensors(path);
 }
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -7,7 +7,7 @@
 #pragma once
 #include "train/weights/safetensors.h"
 
-namespace rmt {
+namespace rmt::train {
 
 // The tensors of one state_dict in the file: of the checkpoint's entry `key`, or, when that is
 // empty, of the first of "model_ema", "model", "state_dict" that is a dictionary with something in
@@ -20,4 +20,4 @@ Archive read_pth(const std::string& path, const std::string& key = "");
 // A .pth or a safetensors file, whichever the bytes say.
 Archive read_weights(const std::string& path, const std::string& key = "");
 
-}  // namespace rmt
+}  // namespace rmt::train

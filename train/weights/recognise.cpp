@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-namespace rmt {
+namespace rmt::train {
 namespace {
 
 // First extent of the tensor of that name; 0 when there is none.
@@ -59,4 +59,4 @@ nn::RmtConfig recognise(const Archive& a) {
                   " channels and ", list(heads), " heads, which is none of ", known));
 }
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -4,7 +4,7 @@
 #include "nn/rmt/config.h"
 #include "train/weights/safetensors.h"
 
-namespace rmt {
+namespace rmt::train {
 
 // The published model (or rmt_n) whose depths, channels and heads the archive has, with the number
 // of its classes, and with those parts switched off that it lacks. Parameters cannot tell the kind
@@ -13,4 +13,4 @@ namespace rmt {
 // (RMT.md 1.6). Error, saying what was found, for other models' weights.
 nn::RmtConfig recognise(const Archive& archive);
 
-}  // namespace rmt
+}  // namespace rmt::train

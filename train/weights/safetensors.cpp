@@ -10,7 +10,7 @@
 #include "core/files/crc32c.h"
 #include "core/files/files.h"
 
-namespace rmt {
+namespace rmt::train {
 namespace {
 
 static_assert(std::endian::native == std::endian::little,
@@ -308,4 +308,4 @@ void write_safetensors(const std::string& path, const Archive& archive) {
   write_file(path, parts);
 }
 
-}  // namespace rmt
+}  // namespace rmt::train

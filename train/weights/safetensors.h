@@ -11,7 +11,7 @@
 
 #include "core/tensor.h"
 
-namespace rmt {
+namespace rmt::train {
 
 struct Archive {
   std::map<std::string, Tensor> tensors;
@@ -32,4 +32,4 @@ Archive read_safetensors(const std::string& path);
 // tools recognise the file, and the checksum. What is not UTF-8 in a name or note becomes U+FFFD.
 void write_safetensors(const std::string& path, const Archive& archive);
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -7,7 +7,7 @@
 
 #include "core/error.h"
 
-namespace rmt {
+namespace rmt::train {
 namespace {
 
 static_assert(std::endian::native == std::endian::little, "zip files hold little-endian numbers");
@@ -185,4 +185,4 @@ std::string ZipFile::read(const std::string& name) const {
   return content;
 }
 
-}  // namespace rmt
+}  // namespace rmt::train

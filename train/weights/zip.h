@@ -9,7 +9,7 @@
 
 #include "core/files/files.h"
 
-namespace rmt {
+namespace rmt::train {
 
 // CRC-32 of IEEE 802.3: reflected polynomial 0xedb88320, all ones before and inverted after.
 // crc32("123456789") = 0xcbf43926.
@@ -53,4 +53,4 @@ class ZipFile {
   std::map<std::string, Entry> entries_;
 };
 
-}  // namespace rmt
+}  // namespace rmt::train

@@ -8,8 +8,19 @@
 #include <limits>
 
 #include "autograd/backward.h"
+#include "ops/add.h"
+#include "ops/attention/manhattan_attention.h"
+#include "ops/batch_norm.h"
+#include "ops/conv2d.h"
+#include "ops/cross_entropy.h"
+#include "ops/depthwise_conv2d.h"
+#include "ops/gelu.h"
 #include "ops/kernels/dispatch.h"
-#include "ops/ops.h"
+#include "ops/layer_norm.h"
+#include "ops/linear.h"
+#include "ops/mul.h"
+#include "ops/normalize.h"
+#include "ops/residual_add.h"
 #include "tests/check_op.h"
 #include "tests/device.h"
 

@@ -3,7 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "core/cuda/pool.h"
-#include "ops/ops.h"
+#include "ops/add.h"
+#include "ops/mul.h"
 #include "tests/check_op.h"
 #include "tests/device.h"
 

@@ -17,6 +17,7 @@
 #include "tests/train/training_state.h"
 
 namespace rmt::test {
+using namespace train;
 namespace {
 
 size_t open_files() {

@@ -8,6 +8,7 @@
 #include "tests/data/folder_maker.h"
 
 using namespace rmt;
+using namespace rmt::data;
 
 // Three different operations in each of 6 orders equally often, factors all over [0.6, 1.4].
 TEST(ColorJitter, DrawsOrderAndFactors) {

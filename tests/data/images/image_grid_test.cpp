@@ -10,6 +10,7 @@
 #include "tests/train/folder.h"
 
 namespace rmt::test {
+using namespace data;
 namespace {
 
 Image plain(int64_t width, int64_t height, Colour c) {

@@ -8,6 +8,7 @@
 #include "core/random.h"
 
 using namespace rmt;
+using namespace rmt::data;
 
 namespace {
 

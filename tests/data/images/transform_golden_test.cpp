@@ -12,6 +12,7 @@
 #include "tests/data/formula_image.h"
 
 using namespace rmt;
+using namespace rmt::data;
 
 namespace {
 

@@ -14,6 +14,7 @@
 #include "tests/data/folder_maker.h"
 
 using namespace rmt;
+using namespace rmt::data;
 namespace fs = std::filesystem;
 
 namespace {

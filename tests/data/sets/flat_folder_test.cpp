@@ -4,6 +4,7 @@
 #include "tests/data/folder_maker.h"
 
 using namespace rmt;
+using namespace rmt::data;
 namespace fs = std::filesystem;
 
 namespace {

@@ -6,6 +6,7 @@
 #include "tests/data/folder_maker.h"
 
 using namespace rmt;
+using namespace rmt::data;
 
 namespace {
 

@@ -8,7 +8,7 @@
 #ifndef RMT_CUDA
 #include "core/cuda/emulator/emulator.h"
 #endif
-#include "ops/ops.h"
+#include "ops/attention/manhattan_attention.h"
 #include "tests/check_op.h"
 
 namespace rmt::test {

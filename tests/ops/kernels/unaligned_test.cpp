@@ -5,7 +5,18 @@
 
 #include "autograd/backward.h"
 #include "core/cuda/device.h"
-#include "ops/ops.h"
+#include "ops/add.h"
+#include "ops/batch_norm.h"
+#include "ops/cross_entropy.h"
+#include "ops/gelu.h"
+#include "ops/layer_norm.h"
+#include "ops/mean_pool.h"
+#include "ops/mul.h"
+#include "ops/residual_add.h"
+#include "ops/residual_layer_norm.h"
+#include "ops/silu.h"
+#include "ops/softmax.h"
+#include "ops/sum.h"
 #include "tests/check_op.h"
 
 namespace rmt::test {

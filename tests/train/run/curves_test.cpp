@@ -9,6 +9,7 @@
 #include "core/error.h"
 
 namespace rmt::test {
+using namespace train;
 namespace {
 
 // Every tag is closed in order, every attribute quoted, nothing but the five entities behind '&':

@@ -10,6 +10,7 @@
 #include "tests/train/folder.h"
 
 namespace rmt::test {
+using namespace train;
 namespace {
 
 // A line of the official code's RMT-T log.

@@ -15,6 +15,7 @@
 #include "train/options.h"
 
 namespace rmt::test {
+using namespace train;
 
 TEST(RunFolder, NamesSayWhenWhatAndAtWhichSize) {
   TemporaryFolder folder;

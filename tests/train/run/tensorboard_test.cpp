@@ -15,6 +15,7 @@
 #include "tests/train/folder.h"
 
 namespace rmt::test {
+using namespace train;
 namespace {
 
 struct Event {

@@ -20,6 +20,8 @@
 #include "train/weights/pth.h"
 
 namespace rmt::test {
+using namespace data;
+using namespace train;
 namespace {
 
 // Draws below a bound, for damage number `copy`.

@@ -15,6 +15,8 @@
 #include "train/step.h"
 
 namespace rmt::test {
+using namespace data;
+using namespace train;
 namespace {
 
 nn::RmtConfig tiny_for(int64_t classes) {

@@ -13,6 +13,8 @@
 #include "train/weights/recognise.h"
 
 namespace rmt::test {
+using namespace data;
+using namespace train;
 
 TEST(Recognise, EveryPublishedModelByItsShapes) {
   for (const char* name : {"rmt_t", "rmt_s", "rmt_b", "rmt_l"}) {

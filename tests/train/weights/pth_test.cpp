@@ -12,6 +12,7 @@
 #include "train/weights/pickle.h"
 
 namespace rmt::test {
+using namespace train;
 namespace {
 
 const std::string kGolden = "tests/golden/pth_";  // tests/golden/make_pth.py

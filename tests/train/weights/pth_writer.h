@@ -9,6 +9,7 @@
 #include "train/weights/zip.h"
 
 namespace rmt::test {
+using namespace train;
 
 template <class T>
 std::string raw(T value) {

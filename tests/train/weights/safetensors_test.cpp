@@ -14,6 +14,7 @@
 #include "tests/train/folder.h"
 
 namespace rmt::test {
+using namespace train;
 namespace {
 
 std::string file_of(const std::string& header, size_t data_bytes) {
