@@ -171,7 +171,8 @@ check: setup
 	@$(MAKE) --no-print-directory test
 
 format:
-	clang-format -i $$(git ls-files '*.h' '*.cpp' '*.cu' '*.cuh')
+	git ls-files -co --exclude-standard '*.h' '*.cpp' '*.cu' '*.cuh' | xargs -P $(shell nproc) -n 40 clang-format -i
+	@sh tests/check.sh tables
 
 clean:
 	rm -rf build

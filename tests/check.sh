@@ -1,56 +1,150 @@
 #!/bin/sh
-# What the tests cannot see: formatting, the layers of includes, and that every op is proved. Prints what is wrong; exit 1 if anything is.
+# What the tests cannot see: formatting, sizes, the layers of includes, that every op is proved,
+# and that what comments and chapters point at is there. Prints what is wrong; exit 1 if anything is.
+#   check.sh          all of it
+#   check.sh tables   rewrites the numbers of lines in the chapters' reading orders (make format)
+#   STRICT=0          what concerns sizes, folders and prose warns and does not fail
 set -u
-bad=0
-fail() { echo "check: $*" >&2; bad=1; }
+cd "$(dirname "$0")/.." || exit
+: "${STRICT:=0}"
+columns=100 most_lines=400 most_function=60 most_words=1200
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
 
-if command -v clang-format >/dev/null 2>&1; then
-  for f in $(git ls-files '*.h' '*.cpp' '*.cu' '*.cuh'); do
-    clang-format --dry-run --Werror "$f" >/dev/null 2>&1 || fail "$f is not formatted; run 'make format'"
+report() {  # stdin: complaints; $1: "fail", or "new" for one that may be only a warning
+  while read -r line; do
+    [ -n "$line" ] || continue
+    if [ "$1" = new ] && [ "$STRICT" = 0 ]; then
+      echo "warning: $line" >&2
+    else
+      echo "check: $line" >&2
+      : >"$tmp/bad"
+    fi
   done
+}
+
+# Every file that git knows or would add; outside a checkout, all that is not built.
+{ git ls-files -co --exclude-standard 2>/dev/null || find . -type f ! -path './build/*' |
+  sed 's|^\./||'; } | sort -u | while read -r f; do [ -f "$f" ] && echo "$f"; done >"$tmp/all"
+files() { grep -E "$1" "$tmp/all"; }
+code='\.(h|cpp|cu|cuh)$'
+files '\.md$' >"$tmp/chapters"
+
+tables() { files "$code|\.(sh|py|awk)$" | xargs wc -l >"$tmp/counts"; }
+if [ "${1:-}" = tables ]; then
+  tables
+  while read -r chapter; do
+    awk -v fix=1 -f tests/check/tables.awk "$tmp/counts" "$chapter" >"$tmp/fixed"
+    cmp -s "$tmp/fixed" "$chapter" || cat "$tmp/fixed" >"$chapter"
+  done <"$tmp/chapters"
+  exit 0
+fi
+
+# --- form ---
+if command -v clang-format >/dev/null 2>&1; then
+  files "$code" | xargs -P "$(nproc)" -n 40 clang-format --dry-run --Werror 2>&1 |
+    sed -n 's/^\([^: ]*\):[0-9]*:[0-9]*: error: .*/\1/p' | sort -u |
+    sed "s/$/ is not formatted; run 'make format'/" | report fail
 else
   echo "check: clang-format is not installed, formatting was not checked" >&2
 fi
+files "$code" | LC_ALL=C.UTF-8 xargs grep -nE "^.{$((columns + 1)),}" |
+  sed -E "s/^([^:]*:[0-9]*):.*/\1: over $columns columns/" | report new
+files "$code" | xargs awk -v limit=$most_function -v most=$most_lines -f tests/check/functions.awk |
+  report new
 
-# folder: the folders that it may include
-layer() {
-  for f in $(git ls-files "$1/*.h" "$1/*.cpp" "$1/*.cu" "$1/*.cuh"); do
-    sed -n 's/^#include "\([^"]*\)".*/\1/p' "$f" | while read -r inc; do
-      [ -f "$inc" ] || { echo "$f includes \"$inc\", which is not a path from the root"; continue; }
-      case " $2 " in *" ${inc%%/*} "*) ;; *) echo "$f includes $inc: $1 may include only $2" ;; esac
-    done
-  done
+# --- layers: what each folder may include ---
+{
+  below="core core/cuda"
+  echo "core: $below"
+  echo "core/cuda: $below core/cuda/emulator"
+  echo "core/cuda/emulator: $below core/cuda/emulator"
+  echo "core/files: $below core/files"
+  echo "autograd: $below autograd"
+  echo "ops/kernels: $below autograd ops/kernels"
+  echo "ops: $below autograd ops/kernels ops"
+  echo "ops/attention: $below autograd ops/kernels ops/attention"
+  net="autograd ops ops/attention nn"
+  echo "nn: $below autograd ops nn"
+  echo "nn/rmt: $below $net nn/rmt"
+  echo "data/images: $below core/files data/images"
+  echo "data/sets: $below core/files data/images data data/sets"
+  echo "data: $below core/files data/images data/sets data"
+  echo "train/run: $below core/files train/run"
+  sets="data/images data"
+  echo "train/weights: $below core/files $net nn/rmt $sets train/weights train"
+  echo "train: $below core/files $net nn/rmt $sets data/sets train/weights train/run train"
+} >"$tmp/layers"
+files "^(core|autograd|ops|nn|data|train|examples)/.*$code" | xargs awk '
+  FILENAME == ARGV[1] { sub(/:/, "", $1); may[$1] = " " substr($0, index($0, " ") + 1) " "; next }
+  FNR == 1 { folder = FILENAME; sub(/\/[^\/]*$/, "", folder) }
+  /^ *#include "/ {
+    split($0, part, "\"")
+    to = part[2]
+    if ((getline line < to) < 0)
+      print FILENAME " includes \"" to "\", which is not a path from the root"
+    else if (folder !~ /^examples/) {
+      close(to)
+      sub(/\/[^\/]*$/, "", to)
+      if (!(folder in may)) print folder " has no line in tests/check.sh, which says the layers"
+      else if (!index(may[folder], " " to " "))
+        print FILENAME " includes " part[2] ": " folder " may include only" may[folder]
+    }
+  }' "$tmp/layers" >"$tmp/found"
+# An arrow between top-level folders has always been an error.
+awk '{ split($1, a, "/"); split($3, b, "/"); print (a[1] == b[1] ? "new" : "fail") "\t" $0 }' \
+  "$tmp/found" >"$tmp/arrows"
+for kind in fail new; do sed -n "s/^$kind	//p" "$tmp/arrows" | report $kind; done
+
+# --- libraries, each where it belongs ---
+library() {  # name, pattern of its include, the folder that may
+  files "$code" | grep -vE "^(tests|$3)/" | xargs grep -lE "#include <$2" |
+    sed "s|$|: $1 is for $3/ alone|" | report "$4"
 }
-found=$(
-  layer core "core"
-  layer autograd "core autograd"
-  layer ops "core autograd ops"
-  layer nn "core autograd ops nn"
-  layer data "core data"
-  layer train "core autograd ops nn data train"
-  layer examples "core autograd ops nn data train examples"
-)
-[ -z "$found" ] || fail "$found"
+library nlohmann/json nlohmann/ train fail
+library CLI11 CLI/ examples fail
+library stb stb/ data/images new
 
-# libraries only where DESIGN allows them
-json=$(git grep -ln 'nlohmann/' -- '*.h' '*.cpp' ':!train' ':!tests') && fail "nlohmann/json is for train/ alone: $json"
-cli=$(git grep -ln 'CLI/CLI.hpp' -- '*.h' '*.cpp' ':!examples') && fail "CLI11 is for examples/ alone: $cli"
+# --- the dialect of the kernels ---
+kernels() {  # pattern, what is wrong with it, the files, one of them that may
+  files "$3" | grep -v "^$4$" | xargs grep -nE "$1" | sed "s|$|  <- $2|" | report fail
+}
+kernels '<<<' 'kernels are started by launch() (core/cuda/launch.h), which checks' '\.cuh?$' -
+kernels '\basm\b' 'inline PTX is for core/cuda/ptx.h alone, where it is emulated' \
+  '\.(cu|cuh|h)$' core/cuda/ptx.h
+kernels 'atomicAdd\([^)]*float' 'no atomics on floats: results are the same on every run' \
+  '\.cuh?$' -
 
-# the dialect of the kernels
-launches=$(git grep -n '<<<' -- '*.cu' '*.cuh') && fail "kernels are started by launch() (core/cuda/launch.h), which checks: $launches"
-assembly=$(git grep -nE '\basm\b' -- '*.cu' '*.cuh' '*.h' ':!core/cuda/ptx.h') && fail "inline PTX is for core/cuda/ptx.h alone, where it is emulated too: $assembly"
-atomics=$(git grep -nE 'atomicAdd\([^)]*float' -- '*.cu' '*.cuh') && fail "no atomics on floats, results are the same on every run: $atomics"
-
-for f in ops/*.cpp ops/*/*.cpp; do
-  grep -q 'record(' "$f" || continue
+# --- proofs ---
+files '^ops/.*\.cpp$' | xargs grep -l 'record(' | while read -r f; do
   proof=tests/${f%.cpp}_test.cpp
-  grep -q 'check_op(' "$proof" 2>/dev/null || fail "$f records an op that no check_op in $proof proves"
-done
-# every kernel through nvcc, warnings as errors, and its registers
+  grep -q 'check_op(' "$proof" 2>/dev/null ||
+    echo "$f records an op that no check_op in $proof proves"
+done | report fail
+
+# --- prose ---
+files "$code" | grep -v '^tests/' | sed 's|/[^/]*$||' | sort -u | while read -r folder; do
+  [ -f "$folder/README.md" ] || echo "$folder/ has no README.md, its chapter"
+done | report new
+[ -f tests/README.md ] || echo "tests/ has no README.md, its chapter" | report new
+words=$(wc -w <README.md)
+[ "$words" -le $most_words ] ||
+  echo "README.md has $words words, $most_words are the most" | report new
+files "$code|\.(sh|awk)$|^Makefile$" | cat "$tmp/chapters" "$tmp/chapters" - |
+  xargs awk -v invented='softplus|mish' -f tests/check/citations.awk "$tmp/all" | report new
+tables
+xargs awk -f tests/check/tables.awk "$tmp/counts" <"$tmp/chapters" | report new
+
+# --- every kernel through nvcc, warnings as errors, and its registers ---
 if [ -n "${NVCC:-}" ]; then
-  ARCHS=90 make --no-print-directory ptxas >build/ptxas.log 2>&1 && tail -n 1 build/ptxas.log || { tail -n 20 build/ptxas.log >&2; fail "kernels do not pass nvcc, see build/ptxas.log"; }
+  if ARCHS=90 make --no-print-directory ptxas >build/ptxas.log 2>&1; then
+    tail -n 1 build/ptxas.log
+  else
+    tail -n 20 build/ptxas.log >&2
+    echo "kernels do not pass nvcc, see build/ptxas.log" | report fail
+  fi
 else
   echo "check: nvcc is not installed, the kernels were not compiled for a GPU" >&2
 fi
-[ $bad = 0 ] && echo "check: formatting, layers and ops are in order"
-exit $bad
+[ ! -e "$tmp/bad" ] || exit 1
+echo "check: form, layers, proofs and prose are in order"
