@@ -36,7 +36,8 @@ TEST_CU  := $(wildcard tests/*/*.cu tests/*/*/*.cu tests/*/*/*/*.cu)
 FUZZERS  := $(patsubst tests/fuzz/%_fuzz.cpp,%,$(wildcard tests/fuzz/*_fuzz.cpp))
 BIN_SRC  := $(wildcard examples/*.cpp examples/tours/*.cpp)
 LIB      := $(BUILD)/lib/librmt.a
-BINS     := $(addprefix $(BUILD)/bin/,$(notdir $(BIN_SRC:.cpp=)))
+TOUR_CU  := $(wildcard examples/tours/*.cu)
+BINS     := $(addprefix $(BUILD)/bin/,$(notdir $(BIN_SRC:.cpp=) $(TOUR_CU:.cu=)))
 TESTS    := $(BUILD)/tests/rmt-tests
 OBJ      = $(1:%.cpp=$(BUILD)/obj/%.o)
 
@@ -92,6 +93,9 @@ $(BUILD)/bin/%: $(BUILD)/obj/examples/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(LINK)
 $(BUILD)/bin/%: $(BUILD)/obj/examples/tours/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(LINK)
+$(BUILD)/bin/%: $(BUILD)/obj/examples/tours/%.cu.o $(LIB)
 	@mkdir -p $(@D)
 	$(LINK)
 
@@ -177,5 +181,5 @@ format:
 clean:
 	rm -rf build
 
--include $(patsubst %.o,%.d,$(call OBJ,$(LIB_SRC) $(TEST_SRC) $(BIN_SRC)) $(CU_OBJ) $(TEST_KERNELS))
+-include $(patsubst %.o,%.d,$(call OBJ,$(LIB_SRC) $(TEST_SRC) $(BIN_SRC)) $(CU_OBJ) $(TOUR_CU:%.cu=$(BUILD)/obj/%.cu.o) $(TEST_KERNELS))
 -include $(wildcard build/fuzz/obj/*/*.d build/fuzz/obj/*/*/*.d build/fuzz/obj/*/*/*/*.d)

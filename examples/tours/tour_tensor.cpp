@@ -33,8 +33,8 @@ int main() {
             << flat.data<float>()[0] << ", the clone " << own.data<float>()[0] << "\n";
   print("second row", row);
 
-  // What is done with tensors are functions in ops/ops.h, which lists them all with their formulas.
-  // Each returns a new tensor.
+  // What is done with tensors are the functions of ops/, one page each: ops/linear.h declares linear
+  // with its formula and shapes. Each returns a new tensor.
   Tensor w = Tensor::from<float>({1, 0, -1, 0.5f, 0.5f, 0.5f}, {2, 3});  // (outputs, inputs)
   print("linear(own, w) = own w^T", ops::linear(own, w));
   print("softmax over the last dimension", ops::softmax(own));
@@ -55,9 +55,16 @@ int main() {
   std::cout << "the same place in the same stream: " << a.uniform() << " " << b.uniform() << "\n";
 
   // Misuse is an exception that says what was expected, what came and what to do.
+  bool refused = false;
   try {
     ops::linear(x, Tensor::zeros({2, 4}));
   } catch (const Error& e) {
+    refused = true;
     std::cout << "as expected: " << e.what() << "\n";
   }
+
+  // A tour ends with status 1 when something was not as it says; `make test` runs them all.
+  const bool shared = x.data<float>()[0] == 100 && flat.data<float>()[0] == 100;
+  const bool cloned = own.data<float>()[0] == 1;
+  return refused && shared && cloned ? 0 : 1;
 }

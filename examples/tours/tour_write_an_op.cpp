@@ -2,8 +2,9 @@
 //
 //   softplus: y = log(1 + e^x),   dy/dx = 1 / (1 + e^-x) = sigmoid(x)
 //
-// In the library an op is ops/softplus.cpp, two lines in ops/ops.h, and its proof in
-// tests/ops/softplus_test.cpp. Nothing else knows it.
+// In the library an op is four files: ops/softplus.h declares it, ops/softplus.cpp is the page
+// below, ops/softplus.cu its CUDA kernels, and tests/ops/softplus_test.cpp its proof. Nothing else
+// knows it.
 #include <cmath>
 #include <cstdio>
 
