@@ -27,7 +27,7 @@ Tensor ops::add(const Tensor& a, const Tensor& b) {
   expect_defined("add", "a", a);
   expect("add", "b", b, a.shape(), a.dtype());
   Tensor y = Tensor::empty_like(a);
-  DISPATCH(a, add_forward, ptr(a), ptr(b), ptr(y), a.numel());
+  DISPATCH(a, add_forward, a, b, y, a.numel());
   return record("add", y, {a, b}, [](const Tensor& dy) -> Grads { return {dy, dy}; });
 }
 

@@ -18,7 +18,6 @@ void add_forward(const T* a, const T* b, T* y, int64_t n) {
   cuda::map("add_forward", Sum(), y, n, a, b);
 }
 
-#define INSTANTIATE(T) template void add_forward(const T*, const T*, T*, int64_t);
-FOR_EACH_TYPE(INSTANTIATE)
+INSTANTIATE(add_forward)
 
 }  // namespace rmt::gpu

@@ -154,22 +154,20 @@ Tensor ops::batch_norm(const Tensor& x, const Tensor& w, const Tensor& bias,
   Tensor y = Tensor::empty_like(x), mean = Tensor::empty_like(w), var = Tensor::empty_like(mean),
          rstd = Tensor::empty_like(mean);
   if (o.training) {
-    DISPATCH(x, batch_norm_statistics, ptr(x), ptr(mean), ptr(var), M, C);
+    DISPATCH(x, batch_norm_statistics, x, mean, var, M, C);
     if (running)
-      DISPATCH(x, batch_norm_track, ptr(mean), ptr(var), ptr(running_mean), ptr(running_var), M, C,
-               o.momentum);
+      DISPATCH(x, batch_norm_track, mean, var, running_mean, running_var, M, C, o.momentum);
   } else {
     mean.copy_from(running_mean), var.copy_from(running_var);
   }
-  DISPATCH(x, batch_norm_forward, ptr(x), ptr(w), ptr(bias), ptr(mean), ptr(var), ptr(rstd), ptr(y),
-           M, C, o.eps);
+  DISPATCH(x, batch_norm_forward, x, w, bias, mean, var, rstd, y, M, C, o.eps);
   return record("batch_norm", y, {x, w, bias},
                 [x = x.detach(), w = w.detach(), mean, rstd, M, C, given = !o.training,
                  needs_dx = needs_grad(x)](const Tensor& dy) -> Grads {
                   Tensor dx = needs_dx ? Tensor::empty_like(x) : Tensor(),
                          dw = Tensor::empty_like(w), dbias = Tensor::empty_like(w);
-                  DISPATCH(x, batch_norm_backward, ptr(x), ptr(w), ptr(mean), ptr(rstd), ptr(dy),
-                           ptr(dx), ptr(dw), ptr(dbias), M, C, given);
+                  DISPATCH(x, batch_norm_backward, x, w, mean, rstd, dy, dx, dw, dbias, M, C,
+                           given);
                   return {dx, dw, dbias};
                 });
 }

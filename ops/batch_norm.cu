@@ -252,14 +252,9 @@ void batch_norm_backward(const T* x, const Wide<T>* w, const Wide<T>* mean, cons
                       cuda::aligned(mean, abk), dx, M, C, x, dy);
 }
 
-#define INSTANTIATE(T)                                                                           \
-  template void batch_norm_statistics(const T*, Wide<T>*, Wide<T>*, int64_t, int64_t);           \
-  template void batch_norm_track<T>(const Wide<T>*, const Wide<T>*, Wide<T>*, Wide<T>*, int64_t, \
-                                    int64_t, double);                                            \
-  template void batch_norm_forward(const T*, const Wide<T>*, const Wide<T>*, const Wide<T>*,     \
-                                   const Wide<T>*, Wide<T>*, T*, int64_t, int64_t, double);      \
-  template void batch_norm_backward(const T*, const Wide<T>*, const Wide<T>*, const Wide<T>*,    \
-                                    const T*, T*, Wide<T>*, Wide<T>*, int64_t, int64_t, bool);
-FOR_EACH_TYPE(INSTANTIATE)
+INSTANTIATE(batch_norm_statistics)
+INSTANTIATE(batch_norm_track)
+INSTANTIATE(batch_norm_forward)
+INSTANTIATE(batch_norm_backward)
 
 }  // namespace rmt::gpu

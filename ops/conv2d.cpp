@@ -182,7 +182,7 @@ Tensor ops::conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, int64_t
   c.OH = (c.H + 2 * pad - c.k) / stride + 1;
   c.OW = (c.W + 2 * pad - c.k) / stride + 1;
   Tensor y = Tensor::empty({c.B, c.OH, c.OW, c.O}, x.dtype(), x.device());
-  DISPATCH(x, conv2d_forward, ptr(x), ptr(w), ptr(bias), ptr(y), c);
+  DISPATCH(x, conv2d_forward, x, w, bias, y, c);
   return record("conv2d", y, {x, w, bias},
                 [x = x.detach(), w = w.detach(), c, need_x = needs_grad(x),
                  need_w = needs_grad(w) || needs_grad(bias),
@@ -190,12 +190,12 @@ Tensor ops::conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, int64_t
                   Tensor dx, dw, dbias;
                   if (need_x) {
                     dx = Tensor::empty_like(x);
-                    DISPATCH(x, conv2d_backward_x, ptr(dy), ptr(w), ptr(dx), c);
+                    DISPATCH(x, conv2d_backward_x, dy, w, dx, c);
                   }
                   if (need_w) {
                     dw = Tensor::empty_like(w);
                     if (has_bias) dbias = Tensor::empty({c.O}, w.dtype(), w.device());
-                    DISPATCH(x, conv2d_backward_w, ptr(dy), ptr(x), ptr(dw), ptr(dbias), c);
+                    DISPATCH(x, conv2d_backward_w, dy, x, dw, dbias, c);
                   }
                   return {dx, dw, dbias};
                 });

@@ -221,10 +221,8 @@ void conv2d_backward_w(const T* dy, const T* x, Wide<T>* dw, Wide<T>* dbias, Con
                static_cast<const Wide<T>*>(packed.get()), dw, c.I, c.k * c.k, E, n);
 }
 
-#define INSTANTIATE(T)                                                              \
-  template void conv2d_forward(const T*, const Wide<T>*, const Wide<T>*, T*, Conv); \
-  template void conv2d_backward_x(const T*, const Wide<T>*, T*, Conv);              \
-  template void conv2d_backward_w(const T*, const T*, Wide<T>*, Wide<T>*, Conv);
-FOR_EACH_TYPE(INSTANTIATE)
+INSTANTIATE(conv2d_forward)
+INSTANTIATE(conv2d_backward_x)
+INSTANTIATE(conv2d_backward_w)
 
 }  // namespace rmt::gpu

@@ -101,11 +101,11 @@ Tensor ops::cross_entropy(const Tensor& logits, const Tensor& target) {  // (B, 
   CHECK(!needs_grad(target), "cross_entropy: target has no gradient; detach() it");
   const int64_t B = logits.dim(0), K = logits.dim(1);
   Tensor y = Tensor::empty({}, target.dtype(), logits.device());
-  DISPATCH(logits, cross_entropy_forward, ptr(logits), ptr(target), ptr(y), B, K);
+  DISPATCH(logits, cross_entropy_forward, logits, target, y, B, K);
   return record("cross_entropy", y, {logits},
                 [z = logits.detach(), t = target.detach(), B, K](const Tensor& dy) -> Grads {
                   Tensor dz = Tensor::empty_like(z);
-                  DISPATCH(z, cross_entropy_backward, ptr(z), ptr(t), ptr(dy), ptr(dz), B, K);
+                  DISPATCH(z, cross_entropy_backward, z, t, dy, dz, B, K);
                   return {dz};
                 });
 }
@@ -125,7 +125,7 @@ Tensor ops::smooth_one_hot(const Tensor& labels, int64_t K, double eps, DType dt
             ", expected one of 0 ... ", K - 1);
   }
   Tensor target = Tensor::empty({B, K}, dtype, labels.device());
-  DISPATCH(target, smooth_one_hot, ptr(labels), ptr(mix), ptr(target), B, K, eps);
+  DISPATCH(target, smooth_one_hot, labels, mix, target, B, K, eps);
   return target;
 }
 

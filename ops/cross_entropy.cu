@@ -131,11 +131,8 @@ void smooth_one_hot(const int64_t* labels, const double* mix, T* target, int64_t
                0, labels, mix, target, K, eps);
 }
 
-#define INSTANTIATE(T)                                                                        \
-  template void cross_entropy_forward(const T*, const Wide<T>*, Wide<T>*, int64_t, int64_t);  \
-  template void cross_entropy_backward(const T*, const Wide<T>*, const Wide<T>*, T*, int64_t, \
-                                       int64_t);                                              \
-  template void smooth_one_hot(const int64_t*, const double*, T*, int64_t, int64_t, double);
-FOR_EACH_TYPE(INSTANTIATE)
+INSTANTIATE(cross_entropy_forward)
+INSTANTIATE(cross_entropy_backward)
+INSTANTIATE(smooth_one_hot)
 
 }  // namespace rmt::gpu

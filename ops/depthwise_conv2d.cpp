@@ -215,7 +215,7 @@ Tensor ops::depthwise_conv2d(const Tensor& x, const Tensor& w, const Tensor& bia
   const bool identity =
       residual.defined() && residual.same_as(x);  // then dx takes up dresidual in its own pass
   Tensor y = Tensor::empty_like(x);
-  DISPATCH(x, depthwise_convolve, ptr(x), ptr(w), ptr(bias), ptr(residual), ptr(y), m, false);
+  DISPATCH(x, depthwise_convolve, x, w, bias, residual, y, m, false);
   std::vector<Tensor> inputs{x, w, bias};
   if (residual.defined() && !identity) inputs.push_back(residual);
   return record(op, y, inputs,
@@ -225,14 +225,13 @@ Tensor ops::depthwise_conv2d(const Tensor& x, const Tensor& w, const Tensor& bia
                   Grads grads(n);
                   if (need_x) {
                     grads[0] = Tensor::empty_like(x);
-                    DISPATCH(x, depthwise_convolve, ptr(dy), ptr(w), nullptr,
-                             ptr(identity ? dy : Tensor()), ptr(grads[0]), m, true);
+                    DISPATCH(x, depthwise_convolve, dy, w, nullptr, identity ? dy : Tensor(),
+                             grads[0], m, true);
                   }
                   if (need_w) {
                     grads[1] = Tensor::empty_like(w);
                     if (has_bias) grads[2] = Tensor::empty({m.C}, w.dtype(), w.device());
-                    DISPATCH(x, depthwise_weight_gradient, ptr(x), ptr(dy), ptr(grads[1]),
-                             ptr(grads[2]), m);
+                    DISPATCH(x, depthwise_weight_gradient, x, dy, grads[1], grads[2], m);
                   }
                   if (n == 4) grads[3] = dy;
                   return grads;

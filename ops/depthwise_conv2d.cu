@@ -32,10 +32,7 @@ void depthwise_weight_gradient(const T* x, const T* dy, Wide<T>* dw, Wide<T>* db
   depthwise::weight_gradient(x, dy, dw, dbias, m, depthwise::AsItIs());
 }
 
-#define INSTANTIATE(T)                                                                     \
-  template void depthwise_convolve(const T*, const Wide<T>*, const Wide<T>*, const T*, T*, \
-                                   const Map&, bool);                                      \
-  template void depthwise_weight_gradient(const T*, const T*, Wide<T>*, Wide<T>*, const Map&);
-FOR_EACH_TYPE(INSTANTIATE)
+INSTANTIATE(depthwise_convolve)
+INSTANTIATE(depthwise_weight_gradient)
 
 }  // namespace rmt::gpu

@@ -30,7 +30,7 @@ void ops::drop_path_factors(const Tensor& s, const Tensor& step, const DropPathO
   CHECK(s.defined() && s.rank() == 1, "drop_path_factors: s is ", s.shape(), ", expected (B)");
   expect("drop_path_factors", "step", step, {}, DType::i64);
   CHECK(o.rate >= 0 && o.rate < 1, "drop_path_factors: rate ", o.rate, " is not in [0, 1)");
-  DISPATCH(s, drop_path_factors, ptr(s), ptr(step), s.numel(), o);
+  DISPATCH(s, drop_path_factors, s, step, s.numel(), o);
 }
 
 }  // namespace rmt

@@ -26,8 +26,6 @@ void drop_path_factors(T* s, const int64_t* step, int64_t B, const ops::DropPath
                  dim3(cuda::kThreads), 0, s, step, B, o);
 }
 
-#define INSTANTIATE(T) \
-  template void drop_path_factors(T*, const int64_t*, int64_t, const ops::DropPathOptions&);
-FOR_EACH_TYPE(INSTANTIATE)
+INSTANTIATE(drop_path_factors)
 
 }  // namespace rmt::gpu

@@ -70,10 +70,10 @@ void gelu_backward(const T* x, const T* dy, T* dx, int64_t n) {
 Tensor ops::gelu(const Tensor& x) {
   CHECK(x.defined(), "gelu: x is undefined");
   Tensor y = Tensor::empty_like(x);
-  DISPATCH(x, gelu_forward, ptr(x), ptr(y), x.numel());
+  DISPATCH(x, gelu_forward, x, y, x.numel());
   return record("gelu", y, {x}, [x = x.detach()](const Tensor& dy) -> Grads {
     Tensor dx = Tensor::empty_like(x);
-    DISPATCH(x, gelu_backward, ptr(x), ptr(dy), ptr(dx), x.numel());
+    DISPATCH(x, gelu_backward, x, dy, dx, x.numel());
     return {dx};
   });
 }

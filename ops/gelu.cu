@@ -32,9 +32,7 @@ void gelu_backward(const T* x, const T* dy, T* dx, int64_t n) {
   cuda::map("gelu_backward", Backward<T>(), dx, n, x, dy);
 }
 
-#define INSTANTIATE(T)                               \
-  template void gelu_forward(const T*, T*, int64_t); \
-  template void gelu_backward(const T*, const T*, T*, int64_t);
-FOR_EACH_TYPE(INSTANTIATE)
+INSTANTIATE(gelu_forward)
+INSTANTIATE(gelu_backward)
 
 }  // namespace rmt::gpu

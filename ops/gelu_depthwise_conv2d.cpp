@@ -36,7 +36,7 @@ Tensor ops::gelu_depthwise_conv2d(const Tensor& x, const Tensor& w, const Tensor
   }
   const Map m{x.dim(0), x.dim(1), x.dim(2), C, k, k / 2};
   Tensor y = Tensor::empty_like(x);
-  DISPATCH_GPU(x, gelu_depthwise_forward, ptr(x), ptr(w), ptr(bias), ptr(y), m);
+  DISPATCH_GPU(x, gelu_depthwise_forward, x, w, bias, y, m);
   return record(
       op, y, {x, w, bias},
       [x = x.detach(), w = w.detach(), m, need_x = needs_grad(x), need_w = needs_grad({w, bias}),
@@ -44,12 +44,12 @@ Tensor ops::gelu_depthwise_conv2d(const Tensor& x, const Tensor& w, const Tensor
         Tensor dx, dw, dbias;
         if (need_x) {
           dx = Tensor::empty_like(x);
-          DISPATCH_GPU(x, gelu_depthwise_backward_x, ptr(x), ptr(dy), ptr(w), ptr(dx), m);
+          DISPATCH_GPU(x, gelu_depthwise_backward_x, x, dy, w, dx, m);
         }
         if (need_w) {
           dw = Tensor::empty_like(w);
           if (has_bias) dbias = Tensor::empty({m.C}, w.dtype(), w.device());
-          DISPATCH_GPU(x, gelu_depthwise_backward_w, ptr(x), ptr(dy), ptr(dw), ptr(dbias), m);
+          DISPATCH_GPU(x, gelu_depthwise_backward_w, x, dy, dw, dbias, m);
         }
         return {dx, dw, dbias};
       });

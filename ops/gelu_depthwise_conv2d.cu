@@ -40,10 +40,8 @@ void gelu_depthwise_backward_w(const T* x, const T* dy, Wide<T>* dw, Wide<T>* db
   depthwise::weight_gradient(x, dy, dw, dbias, m, Gelu<T>());
 }
 
-#define INSTANTIATE(T)                                                                            \
-  template void gelu_depthwise_forward(const T*, const Wide<T>*, const Wide<T>*, T*, const Map&); \
-  template void gelu_depthwise_backward_x(const T*, const T*, const Wide<T>*, T*, const Map&);    \
-  template void gelu_depthwise_backward_w(const T*, const T*, Wide<T>*, Wide<T>*, const Map&);
-FOR_EACH_TYPE(INSTANTIATE)
+INSTANTIATE(gelu_depthwise_forward)
+INSTANTIATE(gelu_depthwise_backward_x)
+INSTANTIATE(gelu_depthwise_backward_w)
 
 }  // namespace rmt::gpu

@@ -90,8 +90,8 @@ LayerNormGradients layer_norm_gradients(const Tensor& x, const Tensor& w, const 
                                                                 const Tensor& more) -> Grads {
     Tensor dx = needs_dx ? Tensor::empty_like(x) : Tensor(), dw = Tensor::empty_like(w),
            dbias = Tensor::empty_like(w);
-    DISPATCH(x, layer_norm_backward, ptr(x), ptr(w), ptr(mean), ptr(rstd), ptr(dy), ptr(more),
-             ptr(dx), ptr(dw), ptr(dbias), mean.numel(), w.numel());
+    DISPATCH(x, layer_norm_backward, x, w, mean, rstd, dy, more, dx, dw, dbias, mean.numel(),
+             w.numel());
     return {dx, dw, dbias};
   };
 }
@@ -103,8 +103,7 @@ Tensor ops::layer_norm(const Tensor& x, const Tensor& w, const Tensor& bias,
   expect("layer_norm", "bias", bias, {C}, wide(x.dtype()));
   Tensor y = Tensor::empty_like(x), mean = Tensor::empty({rows}, w.dtype(), x.device()),
          rstd = Tensor::empty_like(mean);
-  DISPATCH(x, layer_norm_forward, ptr(x), ptr(w), ptr(bias), ptr(y), ptr(mean), ptr(rstd), rows, C,
-           eps);
+  DISPATCH(x, layer_norm_forward, x, w, bias, y, mean, rstd, rows, C, eps);
   return record("layer_norm", y, {x, w, bias},
                 [gradients = layer_norm_gradients(x, w, mean, rstd, needs_grad(x))](
                     const Tensor& dy) { return gradients(dy, Tensor()); });

@@ -194,11 +194,7 @@ void layer_norm_backward(const T* x, const Wide<T>* w, const Wide<T>* mean, cons
   });
 }
 
-#define INSTANTIATE(T)                                                                        \
-  template void layer_norm_forward(const T*, const Wide<T>*, const Wide<T>*, T*, Wide<T>*,    \
-                                   Wide<T>*, int64_t, int64_t, double);                       \
-  template void layer_norm_backward(const T*, const Wide<T>*, const Wide<T>*, const Wide<T>*, \
-                                    const T*, const T*, T*, Wide<T>*, Wide<T>*, int64_t, int64_t);
-FOR_EACH_TYPE(INSTANTIATE)
+INSTANTIATE(layer_norm_forward)
+INSTANTIATE(layer_norm_backward)
 
 }  // namespace rmt::gpu

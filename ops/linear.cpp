@@ -71,19 +71,19 @@ struct Linear {
     Shape shape = x.shape();
     shape.set(-1, O);
     Tensor y = Tensor::empty(shape, x.dtype(), x.device()), bias_x = in_dtype(bias, x.dtype());
-    DISPATCH(x, linear_forward, ptr(x), ptr(w), ptr(bias_x), ptr(y), rows, I, O);
+    DISPATCH(x, linear_forward, x, w, bias_x, y, rows, I, O);
     return y;
   }
   // Into dx: this product's, or added to what others of the same x left there.
   void backward_x(const Tensor& dy, Tensor& dx) const {
     const bool accumulate = dx.defined();
     if (!accumulate) dx = Tensor::empty_like(x);
-    DISPATCH(x, linear_backward_x, ptr(dy), ptr(w), ptr(dx), rows, I, O, accumulate);
+    DISPATCH(x, linear_backward_x, dy, w, dx, rows, I, O, accumulate);
   }
   void backward_w(const Tensor& dy, Tensor& dw, Tensor& dbias) const {
     dw = Tensor::empty({O, I}, parameter, x.device());
     if (has_bias) dbias = Tensor::empty({O}, parameter, x.device());
-    DISPATCH(x, linear_backward_w, ptr(dy), ptr(x), ptr(dw), ptr(dbias), rows, I, O);
+    DISPATCH(x, linear_backward_w, dy, x, dw, dbias, rows, I, O);
   }
 };
 

@@ -26,11 +26,8 @@ void linear_backward_w(const T* dy, const T* x, Wide<T>* dw, Wide<T>* dbias, int
   if (dbias) sum_rows(dy, dbias, rows, O);
 }
 
-#define INSTANTIATE(T)                                                                       \
-  template void linear_forward(const T*, const T*, const T*, T*, int64_t, int64_t, int64_t); \
-  template void linear_backward_x(const T*, const T*, T*, int64_t, int64_t, int64_t, bool);  \
-  template void linear_backward_w(const T*, const T*, Wide<T>*, Wide<T>*, int64_t, int64_t,  \
-                                  int64_t);
-FOR_EACH_TYPE(INSTANTIATE)
+INSTANTIATE(linear_forward)
+INSTANTIATE(linear_backward_x)
+INSTANTIATE(linear_backward_w)
 
 }  // namespace rmt::gpu

@@ -52,10 +52,10 @@ Tensor ops::mean_pool(const Tensor& x) {  // (B, H, W, C) -> (B, C)
         ", expected (B, H, W, C) with H W > 0");
   const int64_t B = x.dim(0), L = x.dim(1) * x.dim(2), C = x.dim(3);
   Tensor y = Tensor::empty({B, C}, x.dtype(), x.device());
-  DISPATCH(x, mean_pool_forward, ptr(x), ptr(y), B, L, C);
+  DISPATCH(x, mean_pool_forward, x, y, B, L, C);
   return record("mean_pool", y, {x}, [shape = x.shape(), B, L, C](const Tensor& dy) -> Grads {
     Tensor dx = Tensor::empty(shape, dy.dtype(), dy.device());
-    DISPATCH(dy, mean_pool_backward, ptr(dy), ptr(dx), B, L, C);
+    DISPATCH(dy, mean_pool_backward, dy, dx, B, L, C);
     return {dx};
   });
 }

@@ -83,9 +83,7 @@ void mean_pool_backward(const T* dy, T* dx, int64_t B, int64_t L, int64_t C) {
         mean_pool_backward_kernel<T, 1>, dy, dx, B, L, C);
 }
 
-#define INSTANTIATE(T)                                                      \
-  template void mean_pool_forward(const T*, T*, int64_t, int64_t, int64_t); \
-  template void mean_pool_backward(const T*, T*, int64_t, int64_t, int64_t);
-FOR_EACH_TYPE(INSTANTIATE)
+INSTANTIATE(mean_pool_forward)
+INSTANTIATE(mean_pool_backward)
 
 }  // namespace rmt::gpu

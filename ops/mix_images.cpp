@@ -67,8 +67,7 @@ Tensor ops::mix_images(const Tensor& x, const Tensor& mix) {  // x (B, H, W, C)
   if (mix.device() == Device::cpu) cpu::check_mix(mix.data<double>(), x.dim(1), x.dim(2));
   auto run = [mix = mix.detach()](const Tensor& from) {
     Tensor y = Tensor::empty_like(from);
-    DISPATCH(from, mix_images, ptr(from), ptr(mix), ptr(y), from.dim(0), from.dim(1), from.dim(2),
-             from.dim(3));
+    DISPATCH(from, mix_images, from, mix, y, from.dim(0), from.dim(1), from.dim(2), from.dim(3));
     return y;
   };
   return record("mix_images", run(x), {x}, [run](const Tensor& dy) -> Grads { return {run(dy)}; });

@@ -50,8 +50,6 @@ void mix_images(const T* x, const double* mix, T* y, int64_t B, int64_t H, int64
                dim3(cuda::kThreads), 0, x, mix, y, B, size, W * C, C);
 }
 
-#define INSTANTIATE(T) \
-  template void mix_images(const T*, const double*, T*, int64_t, int64_t, int64_t, int64_t);
-FOR_EACH_TYPE(INSTANTIATE)
+INSTANTIATE(mix_images)
 
 }  // namespace rmt::gpu

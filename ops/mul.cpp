@@ -26,7 +26,7 @@ void mul_forward(const T* a, const T* b, T* y, int64_t n) {
 namespace {
 Tensor product(const Tensor& a, const Tensor& b) {
   Tensor y = Tensor::empty_like(a);
-  DISPATCH(a, mul_forward, ptr(a), ptr(b), ptr(y), a.numel());
+  DISPATCH(a, mul_forward, a, b, y, a.numel());
   return y;
 }
 }  // namespace

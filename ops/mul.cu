@@ -18,7 +18,6 @@ void mul_forward(const T* a, const T* b, T* y, int64_t n) {
   cuda::map("mul_forward", Product(), y, n, a, b);
 }
 
-#define INSTANTIATE(T) template void mul_forward(const T*, const T*, T*, int64_t);
-FOR_EACH_TYPE(INSTANTIATE)
+INSTANTIATE(mul_forward)
 
 }  // namespace rmt::gpu

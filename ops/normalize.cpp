@@ -50,7 +50,7 @@ Tensor ops::normalize(const Tensor& x, const Tensor& mirror, const NormalizeOpti
   if (mirror.defined()) expect("normalize", "mirror", mirror, {x.dim(0)}, DType::u8);
   if (erase.defined()) expect("normalize", "erase", erase, {x.dim(0), 5}, DType::i64);
   Tensor y = Tensor::empty(x.shape(), dtype, x.device());
-  DISPATCH(y, normalize, ptr(x), ptr(mirror), ptr(erase), ptr(y), x.dim(0), x.dim(1), x.dim(2), o);
+  DISPATCH(y, normalize, x, mirror, erase, y, x.dim(0), x.dim(1), x.dim(2), o);
   return y;
 }
 

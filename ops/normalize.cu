@@ -41,9 +41,6 @@ void normalize(const uint8_t* x, const uint8_t* mirror, const int64_t* erase, T*
                  dim3(cuda::kThreads), 0, x, mirror, erase, y, pixels, H, W, o);
 }
 
-#define INSTANTIATE(T)                                                                          \
-  template void normalize(const uint8_t*, const uint8_t*, const int64_t*, T*, int64_t, int64_t, \
-                          int64_t, const ops::NormalizeOptions&);
-FOR_EACH_TYPE(INSTANTIATE)
+INSTANTIATE(normalize)
 
 }  // namespace rmt::gpu

@@ -72,8 +72,7 @@ Backward residual_add_gradients(const Tensor& f, const Tensor& gamma, const Tens
     Tensor df = needs_df ? Tensor::empty_like(dy) : Tensor(),
            dgamma = f.defined() ? Tensor::empty_like(gamma) : Tensor();
     const int64_t B = dy.dim(0), C = dy.shape()[-1], R = B ? dy.numel() / (B * C) : 0;
-    DISPATCH(dy, residual_add_backward, ptr(f), ptr(gamma), ptr(s), ptr(dy), ptr(df), ptr(dgamma),
-             B, R, C);
+    DISPATCH(dy, residual_add_backward, f, gamma, s, dy, df, dgamma, B, R, C);
     return {dy, df, dgamma};
   };
 }
@@ -90,7 +89,7 @@ Tensor ops::residual_add(const Tensor& x, const Tensor& f, const Tensor& gamma,
   if (s.defined()) expect("residual_add", "s", s, {B}, wide(x.dtype()));
   CHECK(!needs_grad(s), "residual_add: s has no gradient; detach() it");
   Tensor y = Tensor::empty_like(x);
-  DISPATCH(x, residual_add_forward, ptr(x), ptr(f), ptr(gamma), ptr(s), ptr(y), B, R, C);
+  DISPATCH(x, residual_add_forward, x, f, gamma, s, y, B, R, C);
   return record("residual_add", y, {x, f, gamma}, residual_add_gradients(f, gamma, s));
 }
 

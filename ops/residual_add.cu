@@ -96,11 +96,7 @@ void residual_add_backward(const T* f, const Wide<T>* gamma, const Wide<T>* s, c
                             out, B * R, C);
 }
 
-#define INSTANTIATE(T)                                                                        \
-  template void residual_add_forward(const T*, const T*, const Wide<T>*, const Wide<T>*, T*,  \
-                                     int64_t, int64_t, int64_t);                              \
-  template void residual_add_backward(const T*, const Wide<T>*, const Wide<T>*, const T*, T*, \
-                                      Wide<T>*, int64_t, int64_t, int64_t);
-FOR_EACH_TYPE(INSTANTIATE)
+INSTANTIATE(residual_add_forward)
+INSTANTIATE(residual_add_backward)
 
 }  // namespace rmt::gpu

@@ -76,8 +76,8 @@ ops::ResidualNorm ops::residual_layer_norm(const Tensor& x, const Tensor& f, con
   expect(op, "bias", bias, {C}, parameter);
   Tensor sum = Tensor::empty_like(x), normed = Tensor::empty_like(x),
          mean = Tensor::empty({B * R}, parameter, x.device()), rstd = Tensor::empty_like(mean);
-  DISPATCH(x, residual_layer_norm_forward, ptr(x), ptr(f), ptr(gamma), ptr(s), ptr(w), ptr(bias),
-           ptr(sum), ptr(normed), ptr(mean), ptr(rstd), B, R, C, eps);
+  DISPATCH(x, residual_layer_norm_forward, x, f, gamma, s, w, bias, sum, normed, mean, rstd, B, R,
+           C, eps);
   const auto y = record_many(
       "residual_layer_norm", {sum, normed}, {x, f, gamma, w, bias},
       [through_norm = layer_norm_gradients(sum, w, mean, rstd, needs_grad({x, f, gamma})),

@@ -56,10 +56,6 @@ void residual_layer_norm_forward(const T* x, const T* f, const Wide<T>* gamma, c
       });
 }
 
-#define INSTANTIATE(T)                                                                          \
-  template void residual_layer_norm_forward(const T*, const T*, const Wide<T>*, const Wide<T>*, \
-                                            const Wide<T>*, const Wide<T>*, T*, T*, Wide<T>*,   \
-                                            Wide<T>*, int64_t, int64_t, int64_t, double);
-FOR_EACH_TYPE(INSTANTIATE)
+INSTANTIATE(residual_layer_norm_forward)
 
 }  // namespace rmt::gpu

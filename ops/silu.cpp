@@ -39,10 +39,10 @@ void silu_backward(const T* x, const T* dy, T* dx, int64_t n) {
 Tensor ops::silu(const Tensor& x) {
   expect_defined("silu", "x", x);
   Tensor y = Tensor::empty_like(x);
-  DISPATCH(x, silu_forward, ptr(x), ptr(y), x.numel());
+  DISPATCH(x, silu_forward, x, y, x.numel());
   return record("silu", y, {x}, [x = x.detach()](const Tensor& dy) -> Grads {
     Tensor dx = Tensor::empty_like(x);
-    DISPATCH(x, silu_backward, ptr(x), ptr(dy), ptr(dx), x.numel());
+    DISPATCH(x, silu_backward, x, dy, dx, x.numel());
     return {dx};
   });
 }

@@ -32,9 +32,7 @@ void silu_backward(const T* x, const T* dy, T* dx, int64_t n) {
   cuda::map("silu_backward", Backward<T>(), dx, n, x, dy);
 }
 
-#define INSTANTIATE(T)                               \
-  template void silu_forward(const T*, T*, int64_t); \
-  template void silu_backward(const T*, const T*, T*, int64_t);
-FOR_EACH_TYPE(INSTANTIATE)
+INSTANTIATE(silu_forward)
+INSTANTIATE(silu_backward)
 
 }  // namespace rmt::gpu

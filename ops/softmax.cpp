@@ -68,10 +68,10 @@ void softmax_backward(const T* y, const T* dy, T* dx, int64_t rows, int64_t M) {
 Tensor ops::softmax(const Tensor& x) {  // x (..., M)
   const int64_t M = expect_columns("softmax", "x", x), rows = x.numel() / M;
   Tensor y = Tensor::empty_like(x);
-  DISPATCH(x, softmax_forward, ptr(x), ptr(y), rows, M);
+  DISPATCH(x, softmax_forward, x, y, rows, M);
   return record("softmax", y, {x}, [y = y.detach(), rows, M](const Tensor& dy) -> Grads {
     Tensor dx = Tensor::empty_like(y);
-    DISPATCH(y, softmax_backward, ptr(y), ptr(dy), ptr(dx), rows, M);
+    DISPATCH(y, softmax_backward, y, dy, dx, rows, M);
     return {dx};
   });
 }

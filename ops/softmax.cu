@@ -81,9 +81,7 @@ void softmax_backward(const T* y, const T* dy, T* dx, int64_t rows, int64_t M) {
   });
 }
 
-#define INSTANTIATE(T)                                           \
-  template void softmax_forward(const T*, T*, int64_t, int64_t); \
-  template void softmax_backward(const T*, const T*, T*, int64_t, int64_t);
-FOR_EACH_TYPE(INSTANTIATE)
+INSTANTIATE(softmax_forward)
+INSTANTIATE(softmax_backward)
 
 }  // namespace rmt::gpu

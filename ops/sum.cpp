@@ -42,7 +42,7 @@ void sum_forward(const T* x, T* y, int64_t n) {
 Tensor ops::sum(const Tensor& x) {
   expect_defined("sum", "x", x);
   Tensor y = Tensor::empty({}, wide(x.dtype()), x.device());
-  DISPATCH(x, sum_forward, ptr(x), ptr(y), x.numel());
+  DISPATCH(x, sum_forward, x, y, x.numel());
   return record("sum", y, {x}, [shape = x.shape(), dtype = x.dtype()](const Tensor& dy) -> Grads {
     return {Tensor::full(shape, dy.to(DType::f64).item<double>(), dtype, dy.device())};
   });

@@ -52,7 +52,6 @@ void sum_forward(const T* x, Wide<T>* y, int64_t n) {
   cuda::launch("add_blocks", add_blocks_kernel<Wide<T>>, dim3(1), dim3(kThreads), 0, s, y, blocks);
 }
 
-#define INSTANTIATE(T) template void sum_forward(const T*, Wide<T>*, int64_t);
-FOR_EACH_TYPE(INSTANTIATE)
+INSTANTIATE(sum_forward)
 
 }  // namespace rmt::gpu

@@ -119,5 +119,8 @@ void map(const char* name, F f, T* y, int64_t n, const X*... x) {
 
 }  // namespace rmt::cuda
 
-// M(T) for every type that kernels exist in.
-#define FOR_EACH_TYPE(M) M(float) M(double) M(::rmt::bf16)
+// The kernel for every type that tensors have on a GPU, for ops/NAME.cpp to link with.
+#define INSTANTIATE(kernel)                         \
+  template decltype(kernel<float>) kernel<float>;   \
+  template decltype(kernel<double>) kernel<double>; \
+  template decltype(kernel<::rmt::bf16>) kernel<::rmt::bf16>;

@@ -41,10 +41,10 @@ void softplus_backward(const T* x, const T* dy, T* dx, int64_t n) {
 static Tensor softplus(const Tensor& x) {
   CHECK(x.defined(), "softplus: x is undefined");
   Tensor y = Tensor::empty_like(x);
-  DISPATCH_CPU(x, softplus_forward, ptr(x), ptr(y), x.numel());
+  DISPATCH_CPU(x, softplus_forward, x, y, x.numel());
   return record("softplus", y, {x}, [x = x.detach()](const Tensor& dy) -> Grads {
     Tensor dx = Tensor::empty_like(x);
-    DISPATCH_CPU(x, softplus_backward, ptr(x), ptr(dy), ptr(dx), x.numel());
+    DISPATCH_CPU(x, softplus_backward, x, dy, dx, x.numel());
     return {dx};
   });
 }

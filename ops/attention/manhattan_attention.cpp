@@ -399,19 +399,16 @@ Tensor ops::manhattan_attention(const Tensor& q, const Tensor& k, const Tensor& 
 
   const Lines lines{q.dim(0), H, W, heads, D, options.axis, options.mode};
   Tensor y = Tensor::empty_like(q);
-  if (q.numel() > 0)
-    DISPATCH(q, manhattan_attention_forward, ptr(q), ptr(k), ptr(v), ptr(decay), ptr(rotary),
-             ptr(y), lines);
-  return record(op, y, {q, k, v},
-                [q = q.detach(), k = k.detach(), v = v.detach(), decay, rotary,
-                 lines](const Tensor& dy) -> Grads {
-                  Tensor dq = Tensor::empty_like(q), dk = Tensor::empty_like(k),
-                         dv = Tensor::empty_like(v);
-                  if (q.numel() > 0)
-                    DISPATCH(q, manhattan_attention_backward, ptr(q), ptr(k), ptr(v), ptr(decay),
-                             ptr(rotary), ptr(dy), ptr(dq), ptr(dk), ptr(dv), lines);
-                  return {dq, dk, dv};
-                });
+  if (q.numel() > 0) DISPATCH(q, manhattan_attention_forward, q, k, v, decay, rotary, y, lines);
+  return record(
+      op, y, {q, k, v},
+      [q = q.detach(), k = k.detach(), v = v.detach(), decay, rotary,
+       lines](const Tensor& dy) -> Grads {
+        Tensor dq = Tensor::empty_like(q), dk = Tensor::empty_like(k), dv = Tensor::empty_like(v);
+        if (q.numel() > 0)
+          DISPATCH(q, manhattan_attention_backward, q, k, v, decay, rotary, dy, dq, dk, dv, lines);
+        return {dq, dk, dv};
+      });
 }
 
 }  // namespace rmt

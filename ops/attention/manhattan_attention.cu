@@ -429,11 +429,7 @@ void manhattan_attention_backward(const T* q, const T* k, const T* v, const Wide
   });
 }
 
-#define INSTANTIATE(T)                                                                     \
-  template void manhattan_attention_forward(const T*, const T*, const T*, const Wide<T>*,  \
-                                            const Wide<T>*, T*, const Lines&);             \
-  template void manhattan_attention_backward(const T*, const T*, const T*, const Wide<T>*, \
-                                             const Wide<T>*, const T*, T*, T*, T*, const Lines&);
-FOR_EACH_TYPE(INSTANTIATE)
+INSTANTIATE(manhattan_attention_forward)
+INSTANTIATE(manhattan_attention_backward)
 
 }  // namespace rmt::gpu

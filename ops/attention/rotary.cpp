@@ -44,7 +44,7 @@ Tensor ops::rotary_table(const Tensor& angle, int64_t H, int64_t W,
   for (size_t d = 0; d < a.size(); d += 2)
     CHECK(a[d] == a[d + 1], "rotary_table: angles ", d, " and ", d + 1, " of a pair differ: ", a[d],
           ", ", a[d + 1]);
-  DISPATCH(table, rotary_table, ptr(angle64), ptr(table), L, D);
+  DISPATCH(table, rotary_table, angle64, table, L, D);
   return table;
 }
 

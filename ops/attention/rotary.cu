@@ -28,7 +28,6 @@ void rotary_table(const double* angle, T* table, int64_t L, int64_t D) {
                  dim3(cuda::kThreads), 0, angle, table, pairs, D);
 }
 
-#define INSTANTIATE(T) template void rotary_table(const double*, T*, int64_t, int64_t);
-FOR_EACH_TYPE(INSTANTIATE)
+INSTANTIATE(rotary_table)
 
 }  // namespace rmt::gpu

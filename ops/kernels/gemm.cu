@@ -298,13 +298,10 @@ void sum_rows(const T* x, Wide<T>* sum, int64_t rows, int64_t C) {
     cuda::column_sums<1, 1, Wide<T>>("sum_rows", AddRow<T, 1>{x, C}, {{sum}}, rows, C);
 }
 
-#define INSTANTIATE_PRODUCT(T, Out)                                                     \
-  template void multiply<T, Out>(int64_t, int64_t, int64_t, Factor<T>, Factor<T>, Out*, \
-                                 const Out*, bool);
-INSTANTIATE_PRODUCT(bf16, bf16)
-#define INSTANTIATE(T)            \
-  INSTANTIATE_PRODUCT(T, Wide<T>) \
-  template void sum_rows(const T*, Wide<T>*, int64_t, int64_t);
-FOR_EACH_TYPE(INSTANTIATE)
+INSTANTIATE(sum_rows)
+template decltype(multiply<float, float>) multiply<float, float>;
+template decltype(multiply<double, double>) multiply<double, double>;
+template decltype(multiply<bf16, bf16>) multiply<bf16, bf16>;
+template decltype(multiply<bf16, float>) multiply<bf16, float>;
 
 }  // namespace rmt::gpu

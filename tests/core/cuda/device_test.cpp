@@ -184,11 +184,12 @@ TEST_F(DeviceTensor, AnOpOnTwoDevicesNamesItselfAndThem) {
 
 TEST_F(DeviceTensor, AnErrorInAKernelNamesTheOpAndItsShape) {
   const Tensor x = Tensor::zeros({2, 3}, DType::bf16, Device::cuda);
-  const Dispatch dispatch("some_op", x);
-  expect_error([&] { dispatch.on_gpu([] { throw Error("the cause"); }); },
-               {"some_op of bf16 (2, 3): the cause"});
-  EXPECT_THROW(dispatch.on_gpu([] { throw OutOfMemory(3, 2, 1); }), OutOfMemory)
-      << "this one keeps its type";
+  const auto fail = [](const bf16*, int64_t n) {
+    n ? throw OutOfMemory(3, 2, 1) : throw Error("the cause");
+  };
+  void (*const kernel)(const bf16*, int64_t) = fail;
+  expect_error([&] { call("some_op", x, kernel, x, 0); }, {"some_op of bf16 (2, 3): the cause"});
+  EXPECT_THROW(call("some_op", x, kernel, x, 1), OutOfMemory) << "this one keeps its type";
   expect_error(
       [] {
         ops::gelu(Tensor::zeros({2, 3}, DType::i32, Device::cuda));
