@@ -1,7 +1,7 @@
-// The emulated bodies of ptx.h, which says what each one means. They check what the hardware takes
-// for granted: that the whole warp calls, that addresses are aligned and lie in one array of shared
-// memory. A copy is made when it is waited for, and until then its destination is NaN, so that a
-// missing wait is seen.
+// The emulated bodies of core/cuda/ptx.h, which says what each one means and draws which lane holds
+// what. They check what the hardware takes for granted: that the whole warp calls, that addresses
+// are aligned and lie in one array of shared memory. A copy is made when it is waited for, and
+// until then its destination is NaN, so that a missing wait is seen.
 #pragma once
 #include <bit>
 #include <vector>
@@ -35,62 +35,86 @@ inline float half_of(uint32_t r, int i) {
   return std::bit_cast<float>(i ? r & 0xffff0000u : r << 16);
 }
 
-// Products of bf16 are exact in f32; the hardware adds them in an order and with a rounding of its
-// own, here it is one after the other.
+// Where the drawings in core/cuda/ptx.h have the two halves of lane `lane`'s register r of a and of
+// b, and its number d[r].
+struct Place {
+  int row, column;
+};
+inline Place place_in_a(int lane, int r, int half) {
+  return {lane / 4 + r % 2 * 8, lane % 4 * 2 + half + r / 2 * 8};
+}
+inline Place place_in_b(int lane, int r, int half) {
+  return {lane % 4 * 2 + half + r * 8, lane / 4};
+}
+inline Place place_in_d(int lane, int r) { return {lane / 4 + r / 2 * 8, lane % 4 * 2 + r % 2}; }
+
+// What a lane brings to a product.
+struct Fragments {
+  float* d;
+  const uint32_t *a, *b;
+};
+
+// d += a b: collects both matrices from the lanes, then gives each lane its four sums. Products of
+// bf16 are exact in f32; the hardware adds them in an order and with a rounding of its own, here it
+// is one after the other.
+inline void multiply_fragments(void* const (&record)[32]) {
+  expect_whole_warp("mma_m16n8k16", record);
+  float a[16][16], b[16][8];
+  for (int lane = 0; lane < 32; ++lane) {
+    const Fragments& own = *static_cast<const Fragments*>(record[lane]);
+    for (int half = 0; half < 2; ++half) {
+      for (int r = 0; r < 4; ++r) {
+        const Place at = place_in_a(lane, r, half);
+        a[at.row][at.column] = half_of(own.a[r], half);
+      }
+      for (int r = 0; r < 2; ++r) {
+        const Place at = place_in_b(lane, r, half);
+        b[at.row][at.column] = half_of(own.b[r], half);
+      }
+    }
+  }
+  for (int lane = 0; lane < 32; ++lane)
+    for (int r = 0; r < 4; ++r) {
+      const Place at = place_in_d(lane, r);
+      float& sum = static_cast<const Fragments*>(record[lane])->d[r];
+      for (int k = 0; k < 16; ++k) sum += a[at.row][k] * b[k][at.column];
+    }
+}
+
 inline void mma_m16n8k16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],
                          Site at = Site::current()) {
-  struct Lane {
-    float* d;
-    const uint32_t *a, *b;
-  } mine{d, a, b};
-  emulator::collective(
-      "mma_m16n8k16", ~0u,
-      [](void* const(&record)[32]) {
-        expect_whole_warp("mma_m16n8k16", record);
-        float A[16][16], B[16][8];
-        for (int i = 0; i < 32; ++i) {
-          const Lane& lane = *static_cast<const Lane*>(record[i]);
-          const int g = i / 4, t = i % 4;
-          for (int h = 0; h < 2; ++h) {
-            for (int r = 0; r < 4; ++r)
-              A[g + r % 2 * 8][2 * t + r / 2 * 8 + h] = half_of(lane.a[r], h);
-            for (int r = 0; r < 2; ++r) B[2 * t + r * 8 + h][g] = half_of(lane.b[r], h);
-          }
-        }
-        for (int i = 0; i < 32; ++i)
-          for (int r = 0; r < 4; ++r) {
-            float& sum = static_cast<const Lane*>(record[i])->d[r];
-            const int row = i / 4 + r / 2 * 8, column = i % 4 * 2 + r % 2;
-            for (int k = 0; k < 16; ++k) sum += A[row][k] * B[k][column];
-          }
-      },
-      &mine, at);
+  Fragments mine{d, a, b};
+  emulator::collective("mma_m16n8k16", ~0u, multiply_fragments, &mine, at);
+}
+
+// What a lane brings to ldmatrix: where its registers go, and the row that it points to.
+struct Rows {
+  uint32_t* r;
+  const void* row;
+};
+
+// Register r[m] of each lane: two neighbours of matrix m, as the drawings have a[0].
+template <int matrices, bool transposed>
+void load_matrices(void* const (&record)[32]) {
+  expect_whole_warp("ldmatrix", record);
+  for (int m = 0; m < matrices; ++m) {
+    uint16_t matrix[8][8];
+    for (int j = 0; j < 8; ++j)
+      std::memcpy(matrix[j], static_cast<const Rows*>(record[8 * m + j])->row, 16);
+    for (int lane = 0; lane < 32; ++lane) {
+      const int g = lane / 4, t = lane % 4;
+      const uint16_t low = transposed ? matrix[2 * t][g] : matrix[g][2 * t];
+      const uint16_t high = transposed ? matrix[2 * t + 1][g] : matrix[g][2 * t + 1];
+      static_cast<const Rows*>(record[lane])->r[m] = low | uint32_t(high) << 16;
+    }
+  }
 }
 
 template <int matrices, bool transposed>
 void ldmatrix(const char* what, uint32_t* r, const void* row, const Site& at) {
-  struct Lane {
-    uint32_t* r;
-    const void* row;
-  } mine{r, row};
+  Rows mine{r, row};
   if (emulator::lane_index() < 8 * matrices) expect_shared(what, row);
-  emulator::collective(
-      what, ~0u,
-      [](void* const(&record)[32]) {
-        expect_whole_warp("ldmatrix", record);
-        for (int m = 0; m < matrices; ++m) {
-          uint16_t M[8][8];
-          for (int j = 0; j < 8; ++j)
-            std::memcpy(M[j], static_cast<const Lane*>(record[8 * m + j])->row, 16);
-          for (int i = 0; i < 32; ++i) {
-            const int g = i / 4, t = i % 4;
-            const uint16_t low = transposed ? M[2 * t][g] : M[g][2 * t],
-                           high = transposed ? M[2 * t + 1][g] : M[g][2 * t + 1];
-            static_cast<const Lane*>(record[i])->r[m] = low | uint32_t(high) << 16;
-          }
-        }
-      },
-      &mine, at);
+  emulator::collective(what, ~0u, load_matrices<matrices, transposed>, &mine, at);
 }
 
 inline void ldmatrix_x4(uint32_t (&r)[4], const void* row, Site at = Site::current()) {
@@ -106,22 +130,23 @@ inline void ldmatrix_x2_trans(uint32_t (&r)[2], const void* row, Site at = Site:
   ldmatrix<2, true>("ldmatrix_x2_trans", r, row, at);
 }
 
-// The copies that a thread has under way, oldest first.
+// The copies that a thread has under way.
 struct Copies {
   struct Copy {
     void* to;
     const void* from;  // null: zeros
   };
-  int64_t block = -1;
-  std::vector<std::vector<Copy>> groups;
-  std::vector<Copy> open;  // not committed
+  int64_t block = -1;                     // block_serial() of the block that they belong to
+  std::vector<std::vector<Copy>> groups;  // oldest first
+  std::vector<Copy> open;                 // not committed
 };
 
+// The running thread's.
 inline Copies& copies() {
   static std::vector<Copies> of_thread(1024);
   Copies& c = of_thread[emulator::thread_index()];
-  if (c.block != emulator::block_serial())
-    c = {emulator::block_serial(), {}, {}};  // what an earlier block did not wait for is lost
+  // What an earlier block did not wait for is lost.
+  if (c.block != emulator::block_serial()) c = {emulator::block_serial(), {}, {}};
   return c;
 }
 

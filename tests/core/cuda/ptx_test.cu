@@ -1,51 +1,23 @@
 // The emulated tensor-core instructions and asynchronous copies against their definitions.
 #ifndef __CUDACC__
-#include <gtest/gtest.h>
-
 #include <cmath>
 #include <random>
 #include <vector>
 
-#include "core/cuda/launch.h"
 #include "core/cuda/ptx.h"
 #include "core/dtype.h"
+#include "tests/core/cuda/emulated.h"
 
-namespace rmt {
+namespace rmt::test {
 namespace {
 
-using cuda::check;
-using cuda::launch;
-using cuda::stream;
-
-template <class T>
-struct Array {
-  explicit Array(size_t n) : n_(n) { check(cudaMalloc(&p, n * sizeof(T)), "cudaMalloc"); }
-  explicit Array(const std::vector<T>& v) : Array(v.size()) {
-    check(cudaMemcpy(p, v.data(), n_ * sizeof(T), cudaMemcpyHostToDevice), "write");
-  }
-  Array(const Array&) = delete;
-  ~Array() { cudaFree(p); }
-  std::vector<T> read() const {
-    std::vector<T> v(n_);
-    check(cudaStreamSynchronize(stream()), "read");
-    check(cudaMemcpy(v.data(), p, n_ * sizeof(T), cudaMemcpyDeviceToHost), "read");
-    return v;
-  }
-  T* p = nullptr;
-
- private:
-  size_t n_;
-};
-
+// f, and what it started, must throw an Error with this part in its text.
 void expect_error(const std::function<void()>& f, const std::string& part) {
-  try {
+  const auto f_and_wait = [&] {
     f();
-    check(cudaStreamSynchronize(stream()), "wait");
-    ADD_FAILURE() << "no error was thrown";
-  } catch (const Error& e) {
-    EXPECT_NE(std::string(e.what()).find(part), std::string::npos)
-        << "\"" << part << "\" is not in: " << e.what();
-  }
+    wait();
+  };
+  test::expect_error(f_and_wait, {part});
 }
 
 std::vector<bf16> random_bf16(size_t n, unsigned seed, bool integers) {
@@ -275,5 +247,5 @@ TEST(Ptx, CopiesCheckTheirAddresses) {
 }
 
 }  // namespace
-}  // namespace rmt
+}  // namespace rmt::test
 #endif
