@@ -1,14 +1,27 @@
-// y_bhwo = bias_o + sum_ijc x_b,(h stride + i - pad),(w stride + j - pad),c w_ocij
-// As a matrix product: y = col w'^T with col (pixels, k k I) the patches of x laid out in rows and
-// w' (O, k k I) the weights in the same order.
-//   dw' = dy^T col,   dcol = dy w', and dx sums dcol back over the patches,   dbias = sum of dy.
+// y_b,h,w,o = bias_o + sum_ijc x_b,(h stride + i - pad),(w stride + j - pad),c  w_ocij
+//
+// As a matrix product ("im2col"): the patch of x under an output pixel becomes a row of a matrix
+// col (pixels, k k I), 0 where it hangs over the edge; the weights in the same order are w' (O, k k
+// I).
+//
+//      x (H, W, I)                    col                                   w'^T (k k I, O)
+//      +---+---+---+---+              tap: 00    01    10    11
+//      | a | b | c | d |   k = 2    +-----+-----+-----+-----+
+//      +---+---+---+---+  stride 1  | a   | b   | e   | f   |   pixel 0        +------+
+//      | e | f | g | h |    ->      | b   | c   | f   | g   |   pixel 1    *   |      |   =   y
+//      +---+---+---+---+            | c   | d   | g   | h   |   pixel 2        +------+
+//        each I numbers             +-----+-----+-----+-----+
+//
+//   y = col w'^T + bias,   dw' = dy^T col,   dcol = dy w',   dbias = sum of dy over the pixels,
+//   and dx sums dcol back: each number of dcol is added where the number of x was copied from.
+//
 // col is made a band of output rows at a time, in the cache, and never in full.
+#include "ops/conv2d.h"
+
 #include <algorithm>
-#include <cstring>
 #include <vector>
 
 #include "core/parallel.h"
-#include "ops/conv2d.h"
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
 #include "ops/kernels/extents.h"
@@ -27,11 +40,28 @@ void conv2d_backward_w(const T* dy, const T* x, Wide<T>* dw, Wide<T>* dbias, Con
 namespace cpu {
 namespace {
 
-// A piece of work is a band of output rows, about 192 pixels.
-int64_t band(const Conv& c) { return std::max<int64_t>(1, 192 / std::max<int64_t>(c.OW, 1)); }
-int64_t bands(const Conv& c) { return (c.OH + band(c) - 1) / band(c); }  // of one image
+// A piece of work is a band: some output rows of an image, about 192 pixels.
+int64_t rows_of_band(const Conv& c) {
+  return std::max<int64_t>(1, 192 / std::max<int64_t>(c.OW, 1));
+}
+int64_t bands_of_image(const Conv& c) { return (c.OH + rows_of_band(c) - 1) / rows_of_band(c); }
 
-// w (O, I, k, k) -> (O, k, k, I), or back.
+struct Band {
+  int64_t image, begin, end;  // output rows [begin, end) of the image
+  // Number `number` of all bands of the batch.
+  Band(const Conv& c, int64_t number)
+      : image(number / bands_of_image(c)),
+        begin(number % bands_of_image(c) * rows_of_band(c)),
+        end(std::min(c.OH, begin + rows_of_band(c))) {}
+  int64_t pixels(const Conv& c) const { return (end - begin) * c.OW; }
+  // Its part of y or dy (B, OH, OW, O).
+  template <class T>
+  T* of(const Conv& c, T* y) const {
+    return y + (image * c.OH + begin) * c.OW * c.O;
+  }
+};
+
+// w (O, I, k, k) -> w' (O, k, k, I).
 template <class T>
 void reorder_weights(const Conv& c, const T* w, T* packed) {
   for (int64_t o = 0; o < c.O; ++o)
@@ -39,6 +69,7 @@ void reorder_weights(const Conv& c, const T* w, T* packed) {
       for (int64_t t = 0; t < c.k * c.k; ++t)
         packed[o * c.patch() + t * c.I + i] = w[(o * c.I + i) * c.k * c.k + t];
 }
+// And back, for dw.
 template <class T>
 void restore_weights(const Conv& c, const T* packed, T* w) {
   for (int64_t o = 0; o < c.O; ++o)
@@ -47,119 +78,124 @@ void restore_weights(const Conv& c, const T* packed, T* w) {
         w[(o * c.I + i) * c.k * c.k + t] = packed[o * c.patch() + t * c.I + i];
 }
 
-// For output row oy, column ox, row i of the filter: calls inside(offset of x, offset in the patch,
-// channels) for the taps j that fall on the image and outside(offset in the patch, channels) for
-// those that do not; taps side by side come as one run.
+// Row i of the patch of the output pixel (oy, ox): k taps side by side, in x as in col. Those that
+// fall on the image come as one run, inside(place in x, place in the patch, numbers); those that
+// hang over its left or right edge, or all of them above and below it, as outside(place in the
+// patch, numbers).
 template <class Inside, class Outside>
-void for_taps(const Conv& c, int64_t oy, int64_t ox, int64_t i, Inside inside, Outside outside) {
-  int64_t y = oy * c.stride + i - c.pad, x = ox * c.stride - c.pad, at = i * c.k * c.I;
-  int64_t j0 = std::clamp<int64_t>(-x, 0, c.k), j1 = std::clamp<int64_t>(c.W - x, j0, c.k);
-  if (y < 0 || y >= c.H) j0 = j1 = c.k;
-  if (j0 > 0) outside(at, j0 * c.I);
-  if (j1 > j0) inside((y * c.W + x + j0) * c.I, at + j0 * c.I, (j1 - j0) * c.I);
-  if (j1 < c.k) outside(at + j1 * c.I, (c.k - j1) * c.I);
+void for_runs(const Conv& c, int64_t oy, int64_t ox, int64_t i, Inside inside, Outside outside) {
+  const int64_t y = oy * c.stride + i - c.pad, x = ox * c.stride - c.pad;
+  const int64_t place = i * c.k * c.I;
+  int64_t begin = std::clamp<int64_t>(-x, 0, c.k);  // taps on the image: [begin, end)
+  int64_t end = std::clamp<int64_t>(c.W - x, begin, c.k);
+  if (y < 0 || y >= c.H) begin = end = c.k;
+  if (begin > 0) outside(place, begin * c.I);
+  if (end > begin) inside((y * c.W + x + begin) * c.I, place + begin * c.I, (end - begin) * c.I);
+  if (end < c.k) outside(place + end * c.I, (c.k - end) * c.I);
 }
 
-// Patches of output rows [y0, y1) of one image x (H, W, I) -> col ((y1 - y0) OW, k k I)
+// The patches of a band of the batch x (B, H, W, I) -> col (pixels, k k I).
 template <class T>
-void gather_patches(const Conv& c, const T* x, int64_t y0, int64_t y1, T* col) {
-  for (int64_t oy = y0; oy < y1; ++oy)
+void gather_patches(const Conv& c, const Band& band, const T* x, T* col) {
+  x += band.image * c.H * c.W * c.I;
+  for (int64_t oy = band.begin; oy < band.end; ++oy)
     for (int64_t ox = 0; ox < c.OW; ++ox, col += c.patch())
       for (int64_t i = 0; i < c.k; ++i)
-        for_taps(
+        for_runs(
             c, oy, ox, i,
             [&](int64_t from, int64_t at, int64_t n) { std::copy_n(x + from, n, col + at); },
             [&](int64_t at, int64_t n) { std::fill_n(col + at, n, T(0)); });
 }
 
-// The adjoint: adds col back into dx (H, W, I).
+// The way back: adds dcol (pixels, k k I) to the numbers of dx (B, H, W, I) that it came from.
 template <class T>
-void scatter_patches(const Conv& c, const T* col, int64_t y0, int64_t y1, T* dx) {
-  for (int64_t oy = y0; oy < y1; ++oy)
-    for (int64_t ox = 0; ox < c.OW; ++ox, col += c.patch())
+void scatter_patches(const Conv& c, const Band& band, const T* dcol, T* dx) {
+  dx += band.image * c.H * c.W * c.I;
+  for (int64_t oy = band.begin; oy < band.end; ++oy)
+    for (int64_t ox = 0; ox < c.OW; ++ox, dcol += c.patch())
       for (int64_t i = 0; i < c.k; ++i)
-        for_taps(
+        for_runs(
             c, oy, ox, i,
             [&](int64_t to, int64_t at, int64_t n) {
-              for (int64_t e = 0; e < n; ++e) dx[to + e] += col[at + e];
+              for (int64_t e = 0; e < n; ++e) dx[to + e] += dcol[at + e];
             },
             [](int64_t, int64_t) {});
 }
 
+// Room for the col of one band; each thread has its own.
 template <class T>
-T* scratch(int64_t n) {
-  thread_local std::vector<T> buffer;
-  if (int64_t(buffer.size()) < n) buffer.resize(size_t(n));
-  return buffer.data();
+T* room_for_patches(const Conv& c) {
+  thread_local std::vector<T> room;
+  const size_t n = rows_of_band(c) * c.OW * c.patch();
+  if (room.size() < n) room.resize(n);
+  return room.data();
 }
 
+// y = col w'^T + bias
 template <class T>
 void conv2d_forward(const T* x, const T* w, const T* bias, T* y, Conv c) {
-  std::vector<T> packed(size_t(c.O * c.patch()));
+  std::vector<T> packed(c.O * c.patch());
   reorder_weights(c, w, packed.data());
-  PackedB<T> b(packed.data(), 1, c.patch(), c.patch(), c.O);
-  parallel_for(c.B * bands(c), 1, [&](int64_t begin, int64_t end) {
-    T* col = scratch<T>(band(c) * c.OW * c.patch());
-    for (int64_t p = begin; p < end; ++p) {
-      int64_t image = p / bands(c), y0 = p % bands(c) * band(c), y1 = std::min(c.OH, y0 + band(c));
-      gather_patches(c, x + image * c.H * c.W * c.I, y0, y1, col);
-      multiply_rows_serial<T>((y1 - y0) * c.OW, col, c.patch(), b,
-                              {y + (image * c.OH + y0) * c.OW * c.O, c.O, bias});
+  const PackedB<T> w_t(packed.data(), 1, c.patch(), c.patch(), c.O);
+  parallel_for(c.B * bands_of_image(c), 1, [&](int64_t begin, int64_t end) {
+    T* col = room_for_patches<T>(c);
+    for (int64_t number = begin; number < end; ++number) {
+      const Band band(c, number);
+      gather_patches(c, band, x, col);
+      multiply_rows_serial<T>(band.pixels(c), col, c.patch(), w_t, {band.of(c, y), c.O, bias});
     }
   });
 }
 
+// dcol = dy w', scattered into dx. Bands of one image overlap in dx, so an image is one piece.
 template <class T>
 void conv2d_backward_x(const T* dy, const T* w, T* dx, Conv c) {
-  std::vector<T> packed(size_t(c.O * c.patch()));
+  std::vector<T> packed(c.O * c.patch());
   reorder_weights(c, w, packed.data());
-  PackedB<T> b(packed.data(), c.patch(), 1, c.O, c.patch());
-  parallel_for(
-      c.B, 1, [&](int64_t begin, int64_t end) {  // bands overlap in dx: one image is one piece
-        T* col = scratch<T>(band(c) * c.OW * c.patch());
-        for (int64_t image = begin; image < end; ++image) {
-          T* to = dx + image * c.H * c.W * c.I;
-          std::fill_n(to, c.H * c.W * c.I, T(0));
-          for (int64_t y0 = 0; y0 < c.OH; y0 += band(c)) {
-            int64_t y1 = std::min(c.OH, y0 + band(c));
-            multiply_rows_serial<T>((y1 - y0) * c.OW, dy + (image * c.OH + y0) * c.OW * c.O, c.O, b,
-                                    {col, c.patch()});
-            scatter_patches(c, col, y0, y1, to);
-          }
-        }
-      });
+  const PackedB<T> w_rows(packed.data(), c.patch(), 1, c.O, c.patch());
+  parallel_for(c.B, 1, [&](int64_t begin, int64_t end) {
+    T* dcol = room_for_patches<T>(c);
+    for (int64_t image = begin; image < end; ++image) {
+      const int64_t n = c.H * c.W * c.I, bands = bands_of_image(c);
+      std::fill_n(dx + image * n, n, T(0));
+      for (int64_t number = image * bands; number < (image + 1) * bands; ++number) {
+        const Band band(c, number);
+        multiply_rows_serial<T>(band.pixels(c), band.of(c, dy), c.O, w_rows, {dcol, c.patch()});
+        scatter_patches(c, band, dcol, dx);
+      }
+    }
+  });
 }
 
-// Pieces: parts of the list of all bands, each with its own sum, times blocks of output channels.
+// dw' = dy^T col, dbias = sum of dy. Pieces: parts of the list of all bands, each with sums of its
+// own, dw' (O, k k I) and behind it dbias (O), times blocks of output channels.
 template <class T>
 void conv2d_backward_w(const T* dy, const T* x, T* dw, T* dbias, Conv c) {
   constexpr int64_t kBlock = 8 * kRows;
-  int64_t total = c.B * bands(c), blocks = (c.O + kBlock - 1) / kBlock,
-          parts = part_count(total, 8, 16), size = c.O * (c.patch() + 1);
-  std::vector<T> partial(size_t(parts * size), T(0));
+  const int64_t total = c.B * bands_of_image(c), blocks = (c.O + kBlock - 1) / kBlock;
+  const int64_t parts = part_count(total, 8, 16), size = c.O * (c.patch() + 1);
+  std::vector<T> sums(parts * size, T(0));
   parallel_for(parts * blocks, 1, [&](int64_t begin, int64_t end) {
-    T* col = scratch<T>(band(c) * c.OW * c.patch());
+    T* col = room_for_patches<T>(c);
     for (int64_t piece = begin; piece < end; ++piece) {
-      int64_t part = piece / blocks, o = piece % blocks * kBlock,
-              o_count = std::min(kBlock, c.O - o);
-      T *sum = partial.data() + part * size, *column_sum = sum + c.O * c.patch();
-      for (int64_t p = part_begin(total, parts, part); p < part_begin(total, parts, part + 1);
-           ++p) {
-        int64_t image = p / bands(c), y0 = p % bands(c) * band(c),
-                y1 = std::min(c.OH, y0 + band(c));
-        gather_patches(c, x + image * c.H * c.W * c.I, y0, y1, col);
-        add_transposed_serial(o_count, c.patch(), (y1 - y0) * c.OW,
-                              dy + (image * c.OH + y0) * c.OW * c.O + o, c.O, col, c.patch(),
-                              sum + o * c.patch(), c.patch(), column_sum + o);
+      const int64_t part = piece / blocks, o = piece % blocks * kBlock;
+      T* sum_w = sums.data() + part * size + o * c.patch();
+      T* sum_bias = sums.data() + part * size + c.O * c.patch() + o;
+      for (int64_t number = part_begin(total, parts, part);
+           number < part_begin(total, parts, part + 1); ++number) {
+        const Band band(c, number);
+        gather_patches(c, band, x, col);
+        add_transposed_serial(std::min(kBlock, c.O - o), c.patch(), band.pixels(c),
+                              band.of(c, dy) + o, c.O, col, c.patch(), sum_w, c.patch(), sum_bias);
       }
     }
   });
   parallel_for(size, 1 << 12, [&](int64_t begin, int64_t end) {
     for (int64_t part = 1; part < parts; ++part)
-      for (int64_t i = begin; i < end; ++i) partial[size_t(i)] += partial[size_t(part * size + i)];
+      for (int64_t i = begin; i < end; ++i) sums[i] += sums[part * size + i];
   });
-  restore_weights(c, partial.data(), dw);
-  if (dbias) std::copy_n(partial.data() + c.O * c.patch(), c.O, dbias);
+  restore_weights(c, sums.data(), dw);
+  if (dbias) std::copy_n(sums.data() + c.O * c.patch(), c.O, dbias);
 }
 
 }  // namespace

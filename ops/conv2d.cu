@@ -1,7 +1,10 @@
-// conv2d.cpp's formulas as matrix products, some images at a time: y = col w'^T + bias, dcol = dy
-// w', dw' = dy^T col. A row of col (pixels, E) is the patch of x under an output pixel, k k I
-// numbers and then zeros up to whole packs of 16 bytes; w' (O, E) is in the same order. A thread
-// makes 16 bytes of col, or of dx, which gathers what its pixel gave to at most k k patches.
+// conv2d.cpp's formulas as matrix products, some images at a time:
+//
+//   y = col w'^T + bias,   dcol = dy w',   dw' = dy^T col
+//
+// A row of col (pixels, E) is the patch of x under an output pixel: k k I numbers, and behind them
+// zeros up to whole packs of 16 bytes; w' (O, E) is in the same order. A thread makes 16 bytes of
+// col, or of dx: there it gathers what its pixel gave to at most k k patches.
 #include <algorithm>
 
 #include "core/cuda/device.h"
@@ -21,20 +24,20 @@ int64_t patch_bytes() { return cuda::emulated() ? 1 << 14 : 32 << 20; }
 template <class T>
 constexpr int kPack = 16 / int(sizeof(T));
 
+// E
 template <class T>
-int64_t padded_patch(const Conv& c) {  // E
+int64_t padded_patch(const Conv& c) {
   return (c.patch() + kPack<T> - 1) / kPack<T> * kPack<T>;
 }
 
-// Extents as the kernels use them, small enough for 32 bits: the patches of one row of output
-// pixels.
+// The extents as the kernels use them, in 32 bits, for the patches of one row of output pixels.
 struct Patches {
   int H, W, I, k, stride, pad, OH, OW;
   int E;
 };
 
 // x (images, H, W, I) -> col (images, OH, OW, E). A block to each row of output pixels and kThreads
-// packs of it. The k taps of a row of the filter read k I numbers that are contiguous in x as in
+// packs of it. The k taps of a row of the filter are a run: k I numbers side by side, in x as in
 // col. whole: I is a multiple of a pack, and the addresses of x are aligned.
 template <class T, bool whole>
 __global__ void __launch_bounds__(cuda::kThreads)
@@ -45,10 +48,10 @@ __global__ void __launch_bounds__(cuda::kThreads)
   if (t >= p.OW * packs) return;
   const int ox = t / packs, e = t % packs * N, run = p.k * p.I;
   const int64_t image = blockIdx.x / p.OH;
-  const int oy = int(blockIdx.x) % p.OH,
-            from = (ox * p.stride - p.pad) * p.I;  // the patch's first column, in a row of x
+  const int oy = int(blockIdx.x) % p.OH;
+  const int from = (ox * p.stride - p.pad) * p.I;  // where a run begins in its row of x
   int i = e / run, at = e % run;                   // row of the filter, place in its run
-  auto row = [&](int y) { return x + (image * p.H + y) * p.W * p.I; };
+  const auto row = [&](int y) { return x + (image * p.H + y) * p.W * p.I; };
   P out{};
   if constexpr (whole) {
     const int y = oy * p.stride + i - p.pad;
@@ -60,15 +63,20 @@ __global__ void __launch_bounds__(cuda::kThreads)
       const int y = oy * p.stride + i - p.pad;
       if (i < p.k && unsigned(y) < unsigned(p.H) && unsigned(from + at) < unsigned(p.W * p.I))
         out.at[n] = row(y)[from + at];
-      if (++at == run) at = 0, ++i;
+      if (++at == run) {
+        at = 0;
+        ++i;
+      }
     }
   }
   reinterpret_cast<P*>(col)[int64_t(blockIdx.x) * p.OW * packs + t] = out;
 }
 
-// The adjoint, dcol (images, OH, OW, E) -> dx (images, H, W, I): output pixel (oy, ox) has pixel
-// (y, x) under its tap (i, j) when oy stride + i - pad = y and ox stride + j - pad = x. A block to
-// each row of dx and kThreads groups of N channels of it.
+// The way back, dcol (images, OH, OW, E) -> dx (images, H, W, I). Output pixel (oy, ox) has pixel
+// (y, x) under its tap (i, j) when
+//     oy stride + i - pad = y   and   ox stride + j - pad = x.
+// So each tap has at most one such output pixel, and there is none where the division by stride
+// leaves a rest. A block to each row of dx and kThreads groups of N channels of it.
 template <class T, int N>
 __global__ void __launch_bounds__(cuda::kThreads)
     gather_gradient_kernel(const T* dcol, T* dx, Patches p) {
@@ -92,8 +100,8 @@ __global__ void __launch_bounds__(cuda::kThreads)
   cuda::store<N>(dx + (int64_t(blockIdx.x) * p.W + x) * p.I + c, sum);
 }
 
-// w (O, I, k k) -> packed (O, E) in (k k, I) order and the type of x, 0 behind it. A thread to each
-// of packed.
+// w (O, I, k k) -> packed (O, E): in (k k, I) order, in the type of x, and zeros behind. A thread
+// to each number of packed.
 template <class T>
 __global__ void pack_weights_kernel(const Wide<T>* w, T* packed, int I, int taps, int E,
                                     int64_t n) {
@@ -104,7 +112,7 @@ __global__ void pack_weights_kernel(const Wide<T>* w, T* packed, int I, int taps
   packed[at] = e < taps * I ? T(w[(o * I + e % I) * taps + e / I]) : T(Wide<T>(0));
 }
 
-// The way back, for dw. A thread to each of w.
+// The way back, for dw. A thread to each number of w.
 template <class W>
 __global__ void unpack_weights_kernel(const W* packed, W* w, int I, int taps, int E, int64_t n) {
   const int64_t at = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
@@ -114,11 +122,12 @@ __global__ void unpack_weights_kernel(const W* packed, W* w, int I, int taps, in
   w[at] = packed[o * E + tap * I + i];
 }
 
-// Device memory for n numbers; work that was launched before it goes may still use it.
+// Device memory for n numbers. Work that was launched while it lived may still use it afterwards:
+// all work runs in one order, and whoever gets the memory next writes after it.
 template <class T>
 class Scratch {
  public:
-  explicit Scratch(int64_t n) : storage_(size_t(n) * sizeof(T), Device::cuda) {}
+  explicit Scratch(int64_t n) : storage_(n * sizeof(T), Device::cuda) {}
   T* get() const { return static_cast<T*>(storage_.data()); }
 
  private:
@@ -136,9 +145,9 @@ Patches patches_of(const Conv& c) {
 
 template <class T>
 int64_t images_at_once(const Conv& c) {
-  return std::clamp<int64_t>(
-      patch_bytes() / std::max<int64_t>(1, c.OH * c.OW * padded_patch<T>(c) * int64_t(sizeof(T))),
-      1, std::max<int64_t>(1, c.B));
+  const int64_t bytes = c.OH * c.OW * padded_patch<T>(c) * int64_t(sizeof(T));  // of one image
+  return std::clamp<int64_t>(patch_bytes() / std::max<int64_t>(1, bytes), 1,
+                             std::max<int64_t>(1, c.B));
 }
 
 template <class T>
@@ -210,7 +219,7 @@ void conv2d_backward_w(const T* dy, const T* x, Wide<T>* dw, Wide<T>* dbias, Con
   if (n == 0) return;
   const Scratch<T> col(images_at_once<T>(c) * pixels * E);
   const Scratch<Wide<T>> packed(c.O * E);
-  if (c.B == 0) cuda::zero(packed.get(), size_t(c.O * E) * sizeof(Wide<T>));
+  if (c.B == 0) cuda::zero(packed.get(), c.O * E * sizeof(Wide<T>));
   for_images<T>(c, [&](int64_t b, int64_t images) {
     gather_patches(x + b * c.H * c.W * c.I, col.get(), images, c);
     multiply<T>(c.O, E, images * pixels, {dy + b * pixels * c.O, kTransposed}, {col.get()},

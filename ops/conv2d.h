@@ -1,10 +1,15 @@
+// The convolution of neural networks (a cross-correlation: the filter is not turned round).
+//
+//   y_b,h,w,o = bias_o + sum_ijc x_b,(h stride + i - pad),(w stride + j - pad),c  w_ocij
 #pragma once
 #include "autograd/tape.h"
 
 namespace rmt::ops {
 
-// Cross-correlation.  x (B, H, W, I), w (O, I, k, k), bias (O) or undefined -> (B, H', W', O), H' =
-// (H + 2 pad - k) / stride + 1.
+// x (B, H, W, I), w (O, I, k, k), bias (O) or undefined -> y (B, OH, OW, O) with
+// OH = (H + 2 pad - k) / stride + 1, rounded down, and OW likewise. x counts as 0 outside the map.
+// f32, f64; bf16 on a GPU, with w and bias in f32. Throws Error for shapes and dtypes that do not
+// fit, for stride < 1, pad < 0, and a filter larger than the padded map.
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, int64_t stride, int64_t pad);
 
 }  // namespace rmt::ops

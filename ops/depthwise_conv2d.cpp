@@ -1,6 +1,8 @@
-// y_p = bias + sum_t w_t x_(p + t - r) + residual_p,  t over the k x k taps, r = k / 2, x zero
-// outside the map; every channel by itself dx_p = sum_t w_t dy_(p + r - t): the same with the taps
-// reversed;  dw_t = sum_p dy_p x_(p + t - r);  dbias = sum_p dy_p;  dresidual = dy
+// y_p  = bias + sum_t w_t x_(p + t - r) + residual_p    t over the k x k taps, r = k / 2, x zero
+//                                                      outside the map; each channel by itself
+// dx_p = sum_t w_t dy_(p + r - t)                      the same with the taps reversed
+// dw_t = sum_p dy_p x_(p + t - r)
+// dbias = sum_p dy_p,   dresidual = dy
 #include <algorithm>
 #include <vector>
 
@@ -25,30 +27,75 @@ namespace {
 
 using simd::Vec;
 
-// The taps ty for which row y + ty - r lies in the map.
-int64_t first_tap(const Map& m, int64_t y) { return std::max<int64_t>(0, m.r - y); }
-int64_t end_taps(const Map& m, int64_t y) { return std::min(m.k, m.H + m.r - y); }
-
-// The unit of work is a block of kPixels pixels of a row by NV vectors of channels, with K taps of
-// a row of the filter at a time: K = k for the sizes in use, which keeps sums and taps in
-// registers, and 1 for others. Blocks at the ends of a row have edge = true and test what lies
-// outside.
+// The unit of work is a block: kPixels neighbouring pixels of a row, times kVectors vectors of
+// channels. It takes K taps of a row of the filter at a time: K = k for the sizes in use, which
+// keeps sums and taps in registers, and 1 for others. With K taps the block's pixels reach
+// kPixels + K - 1 inputs of a row of x, and input i meets tap t at pixel p = i - t:
+//
+//     inputs of x    0  1  2  3  4  5  6  7  8  9        K = 3: input 4 meets tap 0 at pixel 4,
+//     pixels of y       0  1  2  3  4  5  6  7                  tap 1 at pixel 3, tap 2 at pixel 2
+//
+//     convolution:      y_p  += x_i w_t
+//     weight gradient:  dw_t += x_i dy_p
+//
+// Blocks at the ends of a row have edge = true and skip inputs that lie outside.
 constexpr int kPixels = 8, kVectors = simd::kBytes == 64 ? 2 : 1;
 
-// For the inputs i = 0, 1, ... that K taps reach from the block's pixels: load(i), then f(p, t) for
-// each pixel p and tap t with p + t = i. Input 0 is column `first` of the row.
+// NV vectors of neighbouring channels; `count` of each are in memory, the others 0.
+template <class T, int NV>
+struct Channels {
+  static constexpr int V = simd::lanes<T>;
+  Vec<T> v[NV];
+
+  template <class Count>
+  [[gnu::always_inline]] static Channels load(const T* p, Count count) {
+    Channels x;
+    for (int i = 0; i < NV; ++i) x.v[i] = simd::load(p + i * V, count);
+    return x;
+  }
+  template <class Count>
+  [[gnu::always_inline]] void store(T* p, Count count) const {
+    for (int i = 0; i < NV; ++i) simd::store<T>(p + i * V, v[i], count);
+  }
+  [[gnu::always_inline]] void operator+=(const Channels& x) {
+    for (int i = 0; i < NV; ++i) v[i] += x.v[i];
+  }
+  [[gnu::always_inline]] void add_product(const Channels& x, const Channels& y) {
+    for (int i = 0; i < NV; ++i) v[i] += x.v[i] * y.v[i];
+  }
+};
+
+// f(x_i, p, t) for each input i inside the row, each tap t and the pixel p where they meet. load(i)
+// gives x_i; input 0 is column `first` of the row.
 template <int K, bool edge, class Load, class F>
-[[gnu::always_inline]] inline void sweep(int64_t first, int64_t W, const Load& load, const F& f) {
+[[gnu::always_inline]] inline void for_meetings(int64_t first, int64_t W, const Load& load,
+                                                const F& f) {
 #pragma GCC unroll 16
   for (int i = 0; i < kPixels + K - 1; ++i) {
     if (edge && (first + i < 0 || first + i >= W)) continue;
-    load(i);
+    const auto x_i = load(i);
 #pragma GCC unroll 8
     for (int t = 0; t < K; ++t)
-      if (i - t >= 0 && i - t < kPixels) f(i - t, t);
+      if (const int p = i - t; p >= 0 && p < kPixels) f(x_i, p, t);
   }
 }
 
+// f(first, from, tap) for each K taps of the filter that lie in the map's rows, for the block at
+// column `column` of row `row` (counted through the batch): `first` is the column of input 0,
+// `from` its place in x, `tap` the place of tap 0 in the filter (k k, C); both of channel c.
+template <int K, class F>
+[[gnu::always_inline]] inline void for_taps(const Map& m, int64_t row, int64_t column, int64_t c,
+                                            const F& f) {
+  const int64_t h = row % m.H;
+  const int64_t begin = std::max<int64_t>(0, m.r - h), end = std::min(m.k, m.H + m.r - h);
+  for (int64_t ty = begin; ty < end; ++ty)
+    for (int64_t tx = 0; tx < m.k; tx += K) {
+      const int64_t first = column + tx - m.r;
+      f(first, m.at(row + ty - m.r, first) + c, (ty * m.k + tx) * m.C + c);
+    }
+}
+
+// y = bias + sum_t w_t x_(p + t - r) + residual
 template <class T>
 struct Convolve {
   Map m;
@@ -56,108 +103,95 @@ struct Convolve {
   T* y;
 
   template <int K, bool edge, int NV, class Count>
-  [[gnu::always_inline]] void block(int64_t row, int64_t x0, int64_t c, Count count) const {
-    constexpr int V = simd::lanes<T>;
-    const int64_t h = row % m.H, to = m.at(row, x0) + c;
-    Vec<T> sum[kPixels][NV], taps[K][NV], xi[NV];
-    for (int v = 0; v < NV; ++v) sum[0][v] = bias ? simd::load(bias + c + v * V, count) : Vec<T>{};
+  [[gnu::always_inline]] void block(int64_t row, int64_t column, int64_t c, Count count) const {
+    using Channels = cpu::Channels<T, NV>;
+    const Channels start = bias ? Channels::load(bias + c, count) : Channels{};
+    Channels sum[kPixels];
 #pragma GCC unroll 16
-    for (int p = 1; p < kPixels; ++p)
-      for (int v = 0; v < NV; ++v) sum[p][v] = sum[0][v];
-    for (int64_t ty = first_tap(m, h); ty < end_taps(m, h); ++ty)
-      for (int64_t tx = 0; tx < m.k; tx += K) {
-        const int64_t first = x0 + tx - m.r, from = m.at(row + ty - m.r, first) + c,
-                      tap = (ty * m.k + tx) * m.C + c;
+    for (int p = 0; p < kPixels; ++p) sum[p] = start;
+    for_taps<K>(m, row, column, c, [&](int64_t first, int64_t from, int64_t tap) {
+      Channels w_t[K];
 #pragma GCC unroll 8
-        for (int t = 0; t < K; ++t)
-          for (int v = 0; v < NV; ++v) taps[t][v] = simd::load(w + tap + t * m.C + v * V, count);
-        auto load = [&](int i) {
-          for (int v = 0; v < NV; ++v) xi[v] = simd::load(x + (from + i * m.C + v * V), count);
-        };
-        sweep<K, edge>(first, m.W, load, [&](int p, int t) {
-          for (int v = 0; v < NV; ++v) sum[p][v] += xi[v] * taps[t][v];
-        });
-      }
+      for (int t = 0; t < K; ++t) w_t[t] = Channels::load(w + tap + t * m.C, count);
+      for_meetings<K, edge>(
+          first, m.W, [&](int i) { return Channels::load(x + (from + i * m.C), count); },
+          [&](const Channels& x_i, int p, int t) { sum[p].add_product(x_i, w_t[t]); });
+    });
+    const int64_t at = m.at(row, column) + c;
 #pragma GCC unroll 16
     for (int p = 0; p < kPixels; ++p) {
-      if (edge && x0 + p >= m.W) break;
-      for (int v = 0; v < NV; ++v) {
-        const int64_t at = to + p * m.C + v * V;
-        simd::store<T>(y + at, residual ? sum[p][v] + simd::load(residual + at, count) : sum[p][v],
-                       count);
-      }
+      if (edge && column + p >= m.W) break;
+      if (residual) sum[p] += Channels::load(residual + at + p * m.C, count);
+      sum[p].store(y + at + p * m.C, count);
     }
   }
 };
 
+// dw_t += sum_p dy_p x_(p + t - r),  dbias += sum_p dy_p
 template <class T>
 struct WeightGradient {
   Map m;
   const T *x, *dy;
-  T *dw, *dbias;  // (k k, C) and (C), added into
+  T *dw, *dbias;  // (k k, C) and (C)
 
   template <int K, bool edge, int NV, class Count>
-  [[gnu::always_inline]] void block(int64_t row, int64_t x0, int64_t c, Count count) const {
-    constexpr int V = simd::lanes<T>;
-    const int64_t h = row % m.H, at = m.at(row, x0) + c;
-    Vec<T> g[kPixels][NV], sum[K][NV], xi[NV], total[NV];
-    for (int v = 0; v < NV; ++v) total[v] = simd::load(dbias + c + v * V, count);
+  [[gnu::always_inline]] void block(int64_t row, int64_t column, int64_t c, Count count) const {
+    using Channels = cpu::Channels<T, NV>;
+    const int64_t at = m.at(row, column) + c;
+    Channels dy_p[kPixels], sum = Channels::load(dbias + c, count);
 #pragma GCC unroll 16
-    for (int p = 0; p < kPixels; ++p)
-      for (int v = 0; v < NV; ++v) {
-        g[p][v] = edge && x0 + p >= m.W ? Vec<T>{} : simd::load(dy + at + p * m.C + v * V, count);
-        total[v] += g[p][v];
-      }
-    for (int v = 0; v < NV; ++v) simd::store<T>(dbias + c + v * V, total[v], count);
-    for (int64_t ty = first_tap(m, h); ty < end_taps(m, h); ++ty)
-      for (int64_t tx = 0; tx < m.k; tx += K) {
-        const int64_t first = x0 + tx - m.r, from = m.at(row + ty - m.r, first) + c,
-                      tap = (ty * m.k + tx) * m.C + c;
+    for (int p = 0; p < kPixels; ++p) {
+      const bool outside = edge && column + p >= m.W;
+      dy_p[p] = outside ? Channels{} : Channels::load(dy + at + p * m.C, count);
+      sum += dy_p[p];
+    }
+    sum.store(dbias + c, count);
+    for_taps<K>(m, row, column, c, [&](int64_t first, int64_t from, int64_t tap) {
+      Channels dw_t[K];
 #pragma GCC unroll 8
-        for (int t = 0; t < K; ++t)
-          for (int v = 0; v < NV; ++v) sum[t][v] = simd::load(dw + tap + t * m.C + v * V, count);
-        auto load = [&](int i) {
-          for (int v = 0; v < NV; ++v) xi[v] = simd::load(x + (from + i * m.C + v * V), count);
-        };
-        sweep<K, edge>(first, m.W, load, [&](int p, int t) {
-          for (int v = 0; v < NV; ++v) sum[t][v] += xi[v] * g[p][v];
-        });
+      for (int t = 0; t < K; ++t) dw_t[t] = Channels::load(dw + tap + t * m.C, count);
+      for_meetings<K, edge>(
+          first, m.W, [&](int i) { return Channels::load(x + (from + i * m.C), count); },
+          [&](const Channels& x_i, int p, int t) { dw_t[t].add_product(x_i, dy_p[p]); });
 #pragma GCC unroll 8
-        for (int t = 0; t < K; ++t)
-          for (int v = 0; v < NV; ++v) simd::store<T>(dw + tap + t * m.C + v * V, sum[t][v], count);
-      }
+      for (int t = 0; t < K; ++t) dw_t[t].store(dw + tap + t * m.C, count);
+    });
   }
 };
 
-// All channels of kPixels pixels.
+// All channels of the kPixels pixels from `column` on.
 template <class T, int K, bool edge, class Kernel>
-void pixels(const Kernel& kernel, int64_t row, int64_t x0) {
+void for_channels(const Kernel& kernel, int64_t row, int64_t column) {
   constexpr int V = simd::lanes<T>;
   const int64_t C = kernel.m.C;
   int64_t c = 0;
-  std::integral_constant<int, V> full;
   for (; c + kVectors * V <= C; c += kVectors * V)
-    kernel.template block<K, edge, kVectors>(row, x0, c, full);
+    kernel.template block<K, edge, kVectors>(row, column, c, std::integral_constant<int, V>());
   simd::for_columns<T>(
-      C, [&](int64_t c1, auto count) { kernel.template block<K, edge, 1>(row, x0, c1, count); }, c);
+      C, [&](int64_t at, auto count) { kernel.template block<K, edge, 1>(row, column, at, count); },
+      c);
 }
 
 // All blocks of the rows [begin, end).
 template <class T, int K, class Kernel>
-void rows_of(const Kernel& kernel, int64_t begin, int64_t end) {
+void for_blocks(const Kernel& kernel, int64_t begin, int64_t end) {
   const Map& m = kernel.m;
   for (int64_t row = begin; row < end; ++row)
-    for (int64_t x0 = 0; x0 < m.W; x0 += kPixels)
-      x0<m.r || x0 + kPixels + m.r> m.W ? pixels<T, K, true>(kernel, row, x0)
-                                        : pixels<T, K, false>(kernel, row, x0);
+    for (int64_t column = 0; column < m.W; column += kPixels) {
+      const bool edge = column < m.r || column + kPixels + m.r > m.W;
+      if (edge)
+        for_channels<T, K, true>(kernel, row, column);
+      else
+        for_channels<T, K, false>(kernel, row, column);
+    }
 }
 
 template <class T, class Kernel>
 void run_rows(const Kernel& kernel, int64_t begin, int64_t end) {
   switch (kernel.m.k) {
-    case 3: return rows_of<T, 3>(kernel, begin, end);
-    case 5: return rows_of<T, 5>(kernel, begin, end);
-    default: return rows_of<T, 1>(kernel, begin, end);
+    case 3: return for_blocks<T, 3>(kernel, begin, end);
+    case 5: return for_blocks<T, 5>(kernel, begin, end);
+    default: return for_blocks<T, 1>(kernel, begin, end);
   }
 }
 
@@ -166,34 +200,34 @@ template <class T>
 void depthwise_convolve(const T* x, const T* w, const T* bias, const T* residual, T* y,
                         const Map& m, bool reversed) {
   const int64_t taps = m.k * m.k;
-  std::vector<T> packed(size_t(taps * m.C));  // (k k, C), so that channels are contiguous
+  std::vector<T> packed(taps * m.C);  // (k k, C): neighbouring channels lie side by side
   for (int64_t c = 0; c < m.C; ++c)
     for (int64_t t = 0; t < taps; ++t)
-      packed[size_t(t * m.C + c)] = w[c * taps + (reversed ? taps - 1 - t : t)];
+      packed[t * m.C + c] = w[c * taps + (reversed ? taps - 1 - t : t)];
   const Convolve<T> kernel{m, x, packed.data(), bias, residual, y};
-  const int64_t grain = std::max<int64_t>(1, (1 << 15) / std::max<int64_t>(1, m.W * m.C));
-  parallel_for(m.B * m.H, grain,
-               [&](int64_t begin, int64_t end) { run_rows<T>(kernel, begin, end); });
+  simd::for_rows(m.B * m.H, m.W * m.C,
+                 [&](int64_t begin, int64_t end) { run_rows<T>(kernel, begin, end); });
 }
 
-// dw (C, k k), dbias (C) or null. Each part of the rows has its own (k k + 1, C) sums, dbias after
-// dw; they are added in order.
+// dw (C, k k), dbias (C) or null. Each part of the rows has sums of its own, dw (k k, C) and behind
+// it dbias; they are added in order.
 template <class T>
 void depthwise_weight_gradient(const T* x, const T* dy, T* dw, T* dbias, const Map& m) {
-  const int64_t taps = m.k * m.k, n = (taps + 1) * m.C, rows = m.B * m.H,
-                parts = part_count(rows * m.W * m.C, 1 << 15);
-  std::vector<T> sums(size_t(parts * n));
+  const int64_t taps = m.k * m.k, n = (taps + 1) * m.C, rows = m.B * m.H;
+  const int64_t parts = part_count(rows * m.W * m.C, 1 << 15);
+  std::vector<T> sums(parts * n);
   parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t p = begin; p < end; ++p)
-      run_rows<T>(
-          WeightGradient<T>{m, x, dy, &sums[size_t(p * n)], &sums[size_t(p * n + taps * m.C)]},
-          part_begin(rows, parts, p), part_begin(rows, parts, p + 1));
+    for (int64_t p = begin; p < end; ++p) {
+      T* own = sums.data() + p * n;
+      run_rows<T>(WeightGradient<T>{m, x, dy, own, own + taps * m.C}, part_begin(rows, parts, p),
+                  part_begin(rows, parts, p + 1));
+    }
   });
   for (int64_t p = 1; p < parts; ++p)
-    for (int64_t i = 0; i < n; ++i) sums[size_t(i)] += sums[size_t(p * n + i)];
+    for (int64_t i = 0; i < n; ++i) sums[i] += sums[p * n + i];
   for (int64_t c = 0; c < m.C; ++c)
-    for (int64_t t = 0; t < taps; ++t) dw[c * taps + t] = sums[size_t(t * m.C + c)];
-  if (dbias) std::copy_n(&sums[size_t(taps * m.C)], m.C, dbias);
+    for (int64_t t = 0; t < taps; ++t) dw[c * taps + t] = sums[t * m.C + c];
+  if (dbias) std::copy_n(sums.data() + taps * m.C, m.C, dbias);
 }
 
 }  // namespace
@@ -212,8 +246,8 @@ Tensor ops::depthwise_conv2d(const Tensor& x, const Tensor& w, const Tensor& bia
   if (residual.defined()) expect(op, "residual", residual, x.shape(), x.dtype());
 
   const Map m{x.dim(0), x.dim(1), x.dim(2), C, k, k / 2};
-  const bool identity =
-      residual.defined() && residual.same_as(x);  // then dx takes up dresidual in its own pass
+  // When the residual is x itself, dx takes up its gradient in its own pass.
+  const bool identity = residual.defined() && residual.same_as(x);
   Tensor y = Tensor::empty_like(x);
   DISPATCH(x, depthwise_convolve, x, w, bias, residual, y, m, false);
   std::vector<Tensor> inputs{x, w, bias};

@@ -1,6 +1,7 @@
 // depthwise_conv2d.cpp's formulas, on the kernels of depthwise.cuh. A residual that is x itself is
 // a 1 in the middle of the filter.
 #include "ops/kernels/depthwise.cuh"
+#include "ops/kernels/depthwise_gradient.cuh"
 
 namespace rmt::gpu {
 namespace {

@@ -2,6 +2,7 @@
 // number of x as it comes in, several times for a number that several strips read, which costs less
 // than writing g and reading it again. `g +` is a 1 in the middle of the filter.
 #include "ops/kernels/depthwise.cuh"
+#include "ops/kernels/depthwise_gradient.cuh"
 #include "ops/kernels/gelu.cuh"
 
 namespace rmt::gpu {

@@ -1,5 +1,6 @@
-// C = A B + bias. cuBLASLt thinks in columns, and a row-major matrix is its own transpose stored by
-// columns: it is asked for C^T = B^T A^T.
+// C = A B + bias. cuBLASLt stores matrices by columns. What we store by rows is for it the
+// transposed matrix, so it is asked for C^T = B^T A^T: its first operand is our B, its second our
+// A.
 #include "ops/kernels/gemm.cuh"
 
 #include "core/cuda/columns.cuh"
@@ -54,7 +55,8 @@ constexpr size_t kWorkspace = size_t(32) << 20;  // what NVIDIA advises for Hopp
 // What a product is, as far as the choice of an algorithm goes.
 struct Problem {
   int64_t M, N, K;
-  int64_t in, out, compute;  // cudaDataType_t, cublasComputeType_t
+  int64_t in, out;  // cudaDataType_t of A and B, of C
+  int64_t compute;  // cublasComputeType_t
   int64_t a_transposed, b_transposed;
   int64_t a_align, b_align, c_align;  // bytes
   int64_t bias;                       // is there one?
@@ -69,8 +71,8 @@ struct Plan {
   bool found = false;
 };
 
-// Of addresses, as few kinds as matter to an algorithm: the widest load is 16 bytes. So the same
-// shape means the same algorithm wherever its tensors are.
+// To how many bytes an address is aligned, at most 16, since no load is wider. Finer distinctions
+// would make the algorithm, and with it the bits, depend on where tensors happen to lie.
 constexpr int64_t kAlignment = 16;
 int64_t alignment(const void* p) {
   int64_t n = kAlignment;
@@ -96,6 +98,8 @@ void set_layout(cublasLtMatrixLayout_t layout, int64_t type, int64_t rows, int64
         "MatrixLayoutInit");
 }
 
+// The library's handle, its workspace, and the algorithms that it chose: one for each problem, on
+// the first such product.
 class Library {
  public:
   static Library& get() {
@@ -139,6 +143,12 @@ class Library {
   }
 
   void make(const Problem& p, Plan& plan) {
+    describe(p, plan);
+    choose(p, plan);
+  }
+
+  // The product and its matrices.
+  void describe(const Problem& p, Plan& plan) {
     const bool is_f64 = p.in == CUDA_R_64F;
     check(cublasLtMatmulDescInit(&plan.product, cublasComputeType_t(p.compute),
                                  is_f64 ? CUDA_R_64F : CUDA_R_32F),
@@ -149,20 +159,23 @@ class Library {
     set(&plan.product, CUBLASLT_MATMUL_DESC_TRANSB, op_a);
     if (p.bias) {
       set(&plan.product, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
-      const void* some_bias = reinterpret_cast<const void*>(
-          uintptr_t(kAlignment));  // the heuristic sees how an address is aligned, and no more
+      // Any aligned address does: the heuristic sees how it is aligned, and no more.
+      const void* some_bias = reinterpret_cast<const void*>(uintptr_t(kAlignment));
       set(&plan.product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, some_bias);
     }
     p.b_transposed ? set_layout(&plan.b, p.in, p.N, p.K) : set_layout(&plan.b, p.in, p.K, p.N);
     p.a_transposed ? set_layout(&plan.a, p.in, p.K, p.M) : set_layout(&plan.a, p.in, p.M, p.K);
     set_layout(&plan.c, p.out, p.M, p.N);
+  }
 
+  // The algorithm that the library thinks best; none is found for some shapes with a bias.
+  void choose(const Problem& p, Plan& plan) {
     cublasLtMatmulPreferenceOpaque_t preference{};
     check(cublasLtMatmulPreferenceInit(&preference), "MatmulPreferenceInit");
     set(&preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, uint64_t(kWorkspace));
+    // Parts of a sum are not rounded to bf16.
     set(&preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
-        uint32_t(
-            CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));  // parts of a sum are not rounded to bf16
+        uint32_t(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
     set(&preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, uint32_t(p.b_align));
     set(&preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, uint32_t(p.a_align));
     set(&preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, uint32_t(p.c_align));
@@ -191,26 +204,28 @@ void run(int64_t M, int64_t N, int64_t K, Factor<T> a, Factor<T> b, Out* c, cons
                                       : std::is_same_v<T, float> && cuda::tf32_allowed()
                                           ? CUBLAS_COMPUTE_32F_FAST_TF32
                                           : CUBLAS_COMPUTE_32F;
-  // The epilogue wants an aligned bias. Elsewhere, and should no algorithm have it, the product is
-  // added to rows of bias.
+  // The library adds an aligned bias in the product itself. For others, and should no algorithm be
+  // able to, the product is added to rows of bias.
   auto bias_first = [&] {
     broadcast(bias, c, M, N);
     run<T, Out>(M, N, K, a, b, c, nullptr, true);
   };
   if (bias && alignment(bias) < kAlignment) return bias_first();
   Library& library = Library::get();
-  const Problem problem{M,
-                        N,
-                        K,
-                        kDataType<T>,
-                        kDataType<Out>,
-                        compute,
-                        a.transposed,
-                        b.transposed,
-                        alignment(a.at),
-                        alignment(b.at),
-                        alignment(c),
-                        bias != nullptr};
+  const Problem problem{
+      .M = M,
+      .N = N,
+      .K = K,
+      .in = kDataType<T>,
+      .out = kDataType<Out>,
+      .compute = compute,
+      .a_transposed = a.transposed,
+      .b_transposed = b.transposed,
+      .a_align = alignment(a.at),
+      .b_align = alignment(b.at),
+      .c_align = alignment(c),
+      .bias = bias != nullptr,
+  };
   const Plan& plan = library.plan(problem);
   if (!plan.found && bias) return bias_first();
   CHECK(plan.found, "cuBLASLt: no algorithm for C (", M, ", ", N, ") = A B with a sum over ", K,
@@ -227,8 +242,8 @@ void run(int64_t M, int64_t N, int64_t K, Factor<T> a, Factor<T> b, Out* c, cons
 // The elements in the type that they are computed in.
 template <class T>
 std::vector<Wide<T>> widened(const T* x, int64_t n) {
-  std::vector<Wide<T>> y(static_cast<size_t>(n));
-  for (int64_t i = 0; i < n; ++i) y[size_t(i)] = Wide<T>(x[i]);
+  std::vector<Wide<T>> y(n);
+  for (int64_t i = 0; i < n; ++i) y[i] = Wide<T>(x[i]);
   return y;
 }
 
@@ -239,14 +254,14 @@ void compute(int64_t M, int64_t N, int64_t K, Factor<T> a, Factor<T> b, Out* c, 
   std::vector<W> rows = widened(a.at, M * K);  // A (M, K)
   if (a.transposed)
     for (int64_t i = 0; i < M; ++i)
-      for (int64_t k = 0; k < K; ++k) rows[size_t(i * K + k)] = W(a.at[k * M + i]);
+      for (int64_t k = 0; k < K; ++k) rows[i * K + k] = W(a.at[k * M + i]);
   const std::vector<W> columns = widened(b.at, K * N);
-  std::vector<W> sums = accumulate ? widened(c, M * N) : std::vector<W>(size_t(M * N)), bias_wide;
-  if (bias) bias_wide = widened(bias, N);
+  std::vector<W> sums = accumulate ? widened(c, M * N) : std::vector<W>(M * N);
+  const std::vector<W> bias_wide = widened(bias, bias ? N : 0);
   const cpu::PackedB<W> packed(columns.data(), b.transposed ? 1 : N, b.transposed ? K : 1, K, N);
   cpu::multiply_rows<W>(M, rows.data(), K, packed,
                         {sums.data(), N, bias ? bias_wide.data() : nullptr, accumulate});
-  for (int64_t i = 0; i < M * N; ++i) c[i] = Out(sums[size_t(i)]);
+  for (int64_t i = 0; i < M * N; ++i) c[i] = Out(sums[i]);
 }
 
 template <class T, class Out>
@@ -285,7 +300,7 @@ void multiply(int64_t M, int64_t N, int64_t K, Factor<T> a, Factor<T> b, Out* c,
   if (bias)
     broadcast<Out>(bias, c, M, N);
   else if (!accumulate)
-    cuda::zero(c, size_t(M * N) * sizeof(Out));
+    cuda::zero(c, M * N * sizeof(Out));
 }
 
 template <class T>

@@ -1,10 +1,9 @@
 // Matrix products on the device: cuBLASLt on a GPU, the CPU's products (gemm.h) as work of the
 // stream on the emulated one. Internal to ops/.
 //
-//   multiply<T>(M, N, K, {x}, {w, kTransposed}, y, bias);     y (M, N) = x (M, K) w^T + bias, w (N,
-//   K) multiply<T>(M, N, K, {dy}, {w}, dx);                      dx (M, N) = dy (M, K) w, w (K, N)
-//   multiply<T>(M, N, K, {dy, kTransposed}, {x}, dw);         dw (M, N) = dy^T x, dy (K, M), x (K,
-//   N)
+//   multiply<T>(M, N, K, {x}, {w, kTransposed}, y, bias)   y (M, N) = x (M, K) w^T + bias, w (N, K)
+//   multiply<T>(M, N, K, {dy}, {w}, dx)                    dx (M, N) = dy (M, K) w, w (K, N)
+//   multiply<T>(M, N, K, {dy, kTransposed}, {x}, dw)       dw (M, N) = dy^T x, dy (K, M), x (K, N)
 //
 // All matrices are row-major without gaps. Numbers in bf16 are multiplied exactly and summed in
 // f32. The same shape gives the same bits on every run.

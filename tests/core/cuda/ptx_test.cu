@@ -33,7 +33,7 @@ std::vector<bf16> random_bf16(size_t n, unsigned seed, bool integers) {
 
 __device__ uint32_t two(bf16 low, bf16 high) { return low.bits | uint32_t(high.bits) << 16; }
 
-// How the fragments are loaded: element by element, as the table in ptx.h says; with ldmatrix from
+// How the fragments are loaded: element by element, as ptx.h draws it; with ldmatrix from
 // a row-major b; with ldmatrix from a column-major b.
 enum class Load { by_hand, row_major_b, column_major_b };
 
@@ -45,7 +45,10 @@ __global__ void product(const bf16* a, const bf16* b, const float* c, float* d, 
   SHARED(bf16, Bt, 8 * (16 + kPad));
   const int lane = int(threadIdx.x), g = lane / 4, t = lane % 4;
   for (int i = lane; i < 256; i += 32) A[i / 16 * 24 + i % 16] = a[i];
-  for (int i = lane; i < 128; i += 32) B[i / 8 * 16 + i % 8] = b[i], Bt[i % 8 * 24 + i / 8] = b[i];
+  for (int i = lane; i < 128; i += 32) {
+    B[i / 8 * 16 + i % 8] = b[i];
+    Bt[i % 8 * 24 + i / 8] = b[i];
+  }
   __syncthreads();
   uint32_t fa[4], fb[2];
   if (load == Load::by_hand) {
@@ -55,9 +58,12 @@ __global__ void product(const bf16* a, const bf16* b, const float* c, float* d, 
     auto from_b = [&](int row, int column) {
       return two(b[row * 8 + column], b[(row + 1) * 8 + column]);
     };
-    fa[0] = from_a(g, 2 * t), fa[1] = from_a(g + 8, 2 * t), fa[2] = from_a(g, 2 * t + 8),
+    fa[0] = from_a(g, 2 * t);
+    fa[1] = from_a(g + 8, 2 * t);
+    fa[2] = from_a(g, 2 * t + 8);
     fa[3] = from_a(g + 8, 2 * t + 8);
-    fb[0] = from_b(2 * t, g), fb[1] = from_b(2 * t + 8, g);
+    fb[0] = from_b(2 * t, g);
+    fb[1] = from_b(2 * t + 8, g);
   } else {
     ptx::ldmatrix_x4(fa, A + lane % 16 * 24 + lane / 16 * 8);
     if (load == Load::row_major_b)

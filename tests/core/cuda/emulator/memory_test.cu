@@ -23,7 +23,13 @@ __global__ void separate_arrays(int* ok) {
   float* c = scratch<float, 8>();
   DYNAMIC_SHARED(char, d);
   if (threadIdx.x == 0) {
-    for (int i = 0; i < 8; ++i) a[i] = 1, b[i] = 2, b[i + 8] = 2, c[i] = 3, d[i] = 4;
+    for (int i = 0; i < 8; ++i) {
+      a[i] = 1;
+      b[i] = 2;
+      b[i + 8] = 2;
+      c[i] = 3;
+      d[i] = 4;
+    }
   }
   __syncthreads();
   const bool same =

@@ -206,9 +206,10 @@ TEST(Emulator, DeadlocksAreReported) {
 }
 
 __global__ void votes_of_block(const int* x, int* count, int* any, int* all) {
-  const int i = int(threadIdx.x), c = __syncthreads_count(x[i]), o = __syncthreads_or(x[i]),
-            a = __syncthreads_and(x[i]);
-  count[i] = c, any[i] = o != 0, all[i] = a != 0;
+  const int i = int(threadIdx.x);
+  count[i] = __syncthreads_count(x[i]);
+  any[i] = __syncthreads_or(x[i]) != 0;
+  all[i] = __syncthreads_and(x[i]) != 0;
 }
 
 TEST(Emulator, BarriersThatCount) {

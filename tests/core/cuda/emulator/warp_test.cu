@@ -71,8 +71,11 @@ TEST(Emulator, VotesAndReductions) {
       for (int j = i / 32 * 32; j < i / 32 * 32 + 32; ++j) {
         ballot |= unsigned(x[j] & 1) << (j % 32);
         if (j / 16 != i / 16) continue;
-        any |= x[j] > 90, all &= x[j] > 3, sum += x[j], least = std::min(least, x[j]),
-                                                        most = std::max(most, x[j]);
+        any |= x[j] > 90;
+        all &= x[j] > 3;
+        sum += x[j];
+        least = std::min(least, x[j]);
+        most = std::max(most, x[j]);
       }
       ASSERT_EQ(y[i], ballot);
       ASSERT_EQ(y[i + 64], ballot & (i % 32 < 16 ? 0xffffu : 0xffff0000u));

@@ -1,0 +1,184 @@
+// The gradient of a depthwise convolution's filter, for depthwise_conv2d.cu and
+// gelu_depthwise_conv2d.cu:
+//
+//   dw_t = sum_p dy_p in(x_(p + t - r)),   dbias = sum_p dy_p        t over the k x k taps
+//
+// A thread walks down strips (depthwise_strip.cuh) with the k k + 1 sums of its channels in
+// registers. A row of x is multiplied by the k rows of dy that reach it, which wait in a ring of
+// registers as the rows of y do in depthwise.cuh. Then, in a fixed order: the strips of a block are
+// added, each block leaves a part, and the parts are added.
+#pragma once
+#include "core/storage.h"
+#include "ops/kernels/depthwise_strip.cuh"
+
+namespace rmt::gpu::depthwise {
+
+// Adds the sums of the block's strips in order, K taps at a time, -> part (k k + 1, C), of which
+// the block's channels begin at `first`.
+template <int K, int N, class W>
+__device__ __forceinline__ void add_strips(const cuda::Values<W, N> (&sum)[K * K + 1], W* part,
+                                           int first, int C) {
+  constexpr int sums = K * K + 1;
+  SHARED(W, shared, K * N * kThreads);  // [tap][n][ty][tx]
+  const int thread = int(threadIdx.y * blockDim.x + threadIdx.x);
+  const int threads = int(blockDim.x * blockDim.y), width = int(blockDim.x) * N;
+#pragma unroll
+  for (int t0 = 0; t0 < sums; t0 += K) {
+    const int taps = min(K, sums - t0);
+#pragma unroll
+    for (int t = 0; t < K; ++t)
+#pragma unroll
+      for (int n = 0; n < N; ++n)
+        if (t0 + t < sums)
+          shared[(t * N + n) * kThreads + thread] = sum[t0 + t < sums ? t0 + t : 0].at[n];
+    __syncthreads();
+    for (int i = thread; i < taps * width; i += threads) {
+      const int t = i / width, at = i % width;
+      W total = 0;
+      for (unsigned strip = 0; strip < blockDim.y; ++strip)
+        total += shared[(t * N + at % N) * kThreads + int(strip * blockDim.x) + at / N];
+      if (first + at < C) part[int64_t(t0 + t) * C + first + at] = total;
+    }
+    __syncthreads();
+  }
+}
+
+// -> partial (parts, k k + 1, C), dbias behind dw. A block is a part; it takes every gridDim.x-th
+// ty strips.
+template <class T, int N, int K, class In>
+__global__ void __launch_bounds__(kThreads, (kResident<T, K>))
+    weight_gradient_kernel(const T* x, const T* dy, Wide<T>* partial, Strips s, In in) {
+  using Values = cuda::Values<Wide<T>, N>;
+  constexpr int P = kColumns, r = K / 2, KK = K * K;
+  const int width = int(blockDim.x) * N, first = int(blockIdx.y) * width;
+  const int c = first + int(threadIdx.x) * N;
+  Values sum[KK + 1] = {};
+  const int64_t step = int64_t(gridDim.x) * blockDim.y, stride = s.row_stride();
+  for (int64_t number = int64_t(blockIdx.x) * blockDim.y + threadIdx.y; number < s.count && c < s.C;
+       number += step) {
+    const Strip<P, r> strip(s, number);
+    const int64_t corner = strip.first + c;
+    NextRow<T, N, P + K - 1> next(x + (corner + strip.top * stride - r * s.C), stride, s.C,
+                                  strip.inside);
+    NextRow<T, N, P> next_dy(dy + (corner + strip.begin * stride), stride, s.C, strip.inside >> r);
+    Values dy_rows[K][P] = {};  // row o, counted from the strip's first, in dy_rows[o % K]
+    for (int base = strip.begin - r; base < strip.bottom; base += K) {
+#pragma unroll
+      for (int u = 0; u < K; ++u) {  // u = (row - first row) % K, known when this is compiled
+        const int row = base + u;    // of x; row + r is the last row of dy that reaches it
+        if (row >= strip.bottom) break;
+        next_dy.take(row + r + 1 < strip.end, AsItIs(), [&](int p, const Values& dy_p) {
+          dy_rows[u][p] = dy_p;
+#pragma unroll
+          for (int n = 0; n < N; ++n) sum[KK].at[n] += dy_p.at[n];
+        });
+        if (row < strip.top) continue;
+        next.take(row + 1 < strip.bottom, in, [&](int i, const Values& v) {
+#pragma unroll
+          for (int ty = 0; ty < K; ++ty)
+#pragma unroll
+            for (int p = 0; p < P; ++p)
+              if (const int tx = i - p; tx >= 0 && tx < K)
+                add_product(sum[ty * K + tx], dy_rows[(u - ty + K) % K][p], v);
+        });
+      }
+    }
+  }
+  add_strips<K>(sum, partial + int64_t(blockIdx.x) * (KK + 1) * s.C, first, s.C);
+}
+
+// The same by definition, for every k and C: tap blockIdx.y (the last one: dbias), part blockIdx.z;
+// threads (x, y): channel, one of the batch's rows.
+template <class T, class In>
+__global__ void __launch_bounds__(kThreads)
+    weight_gradient_any_kernel(const T* x, const T* dy, Wide<T>* partial, Map m, In in) {
+  using W = Wide<T>;
+  SHARED(W, shared, kThreads);
+  const int64_t c = int64_t(blockIdx.x) * kLanes + threadIdx.x;
+  const int taps = int(m.k * m.k), t = int(blockIdx.y), r = int(m.r);
+  const int ty = t < taps ? t / int(m.k) : r, tx = t < taps ? t % int(m.k) : r;
+  W sum = 0;
+  if (c < m.C)
+    for (int64_t row = int64_t(blockIdx.z) * blockDim.y + threadIdx.y; row < m.B * m.H;
+         row += int64_t(gridDim.z) * blockDim.y) {
+      const int line = int(row % m.H) + ty - r;
+      if (line < 0 || line >= m.H) continue;
+      for (int column = max(0, r - tx); column < min(int(m.W), int(m.W) + r - tx); ++column) {
+        const W dy_p = W(dy[m.at(row, column) + c]);
+        sum += t == taps ? dy_p : dy_p * in(W(x[m.at(row + ty - r, column + tx - r) + c]));
+      }
+    }
+  shared[threadIdx.y * kLanes + threadIdx.x] = sum;
+  __syncthreads();
+  if (threadIdx.y > 0 || c >= m.C) return;
+  for (unsigned y = 1; y < blockDim.y; ++y) sum += shared[y * kLanes + threadIdx.x];
+  partial[(int64_t(blockIdx.z) * (taps + 1) + t) * m.C + c] = sum;
+}
+
+// dw (C, k k), dbias (C) or null = sums over the parts of partial (parts, taps + 1, C), in order.
+// Threads (x, y): channel, every ty-th part; a block to a tap.
+template <class W>
+__global__ void __launch_bounds__(1024)
+    add_weight_gradients_kernel(const W* partial, W* dw, W* dbias, int parts, int taps, int C) {
+  SHARED(double, shared, 1024);
+  const int c = int(blockIdx.x * 32 + threadIdx.x), t = int(blockIdx.y);
+  double sum = 0;
+  if (c < C) {
+#pragma unroll 8
+    for (int p = int(threadIdx.y); p < parts; p += int(blockDim.y))
+      sum += double(partial[(int64_t(p) * (taps + 1) + t) * C + c]);
+  }
+  shared[threadIdx.y * 32 + threadIdx.x] = sum;
+  __syncthreads();
+  if (threadIdx.y > 0 || c >= C) return;
+  for (unsigned y = 1; y < blockDim.y; ++y) sum += shared[y * 32 + threadIdx.x];
+  if (t < taps)
+    dw[int64_t(c) * taps + t] = W(sum);
+  else if (dbias)
+    dbias[c] = W(sum);
+}
+
+// Blocks of a weight gradient at most: each leaves sums of its own, to be added. Few in emulation,
+// so that tests see blocks that have several strips.
+inline int64_t most_parts(unsigned tiles) {
+  return std::max<int64_t>(1, (cuda::emulated() ? 6 : 8 * 132) / tiles);
+}
+
+// dw (C, k k), dbias (C) or null
+template <class T, class In>
+void weight_gradient(const T* x, const T* dy, Wide<T>* dw, Wide<T>* dbias, const Map& m, In in) {
+  using W = Wide<T>;
+  const int64_t taps = m.k * m.k;
+  if (m.B * m.H * m.W == 0) {
+    cuda::zero(dw, m.C * taps * sizeof(W));
+    if (dbias) cuda::zero(dbias, m.C * sizeof(W));
+    return;
+  }
+  auto sum = [&](int64_t parts, auto launch_parts) {
+    const Storage partial(parts * (taps + 1) * m.C * sizeof(W), Device::cuda);
+    W* p = static_cast<W*>(partial.data());
+    launch_parts(unsigned(parts), p);
+    cuda::launch("add_weight_gradients", add_weight_gradients_kernel<W>,
+                 dim3(unsigned(cuda::blocks_for(m.C, 32)), unsigned(taps + 1)),
+                 dim3(32, unsigned(std::min<int64_t>(parts, 32))), 0, p, dw, dbias, parts, taps,
+                 m.C);
+  };
+  auto strips = [&](auto k) {
+    constexpr int K = k, N = kChannels<T>;
+    const Strips s(m, kRows<K>);
+    const Blocks b(m.C / N);
+    sum(std::min(most_parts(b.tiles), cuda::blocks_for(s.count, b.ty)), [&](unsigned parts, W* p) {
+      cuda::launch("depthwise_weight_gradient", weight_gradient_kernel<T, N, K, In>,
+                   dim3(parts, b.tiles), dim3(b.tx, b.ty), 0, x, dy, p, s, in);
+    });
+  };
+  if (suits(m, 3, x, dy)) return strips(Size<3>());
+  if (suits(m, 5, x, dy)) return strips(Size<5>());
+  sum(std::clamp<int64_t>(m.B * m.H / 8, 1, 128), [&](unsigned parts, W* p) {
+    cuda::launch("depthwise_weight_gradient", weight_gradient_any_kernel<T, In>,
+                 dim3(unsigned(cuda::blocks_for(m.C, kLanes)), unsigned(taps + 1), parts),
+                 dim3(kLanes, kThreads / kLanes), 0, x, dy, p, m, in);
+  });
+}
+
+}  // namespace rmt::gpu::depthwise
