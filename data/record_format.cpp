@@ -7,7 +7,7 @@
 #include "core/error.h"
 #include "core/files/crc32c.h"
 #include "data/dataset.h"
-#include "data/sets/disk.h"
+#include "core/files/files.h"
 
 namespace rmt::data {
 namespace {

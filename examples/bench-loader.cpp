@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "core/files/files.h"
 #include "data/loader.h"
 #include "examples/program.h"
 #include "train/run/progress_line.h"
@@ -61,10 +62,8 @@ int measure(const data::Dataset& data, const Flags& f) {
 }
 
 void write_ppm(const std::string& path, int64_t width, int64_t height, const uint8_t* rgb) {
-  std::ofstream out(path, std::ios::binary);
-  out << "P6\n" << width << " " << height << "\n255\n";
-  out.write(reinterpret_cast<const char*>(rgb), std::streamsize(width * height * 3));
-  CHECK(out.flush(), path, ": cannot be written (is the disk full?)");
+  const std::string header = str("P6\n", width, " ", height, "\n255\n");
+  write_unsynced(path, {{header.data(), header.size()}, {rgb, size_t(width * height * 3)}});
 }
 
 // Image i as it was decoded, i.decoded.ppm, and as evaluation sees it, i.eval.ppm.

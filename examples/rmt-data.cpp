@@ -5,10 +5,10 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "core/files/files.h"
 #include "core/parallel.h"
 #include "data/sets/check.h"
 #include "data/sets/class_names.h"
-#include "data/sets/disk.h"
 #include "data/sets/pack.h"
 #include "examples/program.h"
 #include "train/run/progress_line.h"
@@ -53,12 +53,9 @@ static void copy_class_table(const std::string& from, const std::string& to,
   const std::string table = data::find_class_table(from);
   if (table.empty() || !data::find_class_table(to).empty()) return;
   const std::vector<std::string> words = data::class_words(classes, data::read_class_table(table));
-  data::FileWriter file(to + "/words.tsv.tmp");
-  for (size_t k = 0; k < classes.size(); ++k) {
-    const std::string line = classes[k] + "\t" + words[k] + "\n";
-    file.append(line.data(), line.size());
-  }
-  file.publish(to + "/words.tsv");
+  std::string lines;
+  for (size_t k = 0; k < classes.size(); ++k) lines += classes[k] + "\t" + words[k] + "\n";
+  write_file(to + "/words.tsv", lines);
 }
 
 static int pack_splits(Flags& f) {

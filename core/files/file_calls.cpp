@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include "core/error.h"
 
@@ -34,9 +35,11 @@ FileFault& armed() {
 }
 
 // What is to happen at this call.
-FileFault next() {
+FileFault::Kind next_call() {
   const FileFault& fault = armed();
-  return ++calls == fault.call ? fault : FileFault{};
+  if (++calls != fault.call) return FileFault::none;
+  if (fault.kind == FileFault::fail) errno = fault.error;
+  return fault.kind;
 }
 
 [[noreturn]] void die() {
@@ -44,15 +47,28 @@ FileFault next() {
   for (;;) ::pause();
 }
 
-// Any call but write and close.
+// Makes a call that is done as a whole or not at all.
 template <class Call>
 int make(const Call& call) {
-  const FileFault fault = next();
-  if (fault.kind == FileFault::kill) die();
-  if (fault.kind == FileFault::fail) return errno = fault.error, -1;
-  const int result = call();
-  if (fault.kind == FileFault::killed) die();
-  return result;
+  for (;;) {
+    const FileFault::Kind fault = next_call();
+    if (fault == FileFault::kill) die();
+    const int result = fault == FileFault::fail ? -1 : call();
+    if (fault == FileFault::killed) die();
+    if (result != -1 || errno != EINTR) return result;
+  }
+}
+
+// Makes a call that writes up to so many bytes.
+template <class Call>
+ssize_t make_write(size_t bytes, const Call& call) {
+  for (;;) {
+    const FileFault::Kind fault = next_call();
+    const bool half = fault == FileFault::shorten || fault == FileFault::kill;
+    const ssize_t written = fault == FileFault::fail ? -1 : call(half ? (bytes + 1) / 2 : bytes);
+    if (fault == FileFault::kill || fault == FileFault::killed) die();
+    if (written != -1 || errno != EINTR) return written;
+  }
 }
 
 }  // namespace
@@ -68,20 +84,32 @@ FileFault file_fault(const std::string& text) {
   if (what == "kill") fault.kind = FileFault::kill;
   if (what == "killed") fault.kind = FileFault::killed;
   for (const Reason& r : kReasons)
-    if (what == r.name) fault.kind = FileFault::fail, fault.error = r.error;
+    if (what == r.name) {
+      fault.kind = FileFault::fail;
+      fault.error = r.error;
+    }
   CHECK(fault.kind != FileFault::none, "RMT_FAULT=", text,
         ": expected the number of a call and what happens to it, as in 17:ENOSPC, 17:short, "
         "17:kill or 17:killed");
   return fault;
 }
 
-void set_file_fault(FileFault fault) { armed() = fault, calls = 0; }
+void set_file_fault(FileFault fault) {
+  armed() = fault;
+  calls = 0;
+}
 int64_t file_calls() { return calls; }
 
 namespace sys {
 
 int open(const char* path, int flags, mode_t mode) {
   return make([&] { return ::open(path, flags, mode); });
+}
+ssize_t write(int fd, const void* data, size_t bytes) {
+  return make_write(bytes, [&](size_t n) { return ::write(fd, data, n); });
+}
+ssize_t pwrite(int fd, const void* data, size_t bytes, off_t offset) {
+  return make_write(bytes, [&](size_t n) { return ::pwrite(fd, data, n, offset); });
 }
 int fsync(int fd) {
   return make([&] { return ::fsync(fd); });
@@ -96,22 +124,30 @@ int unlink(const char* path) {
   return make([&] { return ::unlink(path); });
 }
 
-ssize_t write(int fd, const void* data, size_t bytes) {
-  const FileFault fault = next();
-  if (fault.kind == FileFault::fail) return errno = fault.error, -1;
-  const bool half = fault.kind == FileFault::shorten || fault.kind == FileFault::kill;
-  const ssize_t written = ::write(fd, data, half ? (bytes + 1) / 2 : bytes);
-  if (fault.kind == FileFault::kill || fault.kind == FileFault::killed) die();
-  return written;
-}
-
 int close(int fd) {
-  const FileFault fault = next();
-  if (fault.kind == FileFault::kill) die();
-  const int result = ::close(fd);
-  if (fault.kind == FileFault::killed) die();
-  return fault.kind == FileFault::fail ? (errno = fault.error, -1) : result;
+  const FileFault::Kind fault = next_call();
+  const int reason = errno;
+  if (fault == FileFault::kill) die();
+  int result = ::close(fd);
+  if (fault == FileFault::killed) die();
+  if (fault == FileFault::fail) {
+    errno = reason;
+    result = -1;
+  }
+  return result == -1 && errno == EINTR ? 0 : result;
 }
 
 }  // namespace sys
+
+void file_error(const std::string& do_what, const std::string& path, int error) {
+  const char* remedy = "";
+  if (error == ENOSPC || error == EDQUOT || error == EFBIG)
+    remedy = "; make room there or choose another folder";
+  if (error == EACCES || error == EPERM || error == EROFS)
+    remedy = "; check the permissions of its folder";
+  if (error == ENOENT) remedy = "; check the path";
+  if (error == EMFILE) remedy = "; raise the limit (ulimit -n), or use fewer and larger files";
+  throw Error(str(path, ": cannot ", do_what, ": ", std::strerror(error), remedy));
+}
+
 }  // namespace rmt

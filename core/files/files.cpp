@@ -6,8 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
-#include <filesystem>
 
 #include "core/error.h"
 #include "core/files/file_calls.h"
@@ -15,142 +13,99 @@
 namespace rmt {
 namespace {
 
-// Throws with the system's own reason. A full disk is the common one, so it gets its remedy.
-[[noreturn]] void fail(const std::string& what, const std::string& path, int error) {
-  const char* remedy = error == ENOSPC || error == EDQUOT || error == EFBIG
-                           ? "; make room there or choose another folder"
-                       : error == EACCES || error == EPERM || error == EROFS
-                           ? "; check the permissions of its folder"
-                       : error == ENOENT ? "; check the path"
-                                         : "";
-  throw Error(str(path, ": cannot ", what, ": ", std::strerror(error), remedy));
+void check_size(const InputFile& file, size_t most_bytes) {
+  CHECK(file.size() <= most_bytes, file.path(), ": ", file.size(), " bytes, more than the ",
+        most_bytes, " that such a file may have");
 }
 
-// A call that a signal interrupts is made again.
-template <class Call>
-auto insist(const Call& call) {
-  for (;;)
-    if (auto result = call(); result != -1 || errno != EINTR) return result;
-}
-
-int open_for_writing(const std::string& path, int flags) {
-  return insist([&] { return sys::open(path.c_str(), flags | O_CREAT | O_CLOEXEC, 0666); });
-}
-
-// These three: 0 or errno.
-int write_all(int fd, Bytes part) {
-  const char* p = static_cast<const char*>(part.data);
-  for (size_t left = part.size; left > 0;) {
-    ssize_t n = insist([&] { return sys::write(fd, p, std::min(left, size_t(1) << 30)); });
+// 0 or errno.
+int write_all(int fd, const std::string& text) {
+  const char* p = text.data();
+  for (size_t left = text.size(); left > 0;) {
+    const ssize_t n = sys::write(fd, p, std::min(left, size_t(1) << 30));
     if (n <= 0) return n < 0 ? errno : ENOSPC;
-    p += n, left -= size_t(n);
+    p += n;
+    left -= size_t(n);
   }
   return 0;
 }
 
-int sync(int fd) {
-  return insist([&] { return sys::fsync(fd); }) == 0 ? 0 : errno;
-}
-
-int close(int fd, int error) {  // the earlier error counts; an interrupted close has closed
-  return sys::close(fd) != 0 && !error && errno != EINTR ? errno : error;
-}
-
-// Makes the rename itself durable. Some file systems cannot sync a folder (EINVAL): there the
-// rename is as safe as it gets.
-int sync_folder(const std::string& folder) {
-  int fd = insist([&] { return sys::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
-  if (fd < 0) return errno;
-  int error = sync(fd);
-  sys::close(fd);
-  return error == EINVAL ? 0 : error;
-}
-
-// At the end of the file, or on a line of its own there.
-void add(const std::string& path, std::string text, bool on_line) {
-  int fd = open_for_writing(path, O_RDWR | O_APPEND);
-  if (fd < 0) fail("append to", path, errno);
+// At the end of the file, or on a line of its own there. Returns 0 or errno.
+int append_to(int fd, std::string text, bool on_line) {
   struct stat before;
-  int error = ::fstat(fd, &before) != 0 ? errno : 0;
+  if (::fstat(fd, &before) != 0) return errno;
   char last = '\n';
-  if (!error && on_line && S_ISREG(before.st_mode) && before.st_size > 0 &&
+  if (on_line && S_ISREG(before.st_mode) && before.st_size > 0 &&
       ::pread(fd, &last, 1, before.st_size - 1) != 1)
-    error = errno;
+    return errno;
   if (last != '\n') text = '\n' + text;
-  if (!error) {
-    error = write_all(fd, {text.data(), text.size()});
-    if (error)
-      insist([&] {
-        return sys::ftruncate(fd, before.st_size);
-      });  // and if that fails, the first reason is still the one to tell
+  if (int error = write_all(fd, text)) {
+    sys::ftruncate(fd, before.st_size);  // and if that fails, the first reason is the one to tell
+    return error;
   }
-  if (!error && (error = sync(fd)) == EINVAL)
-    error = 0;  // a pipe or device, which has nothing to sync
-  error = close(fd, error);
-  if (error) fail("append to", path, error);
+  if (sys::fsync(fd) == 0 || errno == EINVAL) return 0;  // EINVAL: a pipe has nothing to sync
+  return errno;
+}
+
+void append(const std::string& path, const std::string& text, bool on_line) {
+  const int fd = sys::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+  if (fd < 0) file_error("append to", path, errno);
+  int error = append_to(fd, text, on_line);
+  if (sys::close(fd) != 0 && !error) error = errno;
+  if (error) file_error("append to", path, error);
 }
 
 }  // namespace
+
+std::string read_file(const std::string& path, size_t most_bytes) {
+  const InputFile file(path);
+  check_size(file, most_bytes);
+  std::string text(file.size(), '\0');
+  file.read(text.data(), text.size(), 0);
+  return text;
+}
+
+std::vector<uint8_t> read_bytes(const std::string& path, size_t most_bytes) {
+  const InputFile file(path);
+  check_size(file, most_bytes);
+  return file.read(size_t(file.size()), 0);
+}
+
+std::vector<std::string> read_lines(const std::string& path, size_t most_bytes) {
+  const std::string text = read_file(path, most_bytes);
+  std::vector<std::string> lines;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    lines.push_back(text.substr(begin, end - begin));
+    if (lines.back().ends_with('\r')) lines.back().pop_back();
+    begin = end + 1;
+  }
+  return lines;
+}
 
 void write_file(const std::string& path, const std::vector<Bytes>& parts) {
   struct stat old;
   CHECK(::stat(path.c_str(), &old) != 0 || S_ISREG(old.st_mode), path,
         ": exists and is not a regular file; give the name of a file");
-  std::string temporary = path + ".tmp",
-              folder = std::filesystem::path(path).parent_path().string();
-  int fd = open_for_writing(temporary, O_WRONLY | O_TRUNC | O_NOFOLLOW), error = 0;
-  if (fd < 0) fail("write", path, errno);
-  for (const Bytes& part : parts)
-    if (!error) error = write_all(fd, part);
-  if (!error) error = sync(fd);
-  error = close(fd, error);
-  if (!error && sys::rename(temporary.c_str(), path.c_str()) != 0) error = errno;
-  if (error) {
-    sys::unlink(temporary.c_str());
-    fail("write", path, error);
-  }
-  error = sync_folder(folder.empty() ? "." : folder);
-  if (error) fail("sync the folder of", path, error);
+  OutputFile file(path + ".tmp", path);
+  for (const Bytes& part : parts) file.append(part.data, part.size);
+  file.publish(path);
+  sync_folder_of(path);
 }
 
 void write_file(const std::string& path, const std::string& text) {
   write_file(path, {Bytes{text.data(), text.size()}});
 }
 
-void append_line(const std::string& path, const std::string& text) { add(path, text + '\n', true); }
-void append(const std::string& path, const std::string& text) { add(path, text, false); }
-
-std::string read_file(const std::string& path, size_t most_bytes) {
-  InputFile file(path);
-  CHECK(file.size() <= most_bytes, path, ": ", file.size(), " bytes, more than the ", most_bytes,
-        " expected of such a file");
-  std::string text(file.size(), '\0');
-  file.read(text.data(), text.size(), 0);
-  return text;
+void write_unsynced(const std::string& path, const std::vector<Bytes>& parts) {
+  OutputFile file(path);
+  for (const Bytes& part : parts) file.append(part.data, part.size);
+  file.keep();
 }
 
-InputFile::InputFile(const std::string& path)
-    : path_(path), fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
-  if (fd_ < 0) fail("open", path, errno);
-  struct stat s;
-  if (::fstat(fd_, &s) != 0 || !S_ISREG(s.st_mode)) {
-    ::close(fd_);
-    throw Error(path + ": is not a regular file");
-  }
-  size_ = size_t(s.st_size);
-}
-
-InputFile::~InputFile() { ::close(fd_); }
-
-void InputFile::read(void* to, size_t bytes, size_t offset) const {
-  char* p = static_cast<char*>(to);
-  while (bytes > 0) {
-    ssize_t n = ::pread(fd_, p, std::min(bytes, size_t(1) << 30), off_t(offset));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail("read", path_, errno);
-    CHECK(n > 0, path_, ": ended while it was read; another program may be writing it, try again");
-    p += n, bytes -= size_t(n), offset += size_t(n);
-  }
+void append(const std::string& path, const std::string& text) { append(path, text, false); }
+void append_line(const std::string& path, const std::string& text) {
+  append(path, text + '\n', true);
 }
 
 }  // namespace rmt

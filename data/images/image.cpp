@@ -5,16 +5,12 @@
 // size sets.
 #include "data/images/image.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 
 #include "core/error.h"
+#include "core/files/input_file.h"
 
 namespace rmt::data {
 namespace {
@@ -25,7 +21,6 @@ constexpr int64_t kMaxPixels = 1 << 18;  // a fuzzer that decodes large pictures
 #else
 constexpr int64_t kMaxPixels = 100'000'000;
 #endif
-constexpr size_t kMaxFile = size_t(64) << 20;
 
 // The memory of one decode call: refuses to grow beyond its limit, and gives back at its end
 // whatever stb_image still held when it failed.
@@ -124,6 +119,11 @@ struct Bytes {
     return x;
   }
 };
+
+void check_file_size(size_t bytes, const std::string& name) {
+  CHECK(bytes <= kMaxImageFile, name, ": ", bytes,
+        " bytes, more than the 64 MiB that an image file may have; scale it down or remove it");
+}
 
 void check_size(int64_t width, int64_t height, const std::string& name) {
   CHECK(width > 0 && height > 0, name, ": claims ", width, " x ", height,
@@ -234,8 +234,7 @@ void drop_fourth(const uint8_t* rgba, int64_t pixels, std::vector<uint8_t>& rgb)
 }  // namespace
 
 Image decode(const uint8_t* bytes, size_t n, const std::string& name) {
-  CHECK(n <= kMaxFile, name, ": ", n,
-        " bytes, more than the 64 MiB that an image file may have; scale it down or remove it");
+  check_file_size(n, name);
   check_structure({bytes, n}, name);
   int width = 0, height = 0, channels = 0;
   // What stb_image needs at most: 8 bytes a pixel compressed-side (16-bit RGBA, or progressive
@@ -265,28 +264,10 @@ Image decode(const uint8_t* bytes, size_t n, const std::string& name) {
 }
 
 Image read_image(const std::string& path) {
-  struct File {  // closes itself
-    int fd;
-    ~File() {
-      if (fd >= 0) ::close(fd);
-    }
-  } file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};  // a pipe must not make us wait
-  CHECK(file.fd >= 0, path, ": cannot be opened: ", std::strerror(errno));
-  struct stat about;
-  CHECK(::fstat(file.fd, &about) == 0 && S_ISREG(about.st_mode), path,
-        ": is not a regular file; remove it");
-  CHECK(size_t(about.st_size) <= kMaxFile, path, ": ", about.st_size,
-        " bytes, more than the 64 MiB that an image file may have; scale it down or remove it");
-  std::vector<uint8_t> bytes(size_t(about.st_size), 0);
-  size_t have = 0;
-  while (have < bytes.size()) {
-    ssize_t got = ::read(file.fd, bytes.data() + have, bytes.size() - have);
-    if (got < 0 && errno == EINTR) continue;
-    CHECK(got >= 0, path, ": cannot be read: ", std::strerror(errno));
-    if (got == 0) break;
-    have += size_t(got);
-  }
-  return decode(bytes.data(), have, path);
+  const InputFile file(path);
+  check_file_size(file.size(), path);
+  const std::vector<uint8_t> bytes = file.read(file.size(), 0);
+  return decode(bytes.data(), bytes.size(), path);
 }
 
 }  // namespace rmt::data

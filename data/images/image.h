@@ -7,6 +7,8 @@
 
 namespace rmt::data {
 
+constexpr size_t kMaxImageFile = size_t(64) << 20;  // bytes of one image file
+
 struct Image {
   int64_t width = 0, height = 0;
   std::vector<uint8_t> rgb;  // (H, W, 3), row-major
@@ -18,11 +20,11 @@ struct Image {
 Image decode(const uint8_t* bytes, size_t n, const std::string& name);
 Image read_image(const std::string& path);  // the same from a regular file of at most 64 MiB
 
-// Baseline JPEG, quality 1 ... 100.
+// Baseline JPEG, quality 1 ... 100. Written as one of many in a new folder: write_unsynced().
 std::vector<uint8_t> encode_jpeg(const Image& image, int quality);
 void write_jpeg(const std::string& path, const Image& image, int quality);
 
-// PNG: the pixels come back as they went in.
+// PNG: the pixels come back as they went in. Written by write_file(): whole or not at all.
 std::vector<uint8_t> encode_png(const Image& image);
 void write_png(const std::string& path, const Image& image);
 

@@ -1,9 +1,6 @@
 // Encoding, for the images that the project draws itself.
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-
 #include "core/error.h"
+#include "core/files/files.h"
 #include "data/images/image.h"
 
 #define STBI_WRITE_NO_STDIO
@@ -33,15 +30,6 @@ void append(void* to, void* data, int size) {
                                                  p + size);
 }
 
-void write(const std::string& path, const std::vector<uint8_t>& bytes) {
-  std::FILE* file = std::fopen(path.c_str(), "wbe");
-  CHECK(file, path, ": cannot be created: ", std::strerror(errno));
-  bool written = std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size();
-  bool closed = std::fclose(file) == 0;
-  CHECK(written && closed, path, ": cannot be written: ", std::strerror(errno),
-        " (is the disk full?)");
-}
-
 }  // namespace
 
 std::vector<uint8_t> encode_jpeg(const Image& image, int quality) {
@@ -66,8 +54,12 @@ std::vector<uint8_t> encode_png(const Image& image) {
 }
 
 void write_jpeg(const std::string& path, const Image& image, int quality) {
-  write(path, encode_jpeg(image, quality));
+  const std::vector<uint8_t> bytes = encode_jpeg(image, quality);
+  write_unsynced(path, {{bytes.data(), bytes.size()}});
 }
-void write_png(const std::string& path, const Image& image) { write(path, encode_png(image)); }
+void write_png(const std::string& path, const Image& image) {
+  const std::vector<uint8_t> bytes = encode_png(image);
+  write_file(path, {{bytes.data(), bytes.size()}});
+}
 
 }  // namespace rmt::data

@@ -60,8 +60,8 @@ Cifar::Cifar(const std::string& root, const std::string& split,
 void Cifar::add_file(const std::string& name, const std::vector<int64_t>& labels) {
   const std::string path = directory_ + "/" + name;
   CHECK(is_file(path), path, ": is missing; copy it from the archive");
-  files_.push_back(std::make_unique<FileReader>(path));
-  const FileReader& file = *files_.back();
+  files_.push_back(std::make_unique<InputFile>(path));
+  const InputFile& file = *files_.back();
   const size_t step = size_t(3 * kPlane) + (fine_ ? 2 : 1);
   CHECK(file.size() > 0 && file.size() % step == 0 && file.size() / step < (1u << 31), path, ": ",
         file.size(), " bytes are not a whole number of records of ", step,

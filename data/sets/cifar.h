@@ -6,8 +6,8 @@
 // Names of the classes: batches.meta.txt or fine_label_names.txt, a line each. "val" is the test
 // set.
 #pragma once
+#include "core/files/files.h"
 #include "data/dataset.h"
-#include "data/sets/disk.h"
 
 namespace rmt::data {
 
@@ -36,7 +36,7 @@ class Cifar : public Dataset {
   std::string directory_;
   bool fine_ = false;  // CIFAR-100
   std::vector<std::string> classes_;
-  std::vector<std::unique_ptr<FileReader>> files_;
+  std::vector<std::unique_ptr<InputFile>> files_;
   std::vector<Record> records_;
 };
 

@@ -3,8 +3,8 @@
 #include <filesystem>
 
 #include "core/error.h"
+#include "core/files/files.h"
 #include "data/dataset.h"
-#include "data/sets/disk.h"
 
 namespace rmt::data {
 

@@ -7,12 +7,11 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
 #include "core/error.h"
+#include "core/files/file_calls.h"
+#include "core/files/files.h"
 #include "core/parallel.h"
 #include "data/sets/drawings.h"
 
@@ -21,11 +20,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kMark =
-    "drawings.txt";          // what the folder holds; its presence says that this program made it
+// This file says what the folder holds; its presence says that this program made it.
+constexpr const char* kMark = "/drawings.txt";
 constexpr int kVersion = 2;  // of the painting
 
-std::string describe(const DrawingOptions& o) {
+std::string mark_of(const DrawingOptions& o) {
   return str("rmt drawings, version ", kVersion, ": ", o.train_images, " training and ",
              o.val_images, " validation images of ", o.size, " x ", o.size, ", seed ", o.seed,
              ", JPEG quality ", o.quality, "\n");
@@ -36,8 +35,8 @@ std::string describe(const DrawingOptions& o) {
 class Lock {
  public:
   explicit Lock(const std::string& path)
-      : fd_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
-    CHECK(fd_ >= 0, "drawings: cannot create ", path, ": ", std::strerror(errno));
+      : fd_(sys::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
+    if (fd_ < 0) file_error("create", "drawings: " + path, errno);
     while (::flock(fd_, LOCK_EX) != 0 && errno == EINTR) {
     }
   }
@@ -77,27 +76,22 @@ bool draw_dataset(const std::string& given_root, const DrawingOptions& o) {
   while (root.size() > 1 && root.ends_with('/')) root.pop_back();
   CHECK(!root.empty() && root != "/" && root != ".", "drawings: \"", given_root,
         "\" is no name for a new folder");
-  const std::string mark = describe(o), temporary = root + ".tmp";
+  const std::string mark = mark_of(o), temporary = root + ".tmp";
   try {
     if (fs::path(root).has_parent_path()) fs::create_directories(fs::path(root).parent_path());
     Lock lock(root + ".lock");
     if (fs::exists(root)) {
-      std::ifstream file(root + "/" + kMark);
-      CHECK(file, "drawings: ", root,
+      CHECK(fs::exists(root + kMark), "drawings: ", root,
             " exists and was not drawn by this program; choose another folder or remove it");
-      std::ostringstream found;
-      found << file.rdbuf();
-      if (found.str() == mark) return false;
+      if (read_file(root + kMark, 1 << 20) == mark) return false;
     }
     fs::remove_all(temporary);
     draw_split(temporary + "/train", o.train_images, 0, o);
     draw_split(temporary + "/val", o.val_images, 1, o);
-    std::ofstream file(temporary + "/" + kMark);
-    CHECK(file << mark && file.flush(), "drawings: cannot write ", temporary, "/", kMark,
-          " (is the disk full?)");
-    file.close();
+    write_unsynced(temporary + kMark, {{mark.data(), mark.size()}});
     fs::remove_all(root);
-    fs::rename(temporary, root);
+    if (sys::rename(temporary.c_str(), root.c_str()) != 0)
+      file_error("draw", "drawings: " + root, errno);
   } catch (const fs::filesystem_error& e) {
     throw Error(str("drawings: ", e.what()));
   }

@@ -8,7 +8,7 @@
 #include <unordered_map>
 
 #include "core/error.h"
-#include "data/sets/disk.h"
+#include "core/files/files.h"
 
 namespace rmt::data {
 namespace {

@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "core/error.h"
-#include "data/sets/disk.h"
+#include "core/files/files.h"
 
 namespace rmt::data {
 namespace {

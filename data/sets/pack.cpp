@@ -6,10 +6,11 @@
 
 #include "core/error.h"
 #include "core/files/crc32c.h"
+#include "core/files/file_calls.h"
+#include "core/files/output_file.h"
 #include "core/parallel.h"
 #include "data/images/resize.h"
 #include "data/sets/cifar.h"
-#include "data/sets/disk.h"
 #include "data/sets/records.h"
 
 namespace rmt::data {
@@ -100,9 +101,8 @@ class Shards {
       files_[s]->publish(path);
       old.erase(std::remove(old.begin(), old.end(), path), old.end());
     }
-    std::error_code ignored;  // what stays makes the reader stop
-    for (const std::string& path : old) fs::remove(path, ignored);
-    sync_folder(folder_);
+    for (const std::string& path : old) sys::unlink(path.c_str());  // what stays stops the reader
+    sync_folder_of(folder_ + "/" + split_);
     return bytes;
   }
   uint32_t count() const { return uint32_t(files_.size()); }
@@ -115,7 +115,7 @@ class Shards {
           " shards; make them larger (--shard-mb)");
     char number[24];
     std::snprintf(number, sizeof number, "-%05zu.rmtrec.tmp", files_.size());
-    files_.push_back(std::make_unique<FileWriter>(folder_ + "/" + split_ + number));
+    files_.push_back(std::make_unique<OutputFile>(folder_ + "/" + split_ + number));
     const std::array<uint8_t, kRecordHeaderBytes> room{};
     files_.back()->append(room.data(), room.size());
     files_.back()->append(classes_.data(), classes_.size());
@@ -136,7 +136,7 @@ class Shards {
   RecordHeader header_;  // what all shards share, and sums so far
   std::vector<RecordHeader> headers_;
   std::vector<RecordEntry> index_;  // of the last shard
-  std::vector<std::unique_ptr<FileWriter>> files_;
+  std::vector<std::unique_ptr<OutputFile>> files_;
 };
 
 void check(const Dataset& data, const std::string& folder, const std::string& split,

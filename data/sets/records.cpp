@@ -44,8 +44,8 @@ Records::Records(const std::string& root, const std::string& split,
 }
 
 RecordHeader Records::add_shard(const std::string& path, std::vector<std::string>& own) {
-  shards_.push_back(std::make_unique<FileReader>(path));
-  const FileReader& file = *shards_.back();
+  shards_.push_back(std::make_unique<InputFile>(path));
+  const InputFile& file = *shards_.back();
   CHECK(file.size() >= kRecordHeaderBytes, path, ": ", file.size(),
         " bytes are too few for a record file; copy it again or pack again");
   std::array<uint8_t, kRecordHeaderBytes> head;

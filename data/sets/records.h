@@ -2,9 +2,9 @@
 // data/record_format.h. They train as the folder does that they were packed from: same order, same
 // classes, and with --size 0 the same bytes.
 #pragma once
+#include "core/files/files.h"
 #include "data/dataset.h"
 #include "data/record_format.h"
-#include "data/sets/disk.h"
 
 namespace rmt::data {
 
@@ -36,7 +36,7 @@ class Records : public Dataset {
   std::string place_;
   std::vector<std::string> classes_;
   std::vector<int64_t> labels_;  // by a shard's label
-  std::vector<std::unique_ptr<FileReader>> shards_;
+  std::vector<std::unique_ptr<InputFile>> shards_;
   std::vector<Record> records_;
 };
 

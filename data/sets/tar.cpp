@@ -20,7 +20,7 @@ constexpr int64_t kMaxClasses = 1 << 20;
 // outside it is asked for.
 class Window {
  public:
-  explicit Window(const FileReader& file) : file_(file) {}
+  explicit Window(const InputFile& file) : file_(file) {}
   const uint8_t* at(uint64_t offset, size_t bytes) {  // of the file, all inside it
     if (offset < begin_ || offset + bytes > begin_ + bytes_.size()) {
       begin_ = offset;
@@ -31,7 +31,7 @@ class Window {
   }
 
  private:
-  const FileReader& file_;
+  const InputFile& file_;
   uint64_t begin_ = 0;
   std::vector<uint8_t> bytes_;
 };
@@ -109,7 +109,7 @@ size_t key_end(const std::string& name) {
   return name.find('.', slash == std::string::npos ? 0 : slash + 1);
 }
 
-int64_t read_label(const FileReader& file, const TarMember& member) {
+int64_t read_label(const InputFile& file, const TarMember& member) {
   const std::string where = file.path() + ":" + member.name;
   CHECK(member.bytes >= 1 && member.bytes <= 32, where, ": has ", member.bytes,
         " bytes, expected a label in decimal");
@@ -127,7 +127,7 @@ int64_t read_label(const FileReader& file, const TarMember& member) {
 // The samples of one archive: consecutive members with the same key.
 class Samples {
  public:
-  Samples(const FileReader& file, uint32_t shard) : file_(file), shard_(shard) {}
+  Samples(const InputFile& file, uint32_t shard) : file_(file), shard_(shard) {}
   std::vector<TarShards::Sample> read() {
     read_tar(file_, [&](const TarMember& member) { add(member); });
     finish();
@@ -173,7 +173,7 @@ class Samples {
     sample_ = {}, label_ = false, key_.clear();
   }
 
-  const FileReader& file_;
+  const InputFile& file_;
   const uint32_t shard_;
   std::string key_;
   bool label_ = false;
@@ -203,7 +203,7 @@ std::vector<std::string> read_classes(const std::string& root, const std::string
 
 }  // namespace
 
-void read_tar(const FileReader& file, const std::function<void(const TarMember&)>& f) {
+void read_tar(const InputFile& file, const std::function<void(const TarMember&)>& f) {
   Window window(file);
   std::string long_name;   // for the next member: of GNU or pax
   int64_t long_size = -1;  // of pax
@@ -271,7 +271,7 @@ TarShards::TarShards(const std::string& root, const std::string& split,
   place_ = folder + (folder == root ? "/" + split + "-*.tar" : "/*.tar");
   std::vector<std::vector<Sample>> parts(files_.size());
   parallel_for(int64_t(files_.size()), 1, [&](int64_t s, int64_t) {
-    parts[size_t(s)] = Samples(FileReader(files_[size_t(s)]), uint32_t(s)).read();
+    parts[size_t(s)] = Samples(InputFile(files_[size_t(s)]), uint32_t(s)).read();
   });
   for (std::vector<Sample>& part : parts)
     std::move(part.begin(), part.end(), std::back_inserter(samples_));
@@ -287,7 +287,7 @@ TarShards::TarShards(const std::string& root, const std::string& split,
 std::vector<uint8_t> TarShards::bytes(int64_t i) const {
   const Sample& sample = samples_[size_t(i)];
   try {
-    return FileReader(files_[sample.shard]).read(sample.bytes, sample.offset);
+    return InputFile(files_[sample.shard]).read(sample.bytes, sample.offset);
   } catch (const Error& e) {
     throw Error(str(name(i), ": ", e.what()));
   }

@@ -6,8 +6,8 @@
 #pragma once
 #include <functional>
 
+#include "core/files/files.h"
 #include "data/dataset.h"
-#include "data/sets/disk.h"
 
 namespace rmt::data {
 
@@ -21,7 +21,7 @@ struct TarMember {
 // folders and devices are passed over. Error that names the archive, and the member where there is
 // one, for a wrong checksum, a size beyond the file's end, a field or type that is not understood,
 // and an end without the block of zeros that closes an archive.
-void read_tar(const FileReader& file, const std::function<void(const TarMember&)>& f);
+void read_tar(const InputFile& file, const std::function<void(const TarMember&)>& f);
 
 std::vector<std::string> tar_files(const std::string& root, const std::string& split);
 

@@ -215,7 +215,7 @@ TEST(Records, AFailedWriteLeavesNothing) {
                          "packed/train-00001.rmtrec.tmp");  // the second shard cannot be written
   EXPECT_TRUE(contains(
       error_of([&] { pack(from, folder / "packed", "train", {.size = 0, .shard_bytes = 1000}); }),
-      "train-00001.rmtrec.tmp: cannot be written"));
+      "train-00001.rmtrec.tmp: cannot write"));
   EXPECT_TRUE(names_in(folder / "packed", false).empty());
 }
 

@@ -49,7 +49,7 @@ std::vector<uint8_t> jpeg(int variant) { return encode_jpeg(test_image(12, 10, v
 
 std::vector<std::string> members(const std::string& path) {
   std::vector<std::string> names;
-  read_tar(FileReader(path),
+  read_tar(InputFile(path),
            [&](const TarMember& m) { names.push_back(str(m.name, " ", m.offset, " ", m.bytes)); });
   return names;
 }
