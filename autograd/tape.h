@@ -10,10 +10,12 @@
 
 namespace rmt {
 
-using Grads = std::vector<Tensor>;  // one per input of the op, same shape and dtype as it;
-                                    // undefined = no gradient flows there
-using Backward = std::function<Grads(const Tensor& dy)>;  // dy has y's shape and dtype. Captures
-                                                          // detached tensors only.
+// The gradients of an op's inputs, one each, of the input's shape and dtype; undefined where none
+// flows.
+using Grads = std::vector<Tensor>;
+// dy, of y's shape and dtype -> one gradient per input. It captures detached tensors only: one that
+// held y itself would keep the tape alive for ever.
+using Backward = std::function<Grads(const Tensor& dy)>;
 
 // A place on the tape: a leaf (a parameter, an input under study), which collects a gradient, or
 // the result of an op, which passes it on.
@@ -22,13 +24,19 @@ struct Node {
   Shape shape;
   DType dtype = DType::f32;
   Device device = Device::cpu;
-  std::vector<std::shared_ptr<Node>> inputs;  // null where an input needs no gradient
-  Backward backward;    // empty for a leaf, and for an op once the gradient went through it
-  Tensor grad;          // leaves only
-  Tensor shadow;        // leaves only: in_dtype()
-  bool frozen = false;  // leaves only: freeze()
-  bool done = false;    // the gradient went through: a second pass is an error
-  ~Node();              // lets long chains go without recursion
+  // Null where an input needs no gradient.
+  std::vector<std::shared_ptr<Node>> inputs;
+  // Empty for a leaf, and for an op once the gradient went through it.
+  Backward backward;
+  bool done = false;  // the gradient went through: a second pass is an error
+
+  // Leaves only.
+  Tensor grad;
+  Tensor shadow;  // in_dtype()
+  bool frozen = false;
+
+  // Lets long chains of nodes go without recursion.
+  ~Node();
 };
 
 // Puts y on the tape and returns it; does nothing when no input needs a gradient or recording is

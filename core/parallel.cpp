@@ -25,33 +25,39 @@ void relax() {
 #endif
 }
 
+// One call of parallel_for. A worker that wakes late may hold it after the call has returned, and
+// finds no piece left: f lives as long as claimed pieces do, not as long as the Job.
 struct Job {
-  const std::function<void(int64_t, int64_t)>* f;  // outlives every claimed piece, not every Job
+  const std::function<void(int64_t, int64_t)>* f;
   int64_t n, grain, pieces;
-  std::atomic<int64_t> next{0}, done{0};
+  std::atomic<int64_t> next{0};  // piece that nobody has claimed
+  std::atomic<int64_t> done{0};  // pieces that have ended
   std::atomic<bool> failed{false};
   std::exception_ptr error;
 
   Job(const std::function<void(int64_t, int64_t)>& body, int64_t count, int64_t step)
       : f(&body), n(count), grain(step), pieces((count + step - 1) / step) {}
 
+  // Claims pieces until none is left.
   void work() {
     inside = true;
-    for (int64_t i; (i = next.fetch_add(1)) < pieces; done.fetch_add(1)) try {
+    for (int64_t i; (i = next.fetch_add(1)) < pieces; done.fetch_add(1)) {
+      try {
         (*f)(i * grain, std::min(n, (i + 1) * grain));
       } catch (...) {
         if (!failed.exchange(true)) error = std::current_exception();
       }
+    }
     inside = false;
   }
 };
 
-// Workers that take pieces of the one current job. The caller works too and waits for claimed
+// Threads that take pieces of the one current job. The caller works too and waits for claimed
 // pieces only, never for a sleeping worker.
-class Pool {
+class Workers {
  public:
-  explicit Pool(int n) { resize(n); }
-  ~Pool() { stop(); }
+  explicit Workers(int n) { resize(n); }
+  ~Workers() { stop(); }
   int size() const { return size_; }
 
   void resize(int n) {
@@ -60,9 +66,10 @@ class Pool {
     quit_ = false;
     size_ = n;
     for (int i = 1; i < n; ++i)
-      workers_.emplace_back([this, seen = ticket_.load()] { loop(seen); });
+      threads_.emplace_back([this, seen = ticket_.load()] { loop(seen); });
   }
 
+  // False when another thread's job is running: then the caller does its own alone.
   bool run(const std::shared_ptr<Job>& job) {
     std::unique_lock use(use_, std::try_to_lock);
     if (!use) return false;
@@ -74,8 +81,9 @@ class Pool {
   }
 
  private:
-  static constexpr int kSpins = 4000;  // loops come microseconds apart in a training step: look for
-                                       // the next one a while before sleeping
+  // Loops come microseconds apart in a training step, so a worker looks for the next one a while
+  // before it sleeps.
+  static constexpr int kSpins = 4000;
 
   void post(std::shared_ptr<Job> job) {
     {
@@ -104,17 +112,17 @@ class Pool {
   void stop() {
     quit_ = true;
     post(nullptr);
-    for (std::thread& t : workers_) t.join();
-    workers_.clear();
+    for (std::thread& t : threads_) t.join();
+    threads_.clear();
   }
 
   std::mutex use_, mutex_;
   std::condition_variable wake_;
-  std::atomic<uint64_t> ticket_{0};  // one a job
+  std::atomic<uint64_t> ticket_{0};  // counts the jobs: a worker compares it with the last it saw
   std::atomic<int> size_{1};
   std::atomic<bool> quit_{false};
   std::shared_ptr<Job> job_;
-  std::vector<std::thread> workers_;
+  std::vector<std::thread> threads_;
 };
 
 int default_threads() {
@@ -129,9 +137,9 @@ int default_threads() {
              : int(std::max(1u, std::thread::hardware_concurrency()));
 }
 
-Pool& pool() {
-  static Pool p(default_threads());
-  return p;
+Workers& workers() {
+  static Workers w(default_threads());
+  return w;
 }
 
 }  // namespace
@@ -141,7 +149,7 @@ void parallel_for(int64_t n, int64_t grain, const std::function<void(int64_t, in
   CHECK(grain > 0, "parallel_for: grain ", grain, " must be positive");
   if (!inside && n > grain && threads() > 1) {
     auto job = std::make_shared<Job>(f, n, grain);
-    if (pool().run(job)) {
+    if (workers().run(job)) {
       if (job->error) std::rethrow_exception(job->error);
       return;
     }
@@ -149,11 +157,11 @@ void parallel_for(int64_t n, int64_t grain, const std::function<void(int64_t, in
   for (int64_t b = 0; b < n; b += grain) f(b, std::min(n, b + grain));
 }
 
-int threads() { return pool().size(); }
+int threads() { return workers().size(); }
 
 void set_threads(int n) {
   CHECK(n >= 1 && n <= 1024, "threads: ", n, " is not between 1 and 1024");
-  if (n != threads()) pool().resize(n);
+  if (n != threads()) workers().resize(n);
 }
 
 }  // namespace rmt

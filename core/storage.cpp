@@ -7,9 +7,9 @@
 #include <atomic>
 #include <cstdlib>
 
+#include "core/block_heap.h"
 #include "core/cuda/device.h"
 #include "core/error.h"
-#include "core/heap.h"
 
 namespace rmt {
 namespace {
@@ -24,9 +24,9 @@ constexpr size_t kAlign = 64, kSmall = size_t(1) << 16, kGrain = 4096;
 // One reserved range of addresses: pages are backed when first touched and then kept; huge pages
 // are asked for. Never destroyed: tensors with static lifetime may outlive any order of
 // destruction.
-Heap& heap() {
-  static Heap* heap = [] {
-    Heap* h = new Heap;
+BlockHeap& heap() {
+  static BlockHeap* heap = [] {
+    BlockHeap* h = new BlockHeap;
     const size_t bytes = size_t(sysconf(_SC_PHYS_PAGES)) * size_t(sysconf(_SC_PAGE_SIZE)) * 2;
     void* p = kUseHeap ? mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)

@@ -1,6 +1,12 @@
-// Tensor: a cheap shared handle to a contiguous, row-major block of numbers on one device. No
-// strides: views share storage and stay contiguous, all else copies. Operations on tensors are free
-// functions in ops/; this file need not change for a new one.
+// Tensor: a cheap shared handle to a contiguous, row-major block of numbers on one device.
+//
+//     Tensor a   shape (2, 3)  f32  offset 0  ---+
+//                                                +-->  Storage   | 0 1 2 3 4 5 |   on cpu or cuda
+//     Tensor b   shape (3)     f32  offset 12 ---+
+//                b = a.slice(1, 2).view({3})  holds  3 4 5
+//
+// There are no strides: views share a storage and stay contiguous, everything else copies. What can
+// be computed with tensors are free functions in ops/; this file need not change for a new one.
 #pragma once
 #include <memory>
 #include <vector>
@@ -15,15 +21,17 @@ struct Node;  // a place on the tape; defined by autograd/tape.h, opaque here
 
 class Tensor {
  public:
-  Tensor() = default;  // undefined: no storage
+  // Undefined: it has no storage.
+  Tensor() = default;
 
+  // Uninitialised; all zeros; all `value`.
   static Tensor empty(const Shape& shape, DType dtype = DType::f32, Device device = Device::cpu);
   static Tensor zeros(const Shape& shape, DType dtype = DType::f32, Device device = Device::cpu);
   static Tensor full(const Shape& shape, double value, DType dtype = DType::f32,
                      Device device = Device::cpu);
   static Tensor empty_like(const Tensor& x) { return empty(x.shape(), x.dtype(), x.device()); }
   static Tensor zeros_like(const Tensor& x) { return zeros(x.shape(), x.dtype(), x.device()); }
-  // Copies values (row-major); their number must be shape.numel(). On the CPU.
+  // A copy of the values (row-major) on the CPU; their number must be shape.numel().
   template <class T>
   static Tensor from(const std::vector<T>& values, const Shape& shape);
 
@@ -47,7 +55,7 @@ class Tensor {
   }
   // The address, on whichever device; null for an undefined tensor.
   void* raw() const { return storage_ ? static_cast<char*>(storage_->data()) + offset_ : nullptr; }
-  // Copies to the host; from a GPU after waiting for it.
+  // The one element, and all of them, copied to the host; from a GPU after waiting for it.
   template <class T>
   T item() const {
     CHECK(numel() == 1, "item: tensor of shape ", shape_, " has not exactly one element");
@@ -65,27 +73,35 @@ class Tensor {
   // Same storage: elements [begin, end) of the first dimension. Refuses a tensor on the tape, as
   // view does.
   Tensor slice(int64_t begin, int64_t end) const;
-  Tensor detach() const;         // same storage, off the tape
-  Tensor clone() const;          // own storage, off the tape
-  Tensor to(DType dtype) const;  // converted copy (itself when the dtype is the same), off the tape
-  Tensor to(Device device) const;  // copy on that device (itself when it is there), off the tape
-  void copy_from(const Tensor& x)
-      const;  // x's elements, converted, from any device, into this storage; numel must agree
-  void add_from(const Tensor& x) const;  // this += x, of the same dtype, numel and device
-  void fill(double value) const;
-  bool all_finite() const;  // true for integers
 
+  // All of these are off the tape. detach: the same storage. clone: a storage of its own. to: a
+  // copy of that dtype or on that device, or the same storage where nothing is to be done.
+  Tensor detach() const;
+  Tensor clone() const;
+  Tensor to(DType dtype) const;
+  Tensor to(Device device) const;
+
+  // Write into this storage, which every view of it sees. copy_from: x's elements, converted, from
+  // any device; as many as here. add_from: this += x, of the same dtype, numel and device.
+  void copy_from(const Tensor& x) const;
+  void add_from(const Tensor& x) const;
+  void fill(double value) const;
+
+  // Is no element infinite or NaN? True for integers.
+  bool all_finite() const;
+  // Do both handles show the same elements, at the same place of the tape?
   bool same_as(const Tensor& x) const {
     return storage_ == x.storage_ && offset_ == x.offset_ && shape_ == x.shape_ && node == x.node;
   }
-  bool sole_owner() const { return storage_.use_count() == 1; }  // nobody else can see a write
+  // Does no other handle share the storage, so that nobody else can see a write?
+  bool sole_owner() const { return storage_.use_count() == 1; }
 
-  std::shared_ptr<Node>
-      node;  // this value's place on the tape, or null; autograd/ alone touches it
+  // This value's place on the tape (autograd/tape.h), or null.
+  std::shared_ptr<Node> node;
 
  private:
   std::shared_ptr<Storage> storage_;
-  size_t offset_ = 0;  // bytes
+  size_t offset_ = 0;  // of the first element in the storage, in bytes
   Shape shape_;
   DType dtype_ = DType::f32;
 };

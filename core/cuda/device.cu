@@ -68,8 +68,11 @@ std::string look(State& s) {
   cudaDeviceProp p{};
   if ((e = cudaSetDevice(s.index)) == cudaSuccess) e = cudaGetDeviceProperties(&p, s.index);
   if (e != cudaSuccess) return str("GPU ", s.index, " cannot be used: ", cudaGetErrorString(e));
-  s.info.name = p.name, s.info.major = p.major, s.info.minor = p.minor,
-  s.info.multiprocessors = p.multiProcessorCount, s.info.memory = p.totalGlobalMem;
+  s.info.name = p.name;
+  s.info.major = p.major;
+  s.info.minor = p.minor;
+  s.info.multiprocessors = p.multiProcessorCount;
+  s.info.memory = p.totalGlobalMem;
   if (p.major < 8)
     return str(p.name, " has compute capability ", p.major, ".", p.minor,
                "; 8.0 (Ampere) is the least that is supported");
@@ -197,11 +200,8 @@ void copy(void* to, Device to_device, const void* from, Device from_device, size
     staging->send(to, from, bytes, s.stream);
     return;
   }
-  check(
-      cudaMemcpyAsync(to, from, bytes,
-                      to_device == Device::cuda ? cudaMemcpyDeviceToDevice : cudaMemcpyDeviceToHost,
-                      s.stream),
-      "copy");
+  const auto kind = to_device == Device::cuda ? cudaMemcpyDeviceToDevice : cudaMemcpyDeviceToHost;
+  check(cudaMemcpyAsync(to, from, bytes, kind, s.stream), "copy");
   if (to_device == Device::cpu) synchronize();
 }
 

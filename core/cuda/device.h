@@ -36,27 +36,33 @@ struct Info {
 // Chooses GPU number `index`; before first use of the device. Throws Error when it cannot be used,
 // saying why.
 void select(int index);
-// A GPU that works is there (number 0 unless one was selected): any error of the driver means no.
+// Is a GPU there that works (number 0 unless one was selected)? Any error of the driver means no.
 bool available();
-const std::string& why_not();  // what available() found wrong
-const Info& info();            // throws when there is none
+// What available() found wrong.
+const std::string& why_not();
+// Throws when there is none.
+const Info& info();
 
-void* allocate(size_t bytes);  // 256-byte aligned; OutOfMemory
+// 256-byte aligned. Throws OutOfMemory.
+void* allocate(size_t bytes);
 void release(void* p, size_t bytes);
-void free_unused();    // hands memory that no tensor uses back to the device
-size_t free_memory();  // bytes that the device has left
+// Hands memory that no tensor uses back to the device.
+void free_unused();
+// Bytes that the device has left.
+size_t free_memory();
 
 // Any direction. From the GPU: waits until the bytes are there. To the GPU: the source may be
 // changed as soon as this returns.
 void copy(void* to, Device to_device, const void* from, Device from_device, size_t bytes);
 void zero(void* p, size_t bytes);
-void synchronize();  // waits until all work is done; throws what went wrong in it
+// Waits until all work is done; throws what went wrong in it.
+void synchronize();
 
-// On n elements of device memory.
+// On n elements of device memory. convert rounds to nearest, as Tensor::to does on the host;
+// add: sum += x.
 void fill(void* x, DType dtype, double value, int64_t n);
-void convert(const void* from, DType from_type, void* to, DType to_type,
-             int64_t n);  // rounds to nearest, as Tensor::to on the host
-void add(void* sum, const void* x, DType dtype, int64_t n);  // sum += x
+void convert(const void* from, DType from_type, void* to, DType to_type, int64_t n);
+void add(void* sum, const void* x, DType dtype, int64_t n);
 bool all_finite(const void* x, DType dtype, int64_t n);
 
 // Matrix products of f32 numbers may round their inputs to TF32 (10 mantissa bits). Off unless

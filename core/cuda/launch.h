@@ -1,6 +1,9 @@
 // The one way to start a kernel, and the one check of the runtime's answers.
-//   launch("softmax", softmax_kernel<float>, grid, block, shared_bytes, x, y, M);      on stream();
-//   arguments become the kernel's parameter types
+//
+//   launch("softmax", softmax_kernel<float>, grid, block, shared_bytes, x, y, M);
+//
+// starts it on stream(). The arguments become the kernel's parameter types; an integer that would
+// lose its value so is an Error.
 #pragma once
 #include <tuple>
 #include <type_traits>

@@ -4,9 +4,9 @@
 #include <mutex>
 #include <vector>
 
+#include "core/block_heap.h"
 #include "core/cuda/device.h"
 #include "core/cuda/launch.h"
-#include "core/heap.h"
 #include "core/storage.h"
 
 namespace rmt::cuda {
@@ -14,7 +14,7 @@ namespace rmt::cuda {
 constexpr size_t kSegment = size_t(64) << 20, kGrain = 512;
 
 struct Pool::Segments {
-  Heap heap;
+  BlockHeap heap;
   bool closed = false;  // its pool is gone
   void trim() {
     heap.release_ranges([](void* p, size_t) { cudaFree(p); });
@@ -27,8 +27,8 @@ struct Pools {
   Pool* current = nullptr;
 
   static Pools& get() {
-    static Pools* p =
-        new Pools;  // tensors with static lifetime give their memory back at the very end
+    // Never destroyed: tensors with static lifetime give their memory back at the very end.
+    static Pools* p = new Pools;
     return *p;
   }
   static Pool* common() {

@@ -1,8 +1,8 @@
-// Where device memory comes from: segments of cudaMalloc, divided by a Heap and kept when tensors
-// let go of them. All work is on one stream, so a block that the host has released may be handed
-// out again at once: whoever gets it writes after the last reader. A graph (graph.h) has a pool of
-// its own. On the emulated device every tensor outside of graphs gets a block of its own from
-// cudaMalloc, so that accesses beside it are seen.
+// Where device memory comes from: segments of cudaMalloc, divided by a BlockHeap and kept when
+// tensors let go of them. All work is on one stream, so a block that the host has released may be
+// handed out again at once: whoever gets it writes after the last reader. A graph (graph.h) has a
+// pool of its own. On the emulated device every tensor outside of graphs gets a block of its own
+// from cudaMalloc, so that accesses beside it are seen.
 #pragma once
 #include <cstddef>
 #include <memory>
@@ -12,16 +12,23 @@ namespace rmt::cuda {
 class Pool {
  public:
   Pool();
-  ~Pool();  // blocks in use stay valid; the last one takes the pool's segments with it
+  // Blocks in use stay valid; the last one takes the pool's segments with it.
+  ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  void* take(size_t bytes);                 // OutOfMemory
-  static void give(void* p, size_t bytes);  // to the pool that it came from
-  static void trim();  // hands segments of the common pool that nobody uses back to the device; a
-                       // graph writes into its own, in use or not
-  static Pool& current();        // the pool that allocations come from
-  static Pool* use(Pool* pool);  // makes it current (null: the common one); returns the one before
+  // Throws OutOfMemory.
+  void* take(size_t bytes);
+  // Back to the pool that it came from, whichever that is.
+  static void give(void* p, size_t bytes);
+  // Hands segments of the common pool that nobody uses back to the device. Not those of a graph,
+  // which writes into them, in use or not.
+  static void trim();
+
+  // The pool that allocations come from.
+  static Pool& current();
+  // Makes it current (null: the common one); returns the one before.
+  static Pool* use(Pool* pool);
 
  private:
   struct Segments;

@@ -1,5 +1,5 @@
-// Heap hands out addresses and never touches them, so the ranges here are pieces of one array.
-#include "core/heap.h"
+// BlockHeap hands out addresses and never touches them, so the ranges here are pieces of one array.
+#include "core/block_heap.h"
 
 #include <gtest/gtest.h>
 
@@ -15,8 +15,8 @@ char arena[4096];
 
 void* at(size_t i) { return arena + i; }
 
-std::vector<std::pair<size_t, size_t>> release(
-    Heap& heap) {  // (offset, bytes) of the ranges that it lets go of
+// (offset, bytes) of the ranges that it lets go of.
+std::vector<std::pair<size_t, size_t>> release(BlockHeap& heap) {
   std::vector<std::pair<size_t, size_t>> out;
   heap.release_ranges(
       [&](void* p, size_t n) { out.emplace_back(static_cast<char*>(p) - arena, n); });
@@ -25,8 +25,8 @@ std::vector<std::pair<size_t, size_t>> release(
 
 }  // namespace
 
-TEST(Heap, TakesTheSmallestBlockThatFitsThenTheLowestAddress) {
-  Heap heap;
+TEST(BlockHeap, TakesTheSmallestBlockThatFitsThenTheLowestAddress) {
+  BlockHeap heap;
   heap.add_range(arena, 1000);
   for (size_t i : {0, 100, 400, 500, 700, 800})
     EXPECT_EQ(heap.take(i == 100 ? 300 : i == 500 ? 200 : 100), at(i));  // 900 is left: 100 bytes
@@ -40,10 +40,10 @@ TEST(Heap, TakesTheSmallestBlockThatFitsThenTheLowestAddress) {
   EXPECT_EQ(heap.take(100), at(0)) << "of two blocks of 100 the lower";
 }
 
-TEST(Heap, FreedNeighboursJoinInWhateverOrder) {
+TEST(BlockHeap, FreedNeighboursJoinInWhateverOrder) {
   std::vector<size_t> order{0, 1, 2, 3};
   do {
-    Heap heap;
+    BlockHeap heap;
     heap.add_range(arena, 400);
     for (size_t i = 0; i < 4; ++i) ASSERT_EQ(heap.take(100), at(100 * i));
     for (size_t i : order) heap.give(at(100 * i), 100);
@@ -51,9 +51,9 @@ TEST(Heap, FreedNeighboursJoinInWhateverOrder) {
   } while (std::next_permutation(order.begin(), order.end()));
 }
 
-TEST(Heap, RangesAreNeverJoinedThoughTheyTouch) {
+TEST(BlockHeap, RangesAreNeverJoinedThoughTheyTouch) {
   for (bool low_first : {true, false}) {
-    Heap heap;
+    BlockHeap heap;
     heap.add_range(at(low_first ? 0 : 200), 200);
     heap.add_range(at(low_first ? 200 : 0), 200);
     EXPECT_EQ(heap.take(201), nullptr);
@@ -65,8 +65,8 @@ TEST(Heap, RangesAreNeverJoinedThoughTheyTouch) {
   }
 }
 
-TEST(Heap, ReleasesRangesThatNobodyUses) {
-  Heap heap;
+TEST(BlockHeap, ReleasesRangesThatNobodyUses) {
+  BlockHeap heap;
   heap.add_range(at(0), 100);
   heap.add_range(at(100), 200);
   heap.add_range(at(300), 300);
@@ -88,8 +88,8 @@ TEST(Heap, ReleasesRangesThatNobodyUses) {
 }
 
 // 20000 random takes and gives in two ranges that touch, beside a map of who has which byte.
-TEST(Heap, BlocksNeverOverlapAndNothingIsLost) {
-  Heap heap;
+TEST(BlockHeap, BlocksNeverOverlapAndNothingIsLost) {
+  BlockHeap heap;
   heap.add_range(at(0), 2048);
   heap.add_range(at(2048), 2048);
   std::vector<int> owner(4096, 0);

@@ -1,5 +1,11 @@
-// A heap over ranges of addresses that it is given and never touches: best fit, freed neighbours
-// joined. Serves host memory (storage.cpp) and the memory of a GPU (cuda/pool.cu).
+// A heap over ranges of addresses that it is given and never touches, so that it can serve host
+// memory (storage.cpp) and the memory of a GPU (cuda/pool.cu) alike.
+//
+//     range    | used | free 300 | used | free 100 | used |
+//
+// take(80) cuts 80 bytes off the smallest free block that is large enough, here the one of 100
+// (best fit; of equal ones the lowest). give() joins a block with free neighbours, so that no two
+// free blocks ever touch.
 #pragma once
 #include <cstddef>
 #include <map>
@@ -9,7 +15,7 @@
 
 namespace rmt {
 
-class Heap {
+class BlockHeap {
  public:
   // More addresses [p, p + bytes) to hand out. Blocks never reach across two ranges.
   void add_range(void* p, size_t bytes) {
@@ -18,7 +24,8 @@ class Heap {
     insert(static_cast<char*>(p), bytes);
   }
 
-  void* take(size_t bytes) {  // null when no free block is large enough
+  // Null when no free block is large enough.
+  void* take(size_t bytes) {
     std::lock_guard lock(mutex_);
     auto it = by_size_.lower_bound({bytes, nullptr});
     if (it == by_size_.end()) return nullptr;
@@ -28,6 +35,7 @@ class Heap {
     return p;
   }
 
+  // `block` came from take(bytes).
   void give(void* block, size_t bytes) {
     std::lock_guard lock(mutex_);
     char* p = static_cast<char*>(block);
@@ -48,13 +56,17 @@ class Heap {
     insert(p, bytes);
   }
 
+  // Does p lie in a range of this heap?
   bool owns(const void* p) const {
     std::lock_guard lock(mutex_);
     auto it = ranges_.upper_bound(static_cast<char*>(const_cast<void*>(p)));
-    return it != ranges_.begin() && (--it, p < it->first + it->second);
+    if (it == ranges_.begin()) return false;
+    --it;
+    return p < it->first + it->second;
   }
 
-  bool empty() const {  // no range is left
+  // Is no range left?
+  bool empty() const {
     std::lock_guard lock(mutex_);
     return ranges_.empty();
   }
@@ -76,13 +88,19 @@ class Heap {
   }
 
  private:
-  void insert(char* p, size_t n) { by_address_[p] = n, by_size_.insert({n, p}); }
-  void erase(char* p, size_t n) { by_address_.erase(p), by_size_.erase({n, p}); }
+  void insert(char* p, size_t n) {
+    by_address_[p] = n;
+    by_size_.insert({n, p});
+  }
+  void erase(char* p, size_t n) {
+    by_address_.erase(p);
+    by_size_.erase({n, p});
+  }
 
   mutable std::mutex mutex_;
-  std::map<char*, size_t> ranges_;
+  std::map<char*, size_t> ranges_;              // address, bytes
   std::map<char*, size_t> by_address_;          // free blocks
-  std::set<std::pair<size_t, char*>> by_size_;  // the same; smallest fit, then lowest address
+  std::set<std::pair<size_t, char*>> by_size_;  // the same ones, smallest first, then lowest
 };
 
 }  // namespace rmt
