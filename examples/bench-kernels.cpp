@@ -105,8 +105,8 @@ struct Bench {
 
 static void bench_stage(const Bench& b, const nn::RmtConfig& c, size_t stage, int64_t B, int64_t H,
                         int64_t W) {
-  const int64_t C = c.dims[stage], hidden = int64_t(c.mlp_ratio[stage] * double(C)),
-                heads = c.heads[stage], L = H * W, rows = B * L;
+  const nn::StageConfig& s = c.stages[stage];
+  const int64_t C = s.channels, hidden = s.hidden(), heads = s.heads, L = H * W, rows = B * L;
   const Tensor x = b.activation({B, H, W, C}), h = b.activation({B, H, W, hidden}),
                w = b.parameter({C}), bias = b.parameter({C});
   auto name = [&](const char* what, int64_t channels) {
@@ -145,7 +145,7 @@ static void bench_stage(const Bench& b, const nn::RmtConfig& c, size_t stage, in
         },
         4 * double(rows) * double(n) * double(C));
   };
-  if (c.decomposed[stage])
+  if (s.decomposed)
     attention("attention along W", ops::Axis::W, W),
         attention("attention along H", ops::Axis::H, H);
   else
@@ -192,7 +192,7 @@ static int bench(const Flags& f) {
   b.copy_rate = 2 * double(from.nbytes()) / b.time([&] { to.copy_from(from); });
   std::printf("%s on %s, batch %ld, %ld px; a copy moves %.0f GB/s\n", f.model.model.c_str(),
               describe(b.compute).c_str(), long(f.batch), long(S), b.copy_rate / 1e9);
-  if (f.stages.find('1') != std::string::npos) bench_stem(b, config.dims[0], f.batch, S);
+  if (f.stages.find('1') != std::string::npos) bench_stem(b, config.stages[0].channels, f.batch, S);
   for (size_t stage = 0; stage < 4; ++stage)
     if (f.stages.find(char('1' + stage)) != std::string::npos)
       bench_stage(b, config, stage, f.batch, S >> (stage + 2), S >> (stage + 2));

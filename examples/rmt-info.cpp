@@ -1,9 +1,11 @@
 // What a model costs: parameters, multiply-adds and memory of its parts, counted from the shapes
-// alone.
+// alone; and pictures of it.
 #include <cstdio>
 
+#include "core/files/files.h"
 #include "examples/program.h"
 #include "nn/rmt/cost.h"
+#include "nn/rmt/drawing.h"
 #include "train/groups.h"
 #include "train/weights/model_file.h"
 
@@ -61,11 +63,21 @@ static int info_of_file(const std::string& path, const CLI::App& app,
   return with_groups ? groups(file.options, *file.model) : 0;
 }
 
+// Draws what --svg and --decay-svg ask for.
+struct Pictures {
+  std::string architecture, decay;
+  void draw(const nn::RmtConfig& config, int64_t size) const {
+    if (!architecture.empty()) write_file(architecture, nn::draw_architecture(config, size, size));
+    if (!decay.empty()) write_file(decay, nn::draw_decay(config, size, size));
+  }
+};
+
 int main(int argc, char** argv) {
   train::TrainOptions o;
   std::string file;
   int64_t classes = 1000;
   bool with_groups = false;
+  Pictures pictures;
   CLI::App app("Prints parameters, multiply-adds and activation memory of a model, part by part.",
                "rmt-info");
   app.option_defaults()->always_capture_default();
@@ -76,11 +88,14 @@ int main(int argc, char** argv) {
   app.add_option("--num-classes", classes, "outputs of the model")->check(CLI::Range(1, 1 << 20));
   app.add_flag("--groups", with_groups,
                "also how the parameters learn: which of them weight decay takes, at which rate");
+  app.add_option("--svg", pictures.architecture, "a drawing of the model, as an SVG file");
+  app.add_option("--decay-svg", pictures.decay, "a drawing of every head's decay");
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
   return run_program(app, [&] {
     if (!file.empty()) return info_of_file(file, app, o, with_groups);
     nn::RmtConfig config = train::model_config(o, classes);
     info(o, config);
+    pictures.draw(config, o.img_size);
     if (!with_groups) return 0;
     nn::Rmt model(config);
     return groups(o, model);

@@ -1,14 +1,15 @@
-// Convolutions on (B, H, W, C). Initial weights and biases are U(+-1 / sqrt(fan_in)), PyTorch's
-// default, which the official code keeps for them.
+// Convolutions on (B, H, W, C): each output pixel is a weighted sum over the k x k pixels around it.
 #pragma once
 #include "nn/init.h"
 #include "nn/module.h"
 #include "ops/conv2d.h"
 #include "ops/depthwise_conv2d.h"
+#include "ops/gelu_depthwise_conv2d.h"
 
 namespace rmt::nn {
 
-// k x k, stride, padding.  (B, H, W, I) -> (B, H', W', O)
+// Every output channel sums over all input channels.
+//   (B, H, W, I) -> (B, H', W', O) with H' = (H + 2 pad - k) / stride + 1, rounded down
 struct Conv2d : Module {
   Tensor& weight;  // (O, I, k, k)
   Tensor& bias;    // (O)
@@ -22,28 +23,30 @@ struct Conv2d : Module {
 
  protected:
   void init_own(const std::function<Random()>& random) override {
-    double bound = 1 / std::sqrt(double(weight.numel() / weight.dim(0)));
-    fill_uniform(weight, random(), bound);
-    fill_uniform(bias, random(), bound);
+    fill_uniform(weight, random(), convolution_bound(weight));
+    fill_uniform(bias, random(), convolution_bound(weight));
   }
 };
 
-// One k x k filter a channel, same size out.
+// Every channel has one k x k filter of its own and sees no other channel; zeros around the image
+// keep its size.  (B, H, W, C) -> same
 struct DepthwiseConv : Module {
   Tensor& weight;  // (C, 1, k, k)
   Tensor& bias;    // (C)
   DepthwiseConv(int64_t C, int64_t k)
       : weight(parameter("weight", {C, 1, k, k})), bias(parameter("bias", {C})) {}
-  // conv(x) + residual in one pass over memory
+
+  // conv(x) + residual, in one pass over memory.
   Tensor forward(const Tensor& x, const Tensor& residual) {
     return ops::depthwise_conv2d(x, weight, bias, residual);
   }
+  // conv(g) + g with g = gelu(x), in one pass over memory.
+  Tensor forward_of_gelu(const Tensor& x) { return ops::gelu_depthwise_conv2d(x, weight, bias); }
 
  protected:
   void init_own(const std::function<Random()>& random) override {
-    double bound = 1 / std::sqrt(double(weight.dim(2) * weight.dim(3)));
-    fill_uniform(weight, random(), bound);
-    fill_uniform(bias, random(), bound);
+    fill_uniform(weight, random(), convolution_bound(weight));
+    fill_uniform(bias, random(), convolution_bound(weight));
   }
 };
 

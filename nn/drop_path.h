@@ -1,5 +1,7 @@
-// Stochastic depth: in training, a residual branch is left out for a whole sample with probability
-// `rate`, else scaled by 1 / (1 - rate).
+// Stochastic depth (Huang et al., 2016): in training a residual branch is left out for a whole
+// sample with probability `rate`, and otherwise divided by 1 - rate, so that its mean stays.
+//
+//   y = x + s_b gamma_c f        s_b = 0 or 1 / (1 - rate) for sample b; always 1 in evaluation
 #pragma once
 #include "nn/module.h"
 #include "ops/drop_path.h"
@@ -7,16 +9,16 @@
 
 namespace rmt::nn {
 
-// The residual sum with its drop path: x + s_b gamma_c f, s_b = 0 or 1 / keep, a function of (seed,
-// step, layer, sample) alone.
+// The residual sum with its drop path. s_b is a function of (seed, step, layer, sample) alone:
+// neither the cut of a batch into parts nor the number of threads changes it.
 struct DropPath : Module {
   double rate;
-  int64_t layer;  // no two of a model alike: gives each its own random numbers
+  int64_t layer;  // a number of its own for each DropPath of a model, so that they draw differently
   DropPath(double rate_, int64_t layer_) : rate(rate_), layer(layer_) {
     CHECK(rate >= 0 && rate < 1, "drop path rate ", rate, " is not in [0, 1)");
   }
 
-  // x f (B, ..., C), gamma C elements or undefined
+  // x f (B, ..., C), gamma C elements or undefined (1) -> (B, ..., C)
   Tensor forward(const Tensor& x, const Tensor& f, const Tensor& gamma = {}) {
     return ops::residual_add(x, f, gamma, factors(x));
   }

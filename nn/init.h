@@ -1,4 +1,16 @@
-// Initial values (RMT.md 1.3).
+// Initial values of parameters: two distributions, each a function of a stream of random numbers.
+//
+// A layer's output is a sum over its inputs, so its size grows with their number (fan_in) and with
+// the weights' deviation. Which rule a layer follows decides how large activations are before
+// anything is learned, and a trained result depends on it: we follow what the official model has
+// when its constructor is done.
+//
+//   linear layers    weight N(0, 0.02^2), bias 0                            nn/linear.h
+//   convolutions     weight and bias U(-u, u), u = 1 / sqrt(fan_in)         nn/conv.h
+//   norms            weight 1, bias 0: at first they only normalise         nn/norm.h
+//   LayerScale       1e-6: at first a scaled block is the identity          nn/rmt/block.h
+//
+// nn/rmt/README.md, "Initialisation", tells where the official code asks for more than it does.
 #pragma once
 #include <cmath>
 
@@ -7,19 +19,25 @@
 
 namespace rmt::nn {
 
-// N(0, deviation^2), cut at +-2: with the deviation of 0.02 used here the cut never acts, so it is
-// left out.
+// Every element drawn from N(0, deviation^2). The numbers are drawn in double and rounded to x's
+// dtype. (The official code also cuts at +-2, which at a deviation of 0.02 never happens.)
 inline void fill_normal(const Tensor& x, Random random, double deviation) {
   Tensor values = Tensor::empty(x.shape(), DType::f64);
   for (int64_t i = 0; i < x.numel(); ++i) values.data<double>()[i] = deviation * random.normal();
   x.copy_from(values);
 }
 
-// U(-bound, bound)
+// Every element drawn from U(-bound, bound), in double and rounded.
 inline void fill_uniform(const Tensor& x, Random random, double bound) {
   Tensor values = Tensor::empty(x.shape(), DType::f64);
   for (int64_t i = 0; i < x.numel(); ++i) values.data<double>()[i] = random.uniform(-bound, bound);
   x.copy_from(values);
+}
+
+// The bound of a convolution's initial weights and bias, 1 / sqrt(fan_in): a weight of (O, I, k, k)
+// has fan_in = I k k inputs for each output.
+inline double convolution_bound(const Tensor& weight) {
+  return 1 / std::sqrt(double(weight.numel() / weight.dim(0)));
 }
 
 }  // namespace rmt::nn

@@ -1,11 +1,14 @@
-// y = x w^T + b on the last dimension.  (..., I) -> (..., O)
+// The linear layer: y = x w^T + b on the last dimension, the same for every token.
 #pragma once
+#include <array>
+
 #include "nn/init.h"
 #include "nn/module.h"
 #include "ops/linear.h"
 
 namespace rmt::nn {
 
+// (..., I) -> (..., O)
 struct Linear : Module {
   Tensor& weight;  // (O, I)
   Tensor& bias;    // (O)
@@ -19,5 +22,14 @@ struct Linear : Module {
     bias.fill(0);
   }
 };
+
+// q, k and v of one x: the results of three linear layers. Going through them together spares the
+// backward pass two sums of tensors as large as x, because x's gradient is added up inside the
+// matrix products.
+inline std::array<Tensor, 3> forward_of_three(const Tensor& x, const Linear& q, const Linear& k,
+                                              const Linear& v) {
+  std::vector<Tensor> y = ops::linears(x, {q.weight, k.weight, v.weight}, {q.bias, k.bias, v.bias});
+  return {y[0], y[1], y[2]};
+}
 
 }  // namespace rmt::nn

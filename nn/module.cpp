@@ -1,3 +1,5 @@
+// A module's lists of named tensors and children, and the walks over them: everything that is done
+// to all of a model's tensors (moving, converting, saving, learning) goes through state().
 #include "nn/module.h"
 
 namespace rmt::nn {
@@ -17,6 +19,7 @@ void Module::adopt(const std::string& name, std::unique_ptr<Module> child) {
   children_.emplace_back(name, std::move(child));
 }
 
+// A child takes part in its parent's Mode, and so does all that is below it.
 void Module::share(const std::shared_ptr<Mode>& mode) {
   mode_ = mode;
   for (auto& [name, child] : children_) child->share(mode);
@@ -85,6 +88,7 @@ void Module::init(uint64_t seed) {
   init_all(seed, count);
 }
 
+// `count` numbers the streams of random numbers along the walk.
 void Module::init_all(uint64_t seed, uint64_t& count) {
   init_own([&] { return Random(seed, Purpose::init, count++); });
   for (auto& [name, child] : children_) child->init_all(seed, count);

@@ -1,5 +1,6 @@
-// Normalisation over the channels of a position (LayerNorm) and over the batch for each channel
-// (BatchNorm).  (..., C) -> same
+// Normalisation: subtract a mean, divide by a standard deviation, then scale and shift by learned
+// numbers. The two differ in what the mean is taken over: the channels of one token (LayerNorm), or
+// all tokens of the batch for one channel (BatchNorm).  (..., C) -> same
 #pragma once
 #include "nn/module.h"
 #include "ops/batch_norm.h"
@@ -16,21 +17,26 @@ struct LayerNorm : Module {
   Tensor forward(const Tensor& x) { return ops::layer_norm(x, weight, bias, eps); }
 
  protected:
-  void init_own(const std::function<Random()>&) override { weight.fill(1), bias.fill(0); }
+  void init_own(const std::function<Random()>&) override {
+    weight.fill(1);
+    bias.fill(0);
+  }
 };
 
-// Statistics of the batch in training, which also move the running ones; the running ones in
-// evaluation, and while the parameters are frozen.
+// In training the statistics are the batch's, and the running ones move a tenth of the way towards
+// them. In evaluation they are the running ones, so that an image's result does not depend on its
+// neighbours in the batch; and so they are in training while weight and bias are frozen.
 struct BatchNorm : Module {
   Tensor &weight, &bias;               // (C)
   Tensor &running_mean, &running_var;  // (C)
-  Tensor& num_batches_tracked;         // () i64
+  Tensor& num_batches_tracked;         // () i64: how often the running statistics have moved
   explicit BatchNorm(int64_t C)
       : weight(parameter("weight", {C})),
         bias(parameter("bias", {C})),
         running_mean(buffer("running_mean", Tensor::zeros({C}))),
         running_var(buffer("running_var", Tensor::full({C}, 1))),
         num_batches_tracked(buffer("num_batches_tracked", Tensor::zeros({}, DType::i64))) {}
+
   Tensor forward(const Tensor& x) {
     const bool of_batch = mode().training && !(is_frozen(weight) && is_frozen(bias));
     if (of_batch) num_batches_tracked.add_from(one());
@@ -39,11 +45,16 @@ struct BatchNorm : Module {
 
  protected:
   void init_own(const std::function<Random()>&) override {
-    weight.fill(1), bias.fill(0), running_mean.fill(0), running_var.fill(1),
-        num_batches_tracked.fill(0);
+    weight.fill(1);
+    bias.fill(0);
+    running_mean.fill(0);
+    running_var.fill(1);
+    num_batches_tracked.fill(0);
   }
 
  private:
+  // The number 1 on the device of the counter, made once: a recorded training step goes on adding
+  // it from where it lies.
   const Tensor& one() {
     if (!one_.defined() || one_.device() != num_batches_tracked.device())
       one_ = Tensor::full({}, 1, DType::i64, num_batches_tracked.device());

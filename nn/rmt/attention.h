@@ -1,11 +1,12 @@
-// Manhattan self-attention (RMT.md 1.2.4-1.2.8): y = W_o (A v + LCE(v)), A over the whole map, or
-// decomposed: along W, then along H on the result.
+// Manhattan self-attention (nn/rmt/README.md, "Attention"): each token gathers the values of others,
+// more from those that its query asks for and that are near.
+//
+//   y = (A v + LCE(v)) W_o^T + b_o        A over the whole map, or along W and then along H
 #pragma once
 #include "nn/conv.h"
 #include "nn/linear.h"
 #include "nn/rmt/position.h"
 #include "ops/attention/manhattan_attention.h"
-#include "ops/linear.h"
 
 namespace rmt::nn {
 
@@ -14,34 +15,37 @@ struct ManhattanAttention : Module {
   bool decomposed, with_decay, with_rotary;
   ops::DecayMode decay_mode;
   Linear &q_proj, &k_proj, &v_proj;
-  DepthwiseConv* lepe;  // local context enhancement, or null
+  DepthwiseConv* lepe;  // LCE, the local context enhancement, or null
   Linear& out_proj;
 
-  ManhattanAttention(const RmtConfig& c, int stage)
-      : heads(c.heads[size_t(stage)]),
-        decomposed(c.decomposed[size_t(stage)]),
+  ManhattanAttention(const RmtConfig& c, const StageConfig& s)
+      : heads(s.heads),
+        decomposed(s.decomposed),
         with_decay(c.decay),
         with_rotary(c.rotary),
         decay_mode(c.decay_mode),
-        q_proj(add<Linear>("q_proj", c.dims[size_t(stage)], c.dims[size_t(stage)])),
-        k_proj(add<Linear>("k_proj", c.dims[size_t(stage)], c.dims[size_t(stage)])),
-        v_proj(add<Linear>("v_proj", c.dims[size_t(stage)], c.dims[size_t(stage)])),
-        lepe(c.local_context ? &add<DepthwiseConv>("lepe.conv", c.dims[size_t(stage)], 5)
-                             : nullptr),
-        out_proj(add<Linear>("out_proj", c.dims[size_t(stage)], c.dims[size_t(stage)])) {}
+        q_proj(add<Linear>("q_proj", s.channels, s.channels)),
+        k_proj(add<Linear>("k_proj", s.channels, s.channels)),
+        v_proj(add<Linear>("v_proj", s.channels, s.channels)),
+        lepe(add_if<DepthwiseConv>(c.local_context, "lepe.conv", s.channels, 5)),
+        out_proj(add<Linear>("out_proj", s.channels, s.channels)) {}
 
-  Tensor forward(const Tensor& x, Position& position) {  // (B, H, W, C) -> same
-    const std::vector<Tensor> qkv = ops::linears(x, {q_proj.weight, k_proj.weight, v_proj.weight},
-                                                 {q_proj.bias, k_proj.bias, v_proj.bias});
-    const Tensor &q = qkv[0], &k = qkv[1], &v = qkv[2];
-    Tensor decay = with_decay ? position.decay : Tensor();
-    Tensor rotary = with_rotary ? position.rotary(x.dim(1), x.dim(2), wide(x.dtype())) : Tensor();
-    auto attend = [&](const Tensor& values, ops::Axis axis) {
-      return ops::manhattan_attention(q, k, values, decay, rotary, {heads, axis, decay_mode});
-    };
-    Tensor y =
-        decomposed ? attend(attend(v, ops::Axis::W), ops::Axis::H) : attend(v, ops::Axis::both);
-    return out_proj.forward(lepe ? lepe->forward(v, y) : y);
+  Tensor forward(const Tensor& x, Position& position) {                  // (B, H, W, C) -> same
+    const auto [q, k, v] = forward_of_three(x, q_proj, k_proj, v_proj);  // (B, H, W, C) each
+    const Tensor gathered =
+        decomposed ? attend(q, k, attend(q, k, v, ops::Axis::W, position), ops::Axis::H, position)
+                   : attend(q, k, v, ops::Axis::both, position);
+    return out_proj.forward(lepe ? lepe->forward(v, gathered) : gathered);
+  }
+
+ private:
+  // y_i = sum_j A_ij v_j over the tokens j on the axis of token i.
+  Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, ops::Axis axis,
+                Position& position) {
+    const Tensor decay = with_decay ? position.decay : Tensor();
+    const Tensor rotary =
+        with_rotary ? position.rotary(q.dim(1), q.dim(2), wide(q.dtype())) : Tensor();
+    return ops::manhattan_attention(q, k, v, decay, rotary, {heads, axis, decay_mode});
   }
 };
 

@@ -1,24 +1,57 @@
 #include "nn/rmt/config.h"
 
+#include "core/error.h"
+
 namespace rmt::nn {
 namespace {
 
+// What a query attends to.
+constexpr bool kAxes = true;  // its row, then its column
+constexpr bool kMap = false;  // the whole map
+// Whether a stage has LayerScale.
+constexpr bool kScaled = true;
+
 // clang-format off
+// One row a stage: channels, blocks, heads, mlp_ratio, decay_range, decomposed, layer_scale.
 const std::vector<RmtConfig> kModels = {
-    {.name = "rmt_n", .dims = {32, 64, 128, 256}, .depths = {1, 1, 4, 1}, .heads = {2, 2, 4, 8}, .mlp_ratio = {3, 3, 3, 3},
-     .decay_range = {4, 4, 6, 6}, .decomposed = {true, true, false, false}, .drop_path = 0},
-    {.name = "rmt_t", .dims = {64, 128, 256, 512}, .depths = {2, 2, 8, 2}, .heads = {4, 4, 8, 16}, .mlp_ratio = {3, 3, 3, 3},
-     .decay_range = {4, 4, 6, 6}, .decomposed = {true, true, false, false}, .drop_path = 0.1},
-    {.name = "rmt_s", .dims = {64, 128, 256, 512}, .depths = {3, 4, 18, 4}, .heads = {4, 4, 8, 16}, .mlp_ratio = {4, 4, 3, 3},
-     .decay_range = {4, 4, 6, 6}, .decomposed = {true, true, true, false}, .drop_path = 0.15},
-    {.name = "rmt_b", .dims = {80, 160, 320, 512}, .depths = {4, 8, 25, 8}, .heads = {5, 5, 10, 16}, .mlp_ratio = {4, 4, 3, 3},
-     .decay_range = {5, 5, 6, 6}, .decomposed = {true, true, true, false}, .layer_scale = {false, false, true, true}, .drop_path = 0.4},
-    {.name = "rmt_l", .dims = {112, 224, 448, 640}, .depths = {4, 8, 25, 8}, .heads = {7, 7, 14, 20}, .mlp_ratio = {4, 4, 3, 3},
-     .decay_range = {6, 6, 6, 6}, .decomposed = {true, true, true, false}, .layer_scale = {false, false, true, true}, .drop_path = 0.5},
+    {.name = "rmt_n", .stages = {{{ 32, 1,  2, 3, 4, kAxes},
+                                  { 64, 1,  2, 3, 4, kAxes},
+                                  {128, 4,  4, 3, 6, kMap},
+                                  {256, 1,  8, 3, 6, kMap}}}, .drop_path = 0},
+
+    {.name = "rmt_t", .stages = {{{ 64, 2,  4, 3, 4, kAxes},
+                                  {128, 2,  4, 3, 4, kAxes},
+                                  {256, 8,  8, 3, 6, kMap},
+                                  {512, 2, 16, 3, 6, kMap}}}, .drop_path = 0.1},
+
+    {.name = "rmt_s", .stages = {{{ 64,  3,  4, 4, 4, kAxes},
+                                  {128,  4,  4, 4, 4, kAxes},
+                                  {256, 18,  8, 3, 6, kAxes},
+                                  {512,  4, 16, 3, 6, kMap}}}, .drop_path = 0.15},
+
+    {.name = "rmt_b", .stages = {{{ 80,  4,  5, 4, 5, kAxes},
+                                  {160,  8,  5, 4, 5, kAxes},
+                                  {320, 25, 10, 3, 6, kAxes, kScaled},
+                                  {512,  8, 16, 3, 6, kMap,  kScaled}}}, .drop_path = 0.4},
+
+    {.name = "rmt_l", .stages = {{{112,  4,  7, 4, 6, kAxes},
+                                  {224,  8,  7, 4, 6, kAxes},
+                                  {448, 25, 14, 3, 6, kAxes, kScaled},
+                                  {640,  8, 20, 3, 6, kMap,  kScaled}}}, .drop_path = 0.5},
 };
 // clang-format on
 
 }  // namespace
+
+int64_t RmtConfig::blocks() const {
+  int64_t n = 0;
+  for (const StageConfig& s : stages) n += s.blocks;
+  return n;
+}
+
+double RmtConfig::drop_path_of(int64_t block) const {
+  return blocks() > 1 ? drop_path * double(block) / double(blocks() - 1) : 0;
+}
 
 RmtConfig rmt_config(const std::string& name) {
   std::string known;

@@ -1,5 +1,8 @@
-// The RMT family as data: the published models and our small one are literals of RmtConfig, every
-// switch of the paper's ablations is a field.
+// The RMT family as data: a model is a literal of RmtConfig, and every part that the paper's
+// ablations take out is a field of it (nn/rmt/README.md, "The models").
+//
+// A new switch touches three places: the field here, the module that acts on it (and cost.cpp, if
+// it changes how much is computed), and its row in the table of flags (train/options.cpp).
 #pragma once
 #include <array>
 #include <cstdint>
@@ -10,34 +13,52 @@
 
 namespace rmt::nn {
 
-struct RmtConfig {
-  std::string name;
-  int64_t num_classes = 1000;
-  // per stage (RMT.md 1.1)
-  std::array<int64_t, 4> dims, depths, heads;
-  std::array<double, 4> mlp_ratio;
-  std::array<double, 4> decay_init{2, 2, 2, 2},
-      decay_range;  // a and b - a: head i of N decays by 1 - 2^(-a - (b - a) i / N) a step
-  std::array<bool, 4> decomposed;  // attention along W then H; else over the whole map
-  std::array<bool, 4>
-      layer_scale{};     // branches scaled by learned gamma_1, gamma_2, which start at 1e-6
-  double drop_path = 0;  // of the last block; grows linearly from 0 at the first
-  int64_t projection =
-      1024;  // channels of the layer before the pooling; 0: none, as in the first release
+struct StageConfig {
+  int64_t channels = 0;  // C
+  int64_t blocks = 0;
+  int64_t heads = 0;         // N, each with C / N channels
+  double mlp_ratio = 0;      // hidden channels of the feed-forward network, over C
+  double decay_range = 0;    // b - a: gamma of head i is 1 - 2^(-a - (b - a) i / N)
+  bool decomposed = false;   // attention along the rows, then the columns; else over the whole map
+  bool layer_scale = false;  // branches scaled by the learned gamma_1, gamma_2
+  double decay_first = 2;    // a
 
-  // switches of the ablations (RMT.md 1.5, 5.2)
-  ops::DecayMode decay_mode = ops::DecayMode::log_additive;
-  bool decay = true;          // off: vanilla attention along the same axes
-  bool rotary = true;         // theta_shift on q and k
-  bool local_context = true;  // LCE: depthwise 5x5 on v added to the attention
-  bool position_conv = true;  // CPE: x + depthwise 3x3 (x) before each block
-  bool ffn_conv = true;       // depthwise 3x3 with its residual inside the FFN
-  bool conv_stem = true;      // off: one 4x4 convolution of stride 4, then batch norm
-  bool recompute =
-      false;  // keep only each block's input for backward: less memory for a second forward
+  int64_t hidden() const { return int64_t(mlp_ratio * double(channels)); }
 };
 
-// rmt_t, rmt_s, rmt_b, rmt_l of the paper and rmt_n, our own for small images and CPUs. Throws on
+struct RmtConfig {
+  std::string name;
+  std::array<StageConfig, 4> stages;
+  double drop_path = 0;  // of the last block; it grows linearly from 0 at the first
+  int64_t num_classes = 1000;
+  // Channels of the layer before the pooling; 0: there is none, as in the first release.
+  int64_t projection = 1024;
+
+  // What the ablations switch (nn/rmt/README.md, "Published numbers").
+  ops::DecayMode decay_mode = ops::DecayMode::log_additive;
+  bool decay = true;          // off: vanilla attention along the same axes
+  bool rotary = true;         // the rotation of q and k
+  bool local_context = true;  // LCE: a depthwise 5x5 on v, added to the attention
+  bool position_conv = true;  // CPE: a depthwise 3x3 with its residual before each block
+  bool ffn_conv = true;       // a depthwise 3x3 with its residual inside the feed-forward network
+  bool conv_stem = true;      // off: one 4x4 convolution of stride 4, then batch norm
+
+  // Keep only each block's input for the backward pass, and compute the block again there: less
+  // memory for a second forward pass.
+  bool recompute = false;
+
+  int64_t blocks() const;  // of all stages
+  // Of the block with this number, counted from 0 over all stages: drop_path i / (blocks() - 1).
+  double drop_path_of(int64_t block) const;
+};
+
+// One field of every stage, as in per_stage(config, &StageConfig::channels).
+template <class T>
+std::array<T, 4> per_stage(const RmtConfig& c, T StageConfig::*field) {
+  return {c.stages[0].*field, c.stages[1].*field, c.stages[2].*field, c.stages[3].*field};
+}
+
+// rmt_t, rmt_s, rmt_b, rmt_l of the paper and rmt_n, our own for small images and CPUs. Error for
 // another name, listing these.
 RmtConfig rmt_config(const std::string& name);
 std::vector<std::string> rmt_names();

@@ -1,21 +1,25 @@
 #include "nn/rmt/cost.h"
 
+#include "core/error.h"
+
 namespace rmt::nn {
 namespace {
 
 int64_t half(int64_t n) { return (n + 1) / 2; }  // of a convolution of stride 2
 
-// k x k convolution with bias over `pixels` outputs, batch norm behind it; keeps its input and the
-// norm's.
+// A k x k convolution with bias that makes `pixels` of `pixels_in`, and a batch norm. It keeps the
+// inputs of both, and the norm's mean and deviation.
 Cost conv_norm(int64_t pixels, int64_t pixels_in, int64_t I, int64_t O, int64_t k) {
-  return {"", O * I * k * k + O + 2 * O, pixels * O * I * k * k, 0,
-          pixels_in * I + pixels * O + 2 * O};
+  return {.parameters = O * I * k * k + O + 2 * O,
+          .multiply_adds = pixels * O * I * k * k,
+          .kept_values = pixels_in * I + pixels * O + 2 * O};
 }
 
 Cost stem(const RmtConfig& c, int64_t H, int64_t W) {
-  int64_t C = c.dims[0], half_pixels = half(H) * half(W), pixels = half(half(H)) * half(half(W));
+  const int64_t C = c.stages[0].channels;
   Cost s{.name = "stem"};
   if (!c.conv_stem) return s += conv_norm((H / 4) * (W / 4), H * W, 3, C, 4);
+  const int64_t half_pixels = half(H) * half(W), pixels = half(half(H)) * half(half(W));
   s += conv_norm(half_pixels, H * W, 3, C / 2, 3);
   s += conv_norm(half_pixels, half_pixels, C / 2, C / 2, 3);
   s += conv_norm(pixels, half_pixels, C / 2, C, 3);
@@ -24,23 +28,33 @@ Cost stem(const RmtConfig& c, int64_t H, int64_t W) {
   return s;
 }
 
-Cost block(const RmtConfig& c, size_t s, int64_t H, int64_t W) {
-  int64_t C = c.dims[s], F = int64_t(c.mlp_ratio[s] * double(C)), L = H * W;
-  Cost b;
-  b.parameters = 4 * (C * C + C) + 2 * 2 * C + (C * F + F) + (F * C + C);
-  b.multiply_adds = L * (4 * C * C + 2 * C * F);
-  if (c.local_context) b.parameters += 25 * C + C, b.multiply_adds += L * C * 25;
-  if (c.position_conv) b.parameters += 9 * C + C, b.multiply_adds += L * C * 9;
-  if (c.ffn_conv) b.parameters += 9 * F + F, b.multiply_adds += L * F * 9;
-  if (c.layer_scale[s]) b.parameters += 2 * C;
-  b.attention_multiply_adds = 2 * L * C * (c.decomposed[s] ? H + W : L);
+Cost linear(int64_t L, int64_t I, int64_t O) {
+  return {.parameters = O * I + O, .multiply_adds = L * O * I};
+}
+
+Cost depthwise(int64_t L, int64_t C, int64_t k) {
+  return {.parameters = C * k * k + C, .multiply_adds = L * C * k * k};
+}
+
+Cost block(const RmtConfig& c, const StageConfig& s, int64_t H, int64_t W) {
+  const int64_t C = s.channels, F = s.hidden(), L = H * W;
+  Cost b{.parameters = 2 * 2 * C};                   // two layer norms
+  for (int i = 0; i < 4; ++i) b += linear(L, C, C);  // q, k, v, out
+  b += linear(L, C, F);
+  b += linear(L, F, C);
+  if (c.local_context) b += depthwise(L, C, 5);
+  if (c.position_conv) b += depthwise(L, C, 3);
+  if (c.ffn_conv) b += depthwise(L, F, 3);
+  if (s.layer_scale) b.parameters += 2 * C;
+  b.attention_multiply_adds = 2 * L * C * (s.decomposed ? H + W : L);
   b.multiply_adds += b.attention_multiply_adds;
-  // both norms' inputs and outputs, q, k, v, the input of out_proj; of the FFN the inputs of GELU,
-  // dwconv and fc2
-  b.kept_values = L * C * (4 + 3 + 1) + L * F * (c.ffn_conv ? 3 : 2) + 4 * L;
-  if (c.position_conv) b.kept_values += L * C;       // its input
-  if (c.decomposed[s]) b.kept_values += L * C;       // v after the first pass
-  if (c.layer_scale[s]) b.kept_values += 2 * L * C;  // the branches before their scaling
+
+  // Both norms' inputs and outputs, q, k, v, the input of out_proj; two statistics of each norm a
+  // token; of the feed-forward network the inputs of GELU, convolution and fc2.
+  b.kept_values = L * C * (4 + 3 + 1) + 4 * L + L * F * (c.ffn_conv ? 3 : 2);
+  if (c.position_conv) b.kept_values += L * C;    // its input
+  if (s.decomposed) b.kept_values += L * C;       // what the row pass has made of v
+  if (s.layer_scale) b.kept_values += 2 * L * C;  // the branches before they are scaled
   return b;
 }
 
@@ -64,20 +78,27 @@ std::vector<Cost> cost(const RmtConfig& c, int64_t H, int64_t W) {
   std::vector<Cost> parts{stem(c, H, W)};
   H = c.conv_stem ? half(half(H)) : H / 4;
   W = c.conv_stem ? half(half(W)) : W / 4;
-  for (size_t s = 0; s < 4; ++s) {
-    Cost stage{.name = str("stage ", s + 1)};
-    for (int64_t i = 0; i < c.depths[s]; ++i) stage += block(c, s, H, W);
+  for (size_t i = 0; i < c.stages.size(); ++i) {
+    const StageConfig& s = c.stages[i];
+    Cost stage{.name = str("stage ", i + 1)};
+    for (int64_t n = 0; n < s.blocks; ++n) stage += block(c, s, H, W);
     parts.push_back(stage);
-    if (s == 3) break;
-    Cost down{.name = str("downsample ", s + 1)};
-    down += conv_norm(half(H) * half(W), H * W, c.dims[s], c.dims[s + 1], 3);
+    if (i + 1 == c.stages.size()) break;
+    Cost down{.name = str("downsample ", i + 1)};
+    down += conv_norm(half(H) * half(W), H * W, s.channels, c.stages[i + 1].channels, 3);
     parts.push_back(down);
-    H = half(H), W = half(W);
+    H = half(H);
+    W = half(W);
   }
-  int64_t C = c.dims[3], P = c.projection ? c.projection : C, L = H * W;
+  const int64_t C = c.stages[3].channels, P = c.projection ? c.projection : C, L = H * W;
   Cost head{.name = "head"};
-  if (c.projection) head += {"", C * P + P, L * C * P, 0, L * C + L * P};
-  head += {"", 2 * P + P * c.num_classes + c.num_classes, P * c.num_classes, 0, L * P + 2 * P + P};
+  if (c.projection) {
+    head += linear(L, C, P);
+    head.kept_values += L * C + L * P;  // its input, and SiLU's
+  }
+  head += linear(1, P, c.num_classes);
+  head.parameters += 2 * P;               // batch norm
+  head.kept_values += L * P + 2 * P + P;  // its input and statistics, the pooled features
   parts.push_back(head);
   return parts;
 }

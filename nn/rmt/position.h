@@ -1,5 +1,12 @@
-// What a stage knows about positions (RMT.md 1.2.5, 1.2.6): the decay of each head and the angles
-// of the rotation, both constants.
+// What a stage knows about positions, two constants: how fast each head's attention decays with the
+// distance, and by which angles queries and keys turn from one position to the next
+// (nn/rmt/README.md, "Decay" and "Rotation").
+//
+//   decay_i = log(1 - 2^(-a - (b - a) i / N))        head i = 0 ... N - 1
+//   theta_j = 10000^(-j / (D/2 - 1))                 pair of channels j = 0 ... D/2 - 1
+//
+// Both are computed in f32 as in the official model, and widened from there: copies of the model in
+// f64 hold the same rounded numbers.
 #pragma once
 #include <cmath>
 
@@ -10,17 +17,16 @@
 namespace rmt::nn {
 
 struct Position : Module {
-  // Both are taken in f32 as the official model does, so that wider copies of it hold the same
-  // rounded numbers.
-  Tensor& angle;  // (D): angle_2j = angle_2j+1 = 10000^-t_j, t_j from 0 to 1, both ends included
-  Tensor& decay;  // (heads): log(1 - 2^(-a - range i / heads))
+  Tensor& angle;  // (D): theta_0, theta_0, theta_1, theta_1, ...
+  Tensor& decay;  // (N): logarithms, below 0
 
-  Position(int64_t C, int64_t heads, double a, double range)
-      : angle(buffer("angle", angles(C / heads))),
-        decay(buffer("decay", decays(heads, float(a), float(range)))) {}
+  explicit Position(const StageConfig& s)
+      : angle(buffer("angle", angles(s.channels / s.heads))),
+        decay(buffer("decay", decays(s.heads, float(s.decay_first), float(s.decay_range)))) {}
 
-  // cos and sin of every position (H W, D); made once for a size and kept beside those of other
-  // sizes: a recorded graph goes on reading where they are.
+  // cos and sin of every position's angles for a map of H x W, (H W, D). The table is made once for
+  // each size and stays where it is beside those of other sizes, because a recorded GPU graph goes
+  // on reading it there.
   Tensor rotary(int64_t H, int64_t W, DType dtype) {
     for (const Table& t : tables_)
       if (t.H == H && t.W == W && t.x.dtype() == dtype && t.x.device() == angle.device())
@@ -30,26 +36,28 @@ struct Position : Module {
   }
 
  private:
+  // t_j = j / (n - 1) for j = 0 ... n - 1, rounded as PyTorch's linspace rounds it: counted from
+  // the nearer end, so that both ends are exact.
+  static float linspace(int64_t j, int64_t n) {
+    const float step = n > 1 ? 1.f / float(n - 1) : 0.f;
+    if (j < (n + 1) / 2) return step * float(j);
+    return std::fma(-step, float(n - 1 - j), 1.f);
+  }
   static Tensor angles(int64_t D) {
     CHECK(D >= 2 && D % 2 == 0, "position: head dimension ", D,
           " must be even: rotations act on pairs of channels");
-    int64_t n = D / 2;
-    float step = n > 1 ? 1.f / float(n - 1) : 0.f;
     Tensor x = Tensor::empty({D});
-    for (int64_t j = 0; j < n; ++j) {
-      float t = j < (n + 1) / 2
-                    ? step * float(j)
-                    : std::fma(-step, float(n - 1 - j),
-                               1.f);  // from the nearer end, rounded once: PyTorch's linspace
-      x.data<float>()[2 * j] = x.data<float>()[2 * j + 1] =
-          1.f / float(std::pow(10000.0, double(t)));
+    float* theta = x.data<float>();
+    for (int64_t j = 0; j < D / 2; ++j) {
+      theta[2 * j] = 1.f / float(std::pow(10000.0, double(linspace(j, D / 2))));
+      theta[2 * j + 1] = theta[2 * j];
     }
     return x;
   }
   static Tensor decays(int64_t heads, float a, float range) {
     Tensor x = Tensor::empty({heads});
     for (int64_t i = 0; i < heads; ++i) {
-      float gamma = 1.f - float(std::exp2(double(-a - range * float(i) / float(heads))));
+      const float gamma = 1.f - float(std::exp2(double(-a - range * float(i) / float(heads))));
       x.data<float>()[i] = float(std::log(double(gamma)));
     }
     return x;

@@ -1,5 +1,5 @@
-// From pixels to tokens (Stem), and from one resolution to half of it (Stage: blocks, then a
-// strided convolution) (RMT.md 1.2.1, 1.2.2).
+// From pixels to tokens (Stem), blocks in a row (Stage), and from one resolution to half of it
+// (Downsample): nn/rmt/README.md, "Stem and downsampling".
 #pragma once
 #include "autograd/checkpoint.h"
 #include "nn/rmt/block.h"
@@ -7,27 +7,25 @@
 
 namespace rmt::nn {
 
-// (B, H, W, 3) -> (B, H/4, W/4, C), sizes rounded up: four 3x3 convolutions, the first and third of
-// stride 2, batch norm after each, GELU between.
+// (B, H, W, 3) -> (B, H/4, W/4, C), sizes rounded up. Four 3x3 convolutions, the first and the third
+// of stride 2, with batch norm after each and GELU between them.
 struct Stem : Module {
   struct Layer {
     Conv2d& conv;
     BatchNorm& norm;
   };
   std::vector<Layer> layers;
+
+  // Without `convolutional` it is one convolution of non-overlapping 4x4 patches, and batch norm.
   Stem(int64_t C, bool convolutional) {
-    auto layer = [this](int place, int64_t I, int64_t O, int64_t k, int64_t stride, int64_t pad) {
-      Conv2d& conv = add<Conv2d>(str("proj.", place), I, O, k, stride, pad);
-      layers.push_back({conv, add<BatchNorm>(str("proj.", place + 1), O)});
-    };
     if (!convolutional) {
-      layer(0, 3, C, 4, 4, 0);
+      add_layer(0, 3, C, 4, 4, 0);
       return;
     }
-    layer(0, 3, C / 2, 3, 2, 1);
-    layer(3, C / 2, C / 2, 3, 1, 1);
-    layer(6, C / 2, C, 3, 2, 1);
-    layer(9, C, C, 3, 1, 1);
+    add_layer(0, 3, C / 2, 3, 2, 1);
+    add_layer(3, C / 2, C / 2, 3, 1, 1);
+    add_layer(6, C / 2, C, 3, 2, 1);
+    add_layer(9, C, C, 3, 1, 1);
   }
   Tensor forward(Tensor x) {
     for (size_t i = 0; i < layers.size(); ++i) {
@@ -36,9 +34,16 @@ struct Stem : Module {
     }
     return x;
   }
+
+ private:
+  // `place` is the convolution's in the official nn.Sequential, where GELUs have places too.
+  void add_layer(int place, int64_t I, int64_t O, int64_t k, int64_t stride, int64_t pad) {
+    Conv2d& conv = add<Conv2d>(str("proj.", place), I, O, k, stride, pad);
+    layers.push_back({conv, add<BatchNorm>(str("proj.", place + 1), O)});
+  }
 };
 
-// (B, H, W, C) -> (B, ceil(H/2), ceil(W/2), C')
+// (B, H, W, C) -> (B, H/2, W/2, C'), sizes rounded up
 struct Downsample : Module {
   Conv2d& reduction;
   BatchNorm& norm;
@@ -49,27 +54,22 @@ struct Downsample : Module {
 };
 
 struct Stage : Module {
-  Position& position;
+  Position& position;  // shared by the stage's blocks
   std::vector<Block*> blocks;
   Downsample* downsample = nullptr;  // null in the last stage
   bool recompute;
 
-  // first_block: how many blocks precede this stage; total: blocks of the model, over which the
-  // drop path grows from 0 to c.drop_path.
-  Stage(const RmtConfig& c, int stage, int64_t first_block, int64_t total)
-      : position(add<Position>("Relpos", c.dims[size_t(stage)], c.heads[size_t(stage)],
-                               c.decay_init[size_t(stage)], c.decay_range[size_t(stage)])),
-        recompute(c.recompute) {
-    for (int64_t i = 0; i < c.depths[size_t(stage)]; ++i) {
-      int64_t index = first_block + i;
-      blocks.push_back(
-          &add<Block>(str("blocks.", i), c, stage, index,
-                      total > 1 ? c.drop_path * double(index) / double(total - 1) : 0.0));
-    }
-    if (stage < 3)
-      downsample = &add<Downsample>("downsample", c.dims[size_t(stage)], c.dims[size_t(stage) + 1]);
+  // first_block: how many blocks of the model precede this stage.
+  Stage(const RmtConfig& c, size_t stage, int64_t first_block)
+      : position(add<Position>("Relpos", c.stages[stage])), recompute(c.recompute) {
+    const StageConfig& s = c.stages[stage];
+    for (int64_t i = 0; i < s.blocks; ++i)
+      blocks.push_back(&add<Block>(str("blocks.", i), c, s, first_block + i));
+    if (stage + 1 < c.stages.size())
+      downsample = &add<Downsample>("downsample", s.channels, c.stages[stage + 1].channels);
   }
-  Tensor forward(Tensor x) {
+
+  Tensor forward(Tensor x) {  // (B, H, W, C) -> (B, H/2, W/2, C'), in the last stage the same
     for (Block* block : blocks) {
       auto f = [this, block](const Tensor& input) { return block->forward(input, position); };
       x = recompute && (needs_grad(x) || block->learns()) ? checkpoint(f, x) : f(x);

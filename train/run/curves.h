@@ -16,8 +16,4 @@ std::string draw_curves(const std::vector<Curve>& curves);
 // or above `high`: about `count` of them, at least two.
 std::vector<double> round_ticks(double low, double high, int count);
 
-// Text as the content of an XML element: & < > " escaped; what is not UTF-8, and control
-// characters, become '?'.
-std::string xml_text(const std::string& text);
-
 }  // namespace rmt::train

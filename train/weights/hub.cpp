@@ -19,8 +19,11 @@ json model_args(const ModelFile& file) {
     if (value != usual) out[name] = value;
   };
   add("projection", c.projection, published.projection);
-  add("decomposed", c.decomposed, published.decomposed);
-  add("layer_scale", c.layer_scale, published.layer_scale);
+  auto add_per_stage = [&](const char* name, bool nn::StageConfig::*field) {
+    add(name, per_stage(c, field), per_stage(published, field));
+  };
+  add_per_stage("decomposed", &nn::StageConfig::decomposed);
+  add_per_stage("layer_scale", &nn::StageConfig::layer_scale);
   add("decay_mode", file.options.decay_mode, std::string("log_additive"));
   add("decay", c.decay, published.decay);
   add("rotary", c.rotary, published.rotary);
@@ -56,7 +59,7 @@ std::string hub_config(const ModelFile& file) {
   const nn::RmtConfig& c = file.model->config;
   json j{{"architecture", c.name},
          {"num_classes", c.num_classes},
-         {"num_features", c.projection ? c.projection : c.dims[3]},
+         {"num_features", c.projection ? c.projection : c.stages[3].channels},
          {"global_pool", "avg"}};
   if (!file.classes.empty()) j["label_names"] = file.classes;
   if (json args = model_args(file); !args.empty()) j["model_args"] = args;

@@ -17,11 +17,12 @@ ops::DecayMode decay_mode_named(const std::string& name) {
   return ops::DecayMode::post_multiply_normalised;
 }
 
-void set_stages(std::array<bool, 4>& stages, const std::string& text, const char* flag) {
+void set_stages(nn::RmtConfig& c, bool nn::StageConfig::*field, const std::string& text,
+                const char* flag) {
   if (text.empty()) return;
   CHECK(text.size() == 4 && text.find_first_not_of("01") == std::string::npos, "--", flag, " ",
         text, ": give one 0 or 1 for each of the 4 stages, as in 1110");
-  for (size_t i = 0; i < 4; ++i) stages[i] = text[i] == '1';
+  for (size_t i = 0; i < 4; ++i) c.stages[i].*field = text[i] == '1';
 }
 
 // The other way round: the options that make this model, but for its projection, which no option
@@ -31,7 +32,7 @@ void record_switches(const nn::RmtConfig& c, TrainOptions& o) {
   o.rotary = c.rotary, o.local_context = c.local_context, o.position_conv = c.position_conv,
   o.ffn_conv = c.ffn_conv, o.conv_stem = c.conv_stem;
   o.layer_scale.clear();
-  for (bool scaled : c.layer_scale) o.layer_scale += scaled ? '1' : '0';
+  for (const nn::StageConfig& s : c.stages) o.layer_scale += s.layer_scale ? '1' : '0';
 }
 
 }  // namespace
@@ -44,8 +45,8 @@ nn::RmtConfig model_config(const TrainOptions& o, int64_t num_classes) {
   c.decay_mode = decay_mode_named(o.decay_mode);
   c.decay = o.decay, c.rotary = o.rotary, c.local_context = o.local_context;
   c.position_conv = o.position_conv, c.ffn_conv = o.ffn_conv, c.conv_stem = o.conv_stem;
-  set_stages(c.decomposed, o.decomposed, "decomposed");
-  set_stages(c.layer_scale, o.layer_scale, "layer-scale");
+  set_stages(c, &nn::StageConfig::decomposed, o.decomposed, "decomposed");
+  set_stages(c, &nn::StageConfig::layer_scale, o.layer_scale, "layer-scale");
   return c;
 }
 

@@ -1,7 +1,5 @@
 #include "train/weights/recognise.h"
 
-#include <cmath>
-
 namespace rmt::train {
 namespace {
 
@@ -25,23 +23,25 @@ nn::RmtConfig recognise(const Archive& a) {
         "do; give the classifier's weights");
   CHECK(extent(a, "aux_head.weight") == 0, a.path,
         ": was trained with token labels (it has an \"aux_head\"), which rmt does not compute");
-  std::array<int64_t, 4> dims{}, depths{}, heads{}, hidden{};
+  std::array<int64_t, 4> channels{}, blocks{}, heads{}, hidden{};
   for (size_t s = 0; s < 4; ++s) {
     const std::string stage = str("layers.", s, ".");
     auto block = [&](int64_t i, const char* name) {
       return extent(a, str(stage, "blocks.", i, ".", name));
     };
-    heads[s] = extent(a, stage + "Relpos.decay"), dims[s] = block(0, "retention.q_proj.weight"),
+    heads[s] = extent(a, stage + "Relpos.decay");
+    channels[s] = block(0, "retention.q_proj.weight");
     hidden[s] = block(0, "ffn.fc1.weight");
-    while (block(depths[s], "retention.q_proj.weight") > 0) ++depths[s];
+    while (block(blocks[s], "retention.q_proj.weight") > 0) ++blocks[s];
   }
   std::string known;
   for (const std::string& name : nn::rmt_names()) {
     nn::RmtConfig c = nn::rmt_config(name);
     known += (known.empty() ? "" : ", ") + name;
-    bool same = c.dims == dims && c.depths == depths && c.heads == heads;
-    for (size_t s = 0; s < 4; ++s)
-      same = same && std::llround(c.mlp_ratio[s] * double(c.dims[s])) == hidden[s];
+    bool same = per_stage(c, &nn::StageConfig::channels) == channels &&
+                per_stage(c, &nn::StageConfig::blocks) == blocks &&
+                per_stage(c, &nn::StageConfig::heads) == heads;
+    for (size_t s = 0; s < 4; ++s) same = same && c.stages[s].hidden() == hidden[s];
     if (!same) continue;
     const std::string block = "layers.0.blocks.0.";
     c.num_classes = extent(a, "head.weight");
@@ -52,10 +52,10 @@ nn::RmtConfig recognise(const Archive& a) {
     c.conv_stem = extent(a, "patch_embed.proj.3.weight") > 0;
     c.rotary = c.projection > 0 || c.ffn_conv;
     for (size_t s = 0; s < 4; ++s)
-      c.layer_scale[s] = extent(a, str("layers.", s, ".blocks.0.gamma_1")) > 0;
+      c.stages[s].layer_scale = extent(a, str("layers.", s, ".blocks.0.gamma_1")) > 0;
     return c;
   }
-  throw Error(str(a.path, ": holds an RMT of ", list(depths), " blocks, ", list(dims),
+  throw Error(str(a.path, ": holds an RMT of ", list(blocks), " blocks, ", list(channels),
                   " channels and ", list(heads), " heads, which is none of ", known));
 }
 

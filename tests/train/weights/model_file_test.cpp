@@ -30,7 +30,8 @@ TEST(Recognise, EveryPublishedModelByItsShapes) {
     EXPECT_EQ(c.name, name);
     EXPECT_EQ(c.num_classes, 1000);
     EXPECT_EQ(c.projection, 1024);
-    EXPECT_EQ(c.layer_scale, published.layer_scale);
+    EXPECT_EQ(per_stage(c, &nn::StageConfig::layer_scale),
+              per_stage(published, &nn::StageConfig::layer_scale));
     EXPECT_TRUE(c.rotary && c.local_context && c.position_conv && c.ffn_conv && c.conv_stem)
         << name;
   }
@@ -38,7 +39,7 @@ TEST(Recognise, EveryPublishedModelByItsShapes) {
 
 TEST(Recognise, OtherModelsAreRefusedWithWhatTheyAre) {
   nn::RmtConfig c = nn::rmt_config("rmt_n");
-  c.depths[2] = 3;
+  c.stages[2].blocks = 3;
   nn::Rmt model(c);
   Archive a = model_archive(model, {});
   a.path = "x.pth";
