@@ -1,4 +1,4 @@
-// Convolutions on (B, H, W, C): each output pixel is a weighted sum over the k x k pixels around it.
+// Convolutions on (B, H, W, C): an output pixel is a weighted sum over the k x k pixels around it.
 #pragma once
 #include "nn/init.h"
 #include "nn/module.h"

@@ -1,5 +1,5 @@
-// A module is a part of a network: parameters, which are learned, buffers, which are only saved, and
-// children, which are modules again. All have names.
+// A module is a part of a network: parameters, which are learned, buffers, which are only saved,
+// and children, which are modules again. All have names.
 //
 //   struct Block : Module {
 //     LayerNorm& norm;

@@ -1,5 +1,5 @@
-// Manhattan self-attention (nn/rmt/README.md, "Attention"): each token gathers the values of others,
-// more from those that its query asks for and that are near.
+// Manhattan self-attention (nn/rmt/README.md, "Attention"): each token gathers the values of
+// others, more from those that its query asks for and that are near.
 //
 //   y = (A v + LCE(v)) W_o^T + b_o        A over the whole map, or along W and then along H
 #pragma once

@@ -2,7 +2,7 @@
 // ablations take out is a field of it (nn/rmt/README.md, "The models").
 //
 // A new switch touches three places: the field here, the module that acts on it (and cost.cpp, if
-// it changes how much is computed), and its row in the table of flags (train/options.cpp).
+// it changes how much is computed), and its row in the table of settings (train/settings.def).
 #pragma once
 #include <array>
 #include <cstdint>

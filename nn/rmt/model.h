@@ -1,6 +1,6 @@
 // RMT, a backbone for images (Fan et al., "RMT: Retentive Networks Meet Vision Transformers", CVPR
-// 2024): stem, four stages, pooled head. nn/rmt/README.md is its chapter. Names, order and shapes of
-// state() are those of the official state_dict.
+// 2024): stem, four stages, pooled head. nn/rmt/README.md is its chapter. Names, order and shapes
+// of state() are those of the official state_dict.
 #pragma once
 #include "nn/rmt/stage.h"
 

@@ -7,8 +7,8 @@
 
 namespace rmt::nn {
 
-// (B, H, W, 3) -> (B, H/4, W/4, C), sizes rounded up. Four 3x3 convolutions, the first and the third
-// of stride 2, with batch norm after each and GELU between them.
+// (B, H, W, 3) -> (B, H/4, W/4, C), sizes rounded up. Four 3x3 convolutions, the first and the
+// third of stride 2, with batch norm after each and GELU between them.
 struct Stem : Module {
   struct Layer {
     Conv2d& conv;

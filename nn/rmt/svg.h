@@ -61,7 +61,7 @@ class Svg {
   .row { fill: #1f83c6; fill-opacity: .55 } .column { fill: #e0701a; fill-opacity: .6 }
   .map { fill: #2a9d5c; fill-opacity: .45 } .query { fill: #24292f }
   .parameters { fill: #8250df; fill-opacity: .55 } .work { fill: #1f83c6; fill-opacity: .55 }
-  .shade { fill: #1f83c6; fill-opacity: .13 } .frame { fill: none; stroke: #8c959f }
+  .shade { fill: #1f83c6; fill-opacity: .15 } .frame { fill: none; stroke: #8c959f }
   @media (prefers-color-scheme: dark) {
     .page { fill: #0d1117 } text { fill: #c9d1d9 } .note { fill: #8b949e } .tip { fill: #8b949e }
     .line { stroke: #8b949e } .rule { stroke: #262c36 } .sum { fill: #0d1117; stroke: #8b949e }
