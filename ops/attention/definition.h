@@ -40,9 +40,9 @@ inline Matrix head_of(const Tensor& x, int64_t heads, int64_t b, int64_t h) {
   return out;
 }
 
-// R_i x_i for all positions i of x (L, D): each pair of channels 2c, 2c + 1 is a point in the plane,
-// turned by the angle whose cosine and sine are rotary_i,2c and rotary_i,2c+1. direction = -1 turns
-// it back. An undefined rotary (L, D) turns nothing.
+// R_i x_i for all positions i of x (L, D): each pair of channels 2c, 2c + 1 is a point in the
+// plane, turned by the angle whose cosine and sine are rotary_i,2c and rotary_i,2c+1. direction =
+// -1 turns it back. An undefined rotary (L, D) turns nothing.
 inline Matrix rotated(const Matrix& x, const Tensor& rotary, double direction = 1) {
   if (!rotary.defined()) return x;
   const Tensor table = rotary.to(DType::f64);

@@ -1,8 +1,9 @@
 // table_n,2j = cos(n angle_2j),  table_n,2j+1 = sin(n angle_2j)
+#include "ops/attention/rotary.h"
+
 #include <cmath>
 
 #include "core/rows.h"
-#include "ops/attention/rotary.h"
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
 
@@ -30,8 +31,8 @@ void rotary_table(const double* angle, T* table, int64_t L, int64_t D) {
 }  // namespace
 }  // namespace cpu
 
-Tensor ops::rotary_table(const Tensor& angle, int64_t H, int64_t W,
-                         DType dtype) {  // angle (D) -> (H W, D)
+// angle (D) -> (H W, D)
+Tensor ops::rotary_table(const Tensor& angle, int64_t H, int64_t W, DType dtype) {
   expect_defined("rotary_table", "angle", angle);
   CHECK(angle.rank() == 1 && angle.dim(0) % 2 == 0 && is_float(angle.dtype()),
         "rotary_table: angle is ", angle.dtype(), " ", angle.shape(),

@@ -1,4 +1,4 @@
-// rotary.cpp's formula, a thread to each pair of the table. In double, as there; the table is made
+// rotary.cpp's formula, a thread to each pair of the table; in double, as there. The table is made
 // once for a size of map.
 #include <cmath>
 

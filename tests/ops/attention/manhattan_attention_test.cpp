@@ -23,8 +23,8 @@ void check(int64_t B, int64_t H, int64_t W, int64_t heads, int64_t D, bool rotar
   // On tensor cores q', k', P and dS are rounded to bf16: four errors as large as the result's own,
   // seen through sums of many.
   if (D == 16 || D == 32) c.bf16_tolerance = 0x1p-9;
-  // A line of one position has no gradient of scores; that not all is zero is seen by the definition
-  // and the differences.
+  // A line of one position has no gradient of scores; that not all is zero is seen by the
+  // definition and the differences.
   c.may_be_zero = true;
   c.max_probes = probes;
   c.on_gpu = on_gpu;
