@@ -158,6 +158,12 @@ void set_shadow(const Tensor& x, const Tensor& copy) {
   x.node->shadow = copy.detach();
 }
 
+Tensor shadow(const Tensor& x) { return x.node ? x.node->shadow : Tensor(); }
+
+void refresh_shadow(const Tensor& x) {
+  if (const Tensor copy = shadow(x); copy.defined()) copy.copy_from(x);
+}
+
 GradMode::GradMode(bool on) : before_(recording) { recording = on; }
 GradMode::~GradMode() { recording = before_; }
 bool GradMode::enabled() { return recording; }

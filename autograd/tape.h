@@ -67,9 +67,11 @@ bool is_frozen(const Tensor& leaf);
 
 // x in another dtype, off the tape: the copy that set_shadow() left beside a leaf, or one made now.
 // Ops that compute in bf16 read the f32 weights so. Whoever writes into a leaf refreshes its shadow
-// (train/optimizer.h does, in the same pass), or clears it with an undefined tensor.
+// (the optimizer's kernel does, in the same pass), or clears it with an undefined tensor.
 Tensor in_dtype(const Tensor& x, DType dtype);
 void set_shadow(const Tensor& leaf, const Tensor& copy);
+Tensor shadow(const Tensor& x);           // that copy; undefined where there is none
+void refresh_shadow(const Tensor& leaf);  // the leaf's numbers into it, where there is one
 
 // While one lives, this thread records nothing (evaluation) / records even inside a NoGrad
 // (recompute).

@@ -176,10 +176,10 @@ static void bench_stem(const Bench& b, int64_t C, int64_t B, int64_t S) {
 static void bench_adamw(const Bench& b, int64_t n) {
   Tensor p = b.parameter({n, 1});
   set_grad(p, b.filled({n, 1}, DType::f32));
-  train::AdamW optimizer({{"w", &p, true}}, {});
-  const double shadow = p.node->shadow.defined() ? 2 : 0;
+  train::Optimizer optimizer({{"w", &p, true}}, {});
+  const double of_shadow = shadow(p).defined() ? 2 : 0;
   b.print(str("adamw, ", n, " numbers"), "step", b.time([&] { optimizer.step(1e-3); }),
-          double(n) * (4 + 24 + shadow), 0);
+          double(n) * (4 + 24 + of_shadow), 0);
 }
 
 static int bench(const Flags& f) {

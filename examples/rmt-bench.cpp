@@ -81,7 +81,7 @@ static int bench(const Flags& f) {
   data::Batch batch = random_batch(f);
   batch.images = batch.images.to(compute.device), batch.labels = batch.labels.to(compute.device);
 
-  train::AdamW optimizer(f.mode == "train" ? model.parameters() : std::vector<nn::Entry>(), {});
+  train::Optimizer optimizer(f.mode == "train" ? model.parameters() : std::vector<nn::Entry>(), {});
   auto forward = [&](const Tensor& x) { return model.forward(x); };
   train::TrainStep step(model, forward, optimizer, compute,
                         {.smoothing = 0, .graph = f.model.cuda_graph});

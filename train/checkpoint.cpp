@@ -91,15 +91,14 @@ Archive model_archive(nn::Module& model, const Description& d) {
   return a;
 }
 
-void add_optimizer(Archive& a, AdamW& optimizer, const Progress& p, const DataCounts& data) {
-  for (AdamW::Slot& s : optimizer.slots()) {
+void add_optimizer(Archive& a, Optimizer& optimizer, const Progress& p, const DataCounts& data) {
+  for (AdamWSlot& s : optimizer.slots()) {
     a.tensors[kOptimizer + "exp_avg." + s.name] = s.exp_avg.to(Device::cpu);
     a.tensors[kOptimizer + "exp_avg_sq." + s.name] = s.exp_avg_sq.to(Device::cpu);
     a.tensors[kOptimizer + "step." + s.name] = Tensor::from<int64_t>({s.t}, {});
-    if (s.ema.defined()) a.tensors[kAverage + s.name] = s.ema.to(Device::cpu);
   }
-  for (AdamW::Statistic& s : optimizer.statistics())
-    if (s.ema.defined()) a.tensors[kAverage + s.name] = s.ema.to(Device::cpu);
+  for (const WeightAverage::Entry& e : optimizer.average().entries())
+    a.tensors[kAverage + e.name] = e.average.to(Device::cpu);
   const EpochSums& now = p.now;
   a.metadata["progress"] = text({{"epoch", p.epoch},
                                  {"best_acc1", p.best_acc1},
@@ -132,7 +131,7 @@ void load_model(nn::Module& model, const Archive& a, const std::string& architec
   for (const nn::Entry& e : state) e.tensor->copy_from(a.at(e.name));
 }
 
-Progress load_optimizer(AdamW& optimizer, const Archive& a) {
+Progress load_optimizer(Optimizer& optimizer, const Archive& a) {
   const json p = metadata_json(a, "progress");
   CHECK(p.is_object(), a.path,
         ": holds a model without the state of its training; resume from the last.safetensors of a "
@@ -154,18 +153,15 @@ Progress load_optimizer(AdamW& optimizer, const Archive& a) {
   CHECK(progress.epoch >= 0 && progress.now.steps >= 0 && progress.now.images >= 0 &&
             progress.now.judged >= 0,
         a.path, ": its progress counts below 0; the file is damaged");
-  auto average = [&](const std::string& name, const Tensor& ema) {
-    if (ema.defined() && a.tensors.count(kAverage + name))
-      ema.copy_from(fitting(a, kAverage + name, ema));
-  };
-  for (AdamW::Slot& s : optimizer.slots()) {
+  for (AdamWSlot& s : optimizer.slots()) {
     s.exp_avg.copy_from(fitting(a, kOptimizer + "exp_avg." + s.name, s.exp_avg));
     s.exp_avg_sq.copy_from(fitting(a, kOptimizer + "exp_avg_sq." + s.name, s.exp_avg_sq));
     s.t = fitting(a, kOptimizer + "step." + s.name, Tensor::empty({}, DType::i64)).item<int64_t>();
-    average(s.name, s.ema);
   }
   optimizer.set_counts();
-  for (AdamW::Statistic& s : optimizer.statistics()) average(s.name, s.ema);
+  for (const WeightAverage::Entry& e : optimizer.average().entries())
+    if (a.tensors.count(kAverage + e.name))
+      e.average.copy_from(fitting(a, kAverage + e.name, e.average));
   return progress;
 }
 

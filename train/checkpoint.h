@@ -40,7 +40,7 @@ struct Description {
 };
 
 Archive model_archive(nn::Module& model, const Description& description);
-void add_optimizer(Archive& archive, AdamW& optimizer, const Progress& progress,
+void add_optimizer(Archive& archive, Optimizer& optimizer, const Progress& progress,
                    const DataCounts& data);
 
 // Copies the archive's tensors into the model: all of them, or none and an Error that names the
@@ -49,7 +49,7 @@ void add_optimizer(Archive& archive, AdamW& optimizer, const Progress& progress,
 void load_model(nn::Module& model, const Archive& archive, const std::string& architecture);
 // Restores the optimizer, averages included, and returns how far the run had come; Error when the
 // archive has no optimizer or another model's. An archive without averages leaves them as they are.
-Progress load_optimizer(AdamW& optimizer, const Archive& archive);
+Progress load_optimizer(Optimizer& optimizer, const Archive& archive);
 DataCounts data_counts(const Archive& archive);
 
 Description describe(const Archive& archive);

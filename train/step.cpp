@@ -37,21 +37,21 @@ bool same_kind(const std::vector<data::Batch>& a, const std::vector<data::Batch>
 
 }  // namespace
 
-TrainStep::TrainStep(nn::Module& model, Forward forward, AdamW& optimizer, const Compute& compute,
-                     const StepOptions& options)
+TrainStep::TrainStep(nn::Module& model, Forward forward, Optimizer& optimizer,
+                     const Compute& compute, const StepOptions& options)
     : model_(model),
       forward_(std::move(forward)),
       optimizer_(optimizer),
       compute_(compute),
       options_(options) {
   if (compute_.device == Device::cuda)
-    for (auto& r : readback_) r = std::make_unique<cuda::Readback>(3);
+    for (auto& r : readback_) r = std::make_unique<cuda::Readback>(sizeof(Verdict));
 }
 
 std::vector<Verdict> TrainStep::operator()(const std::vector<data::Batch>& parts, int64_t step,
                                            double lr) {
-  CHECK(int64_t(parts.size()) == optimizer_.options().parts, "training step: ", parts.size(),
-        " batches, the optimizer averages over ", optimizer_.options().parts);
+  CHECK(int64_t(parts.size()) == optimizer_.options().guard.parts, "training step: ", parts.size(),
+        " batches, the optimizer averages over ", optimizer_.options().guard.parts);
   nn::Mode& mode = model_.mode();
   mode.training = true, mode.seed = options_.seed, mode.step = step;
   if (compute_.device == Device::cpu) return {run_on_cpu(parts, lr)};
@@ -63,7 +63,7 @@ std::vector<Verdict> TrainStep::operator()(const std::vector<data::Batch>& parts
   } catch (const OutOfMemory& e) {
     advise_on_memory(e, parts[0]);
   }
-  readback_[started_++ % 2]->start(static_cast<const float*>(optimizer_.verdict().raw()));
+  readback_[started_++ % 2]->start(optimizer_.verdict_on_gpu());
   if (started_ - known_ < 2) return {};
   return {verdict_at(readback_[known_++ % 2]->wait())};
 }
@@ -105,7 +105,7 @@ void TrainStep::differentiate(const std::vector<data::Batch>& parts) {
 Verdict TrainStep::run_on_cpu(const std::vector<data::Batch>& parts, double lr) {
   differentiate(parts);
   optimizer_.step(lr, loss_);
-  return verdict_at(optimizer_.verdict().raw());
+  return optimizer_.verdict();
 }
 
 void TrainStep::run_on_gpu(double lr) {
@@ -119,12 +119,12 @@ void TrainStep::run_on_gpu(double lr) {
     auto graph = std::make_unique<cuda::Graph>();
     graph->capture([&] {
       differentiate(input_);
-      optimizer_.collect();
+      optimizer_.find_gradients();
       optimizer_.launch(loss_);
     });
     graph_ = std::move(graph);
   }
-  optimizer_.advance(lr);
+  optimizer_.send_rate(lr);
   graph_->launch();
 }
 
@@ -149,7 +149,7 @@ void TrainStep::advise_on_memory(const OutOfMemory& e, const data::Batch& batch)
   auto forget = [&] {
     model_.zero_grad();
     loss_ = Tensor();
-    optimizer_.restore_statistics();
+    optimizer_.statistics().take_back();
   };
   graph_.reset(), input_.clear(), same_ = 0;
   forget();

@@ -25,7 +25,7 @@ struct StepOptions {
 class TrainStep {
  public:
   // The optimizer's `parts` is the number of batches that a step takes.
-  TrainStep(nn::Module& model, Forward forward, AdamW& optimizer, const Compute& compute,
+  TrainStep(nn::Module& model, Forward forward, Optimizer& optimizer, const Compute& compute,
             const StepOptions& options);
 
   // Step number `step` of the run, on batches of one size whose gradients are averaged. Returns the
@@ -48,7 +48,7 @@ class TrainStep {
 
   nn::Module& model_;
   Forward forward_;
-  AdamW& optimizer_;
+  Optimizer& optimizer_;
   Compute compute_;
   StepOptions options_;
 

@@ -21,14 +21,13 @@ const char* non_finite(double x) {
   return std::isnan(x) ? "nan" : "infinite";
 }  // printed, a nan may carry a sign
 
-AdamWOptions optimizer_options(const TrainOptions& o) {
-  return {.beta1 = o.opt_betas[0],
-          .beta2 = o.opt_betas[1],
-          .eps = o.opt_eps,
-          .weight_decay = o.weight_decay,
-          .ema_decay = ema_decay(o),
-          .clip = o.clip_grad,
-          .parts = o.grad_accum_steps};
+OptimizerOptions optimizer_options(const TrainOptions& o) {
+  return {.adamw = {.beta1 = o.opt_betas[0],
+                    .beta2 = o.opt_betas[1],
+                    .eps = o.opt_eps,
+                    .weight_decay = o.weight_decay},
+          .guard = {.clip = o.clip_grad, .parts = o.grad_accum_steps},
+          .average_decay = ema_decay(o)};
 }
 
 double best_top1(const EpochLog& log) {
@@ -101,7 +100,7 @@ Trainer::Trainer(nn::Module& model, Forward forward, const data::Dataset& train,
 void Trainer::resume(const Archive& archive, bool force) {
   load_model(model_, archive, options_.model);
   if (compute_.dtype != DType::f32) model_.make_shadows(compute_.dtype);
-  optimizer_.restart_averages();
+  optimizer_.begin_again();
   progress_ = load_optimizer(optimizer_, archive);
   saved_once_ = true;
 
@@ -206,8 +205,8 @@ void Trainer::judge(const std::vector<Verdict>& verdicts) {
     ++now.skipped, ++progress_.skipped_in_a_row;
     const std::string what =
         !std::isfinite(v.loss) ? str("the loss is ", non_finite(v.loss))
-        : v.bad >= 0
-            ? str("the gradient of ", optimizer_.slots()[size_t(v.bad)].name, " is not finite")
+        : v.bad_parameter >= 0
+            ? str("the gradient of ", optimizer_.slots()[v.bad_parameter].name, " is not finite")
             : "the norm of the gradients is infinite";
     line_.clear();
     std::cerr << "step " << step << " skipped: " << what << " (" << progress_.skipped_in_a_row
@@ -323,9 +322,9 @@ void Trainer::keep_history(const EpochLog& log) {
 // f on a model that holds the averages.
 void Trainer::with_averages(const std::function<void()>& f) {
   struct Swapped {
-    AdamW& optimizer;
-    explicit Swapped(AdamW& o) : optimizer(o) { optimizer.swap_averages(); }
-    ~Swapped() { optimizer.swap_averages(); }
+    Optimizer& optimizer;
+    explicit Swapped(Optimizer& o) : optimizer(o) { optimizer.average().swap(); }
+    ~Swapped() { optimizer.average().swap(); }
   } swapped(optimizer_);
   f();
 }

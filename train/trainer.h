@@ -71,7 +71,7 @@ class Trainer {
   std::vector<std::string> classes_;
   DataCounts counts_;
   int64_t steps_;  // of an epoch
-  AdamW optimizer_;
+  Optimizer optimizer_;
   TrainStep step_;
   RunFolder folder_;
   std::ostream& out_;

@@ -53,13 +53,13 @@ void Graph::launch() {
 }
 
 struct Readback::State {
-  float* pinned = nullptr;
+  void* pinned = nullptr;
   size_t bytes = 0;
   cudaEvent_t arrived = nullptr;
 };
 
-Readback::Readback(size_t count) : state_(std::make_unique<State>()) {
-  state_->bytes = count * sizeof(float);
+Readback::Readback(size_t bytes) : state_(std::make_unique<State>()) {
+  state_->bytes = bytes;
   check(cudaMallocHost(&state_->pinned, state_->bytes), "pinned memory");
   check(cudaEventCreateWithFlags(&state_->arrived, cudaEventDisableTiming), "event");
 }
@@ -70,13 +70,13 @@ Readback::~Readback() {
   cudaFreeHost(state_->pinned);
 }
 
-void Readback::start(const float* x) {
+void Readback::start(const void* x) {
   check(cudaMemcpyAsync(state_->pinned, x, state_->bytes, cudaMemcpyDeviceToHost, stream()),
         "readback");
   check(cudaEventRecord(state_->arrived, stream()), "readback");
 }
 
-const float* Readback::wait() {
+const void* Readback::wait() {
   check(cudaEventSynchronize(state_->arrived), "readback");
   return state_->pinned;
 }

@@ -26,16 +26,16 @@ class Graph {
   std::unique_ptr<State> state_;
 };
 
-// Numbers on their way from the GPU to the host while the GPU goes on.
+// Bytes on their way from the GPU to the host while the GPU goes on.
 class Readback {
  public:
-  explicit Readback(size_t count = 1);
+  explicit Readback(size_t bytes);
   ~Readback();
   Readback(const Readback&) = delete;
   Readback& operator=(const Readback&) = delete;
 
-  void start(const float* x);  // x (count) as it is when everything launched before is done
-  const float* wait();         // for what start() asked; until the next one
+  void start(const void* x);  // what stands at x when everything launched before is done
+  const void* wait();         // for what start() asked; until the next one
 
  private:
   struct State;

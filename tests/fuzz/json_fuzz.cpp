@@ -28,7 +28,7 @@ FUZZ(json) {
   for (const char* note : {"architecture", "classes", "options", "progress", "data"})
     archive.metadata[note] = text;
   fuzz::result_or_error(archive.path, [&] { describe(archive); });
-  AdamW optimizer({}, {});
+  Optimizer optimizer({}, {});
   fuzz::result_or_error(archive.path, [&] { load_optimizer(optimizer, archive); });
   fuzz::result_or_error(archive.path, [&] { data_counts(archive); });
 }

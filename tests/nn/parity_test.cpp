@@ -233,7 +233,7 @@ TEST(Parity, TenAdamWStepsInF64) {
   Tensor images = golden_images(2, 97, 131);
   Tensor target = ops::smooth_one_hot(Tensor::from<int64_t>({11, 48}, {2}), 1000, 0.1,
                                       DType::f64);  // labels (37 b + 11) mod 1000
-  AdamW optimizer(model.parameters(), {});
+  Optimizer optimizer(model.parameters(), {});
   for (int64_t step = 0; step < 10; ++step) {
     Tensor loss = ops::cross_entropy(model.forward(images), target);
     EXPECT_NEAR(loss.item<double>(), golden.at("losses").data<double>()[step], 1e-8)

@@ -42,7 +42,7 @@ TEST(Checkpoint, RoundTripOfModelOptimizerAndProgress) {
   TemporaryFolder folder;
   Net a(4), b(4);
   a.fill(1);
-  AdamW opt_a(a.parameters(), {}), opt_b(b.parameters(), {});
+  Optimizer opt_a(a.parameters(), {}), opt_b(b.parameters(), {});
   for (int t = 0; t < 3; ++t) {
     for (const nn::Entry& e : a.parameters())
       set_grad(*e.tensor, randn(e.tensor->shape(), uint64_t(7 + t)).to(DType::f32));
@@ -60,7 +60,7 @@ TEST(Checkpoint, RoundTripOfModelOptimizerAndProgress) {
   EXPECT_EQ(p.best_acc1, 100. / 3);
   EXPECT_EQ(p.best_epoch, 1);
   for (size_t i = 0; i < opt_a.slots().size(); ++i) {
-    AdamW::Slot &x = opt_a.slots()[i], &y = opt_b.slots()[i];
+    AdamWSlot &x = opt_a.slots()[i], &y = opt_b.slots()[i];
     EXPECT_EQ(x.t, y.t);
     EXPECT_EQ(x.exp_avg.to_vector<float>(), y.exp_avg.to_vector<float>());
     EXPECT_EQ(x.exp_avg_sq.to_vector<float>(), y.exp_avg_sq.to_vector<float>());
@@ -111,7 +111,7 @@ TEST(Checkpoint, AnotherModelIsRefusedWholeWithTheFirstKeyThatDiffers) {
 
 TEST(Checkpoint, WhatCannotBeResumedSaysSo) {
   Net net(4);
-  AdamW optimizer(net.parameters(), {});
+  Optimizer optimizer(net.parameters(), {});
   Archive a = model_archive(net, kNet);
   a.path = "best.safetensors";
   expect_error([&] { load_optimizer(optimizer, a); },

@@ -96,13 +96,13 @@ TEST(Groups, LayerDecayScalesTheStepExactly) {
     for (nn::Rmt* m : {&model, &plain}) m->init(5), m->to(dtype);
     const std::vector<nn::Entry> parameters = model.parameters(), others = plain.parameters();
     const std::vector<ParameterRule> rules = parameter_rules(parameters, o);
-    AdamW optimizer(parameters, {}, rules);
+    Optimizer optimizer(parameters, {}, rules);
     for (size_t i = 0; i < parameters.size(); ++i) {
       const Tensor g = randn(parameters[i].tensor->shape(), i).to(dtype);
       set_grad(*parameters[i].tensor, g);
       plain.zero_grad();  // so that this step moves the one parameter alone
       set_grad(*others[i].tensor, g);
-      AdamW({others[i]}, {}).step(1e-2 * rules[i].lr_scale);
+      Optimizer({others[i]}, {}).step(1e-2 * rules[i].lr_scale);
     }
     optimizer.step(1e-2);
     for (size_t i = 0; i < parameters.size(); ++i)

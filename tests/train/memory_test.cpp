@@ -63,7 +63,7 @@ TEST_F(Memory, ATrainingStepThatDoesNotFitSaysWhichBatchDoes) {
   model.init(1);
   const Compute gpu{Device::cuda, DType::f32};
   gpu.prepare(model);
-  AdamW optimizer(model.parameters(), {});
+  Optimizer optimizer(model.parameters(), {});
   TrainStep step(model, [&](const Tensor& x) { return model.forward(x); }, optimizer, gpu, {});
   const Batch batch{Tensor::full({B, S, S, 3}, 100, DType::u8),
                     Tensor::zeros({B}, DType::u8),

@@ -25,7 +25,7 @@ std::vector<float> train(const ImageFolder& folder, int compute_threads, int loa
   config.drop_path = 0.2;
   nn::Rmt model(config);
   model.init(1);
-  AdamW optimizer(model.parameters(), {});
+  Optimizer optimizer(model.parameters(), {});
   LoaderOptions options;
   options.batch_size = 6, options.workers = loader_threads;
   options.transform.image_size = 64;

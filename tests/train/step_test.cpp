@@ -43,7 +43,7 @@ void append(std::vector<double>& losses, const std::vector<Verdict>& verdicts) {
 // it, in a direction of chance.
 struct Training {
   nn::Rmt model;
-  AdamW optimizer;
+  Optimizer optimizer;
   TrainStep step;
   int64_t steps = 0;
   std::vector<double> losses;
@@ -59,7 +59,7 @@ struct Training {
   Training(const nn::RmtConfig& config, const Compute& compute, bool graph = true,
            const Forward& forward = nullptr)
       : model(config),
-        optimizer(prepared(model, compute).parameters(), {.eps = 1e-3}),
+        optimizer(prepared(model, compute).parameters(), {.adamw = {.eps = 1e-3}}),
         step(model, forward ? forward : [this](const Tensor& x) { return model.forward(x); },
              optimizer, compute, {.graph = graph, .seed = 11}) {}
 

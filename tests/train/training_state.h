@@ -18,8 +18,8 @@ inline Archive training_state(uint64_t seed, bool optimizer = true) {
                 {"classes", "[\"cat\",\"dog \\\"the\\\" \xc3\xa4\"]"},
                 {"options", "{\n  \"seed\": 1\n}\n"}};
   if (!optimizer) return a;
-  AdamW adam(model.parameters(), {});
-  for (AdamW::Slot& s : adam.slots()) {
+  Optimizer adam(model.parameters(), {});
+  for (AdamWSlot& s : adam.slots()) {
     s.exp_avg.fill(double(seed) * 1e-3), s.exp_avg_sq.fill(double(seed) * 1e-6);
     a.tensors["optimizer.exp_avg." + s.name] = s.exp_avg;
     a.tensors["optimizer.exp_avg_sq." + s.name] = s.exp_avg_sq;

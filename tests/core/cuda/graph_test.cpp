@@ -153,14 +153,15 @@ TEST_F(GraphTest, WhatCannotBeRepeatedIsRefusedWhileRecording) {
 TEST_F(GraphTest, ReadbackBringsTheNumberAsItWas) {
   LazyDevice lazy;
   const Tensor x = constant(1, 1), y = constant(10, 1);
-  Readback first, second, idle;
+  Readback first(sizeof(float)), second(sizeof(float)), idle(sizeof(float));
+  auto number = [](Readback& r) { return *static_cast<const float*>(r.wait()); };
   for (int i = 0; i < 3; ++i) {
-    first.start(static_cast<const float*>(x.raw()));
+    first.start(x.raw());
     x.add_from(y);
-    second.start(static_cast<const float*>(x.raw()));
+    second.start(x.raw());
     x.add_from(y);
-    EXPECT_EQ(*first.wait(), float(1 + 20 * i));
-    EXPECT_EQ(*second.wait(), float(11 + 20 * i));
+    EXPECT_EQ(number(first), float(1 + 20 * i));
+    EXPECT_EQ(number(second), float(11 + 20 * i));
   }
 }
 

@@ -178,7 +178,7 @@ TEST(DamagedCheckpoint, NotesThatNestWithoutEndAreRefused) {
   a.metadata = {{"classes", "[\"cat\"," + deep + "]"}, {"progress", "{\"epoch\":" + deep + "}"}};
   expect_error([&] { describe(a); },
                {"x.safetensors: its metadata \"classes\" is not a list of names"});
-  AdamW optimizer({}, {});
+  Optimizer optimizer({}, {});
   expect_error([&] { load_optimizer(optimizer, a); },
                {"x.safetensors: its metadata lacks a usable \"epoch\""});
   expect_error([&] { options_from_json("{\"mean\":" + deep + "}", "args.json"); },
@@ -202,7 +202,7 @@ TEST(DamagedCheckpoint, WholeNumbersMustBeWhole) {  // 1e300 as an integer is un
   Archive a;
   a.path = "x.safetensors";
   a.metadata = {{"progress", "{\"epoch\":1e300,\"best_acc1\":1,\"best_epoch\":0}"}};
-  AdamW optimizer({}, {});
+  Optimizer optimizer({}, {});
   expect_error([&] { load_optimizer(optimizer, a); },
                {"x.safetensors: its metadata lacks a usable \"epoch\""});
 }

@@ -57,7 +57,7 @@ struct Tuning {
     compute.prepare(model);
     freeze(model.parameters(), parameter_rules(model.parameters(), o));
     before = copy_of(model);
-    AdamW optimizer(model.parameters(), {.weight_decay = 0.1});
+    Optimizer optimizer(model.parameters(), {.adamw = {.weight_decay = 0.1}});
     TrainStep step(model, [this](const Tensor& x) { return model.forward(x); }, optimizer, compute,
                    {.seed = 3});
     Batch batch;

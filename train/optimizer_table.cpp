@@ -1,0 +1,135 @@
+#include "train/optimizer_table.h"
+
+#include <cstring>
+#include <utility>
+
+#include "autograd/tape.h"
+#include "core/cuda/device.h"
+
+namespace rmt::train {
+namespace gpu {  // guard.cu and adamw.cu
+void guard(const OptimizerView& view, const GuardOptions& options, const float* loss,
+           float take_average);
+void adamw(const OptimizerView& view, const AdamWOptions& options, float take_average);
+}  // namespace gpu
+
+namespace {
+
+template <class T>
+void send(const T* to, const T* from, size_t n) {
+  cuda::copy(const_cast<T*>(to), Device::cuda, from, Device::cpu, n * sizeof(T));
+}
+
+float* numbers_of(const Tensor& x) { return static_cast<float*>(x.raw()); }
+
+std::vector<gpu::Chunk> chunks_of(const std::vector<AdamWSlot>& slots) {
+  std::vector<gpu::Chunk> chunks;
+  for (size_t i = 0; i < slots.size(); ++i)
+    for (int32_t number = 0; number * gpu::kChunk < slots[i].parameter->numel(); ++number)
+      chunks.push_back({int32_t(i), number});
+  return chunks;
+}
+
+}  // namespace
+
+template <class T>
+T* OptimizerTable::place(size_t n) {
+  storage_.push_back(std::make_unique<Storage>(n * sizeof(T), Device::cuda));
+  return static_cast<T*>(storage_.back()->data());
+}
+
+template <class T>
+T* OptimizerTable::place(const std::vector<T>& numbers) {
+  T* there = place<T>(numbers.size());
+  send(there, numbers.data(), numbers.size());
+  return there;
+}
+
+OptimizerTable::OptimizerTable(const std::vector<AdamWSlot>& slots, const Statistics& statistics,
+                               const WeightAverage& average) {
+  std::vector<double> lr_scale;
+  std::vector<double> weight_decay;
+  for (const AdamWSlot& s : slots) {
+    CHECK(s.parameter->dtype() == DType::f32, "AdamW: ", s.name, " is ", s.parameter->dtype(),
+          "; on a GPU parameters are f32");
+    parameters_.push_back({.p = numbers_of(*s.parameter),
+                           .m = numbers_of(s.exp_avg),
+                           .v = numbers_of(s.exp_avg_sq),
+                           .gradient = nullptr,
+                           .average = numbers_of(average.of(parameters_.size())),
+                           .shadow = nullptr,
+                           .n = s.parameter->numel()});
+    lr_scale.push_back(s.lr_scale);
+    weight_decay.push_back(s.weight_decay);
+  }
+  std::vector<gpu::StatisticArrays> arrays;
+  for (const Statistics::Entry& e : statistics.entries())
+    arrays.push_back({.now = numbers_of(*e.buffer),
+                      .kept = numbers_of(e.kept),
+                      .average = numbers_of(average.of(slots.size() + arrays.size())),
+                      .n = e.buffer->numel()});
+  const std::vector<gpu::Chunk> chunks = chunks_of(slots);
+  view_ = {.parameters = place<gpu::ParameterArrays>(slots.size()),
+           .lr_scale = place(lr_scale),
+           .weight_decay = place(weight_decay),
+           .t = place<int64_t>(slots.size()),
+           .factors = place<AdamWFactors<float>>(slots.size()),
+           .chunks = place(chunks),
+           .squares = place<double>(chunks.size()),
+           .statistics = place(arrays),
+           .lr = place<double>(1),
+           .gradient_scale = place<double>(1),
+           .verdict = place(std::vector<Verdict>(1)),
+           .parameter_count = int64_t(slots.size()),
+           .chunk_count = int64_t(chunks.size()),
+           .statistic_count = int64_t(arrays.size())};
+  send_counts(slots);
+}
+
+void OptimizerTable::find_gradients(const std::vector<AdamWSlot>& slots) {
+  for (size_t i = 0; i < slots.size(); ++i) {
+    const float* gradient = numbers_of(grad(*slots[i].parameter));
+    bf16* copy = static_cast<bf16*>(shadow(*slots[i].parameter).raw());
+    gpu::ParameterArrays& arrays = parameters_[i];
+    changed_ |= arrays.gradient != gradient || arrays.shadow != copy;
+    arrays.gradient = gradient;
+    arrays.shadow = copy;
+  }
+}
+
+void OptimizerTable::send_rate(double lr) {
+  send(view_.lr, &lr, 1);
+  if (std::exchange(changed_, false))
+    send(view_.parameters, parameters_.data(), parameters_.size());
+}
+
+void OptimizerTable::launch(const OptimizerOptions& options, const Tensor& loss) {
+  CHECK(!loss.defined() ||
+            (loss.numel() == 1 && loss.dtype() == DType::f32 && loss.device() == Device::cuda),
+        "AdamW: loss is ", loss.dtype(), " ", loss.shape(), " on ", loss.device(),
+        ", expected one f32 on the GPU");
+  if (view_.chunk_count == 0) return;
+  const float take_average = float(1 - options.average_decay);
+  gpu::guard(view_, options.guard, numbers_of(loss), take_average);
+  gpu::adamw(view_, options.adamw, take_average);
+}
+
+void OptimizerTable::fetch_counts(std::vector<AdamWSlot>& slots) const {
+  std::vector<int64_t> t(slots.size());
+  cuda::copy(t.data(), Device::cpu, view_.t, Device::cuda, t.size() * sizeof(int64_t));
+  for (size_t i = 0; i < t.size(); ++i) slots[i].t = t[i];
+}
+
+void OptimizerTable::send_counts(const std::vector<AdamWSlot>& slots) {
+  std::vector<int64_t> t;
+  for (const AdamWSlot& s : slots) t.push_back(s.t);
+  send(view_.t, t.data(), t.size());
+}
+
+Verdict OptimizerTable::verdict() const {
+  Verdict verdict;
+  cuda::copy(&verdict, Device::cpu, view_.verdict, Device::cuda, sizeof verdict);
+  return verdict;
+}
+
+}  // namespace rmt::train
