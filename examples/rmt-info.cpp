@@ -1,5 +1,6 @@
 // What a model costs: parameters, multiply-adds and memory of its parts, counted from the shapes
 // alone; and pictures of it.
+#include <algorithm>
 #include <cstdio>
 
 #include "core/files/files.h"
@@ -21,14 +22,13 @@ static void print_row(const nn::Cost& c) {
 }
 
 // How its parameters learn, with the options' weight decay, frozen parts and layer decay.
-static int groups(const train::TrainOptions& o, nn::Rmt& model) {
+static void print_groups(const train::TrainOptions& o, nn::Rmt& model) {
   const std::vector<nn::Entry> parameters = model.parameters();
   std::printf("\nHow they learn:\n%s",
               train::describe_groups(parameters, train::parameter_rules(parameters, o)).c_str());
-  return 0;
 }
 
-static int info(const train::TrainOptions& o, const nn::RmtConfig& config) {
+static void print_costs(const train::TrainOptions& o, const nn::RmtConfig& config) {
   check(o);
   std::vector<nn::Cost> parts = nn::cost(config, o.img_size, o.img_size);
   std::printf(
@@ -45,59 +45,64 @@ static int info(const train::TrainOptions& o, const nn::RmtConfig& config) {
   nn::Cost sum = nn::total(parts);
   sum.name = "total";
   print_row(sum);
-  return 0;
+}
+
+struct Flags {
+  train::TrainOptions options;
+  std::string file, svg, decay_svg;
+  int64_t classes = 1000;
+  bool groups = false;
+};
+
+static void show(const Flags& f, const train::TrainOptions& o, const nn::RmtConfig& config) {
+  print_costs(o, config);
+  if (!f.svg.empty()) write_file(f.svg, draw_architecture(config, o.img_size, o.img_size));
+  if (!f.decay_svg.empty()) write_file(f.decay_svg, draw_decay(config, o.img_size, o.img_size));
 }
 
 // Of a file's own model, at the size that it was trained for unless another is asked for.
-static int info_of_file(const std::string& path, const CLI::App& app,
-                        const train::TrainOptions& flags, bool with_groups) {
+static void show_file(const Flags& f, const CLI::App& app) {
+  const std::vector<std::string> allowed = {"--img-size", "--groups", "--svg", "--decay-svg"};
   for (const CLI::Option* option : app.get_options())
-    CHECK(option->count() == 0 || option->get_positional() || option->get_name() == "--img-size" ||
-              option->get_name() == "--groups",
-          option->get_name(), " does not go together with ", path,
+    CHECK(option->count() == 0 || option->get_positional() ||
+              std::find(allowed.begin(), allowed.end(), option->get_name()) != allowed.end(),
+          option->get_name(), " does not go together with ", f.file,
           ", which says itself what its model is");
-  train::ModelFile file = train::load_model_file(path);
-  if (app.count("--img-size") > 0) file.options.img_size = flags.img_size;
+  train::ModelFile file = train::load_model_file(f.file);
+  if (app.count("--img-size") > 0) file.options.img_size = f.options.img_size;
   std::printf("%s\n\n", file.origin.c_str());
-  info(file.options, file.model->config);
-  return with_groups ? groups(file.options, *file.model) : 0;
+  show(f, file.options, file.model->config);
+  if (f.groups) print_groups(file.options, *file.model);
 }
 
-// Draws what --svg and --decay-svg ask for.
-struct Pictures {
-  std::string architecture, decay;
-  void draw(const nn::RmtConfig& config, int64_t size) const {
-    if (!architecture.empty()) write_file(architecture, nn::draw_architecture(config, size, size));
-    if (!decay.empty()) write_file(decay, nn::draw_decay(config, size, size));
-  }
-};
+static void show_model(const Flags& f) {
+  const nn::RmtConfig config = train::model_config(f.options, f.classes);
+  show(f, f.options, config);
+  if (!f.groups) return;
+  nn::Rmt model(config);
+  print_groups(f.options, model);
+}
 
 int main(int argc, char** argv) {
-  train::TrainOptions o;
-  std::string file;
-  int64_t classes = 1000;
-  bool with_groups = false;
-  Pictures pictures;
+  Flags f;
   CLI::App app("Prints parameters, multiply-adds and activation memory of a model, part by part.",
                "rmt-info");
   app.option_defaults()->always_capture_default();
-  app.add_option("file", file,
+  app.add_option("file", f.file,
                  "of this checkpoint or .pth file, or run folder, instead of the model that the "
                  "flags describe");
-  add_model_flags(app, o);
-  app.add_option("--num-classes", classes, "outputs of the model")->check(CLI::Range(1, 1 << 20));
-  app.add_flag("--groups", with_groups,
+  add_model_flags(app, f.options);
+  app.add_option("--num-classes", f.classes, "outputs of the model")->check(CLI::Range(1, 1 << 20));
+  app.add_flag("--groups", f.groups,
                "also how the parameters learn: which of them weight decay takes, at which rate");
-  app.add_option("--svg", pictures.architecture, "a drawing of the model, as an SVG file");
-  app.add_option("--decay-svg", pictures.decay, "a drawing of every head's decay");
+  app.add_option("--svg", f.svg, "draw the model into this file");
+  app.add_option("--decay-svg", f.decay_svg, "draw the decay of every head into this file");
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
   return run_program(app, [&] {
-    if (!file.empty()) return info_of_file(file, app, o, with_groups);
-    nn::RmtConfig config = train::model_config(o, classes);
-    info(o, config);
-    pictures.draw(config, o.img_size);
-    if (!with_groups) return 0;
-    nn::Rmt model(config);
-    return groups(o, model);
+    if (f.file.empty())
+      show_model(f);
+    else
+      show_file(f, app);
+    return 0;
   });
 }

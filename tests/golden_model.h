@@ -1,20 +1,25 @@
-// The weights of the golden files: no weights are shipped, a counter hash of (name, index) fills
-// them (the rule stands in tests/golden/make_golden.py).
+// Weights, images and digests of the golden files in tests/golden/, which hold what the official
+// PyTorch code computes. No weights are shipped: an element is a hash of its tensor's name and its
+// index, here and in tests/golden/make_golden.py, so that both sides have the same model.
 #pragma once
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "nn/module.h"
 
 namespace rmt::test {
 
+// The hash: splitmix64 of the index, seeded with FNV-1a of the name.
 uint64_t golden_hash(const std::string& name, uint64_t index);
-// offset + scale u, u in [-1, 1) from the hash, rounded to f32
+// offset + scale u with u in [-1, 1) from the hash, rounded to f32.
 double golden_value(const std::string& name, uint64_t index, double offset, double scale);
+// Fills every parameter and statistic of the model; the constants of positions stay.
 void golden_fill(nn::Module& model);
-// (B, H, W, 3) f64 as official (B, 3, H, W) numbering fills it
+// (B, H, W, 3) in f64. The indices are those of the official layout, (B, 3, H, W).
 Tensor golden_images(int64_t B, int64_t H, int64_t W);
-// [norm, 16 random-sign projections] of x; `index` maps a position in x to its index in the
-// official layout (identity when empty)
+// 17 numbers that stand for x: its norm, and its projections on 16 vectors of random signs. `index`
+// gives for a place in x its index in the official layout; it is left out where the two are equal.
 std::vector<double> golden_digest(const std::string& name, const Tensor& x,
                                   const std::function<uint64_t(int64_t)>& index = {});
 

@@ -1,12 +1,16 @@
-// The models against the official PyTorch code: same weights, same images, outputs and every
-// gradient. The golden files and the script that makes them are in tests/golden/.
+// The models against the official PyTorch code: the same weights and images must give the same
+// logits and the same gradient of every parameter. The golden files, and the script that makes
+// them, are in tests/golden/.
 //
-// In f64: logits in full; gradients by their digests. 16 projections p_j = sum_i s_ij g_i on random
-// signs give ||g - g'|| as the root mean square of p_j - p'_j: its expectation is exact, and for 16
-// signs the estimate is below a quarter of the truth with probability under 1e-4. In f32: our error
-// against our own f64 result (which by then is the reference within 1e-9), beside the error that
-// PyTorch's f32 has against its f64. On a GPU the same in f32, and in bf16 beside PyTorch's bf16
-// autocast: rmt_n on an emulated one, rmt_t and rmt_s on a real one.
+// In f64 logits are compared in full, gradients by their digests. Each gradient g is projected on
+// 16 vectors of random signs, p_j = sum_i s_ij g_i; the root mean square of p_j - p'_j estimates
+// ||g - g'||. Its expectation is exact, and with 16 vectors the estimate is below a quarter of the
+// truth with probability under 1e-4.
+//
+// In f32 we compare errors: ours against our own f64 result, which by then is the reference within
+// 1e-9, and PyTorch's f32 against its f64, which the golden files hold. On a GPU it is the same in
+// f32, and in bf16 beside PyTorch's bf16 autocast: rmt_n on an emulated one, rmt_t and rmt_s on a
+// real one.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -146,8 +150,12 @@ void expect_parity(const Case& c, const std::string& precision, const Result& r3
   for (size_t p = 0; p < r32.gradients.size(); ++p) {
     if (digest[17 * p] < 1e-9 * scale.largest) continue;
     double ours = relative_error(r32.gradients[p].second, r64.gradients[p].second);
-    our_sum += ours * ours, their_sum += theirs[p] * theirs[p];
-    if (ours > our_worst) our_worst = ours, worst_name = r32.gradients[p].first;
+    our_sum += ours * ours;
+    their_sum += theirs[p] * theirs[p];
+    if (ours > our_worst) {
+      our_worst = ours;
+      worst_name = r32.gradients[p].first;
+    }
     their_worst = std::max(their_worst, theirs[p]);
   }
   EXPECT_LE(std::sqrt(our_sum / their_sum), 2) << precision << " gradients together";
