@@ -1,6 +1,6 @@
 // Where a tensor's numbers are. A process computes on one GPU at most; cuda/device.h chooses which.
-// In a build without the CUDA toolkit `cuda` is an emulated device (cuda/emulator.h): every kernel
-// runs there too, one thread after the other, for tests and debuggers.
+// In a build without the CUDA toolkit `cuda` is an emulated device (core/cuda/emulator/emulator.h):
+// every kernel runs there too, one thread after the other, for tests and debuggers.
 #pragma once
 #include <cstdint>
 #include <ostream>

@@ -1,8 +1,8 @@
 // What every .cu file includes. nvcc compiles it for a GPU; g++ -x c++ compiles it, unchanged, for
 // the emulated device of emulator.h.
 //
-//   SHARED(T, name, n)        T name[n] in the block's shared memory, 16-byte aligned, uninitialised,
-//                             the same array for all threads of the block
+//   SHARED(T, name, n)        T name[n] in the block's shared memory, the same array for all its
+//                             threads, 16-byte aligned, uninitialised
 //   DYNAMIC_SHARED(T, name)   T* name: the launch's dynamic shared memory, 128-byte aligned
 #pragma once
 #ifdef __CUDACC__

@@ -130,8 +130,8 @@ struct NextRow {
     for (int i = 0; i < width; ++i) pixel[i].load(at + i * C, inside >> i & 1);
   }
 
-  // f(i, in() of the channels of pixel i) for the row, while the row below begins to be loaded where
-  // there is `another`.
+  // f(i, in() of the channels of pixel i) for the row, while the row below begins to be loaded
+  // where there is `another`.
   template <class In, class F>
   __device__ __forceinline__ void take(bool another, const In& in, const F& f) {
     at += stride;

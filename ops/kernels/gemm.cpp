@@ -284,11 +284,11 @@ void multiply_transposed(int64_t M, int64_t N, int64_t K, const T* a, int64_t ld
   if (column_sum) add_parts(column_sum, M * N, M);
 }
 
-#define INSTANTIATE(T)                                                  \
-  template class PackedB<T>;                                            \
-  template decltype(multiply_rows_serial<T>) multiply_rows_serial<T>;   \
-  template decltype(multiply_rows<T>) multiply_rows<T>;                 \
-  template decltype(multiply_transposed<T>) multiply_transposed<T>;     \
+#define INSTANTIATE(T)                                                \
+  template class PackedB<T>;                                          \
+  template decltype(multiply_rows_serial<T>) multiply_rows_serial<T>; \
+  template decltype(multiply_rows<T>) multiply_rows<T>;               \
+  template decltype(multiply_transposed<T>) multiply_transposed<T>;   \
   template decltype(add_transposed_serial<T>) add_transposed_serial<T>;
 INSTANTIATE(float)
 INSTANTIATE(double)

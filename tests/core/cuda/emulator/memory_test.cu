@@ -1,5 +1,5 @@
-// The emulated device's memory: shared and global, what is found of accesses outside it. Each planted
-// bug has a correct twin, which passes.
+// The emulated device's memory: shared and global, what is found of accesses outside it. Each
+// planted bug has a correct twin, which passes.
 #ifndef __CUDACC__
 #include <csignal>
 #include <cstdlib>
