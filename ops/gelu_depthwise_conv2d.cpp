@@ -1,6 +1,6 @@
-// y = g + bias + conv(g, w),  g = gelu(x), conv as in depthwise_conv2d.cpp
-// dg = dy + conv with the taps reversed (dy, w),  dx = dg gelu'(x),  dw and dbias as there with g,
-// which is taken from x again and never kept.
+// y  = g + bias + conv(g, w),   g = gelu(x),   conv as in depthwise_conv2d.cpp
+// dg = dy + conv(dy, w with its taps reversed),   dx = dg gelu'(x)
+// dw and dbias as in depthwise_conv2d.cpp, of g, which is computed from x again and never kept.
 #include "ops/gelu_depthwise_conv2d.h"
 #include "ops/depthwise_conv2d.h"
 #include "ops/gelu.h"

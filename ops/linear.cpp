@@ -1,4 +1,5 @@
-// y = x w^T + bias;   dx = dy w,   dw = dy^T x,   dbias = sum over rows of dy
+// y  = x w^T + bias      x (rows, I), w (O, I), y (rows, O)
+// dx = dy w,   dw = dy^T x,   dbias = sum of dy over the rows
 #include "ops/linear.h"
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
@@ -27,7 +28,7 @@ void linear_forward(const T* x, const T* w, const T* bias, T* y, int64_t rows, i
   multiply_rows<T>(rows, x, I, PackedB<T>(w, 1, I, I, O), {y, O, bias});
 }
 
-// dy (rows, O) -> dx (rows, I), or dx + that
+// dy (rows, O) -> dx (rows, I), which is added to what dx holds when `accumulate`
 template <class T>
 void linear_backward_x(const T* dy, const T* w, T* dx, int64_t rows, int64_t I, int64_t O,
                        bool accumulate) {
@@ -48,8 +49,9 @@ namespace {
 
 // One product and its part of the gradients.
 struct Linear {
-  Tensor x, w;  // (..., I), (O, I): w as the product sees it, bf16 for an x in bf16
-  DType parameter;
+  Tensor x;         // (..., I)
+  Tensor w;         // (O, I) as the product sees it: in bf16 for an x in bf16
+  DType parameter;  // the dtype that w came in, and that its gradient has
   bool has_bias, need_w;
   int64_t rows, I, O;
 
@@ -57,7 +59,9 @@ struct Linear {
       : x(x_.detach()), has_bias(bias.defined()), need_w(needs_grad({w_, bias})) {
     CHECK(x.defined() && x.rank() >= 1 && w_.defined() && w_.rank() == 2,
           "linear: needs x (..., I) and w (O, I), got ", x.shape(), " and ", w_.shape());
-    I = w_.dim(1), O = w_.dim(0), rows = I ? x.numel() / I : 0;
+    I = w_.dim(1);
+    O = w_.dim(0);
+    rows = I ? x.numel() / I : 0;
     CHECK(x.dim(-1) == I, "linear: x ", x.shape(), " does not fit w ", w_.shape(),
           "; x's last dimension must be ", I);
     CHECK(w_.dtype() == wide(x.dtype()), "linear: w is ", w_.dtype(), ", expected ",

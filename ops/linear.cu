@@ -11,7 +11,7 @@ void linear_forward(const T* x, const T* w, const T* bias, T* y, int64_t rows, i
   multiply<T>(rows, O, I, {x}, {w, kTransposed}, y, bias);
 }
 
-// dy (rows, O) -> dx (rows, I), or dx + that
+// dy (rows, O) -> dx (rows, I), which is added to what dx holds when `accumulate`
 template <class T>
 void linear_backward_x(const T* dy, const T* w, T* dx, int64_t rows, int64_t I, int64_t O,
                        bool accumulate) {

@@ -31,8 +31,8 @@ TEST(Backward, AddsOverEveryPathAndEveryPass) {
   EXPECT_FALSE(grad(x).defined());
 }
 
-TEST(Backward, DoesNotWriteIntoSharedGradients) {  // add hands dy to both inputs; a later sum into
-                                                   // one must not change the other
+// Add hands dy to both inputs; a later sum into one must not change the other.
+TEST(Backward, DoesNotWriteIntoSharedGradients) {
   Tensor a = leaf(scalar(1)), b = leaf(scalar(1));
   Tensor s = ops::add(a, b);
   backward(ops::add(ops::add(s, a), a));

@@ -71,8 +71,8 @@ TEST(Storage, BlocksComeBack) {
   EXPECT_EQ(all.data<float>()[(8 << 18) - 1], 0);
 }
 
-TEST(Philox,
-     KnownAnswers) {  // the reference implementation's test vectors (Random123, kat_vectors)
+// The reference implementation's test vectors (Random123, kat_vectors).
+TEST(Philox, KnownAnswers) {
   using A = std::array<uint32_t, 4>;
   EXPECT_EQ(philox({0, 0, 0, 0}, {0, 0}), (A{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
   EXPECT_EQ(philox({0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff}, {0xffffffff, 0xffffffff}),
@@ -81,8 +81,9 @@ TEST(Philox,
             (A{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
 }
 
-TEST(Random, MomentsAndIndependence) {  // 1e5 draws: the mean of U(0,1) within 5 sigma = 5 * 0.289
-                                        // / 316 = 0.0046, that of N(0,1) within 5 / 316
+// 1e5 draws: the mean of U(0,1) within 5 sigma = 5 * 0.289 / 316 = 0.0046, that of N(0,1) within 5
+// / 316.
+TEST(Random, MomentsAndIndependence) {
   Random u(1, Purpose::test), n(2, Purpose::test);
   double mean = 0, normal = 0, square = 0;
   for (int i = 0; i < 100000; ++i) {

@@ -40,7 +40,8 @@ TEST(Simd, Shuffles) {
   check_shuffles<double>();
 }
 
-TEST(Simd, Exp2) {  // the fit's 1e-8 and a rounding or two
+// The fit's 1e-8 and a rounding or two.
+TEST(Simd, Exp2) {
   for (float x = -125; x <= 127; x += 0.0173f)
     EXPECT_NEAR(exp2(broadcast(x))[0] / std::exp2(double(x)), 1, 0x1p-23) << x;
   for (float x : {0.f, 1.f, -3.f, 127.f, -125.f}) EXPECT_EQ(exp2(broadcast(x))[0], std::exp2(x));

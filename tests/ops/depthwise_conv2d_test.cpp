@@ -110,9 +110,8 @@ TEST(DepthwiseConv2d, UnalignedOnGpu) {
   EXPECT_LE(relative_error(y.to(Device::cpu), ops::depthwise_conv2d(x.slice(1, 3), w, {})), 1e-6);
 }
 
-TEST(DepthwiseConv2d,
-     WeightGradientIsTheSumOverTheBatch) {  // of many parts: against one image at a time, to the
-                                            // rounding of 10^4 terms
+// Of many parts: against one image at a time, to the rounding of 10^4 terms.
+TEST(DepthwiseConv2d, WeightGradientIsTheSumOverTheBatch) {
   const Case c{8, 24, 24, 40, 3};
   std::vector<Tensor> in = inputs_for(c);
   Tensor dy = randn({c.B, c.H, c.W, c.C}, 5);

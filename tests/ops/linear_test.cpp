@@ -35,8 +35,8 @@ const CheckOptions kOptions{.reference = naive_linear,
 
 }  // namespace
 
-TEST(Linear,
-     Op) {  // rows, I, O around the sizes of the register tile, of a pass in depth and of a piece
+// Rows, I, O around the sizes of the register tile, of a pass in depth and of a piece.
+TEST(Linear, Op) {
   for (auto [rows, I, O] : std::vector<std::tuple<int64_t, int64_t, int64_t>>{{1, 1, 1},
                                                                               {7, 13, 49},
                                                                               {12, 32, 32},
