@@ -19,9 +19,12 @@ HD inline std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter,
   auto [a, b, c, d] = counter;
   for (int round = 0; round < 10; ++round) {
     uint64_t x = uint64_t(0xD2511F53u) * a, y = uint64_t(0xCD9E8D57u) * c;
-    a = uint32_t(y >> 32) ^ b ^ key[0], b = uint32_t(y);
-    c = uint32_t(x >> 32) ^ d ^ key[1], d = uint32_t(x);
-    key[0] += 0x9E3779B9u, key[1] += 0xBB67AE85u;
+    a = uint32_t(y >> 32) ^ b ^ key[0];
+    b = uint32_t(y);
+    c = uint32_t(x >> 32) ^ d ^ key[1];
+    d = uint32_t(x);
+    key[0] += 0x9E3779B9u;
+    key[1] += 0xBB67AE85u;
   }
   return {a, b, c, d};
 }
@@ -36,24 +39,31 @@ HD inline double uniform_of(uint32_t first, uint32_t second) {
   return double(uint64_t(first >> 5) << 26 | (second >> 6)) * 0x1p-53;
 }
 
-// Four numbers of mean 0 and variance 1 from four words, by Box and Muller: sqrt(-2 log u) (cos a,
-// sin a). Only operations that round alike everywhere, so that the bits are the same on every
-// device: log m = 2 artanh s with s = (m - 1) / (m + 1), cos and sin by Taylor's series in the
-// eighth of a turn around 0, the quarter of the turn by two bits; each series ends below 2^-24.
+// Four numbers of mean 0 and variance 1 from four words, by Box and Muller: from u in (0, 1] and an
+// angle a, both uniform,
+//
+//   sqrt(-2 log u) cos a,   sqrt(-2 log u) sin a
+//
+// Only operations that round alike everywhere are used, so that the bits are the same on every
+// device. With u = m 2^e and s = (m - 1) / (m + 1), log u = e log 2 + 2 artanh s; artanh, cos and sin
+// are Taylor series, the latter two in the eighth of a turn on either side of 0, after which two bits
+// choose the quarter of the turn. Each series ends below 2^-24.
 HD inline std::array<float, 4> normals_of(const std::array<uint32_t, 4>& words) {
   std::array<float, 4> z{};
   for (int pair = 0; pair < 2; ++pair) {
     const uint32_t first = words[2 * pair], second = words[2 * pair + 1];
-    const uint32_t u = std::bit_cast<uint32_t>(float(first | 1) * 0x1p-32f) -
-                       0x3f3504f3u;  // of u in (0, 1], less the bits of sqrt(1 / 2)
-    const float m = std::bit_cast<float>((u & 0x7fffffu) + 0x3f3504f3u),
-                e = float(int32_t(u) >> 23);  // u = m 2^e, m in [sqrt(1 / 2), sqrt 2)
+    // The bits of u, less those of sqrt(1 / 2): u = m 2^e with m in [sqrt(1 / 2), sqrt 2).
+    constexpr uint32_t half_root = 0x3f3504f3u;
+    const uint32_t u = std::bit_cast<uint32_t>(float(first | 1) * 0x1p-32f) - half_root;
+    const float m = std::bit_cast<float>((u & 0x7fffffu) + half_root);
+    const float e = float(int32_t(u) >> 23);
     const float s = (m - 1) / (m + 1), s2 = s * s;
     const float log_m =
         s * fmaf(s2, fmaf(s2, fmaf(s2, fmaf(s2, 2.f / 9, 2.f / 7), 2.f / 5), 2.f / 3), 2.f);
     const float radius = sqrtf(-2 * fmaf(e, 0.69314718f, log_m));
-    const float a = float(int32_t(second << 2)) * (0x1p-32f * 1.57079633f),
-                a2 = a * a;  // in [-pi / 4, pi / 4]
+    // In [-pi / 4, pi / 4].
+    const float a = float(int32_t(second << 2)) * (0x1p-32f * 1.57079633f);
+    const float a2 = a * a;
     const float cosine =
         fmaf(a2, fmaf(a2, fmaf(a2, fmaf(a2, 1.f / 40320, -1.f / 720), 1.f / 24), -1.f / 2), 1.f);
     const float sine =
@@ -61,19 +71,16 @@ HD inline std::array<float, 4> normals_of(const std::array<uint32_t, 4>& words) 
         fmaf(a2, fmaf(a2, fmaf(a2, fmaf(a2, 1.f / 362880, -1.f / 5040), 1.f / 120), -1.f / 6), 1.f);
     const bool swap = second >> 30 & 1, negative = second >> 31;
     const float signed_radius = negative ? -radius : radius;
-    z[2 * pair] = signed_radius * (swap ? -sine : cosine),
-          z[2 * pair + 1] = signed_radius * (swap ? cosine : sine);
+    z[2 * pair] = signed_radius * (swap ? -sine : cosine);
+    z[2 * pair + 1] = signed_radius * (swap ? cosine : sine);
   }
   return z;
 }
 
-// The noise that RandomErasing puts on a pixel, numbered through the image, whose key is drawn with
-// its rectangle (data/images/erase.h).
-HD inline std::array<float, 3> erase_noise(uint64_t key, int64_t pixel) {
-  const std::array<float, 4> z =
-      normals_of(philox({uint32_t(pixel), 0, 0, uint32_t(Purpose::erase) << 8},
-                        {uint32_t(key), uint32_t(key >> 32)}));
-  return {z[0], z[1], z[2]};
+// Four normal numbers for (key, purpose, i), i below 2^32, the same bits on every device.
+HD inline std::array<float, 4> normals(uint64_t key, Purpose purpose, int64_t i) {
+  return normals_of(
+      philox({uint32_t(i), 0, 0, uint32_t(purpose) << 8}, {uint32_t(key), uint32_t(key >> 32)}));
 }
 
 // A stream of numbers for one (seed, purpose, i, j). i below 2^40, j below 2^32: epoch and sample,

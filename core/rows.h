@@ -1,7 +1,13 @@
-// Loops over a (rows, C) block whose columns are contiguous: a row at a time, rows spread over the
-// threads; and sums over its rows.
+// Kernels over a (rows, C) block, one row after the other, written as their formulas. The row of
+// y_rc = (x_rc - mean) rstd w_c + bias_c is
+//
+//   for_columns<T>(C, [&](auto c) { y(r, c) = (x(r, c) - mean) * rstd * w[c] + bias[c]; });
+//
+// where x, y (rows, C) and w, bias (C) are Views (core/simd.h), and c stands for as many
+// neighbouring columns as a vector has lanes.
 #pragma once
 #include <algorithm>
+#include <limits>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -11,28 +17,44 @@
 
 namespace rmt::simd {
 
-// The first N of lanes<T> numbers, `rest` in the other lanes (a value that the reduction at hand
-// ignores). N is constant, so that this is a narrow load and at most a blend, where load(p, n) goes
-// through memory.
+// f(c) for the columns of one row, a vector at a time; the last ones as a sum of powers of two, so
+// that c.count is a constant and each load a single instruction.
+template <class T, int N = lanes<T>, class F>
+inline void for_columns(int64_t C, const F& f, int64_t first = 0) {
+  using Count = std::integral_constant<int, N>;
+  for (; C - first >= N; first += N) {
+    if constexpr (std::is_invocable_v<const F&, Index<Count>>)
+      f(Index<Count>{first, C});
+    else
+      f(first, Count());
+  }
+  if constexpr (N > 1)
+    if (first < C) for_columns<T, N / 2>(C, f, first);
+}
+
+// `v` in the first N lanes, `rest` in the others.
 template <class T, int N>
-inline Vec<T> load(const T* p, std::integral_constant<int, N>, T rest = 0) {
-  if constexpr (N == lanes<T>) return load(p);
-  typedef T Part __attribute__((vector_size(N * sizeof(T))));
-  Part part;
-  std::memcpy(&part, p, sizeof part);
+inline Vec<T> first_lanes(std::integral_constant<int, N>, Vec<T> v, Vec<T> rest) {
   return [&]<int... I>(std::integer_sequence<int, I...>) {
-    return __builtin_shufflevector(part, rest - Part{}, (I < N ? I : N)...);
+    return __builtin_shufflevector(v, rest, (I < N ? I : I + lanes<T>)...);
   }
   (std::make_integer_sequence<int, lanes<T>>());
 }
 
-// f(c, count) for the vectors of one row: full ones, then the rest as a sum of powers of two. Give
-// f an `auto count`: it is a compile-time constant.
-template <class T, int N = lanes<T>, class F>
-inline void for_columns(int64_t C, const F& f, int64_t c = 0) {
-  for (; C - c >= N; c += N) f(c, std::integral_constant<int, N>());
-  if constexpr (N > 1)
-    if (c < C) for_columns<T, N / 2>(C, f, c);
+// The sum of f(c) over the columns of one row.
+template <class T, class F>
+inline T sum_columns(int64_t C, const F& f) {
+  Vec<T> total{};
+  for_columns<T>(C, [&](auto c) { total = first_lanes<T>(c.count, total + f(c), total); });
+  return sum(total);
+}
+
+// The greatest f(c) over the columns of one row.
+template <class T, class F>
+inline T max_columns(int64_t C, const F& f) {
+  Vec<T> most = broadcast(-std::numeric_limits<T>::infinity());
+  for_columns<T>(C, [&](auto c) { most = first_lanes<T>(c.count, max<T>(most, f(c)), most); });
+  return max_lane<T>(most);
 }
 
 // How many rows of C numbers make a piece of work worth handing to another thread, about 2^15
@@ -47,26 +69,37 @@ void for_rows(int64_t rows, int64_t C, const F& f) {
   parallel_for(rows, row_grain(C), f);
 }
 
-// n sums over the rows of a (rows, C) block. add(begin, end, sums) adds what the rows [begin, end)
-// give to sums[0 ... n), which it gets as numbers of type T and for at most 128 rows; these go into
-// double sums, one set for each of up to 16 fixed parts of the rows, added in order.
+// f(r) for each row.
+template <class F>
+void for_each_row(int64_t rows, int64_t C, const F& f) {
+  for_rows(rows, C, [&f](int64_t begin, int64_t end) {
+    const F row = f;  // a copy, which the compiler knows that no store changes
+    for (int64_t r = begin; r < end; ++r) row(r);
+  });
+}
+
+// n sums over the rows of a (rows, C) block: add(r, sums) adds what row r gives to sums[0 ... n).
+// Up to 128 rows are added in T, these sums in double, one set for each of up to 16 fixed parts of
+// the rows, and these in order.
 template <class T, class F>
 std::vector<double> sum_rows(int64_t rows, int64_t C, int64_t n, const F& add) {
-  const int64_t parts = part_count(rows, row_grain(C)), block = 128;
-  std::vector<double> sums(size_t(parts * n));
+  constexpr int64_t block = 128;
+  const int64_t parts = part_count(rows, row_grain(C));
+  std::vector<double> sums(parts * n);
   parallel_for(parts, 1, [&](int64_t first, int64_t last) {
-    std::vector<T> part(static_cast<size_t>(n));
+    const F add_row = add;  // a copy, which the compiler knows that no store changes
+    std::vector<T> few(n);
     for (int64_t p = first; p < last; ++p)
       for (int64_t begin = part_begin(rows, parts, p), end = part_begin(rows, parts, p + 1);
            begin < end; begin += block) {
-        std::fill(part.begin(), part.end(), T(0));
-        add(begin, std::min(begin + block, end), part.data());
-        for (int64_t i = 0; i < n; ++i) sums[size_t(p * n + i)] += double(part[size_t(i)]);
+        std::fill(few.begin(), few.end(), T(0));
+        for (int64_t r = begin; r < std::min(begin + block, end); ++r) add_row(r, few.data());
+        for (int64_t i = 0; i < n; ++i) sums[p * n + i] += double(few[i]);
       }
   });
   for (int64_t p = 1; p < parts; ++p)
-    for (int64_t i = 0; i < n; ++i) sums[size_t(i)] += sums[size_t(p * n + i)];
-  sums.resize(size_t(n));
+    for (int64_t i = 0; i < n; ++i) sums[i] += sums[p * n + i];
+  sums.resize(n);
   return sums;
 }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 namespace rmt::simd {
@@ -32,11 +33,12 @@ struct Types<double> {
 };
 }  // namespace detail
 
+// lanes<T> numbers
 template <class T>
-using Vec = typename detail::Types<T>::V;  // lanes<T> numbers
+using Vec = typename detail::Types<T>::V;
+// As many integers of the same width: results of comparisons, exponents.
 template <class T>
-using Mask = typename detail::Types<T>::M;  // as many integers of the same width: comparison
-                                            // results, exponents
+using Mask = typename detail::Types<T>::M;
 template <class T>
 inline constexpr int lanes = kBytes / int(sizeof(T));
 
@@ -50,26 +52,99 @@ template <class T>
 inline void store(T* p, Vec<T> v) {
   std::memcpy(p, &v, sizeof v);
 }
-// The first n of lanes<T> numbers, 0 in the rest / only the first n written; n in [0, lanes].
-template <class T>
-inline Vec<T> load(const T* p, int n) {
-  Vec<T> v{};
-  std::memcpy(&v, p, size_t(n) * sizeof(T));
-  return v;
-}
-template <class T>
-inline void store(T* p, Vec<T> v, int n) {
-  std::memcpy(p, &v, size_t(n) * sizeof(T));
-}
 template <class T>
 inline Vec<T> broadcast(T x) {
   return x - Vec<T>{};
 }
 
+// The first n of lanes<T> numbers, 0 in the other lanes; n in [0, lanes].
+template <class T>
+inline Vec<T> load(const T* p, int n) {
+  Vec<T> v{};
+  std::memcpy(&v, p, n * sizeof(T));
+  return v;
+}
+// Writes the first n lanes alone.
+template <class T>
+inline void store(T* p, Vec<T> v, int n) {
+  std::memcpy(p, &v, n * sizeof(T));
+}
+// The first N of lanes<T> numbers, `rest` in the other lanes. N is a constant, so that this is a
+// narrow load and at most a blend, where load(p, n) goes through memory.
+template <class T, int N>
+inline Vec<T> load(const T* p, std::integral_constant<int, N>, T rest = 0) {
+  if constexpr (N == lanes<T>) return load(p);
+  typedef T Part __attribute__((vector_size(N * sizeof(T))));
+  Part part;
+  std::memcpy(&part, p, sizeof part);
+  return [&]<int... I>(std::integer_sequence<int, I...>) {
+    return __builtin_shufflevector(part, rest - Part{}, (I < N ? I : N)...);
+  }
+  (std::make_integer_sequence<int, lanes<T>>());
+}
+
+// An index that stands for `count` neighbours, i, i + 1, ..., at most as many as a vector has
+// lanes. Count is a compile-time constant wherever speed matters.
+template <class Count>
+struct Index {
+  int64_t first;
+  int64_t columns = 0;  // the length of a row, for an index that counts columns
+  Count count = {};
+};
+
+// What a View gives at an index to write to: y[i] = v, y[i] += v, y[i] *= v. To compute with what is
+// there: Vec<T>(y[i]).
+template <class T, class Count>
+struct Slot {
+  T* p;
+  Count count;
+  operator Vec<T>() const { return load(p, count); }
+  void operator=(Vec<T> v) const { store(p, v, count); }
+  void operator=(const Slot& other) const { *this = Vec<T>(other); }
+  void operator+=(Vec<T> v) const { *this = Vec<T>(*this) + v; }
+  void operator*=(T factor) const { *this = Vec<T>(*this) * factor; }
+};
+
+// A pointer to numbers that are taken a vector at a time: x[i], or x(r, c) for column c of row r.
+// View<const T> is read, View<T> written. Beyond the index's count the lanes that are read hold 0.
+template <class T>
+class View {
+ public:
+  using element_type = T;
+  using Number = std::remove_const_t<T>;
+  View(T* p) : p_(p) {}
+  template <class U>
+  requires std::is_convertible_v<U*, T*> View(View<U> v) : p_(v.data()) {}
+  explicit operator bool() const { return p_ != nullptr; }
+  T* data() const { return p_; }
+
+  template <class Count>
+  auto operator[](Index<Count> i) const {
+    if constexpr (std::is_const_v<T>)
+      return load(p_ + i.first, i.count);
+    else
+      return Slot<T, Count>{p_ + i.first, i.count};
+  }
+  template <class Count>
+  auto operator()(int64_t row, Index<Count> c) const {
+    return (*this)[Index<Count>{row * c.columns + c.first, 0, c.count}];
+  }
+  // The same with `rest` in place of 0.
+  template <class Count>
+  Vec<Number> operator()(int64_t row, Index<Count> c, Number rest) const {
+    return load<Number>(p_ + row * c.columns + c.first, c.count, rest);
+  }
+
+ private:
+  T* p_;
+};
+
 template <class T>
 inline Vec<T> max(Vec<T> a, Vec<T> b) {
   return a > b ? a : b;
 }
+inline Vec<float> square(Vec<float> x) { return x * x; }
+inline Vec<double> square(Vec<double> x) { return x * x; }
 template <class T>
 inline Vec<T> min(Vec<T> a, Vec<T> b) {
   return a < b ? a : b;
@@ -91,6 +166,9 @@ inline T max_lane(Vec<T> v) {
     for (int i = 0; i < n; ++i) a[i] = a[i] > a[i + n] ? a[i] : a[i + n];
   return a[0];
 }
+
+inline float sum(Vec<float> v) { return sum<float>(v); }
+inline double sum(Vec<double> v) { return sum<double>(v); }
 
 // e^x. float: x = n ln2 + r with |r| <= ln2 / 2, e^r by its Taylor polynomial of degree 7
 // (remainder below 6e-9), times 2^n: within 2 ulp on [-87.3, 88.37]; below it gives 0, above it

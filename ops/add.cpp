@@ -1,4 +1,4 @@
-// y = a + b;   da = dy, db = dy
+// Addition:   y = a + b;   da = dy,   db = dy
 #include "ops/add.h"
 #include "core/elementwise.h"
 #include "ops/kernels/dispatch.h"
@@ -13,11 +13,11 @@ void add_forward(const T* a, const T* b, T* y, int64_t n);
 namespace cpu {
 namespace {
 
+using simd::View;
+
 template <class T>
-void add_forward(const T* a, const T* b, T* y, int64_t n) {
-  simd::for_vectors<T>(n, [=](int64_t i, int count) {
-    simd::store<T>(y + i, simd::load(a + i, count) + simd::load(b + i, count), count);
-  });
+void add_forward(View<const T> a, View<const T> b, View<T> y, int64_t n) {
+  simd::for_each<T>(n, [=](auto i) { y[i] = a[i] + b[i]; });
 }
 
 }  // namespace

@@ -1,6 +1,9 @@
-// y = z w + bias,  z = (x - mean) rstd,  rstd = (var + eps)^-1/2, mean and var of each column over
-// the M rows, or given dw = sum over rows of dy z,  dbias = sum over rows of dy;   dx = w rstd (dy
-// - dbias / M - z dw / M), or w rstd dy when mean and var are given
+// Batch normalisation: each column with mean 0 and variance 1 over the M rows, then a scale and a
+// shift.
+//
+//   y = z w + bias,   z = (x - mean) rstd,   rstd = (var + eps)^-1/2
+//   dw = sum over rows of dy z,   dbias = sum over rows of dy
+//   dx = w rstd (dy - dbias / M - z dw / M),   or w rstd dy when mean and var are given
 #include "ops/batch_norm.h"
 #include "core/rows.h"
 #include "ops/kernels/dispatch.h"
@@ -25,7 +28,7 @@ void batch_norm_backward(const T* x, const Wide<T>* w, const Wide<T>* mean, cons
 namespace cpu {
 namespace {
 
-using simd::Vec;
+using simd::View;
 
 // Mean and sum of squares around it, of n rows and of k more -> of all n + k, for each column
 // (Chan, Golub, LeVeque 1979).
@@ -40,39 +43,44 @@ void merge(int64_t n, double* mean, double* squares, int64_t k, const T* more_me
   }
 }
 
-// Mean and biased variance of each column of x (M, C) in one pass over memory: blocks of R rows,
-// which stay in L2 for the pass that needs their mean, merged in double into up to 16 fixed parts,
-// and these in order.
+// The same of the rows [begin, end) of x, which stay in the second-level cache for the pass that
+// needs their mean.
 template <class T>
-void batch_norm_statistics(const T* x, T* mean, T* var, int64_t M, int64_t C) {
-  const int64_t R = std::min<int64_t>(256, simd::row_grain(C)), parts = part_count(M, R);
-  std::vector<double> means(size_t(parts * C)), squares(size_t(parts * C));
+void moments(View<const T> x, int64_t begin, int64_t end, T* means, View<T> squares, int64_t C) {
+  const View<T> sums = means;
+  for (int64_t r = begin; r < end; ++r)
+    simd::for_columns<T>(C, [&](auto c) { sums[c] += x(r, c); });
+  for (int64_t c = 0; c < C; ++c) means[c] /= T(end - begin);
+  const View<const T> mean = means;
+  for (int64_t r = begin; r < end; ++r)
+    simd::for_columns<T>(C, [&](auto c) { squares[c] += simd::square(x(r, c) - mean[c]); });
+}
+
+// Mean and biased variance of each column of x (M, C) in one pass over memory: blocks of rows are
+// merged in double into up to 16 fixed parts, and these in order.
+template <class T>
+void batch_norm_statistics(View<const T> x, T* mean, T* var, int64_t M, int64_t C) {
+  const int64_t block = std::min<int64_t>(256, simd::row_grain(C)), parts = part_count(M, block);
+  std::vector<double> means(parts * C), squares(parts * C);
   parallel_for(parts, 1, [&](int64_t p, int64_t) {
-    std::vector<T> sums(size_t(2 * C));
-    T *m = sums.data(), *q = m + C;
+    std::vector<T> m(C), q(C);
     const int64_t first = part_begin(M, parts, p), last = part_begin(M, parts, p + 1);
-    for (int64_t begin = first; begin < last; begin += R) {
-      const int64_t end = std::min(begin + R, last);
-      std::fill(sums.begin(), sums.end(), T(0));
-      for (int64_t i = begin * C; i < end * C; i += C)
-        simd::for_columns<T>(C, [&](int64_t c, auto count) {
-          simd::store<T>(m + c, simd::load(m + c, count) + simd::load(x + i + c, count), count);
-        });
-      for (int64_t c = 0; c < C; ++c) m[c] /= T(end - begin);
-      for (int64_t i = begin * C; i < end * C; i += C)
-        simd::for_columns<T>(C, [&](int64_t c, auto count) {
-          Vec<T> d = simd::load(x + i + c, count) - simd::load(m + c, count);
-          simd::store<T>(q + c, simd::load(q + c, count) + d * d, count);
-        });
-      merge(begin - first, &means[size_t(p * C)], &squares[size_t(p * C)], end - begin, m, q, C);
+    for (int64_t begin = first; begin < last; begin += block) {
+      const int64_t end = std::min(begin + block, last);
+      std::fill(m.begin(), m.end(), T(0));
+      std::fill(q.begin(), q.end(), T(0));
+      moments<T>(x, begin, end, m.data(), q.data(), C);
+      merge(begin - first, &means[p * C], &squares[p * C], end - begin, m.data(), q.data(), C);
     }
   });
   for (int64_t p = 1; p < parts; ++p) {
     const int64_t n = part_begin(M, parts, p), k = part_begin(M, parts, p + 1) - n;
-    merge(n, means.data(), squares.data(), k, &means[size_t(p * C)], &squares[size_t(p * C)], C);
+    merge(n, means.data(), squares.data(), k, &means[p * C], &squares[p * C], C);
   }
-  for (int64_t c = 0; c < C; ++c)
-    mean[c] = T(means[size_t(c)]), var[c] = T(squares[size_t(c)] / double(M));
+  for (int64_t c = 0; c < C; ++c) {
+    mean[c] = T(means[c]);
+    var[c] = T(squares[c] / double(M));
+  }
 }
 
 template <class T>
@@ -86,61 +94,57 @@ void batch_norm_track(const T* mean, const T* var, T* running_mean, T* running_v
 }
 
 template <class T>
-void batch_norm_forward(const T* x, const T* w, const T* bias, const T* mean, const T* var, T* rstd,
-                        T* y, int64_t M, int64_t C, double eps) {
-  std::vector<T> scales(static_cast<size_t>(C));
-  T* scale = scales.data();
-  for (int64_t c = 0; c < C; ++c)
-    rstd[c] = T(1 / std::sqrt(double(var[c]) + eps)), scale[c] = w[c] * rstd[c];
-  simd::for_rows(M, C, [=](int64_t begin, int64_t end) {
-    for (int64_t i = begin * C; i < end * C; i += C)
-      simd::for_columns<T>(C, [&](int64_t c, auto count) {
-        Vec<T> d = simd::load(x + i + c, count) - simd::load(mean + c, count);
-        simd::store<T>(y + i + c, d * simd::load(scale + c, count) + simd::load(bias + c, count),
-                       count);
-      });
+void batch_norm_forward(View<const T> x, const T* w, View<const T> bias, View<const T> mean,
+                        const T* var, T* rstd, View<T> y, int64_t M, int64_t C, double eps) {
+  std::vector<T> w_rstd(C);
+  for (int64_t c = 0; c < C; ++c) {
+    rstd[c] = T(1 / std::sqrt(double(var[c]) + eps));
+    w_rstd[c] = w[c] * rstd[c];
+  }
+  const View<const T> scale = w_rstd.data();
+  simd::for_each_row(M, C, [=](int64_t r) {
+    simd::for_columns<T>(C, [&](auto c) { y(r, c) = (x(r, c) - mean[c]) * scale[c] + bias[c]; });
   });
 }
 
 // dx may be null. given: mean and var do not depend on x.
 template <class T>
-void batch_norm_backward(const T* x, const T* w, const T* mean, const T* rstd, const T* dy, T* dx,
-                         T* dw, T* dbias, int64_t M, int64_t C, bool given) {
-  std::vector<double> sums =
-      simd::sum_rows<T>(M, C, 2 * C, [=](int64_t begin, int64_t end, T* part) {
-        for (int64_t i = begin * C; i < end * C; i += C)
-          simd::for_columns<T>(C, [&](int64_t c, auto count) {
-            Vec<T> g = simd::load(dy + i + c, count),
-                   d = simd::load(x + i + c, count) - simd::load(mean + c, count);
-            simd::store<T>(part + c, simd::load(part + c, count) + g * d, count);
-            simd::store<T>(part + C + c, simd::load(part + C + c, count) + g, count);
-          });
-      });
-  std::vector<T> factors(size_t(3 * C));  // dx = a (dy - b - (x - mean) k)
-  T *a = factors.data(), *b = a + C, *k = b + C;
+void batch_norm_backward(View<const T> x, const T* w, View<const T> mean, const T* rstd,
+                         View<const T> dy, View<T> dx, T* dw, T* dbias, int64_t M, int64_t C,
+                         bool given) {
+  // sums (2, C): of dy (x - mean), and of dy.
+  const auto add_row = [=](int64_t r, View<T> sums) {
+    simd::for_columns<T>(C, [&](auto c) {
+      sums(0, c) += dy(r, c) * (x(r, c) - mean[c]);
+      sums(1, c) += dy(r, c);
+    });
+  };
+  const std::vector<double> sums = simd::sum_rows<T>(M, C, 2 * C, add_row);
+  // dx = scale (dy - mean_dy - (x - mean) slope)
+  std::vector<T> scales(C), mean_dys(C), slopes(C);
   for (int64_t c = 0; c < C; ++c) {
-    dw[c] = T(sums[size_t(c)] * double(rstd[c])), dbias[c] = T(sums[size_t(C + c)]);
-    a[c] = w[c] * rstd[c];
-    if (!given) b[c] = dbias[c] / T(M), k[c] = rstd[c] * dw[c] / T(M);
+    dw[c] = T(sums[c] * double(rstd[c]));
+    dbias[c] = T(sums[C + c]);
+    scales[c] = w[c] * rstd[c];
+    mean_dys[c] = given ? T(0) : dbias[c] / T(M);
+    slopes[c] = given ? T(0) : rstd[c] * dw[c] / T(M);
   }
   if (!dx) return;
-  simd::for_rows(M, C, [=](int64_t begin, int64_t end) {
-    for (int64_t i = begin * C; i < end * C; i += C)
-      simd::for_columns<T>(C, [&](int64_t c, auto count) {
-        Vec<T> d = simd::load(x + i + c, count) - simd::load(mean + c, count);
-        Vec<T> g =
-            simd::load(dy + i + c, count) - simd::load(b + c, count) - d * simd::load(k + c, count);
-        simd::store<T>(dx + i + c, simd::load(a + c, count) * g, count);
-      });
+  const View<const T> scale = scales.data(), mean_dy = mean_dys.data(), slope = slopes.data();
+  simd::for_each_row(M, C, [=](int64_t r) {
+    simd::for_columns<T>(C, [&](auto c) {
+      dx(r, c) = scale[c] * (dy(r, c) - mean_dy[c] - (x(r, c) - mean[c]) * slope[c]);
+    });
   });
 }
 
 }  // namespace
 }  // namespace cpu
 
+// x (..., C), the others (C)
 Tensor ops::batch_norm(const Tensor& x, const Tensor& w, const Tensor& bias,
                        const Tensor& running_mean, const Tensor& running_var,
-                       const BatchNormOptions& o) {  // x (..., C), the others (C)
+                       const BatchNormOptions& o) {
   const int64_t C = expect_columns("batch_norm", "x", x), M = x.numel() / C;
   const bool running = running_mean.defined() || running_var.defined();
   expect("batch_norm", "w", w, {C}, wide(x.dtype()));
@@ -151,14 +155,16 @@ Tensor ops::batch_norm(const Tensor& x, const Tensor& w, const Tensor& bias,
   }
   CHECK(!o.training || M > 1, "batch_norm: training needs more than one row for a variance, x is ",
         x.shape(), "; use a larger batch or evaluation mode");
-  Tensor y = Tensor::empty_like(x), mean = Tensor::empty_like(w), var = Tensor::empty_like(mean),
-         rstd = Tensor::empty_like(mean);
+  const Tensor y = Tensor::empty_like(x);
+  const Tensor mean = Tensor::empty_like(w), var = Tensor::empty_like(w);
+  const Tensor rstd = Tensor::empty_like(w);
   if (o.training) {
     DISPATCH(x, batch_norm_statistics, x, mean, var, M, C);
     if (running)
       DISPATCH(x, batch_norm_track, mean, var, running_mean, running_var, M, C, o.momentum);
   } else {
-    mean.copy_from(running_mean), var.copy_from(running_var);
+    mean.copy_from(running_mean);
+    var.copy_from(running_var);
   }
   DISPATCH(x, batch_norm_forward, x, w, bias, mean, var, rstd, y, M, C, o.eps);
   return record("batch_norm", y, {x, w, bias},

@@ -10,16 +10,20 @@ using cuda::kColumnThreads;
 
 // Mean and sum of squares around it, of n numbers; joined with those of others (Chan, Golub,
 // LeVeque 1979).
-template <class W>
+template <class V>
 struct Moments {
-  W mean = 0, squares = 0;
-  __device__ void join(W n, W k, W more_mean, W more_squares) {  // n numbers here, k > 0 there
-    const W d = more_mean - mean, share = k / (n + k);
+  V mean = 0, squares = 0;
+  // n numbers here, k > 0 there.
+  template <class W>
+  __device__ void join(W n, W k, const V& more_mean, const V& more_squares) {
+    const W share = k / (n + k);
+    const V d = more_mean - mean;
     mean += d * share;
     squares += more_squares + d * d * n * share;
   }
 };
 
+// How many of the rows y, y + step, ... are less than `rows`.
 __device__ inline int64_t rows_of_thread(int64_t rows, int64_t y, int64_t step) {
   return rows > y ? (rows - y + step - 1) / step : 0;
 }
@@ -30,13 +34,14 @@ template <class T, int N>
 __global__ void __launch_bounds__(kColumnThreads, 2)
     moments_kernel(const T* x, double* partial, int64_t rows, int64_t C) {
   using W = Wide<T>;
+  using V = cuda::Values<W, N>;
   constexpr int R = 8;
   SHARED(W, shared, 2 * N * kColumnThreads);  // [mean, squares][n][ty][tx]
   const int64_t parts = gridDim.y, part = blockIdx.y,
                 column = (int64_t(blockIdx.x) * blockDim.x + threadIdx.x) * N;
   const int64_t begin = rows * part / parts, end = rows * (part + 1) / parts, step = blockDim.y;
   const unsigned thread = threadIdx.y * blockDim.x + threadIdx.x;
-  Moments<W> moments[N];
+  Moments<V> moments;
   int64_t seen = 0;
   if (column < C)
     for (int64_t r = begin + threadIdx.y; r < end; r += R * step) {
@@ -46,24 +51,19 @@ __global__ void __launch_bounds__(kColumnThreads, 2)
       for (int i = 0; i < R; ++i)
         pack[i] = *reinterpret_cast<const cuda::Pack<T, N>*>(
             x + (r + (i < count ? i : 0) * step) * C + column);
+      V sum = 0, squares = 0;
 #pragma unroll
-      for (int n = 0; n < N; ++n) {
-        W sum = 0, squares = 0;
+      for (int i = 0; i < R; ++i)
+        if (i < count) sum += cuda::widen(pack[i]);
+      const V mean = sum / W(count);
 #pragma unroll
-        for (int i = 0; i < R; ++i) sum += i < count ? W(pack[i].at[n]) : W(0);
-        const W mean = sum / W(count);
-#pragma unroll
-        for (int i = 0; i < R; ++i)
-          squares += i < count ? (W(pack[i].at[n]) - mean) * (W(pack[i].at[n]) - mean) : W(0);
-        moments[n].join(W(seen), W(count), mean, squares);
-      }
+      for (int i = 0; i < R; ++i)
+        if (i < count) squares += square(cuda::widen(pack[i]) - mean);
+      moments.join(W(seen), W(count), mean, squares);
       seen += count;
     }
-#pragma unroll
-  for (int n = 0; n < N; ++n) {
-    shared[n * kColumnThreads + thread] = moments[n].mean;
-    shared[(N + n) * kColumnThreads + thread] = moments[n].squares;
-  }
+  cuda::spread(shared + thread, moments.mean);
+  cuda::spread(shared + N * kColumnThreads + thread, moments.squares);
   __syncthreads();
   const unsigned width = blockDim.x * N;  // columns of the block
   for (unsigned i = thread; i < width; i += blockDim.x * blockDim.y) {
@@ -76,7 +76,10 @@ __global__ void __launch_bounds__(kColumnThreads, 2)
       all.join(double(n), double(k), double(shared[at]), double(shared[N * kColumnThreads + at]));
       n += k;
     }
-    if (c < C) partial[2 * part * C + c] = all.mean, partial[(2 * part + 1) * C + c] = all.squares;
+    if (c < C) {
+      partial[2 * part * C + c] = all.mean;
+      partial[(2 * part + 1) * C + c] = all.squares;
+    }
   }
 }
 
@@ -100,7 +103,9 @@ __global__ void __launch_bounds__(512) join_parts_kernel(const double* partial, 
       n += k;
     }
   }
-  means[thread] = all.mean, squares[thread] = all.squares, counts[thread] = double(n);
+  means[thread] = all.mean;
+  squares[thread] = all.squares;
+  counts[thread] = double(n);
   __syncthreads();
   if (threadIdx.y > 0 || c >= C) return;
   for (unsigned y = 1; y < blockDim.y; ++y) {
@@ -108,7 +113,8 @@ __global__ void __launch_bounds__(512) join_parts_kernel(const double* partial, 
     all.join(double(n), counts[at], means[at], squares[at]);
     n += int64_t(counts[at]);
   }
-  mean[c] = W(all.mean), var[c] = W(all.squares / double(rows));
+  mean[c] = W(all.mean);
+  var[c] = W(all.squares / double(rows));
 }
 
 template <class W>
@@ -138,63 +144,63 @@ struct Forward {
   };
   template <int N>
   __device__ Columns<N> columns(int64_t c) const {
-    Columns<N> k{cuda::load<N>(mean + c), cuda::load<N>(w + c), cuda::load<N>(bias + c)};
-    const cuda::Values<W, N> r = cuda::load<N>(rstd + c);
-#pragma unroll
-    for (int n = 0; n < N; ++n) k.scale.at[n] *= r.at[n];
-    return k;
+    return {cuda::load<N>(mean + c), cuda::load<N>(w + c) * cuda::load<N>(rstd + c),
+            cuda::load<N>(bias + c)};
   }
   __device__ int row(unsigned) const { return 0; }
   template <int N>
-  __device__ W operator()(const Columns<N>& k, int n, int, W x) const {
-    return (x - k.mean.at[n]) * k.scale.at[n] + k.bias.at[n];
+  __device__ cuda::Values<W, N> operator()(const Columns<N>& of, int,
+                                           const cuda::Values<W, N>& x) const {
+    return (x - of.mean) * of.scale + of.bias;
   }
 };
 
+// Of dy (x - mean), and of dy.
 template <class T, int N>
-struct ParameterSums {  // of dy (x - mean), and of dy
+struct ParameterSums {
   using W = Wide<T>;
   const T *x, *dy;
   const W* mean;
   int64_t C;
-  __device__ void operator()(int64_t r, int64_t c, W (&sums)[2][N]) const {
-    const cuda::Values<W, N> v = cuda::load<N>(x + r * C + c), g = cuda::load<N>(dy + r * C + c),
-                             m = cuda::load<N>(mean + c);
-#pragma unroll
-    for (int n = 0; n < N; ++n) sums[0][n] += g.at[n] * (v.at[n] - m.at[n]), sums[1][n] += g.at[n];
+  __device__ void operator()(int64_t r, int64_t c, cuda::Values<W, N> (&sums)[2]) const {
+    const cuda::Values<W, N> dy_c = cuda::load<N>(dy + r * C + c);
+    sums[0] += dy_c * (cuda::load<N>(x + r * C + c) - cuda::load<N>(mean + c));
+    sums[1] += dy_c;
   }
 };
 
-// dw = rstd sum dy (x - mean), in place; dx = a (dy - b - (x - mean) k): abk (3, C).
+// dw = rstd sum dy (x - mean), in place, and the factors (3, C) of
+// dx = scale (dy - mean_dy - (x - mean) slope).
 template <class W>
-__global__ void factors_kernel(const W* w, const W* rstd, W* dw, const W* dbias, W* abk, int64_t M,
-                               int64_t C, bool given) {
+__global__ void factors_kernel(const W* w, const W* rstd, W* dw, const W* dbias, W* factors,
+                               int64_t M, int64_t C, bool given) {
   const int64_t c = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (c >= C) return;
   dw[c] *= rstd[c];
-  abk[c] = w[c] * rstd[c];
-  abk[C + c] = given ? W(0) : dbias[c] / W(M);
-  abk[2 * C + c] = given ? W(0) : rstd[c] * dw[c] / W(M);
+  factors[c] = w[c] * rstd[c];
+  factors[C + c] = given ? W(0) : dbias[c] / W(M);
+  factors[2 * C + c] = given ? W(0) : rstd[c] * dw[c] / W(M);
 }
 
 template <class T>
 struct BackwardX {
   using W = Wide<T>;
-  const W *mean, *a, *b, *k;
+  const W *mean, *scale, *mean_dy, *slope;
 
   template <int N>
   struct Columns {
-    cuda::Values<W, N> mean, a, b, k;
+    cuda::Values<W, N> mean, scale, mean_dy, slope;
   };
   template <int N>
   __device__ Columns<N> columns(int64_t c) const {
-    return {cuda::load<N>(mean + c), cuda::load<N>(a + c), cuda::load<N>(b + c),
-            cuda::load<N>(k + c)};
+    return {cuda::load<N>(mean + c), cuda::load<N>(scale + c), cuda::load<N>(mean_dy + c),
+            cuda::load<N>(slope + c)};
   }
   __device__ int row(unsigned) const { return 0; }
   template <int N>
-  __device__ W operator()(const Columns<N>& f, int n, int, W x, W dy) const {
-    return f.a.at[n] * (dy - f.b.at[n] - (x - f.mean.at[n]) * f.k.at[n]);
+  __device__ cuda::Values<W, N> operator()(const Columns<N>& of, int, const cuda::Values<W, N>& x,
+                                           const cuda::Values<W, N>& dy) const {
+    return of.scale * (dy - of.mean_dy - (x - of.mean) * of.slope);
   }
 };
 
@@ -243,13 +249,13 @@ void batch_norm_backward(const T* x, const Wide<T>* w, const Wide<T>* mean, cons
     cuda::column_sums<2, N>("batch_norm_dw", ParameterSums<T, N>{x, dy, mean, C}, out, M, C);
   else
     cuda::column_sums<2, 1>("batch_norm_dw", ParameterSums<T, 1>{x, dy, mean, C}, out, M, C);
-  Storage factors(size_t(3 * C) * sizeof(W), Device::cuda);
-  W* abk = static_cast<W*>(factors.data());
+  const Storage storage(3 * C * sizeof(W), Device::cuda);
+  W* const factors = static_cast<W*>(storage.data());
   cuda::launch("batch_norm_factors", factors_kernel<W>, dim3(unsigned(cuda::blocks_for(C))),
-               dim3(cuda::kThreads), 0, w, rstd, dw, dbias, abk, M, C, given);
+               dim3(cuda::kThreads), 0, w, rstd, dw, dbias, factors, M, C, given);
   if (dx)
-    cuda::map_columns("batch_norm_dx", BackwardX<T>{mean, abk, abk + C, abk + 2 * C},
-                      cuda::aligned(mean, abk), dx, M, C, x, dy);
+    cuda::map_columns("batch_norm_dx", BackwardX<T>{mean, factors, factors + C, factors + 2 * C},
+                      cuda::aligned(mean, factors), dx, M, C, x, dy);
 }
 
 INSTANTIATE(batch_norm_statistics)

@@ -1,5 +1,7 @@
-// y = 1 / B sum_bk t_bk (lse_b - z_bk),  lse_b = log sum_k exp(z_bk);   dz_bk = dy / B
-// (softmax(z_b)_k sum_j t_bj - t_bk)
+// The loss of a classifier, for targets t that sum to 1 in each row, and these targets.
+//
+//   y = 1 / B sum_bk t_bk (lse_b - z_bk),   lse_b = log sum_k exp(z_bk)
+//   dz_bk = dy / B (softmax(z_b)_k sum_j t_bj - t_bk)
 #include <limits>
 
 #include "core/rows.h"
@@ -22,41 +24,35 @@ void smooth_one_hot(const int64_t* labels, const double* mix, T* target, int64_t
 namespace cpu {
 namespace {
 
-using simd::Vec;
+using simd::Vec, simd::View;
 
+// Of row b: max z, sum exp(z - max), sum t, sum t (z - max).
 template <class T>
-constexpr T least = -std::numeric_limits<T>::infinity();  // no maximum, and exp gives 0
-
-template <class T>
-struct Row {
-  T max, exps, targets, product;  // of a row: max z, sum exp(z - max), sum t, sum t (z - max)
+struct RowSums {
+  T max, exps, targets, product;
 };
 
 // Everything in terms of z - max, which loses nothing when z is large.
 template <class T>
-Row<T> row_sums(const T* z, const T* t, int64_t K) {
-  Vec<T> largest = simd::broadcast<T>(least<T>), exps{}, targets{}, product{};
-  simd::for_columns<T>(K, [&](int64_t k, auto count) {
-    largest = simd::max<T>(largest, simd::load(z + k, count, least<T>));
+RowSums<T> row_sums(int64_t b, View<const T> z, View<const T> t, int64_t K) {
+  // Beyond the last class: exp gives 0.
+  constexpr T least = -std::numeric_limits<T>::infinity();
+  const T max = simd::max_columns<T>(K, [&](auto k) { return z(b, k); });
+  Vec<T> exps{}, targets{}, product{};
+  simd::for_columns<T>(K, [&](auto k) {
+    exps += simd::exp(z(b, k, least) - max);
+    targets += t(b, k);
+    product += t(b, k) * (z(b, k) - max);
   });
-  const T max = simd::max_lane<T>(largest);
-  simd::for_columns<T>(K, [&](int64_t k, auto count) {
-    Vec<T> target = simd::load(t + k, count);
-    exps += simd::exp(simd::load(z + k, count, least<T>) - max);
-    targets += target;
-    product += target * (simd::load(z + k, count) - max);
-  });
-  return {max, simd::sum<T>(exps), simd::sum<T>(targets), simd::sum<T>(product)};
+  return {max, simd::sum(exps), simd::sum(targets), simd::sum(product)};
 }
 
 template <class T>
-void cross_entropy_forward(const T* z, const T* t, T* y, int64_t B, int64_t K) {
-  std::vector<double> losses(static_cast<size_t>(B));
-  simd::for_rows(B, K, [&](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; ++b) {
-      Row<T> row = row_sums(z + b * K, t + b * K, K);
-      losses[size_t(b)] = std::log(double(row.exps)) * double(row.targets) - double(row.product);
-    }
+void cross_entropy_forward(View<const T> z, View<const T> t, T* y, int64_t B, int64_t K) {
+  std::vector<double> losses(B);
+  simd::for_each_row(B, K, [&](int64_t b) {
+    const RowSums<T> row = row_sums<T>(b, z, t, K);
+    losses[b] = std::log(double(row.exps)) * double(row.targets) - double(row.product);
   });
   double total = 0;
   for (double loss : losses) total += loss;
@@ -64,17 +60,13 @@ void cross_entropy_forward(const T* z, const T* t, T* y, int64_t B, int64_t K) {
 }
 
 template <class T>
-void cross_entropy_backward(const T* z, const T* t, const T* dy, T* dz, int64_t B, int64_t K) {
-  simd::for_rows(B, K, [=](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; ++b) {
-      Row<T> row = row_sums(z + b * K, t + b * K, K);
-      const T scale = *dy / T(B), weight = row.targets / row.exps;
-      simd::for_columns<T>(K, [&](int64_t k, auto count) {
-        Vec<T> e = simd::exp(simd::load(z + b * K + k, count) - row.max);
-        simd::store<T>(dz + b * K + k, scale * (e * weight - simd::load(t + b * K + k, count)),
-                       count);
-      });
-    }
+void cross_entropy_backward(View<const T> z, View<const T> t, const T* dy, View<T> dz, int64_t B,
+                            int64_t K) {
+  simd::for_each_row(B, K, [=](int64_t b) {
+    const RowSums<T> row = row_sums<T>(b, z, t, K);
+    const T scale = *dy / T(B), weight = row.targets / row.exps;
+    simd::for_columns<T>(
+        K, [&](auto k) { dz(b, k) = scale * (simd::exp(z(b, k) - row.max) * weight - t(b, k)); });
   });
 }
 
@@ -93,7 +85,8 @@ void smooth_one_hot(const int64_t* labels, const double* mix, T* target, int64_t
 }  // namespace
 }  // namespace cpu
 
-Tensor ops::cross_entropy(const Tensor& logits, const Tensor& target) {  // (B, K) both
+// logits target (B, K)
+Tensor ops::cross_entropy(const Tensor& logits, const Tensor& target) {
   expect_defined("cross_entropy", "logits", logits);
   CHECK(logits.rank() == 2 && logits.numel() > 0, "cross_entropy: logits is ", logits.shape(),
         ", expected (B, K) with B > 0 and K > 0");
@@ -110,15 +103,17 @@ Tensor ops::cross_entropy(const Tensor& logits, const Tensor& target) {  // (B, 
                 });
 }
 
+// labels (B) -> (B, K)
 Tensor ops::smooth_one_hot(const Tensor& labels, int64_t K, double eps, DType dtype,
-                           const Tensor& mix) {  // labels (B) -> (B, K)
+                           const Tensor& mix) {
   expect_defined("smooth_one_hot", "labels", labels);
   CHECK(labels.rank() == 1 && labels.dtype() == DType::i64, "smooth_one_hot: labels is ",
         labels.dtype(), " ", labels.shape(), ", expected i64 (B)");
   const int64_t B = labels.dim(0);
   if (mix.defined()) expect("smooth_one_hot", "mix", mix, {6}, DType::f64);
-  if (labels.device() == Device::cpu) {  // on a GPU a label out of range makes its row nan, so that
-                                         // the loss says so without a wait for each batch
+  // On a GPU a label out of range makes its row nan, so that the loss says so without a wait for
+  // each batch.
+  if (labels.device() == Device::cpu) {
     const int64_t* label = labels.data<int64_t>();
     for (int64_t b = 0; b < B; ++b)
       CHECK(label[b] >= 0 && label[b] < K, "smooth_one_hot: label ", b, " is ", label[b],

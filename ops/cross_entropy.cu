@@ -12,32 +12,27 @@ namespace {
 
 using cuda::kThreads;
 
+// Of a row: max z, sum exp(z - max), sum t, sum t (z - max).
 template <class W>
 struct RowSums {
-  W max, exps, targets, product;  // of a row: max z, sum exp(z - max), sum t, sum t (z - max)
+  W max, exps, targets, product;
 };
 
 // All threads of the block get them. Everything in terms of z - max, which loses nothing when z is
 // large.
 template <int N, class T, class W>
 __device__ RowSums<W> row_sums(const T* z, const W* t, int K) {
-  W max = W(-INFINITY), exps = 0, targets = 0, product = 0;
+  W most = W(-INFINITY), exps = 0, targets = 0, product = 0;
+  cuda::for_packs<N, 0>(int(threadIdx.x), int(blockDim.x), K,
+                        [&](int, int k) { most = max(most, cuda::load<N>(z + k)); });
+  most = cuda::block_max(most);
   cuda::for_packs<N, 0>(int(threadIdx.x), int(blockDim.x), K, [&](int, int k) {
-    const cuda::Values<W, N> v = cuda::load<N>(z + k);
-#pragma unroll
-    for (int n = 0; n < N; ++n) max = cuda::Max()(max, v.at[n]);
+    const cuda::Values<W, N> t_k = cuda::load<N>(t + k), z_k = cuda::load<N>(z + k) - most;
+    exps += cuda::exact_exp(z_k);
+    targets += t_k;
+    product += t_k * z_k;
   });
-  max = cuda::block_max(max);
-  cuda::for_packs<N, 0>(int(threadIdx.x), int(blockDim.x), K, [&](int, int k) {
-    const cuda::Values<W, N> v = cuda::load<N>(z + k), target = cuda::load<N>(t + k);
-#pragma unroll
-    for (int n = 0; n < N; ++n) {
-      exps += cuda::exact_exp(v.at[n] - max);
-      targets += target.at[n];
-      product += target.at[n] * (v.at[n] - max);
-    }
-  });
-  return {max, cuda::block_sum(exps), cuda::block_sum(targets), cuda::block_sum(product)};
+  return {most, cuda::block_sum(exps), cuda::block_sum(targets), cuda::block_sum(product)};
 }
 
 template <class T, int N>
@@ -63,16 +58,14 @@ __global__ void __launch_bounds__(kThreads, 2)
                                   int K) {
   using W = Wide<T>;
   const int64_t b = blockIdx.x;
-  z += b * K, t += b * K, dz += b * K;
+  z += b * K;
+  t += b * K;
+  dz += b * K;
   const RowSums<W> row = row_sums<N>(z, t, K);
   const W scale = *dy / W(B), weight = row.targets / row.exps;
   cuda::for_packs<N, 0>(int(threadIdx.x), int(blockDim.x), K, [&](int, int k) {
-    const cuda::Values<W, N> v = cuda::load<N>(z + k), target = cuda::load<N>(t + k);
-    cuda::Values<W, N> d;
-#pragma unroll
-    for (int n = 0; n < N; ++n)
-      d.at[n] = scale * (cuda::exact_exp(v.at[n] - row.max) * weight - target.at[n]);
-    cuda::store<N>(dz + k, d);
+    const cuda::Values<W, N> z_k = cuda::load<N>(z + k), t_k = cuda::load<N>(t + k);
+    cuda::store<N>(dz + k, scale * (cuda::exact_exp(z_k - row.max) * weight - t_k));
   });
 }
 

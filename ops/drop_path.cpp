@@ -1,5 +1,8 @@
-// s_b = 0 if u_b < rate, else 1 / (1 - rate), with u_b uniform in [0, 1): Philox of (seed, step,
-// layer, first_sample + b)
+// Stochastic depth: which samples skip a branch of the network in this step.
+//
+//   s_b = 0 if u_b < rate, else 1 / (1 - rate)
+//
+// where u_b, uniform in [0, 1), is Philox of (seed, step, layer, first_sample + b).
 #include "ops/drop_path.h"
 #include "core/random.h"
 #include "ops/kernels/dispatch.h"

@@ -1,5 +1,7 @@
-// y = x Phi(x),  Phi(x) = (1 + erf(x / sqrt 2)) / 2;   dx = dy (Phi(x) + x phi(x)),  phi(x) =
-// exp(-x^2 / 2) / sqrt(2 pi)
+// GELU: x times the probability that a normally distributed number is less than x.
+//
+//   y = x Phi(x),                  Phi(x) = (1 + erf(x / sqrt 2)) / 2
+//   dx = dy (Phi(x) + x phi(x)),   phi(x) = Phi'(x) = exp(-x^2 / 2) / sqrt(2 pi)
 #include "ops/gelu.h"
 #include "core/elementwise.h"
 #include "ops/kernels/dispatch.h"
@@ -15,7 +17,7 @@ void gelu_backward(const T* x, const T* dy, T* dx, int64_t n);
 namespace cpu {
 namespace {
 
-using simd::Vec;
+using simd::Vec, simd::View;
 
 // Phi and phi together, for they share exp(-x^2 / 2).
 template <class T>
@@ -27,14 +29,16 @@ struct Normal {
 // and Stegun 7.1.26). P has degree 6 and was fitted for the least maximal error, 1.5e-9, so that
 // rounding dominates.
 inline Normal<float> normal(Vec<float> x) {
-  Vec<float> a = x < 0 ? -x : x, e = simd::exp(-0.5f * x * x), t = 1.f / (1.f + 0.325f * a);
+  const Vec<float> a = x < 0 ? -x : x;
+  const Vec<float> e = simd::exp(-0.5f * x * x);
+  const Vec<float> t = 1.f / (1.f + 0.325f * a);
   Vec<float> p = t * 0.04511346739f - 0.2277843857f;
   p = p * t + 0.362716394f;
   p = p * t - 0.1192167157f;
   p = p * t + 0.1943451475f;
   p = p * t + 0.1138504325f;
   p = p * t + 0.1309756604f;
-  Vec<float> tail = t * p * e;
+  const Vec<float> tail = t * p * e;
   return {x < 0 ? tail : 1.f - tail, e * 0.3989422804f};
 }
 
@@ -48,19 +52,15 @@ inline Normal<double> normal(Vec<double> x) {
 }
 
 template <class T>
-void gelu_forward(const T* x, T* y, int64_t n) {
-  simd::for_vectors<T>(n, [=](int64_t i, int count) {
-    Vec<T> v = simd::load(x + i, count);
-    simd::store<T>(y + i, v * normal(v).cdf, count);
-  });
+void gelu_forward(View<const T> x, View<T> y, int64_t n) {
+  simd::for_each<T>(n, [=](auto i) { y[i] = x[i] * normal(x[i]).cdf; });
 }
 
 template <class T>
-void gelu_backward(const T* x, const T* dy, T* dx, int64_t n) {
-  simd::for_vectors<T>(n, [=](int64_t i, int count) {
-    Vec<T> v = simd::load(x + i, count);
-    Normal<T> normal_v = normal(v);
-    simd::store<T>(dx + i, simd::load(dy + i, count) * (normal_v.cdf + v * normal_v.pdf), count);
+void gelu_backward(View<const T> x, View<const T> dy, View<T> dx, int64_t n) {
+  simd::for_each<T>(n, [=](auto i) {
+    const auto [cdf, pdf] = normal(x[i]);
+    dx[i] = dy[i] * (cdf + x[i] * pdf);
   });
 }
 

@@ -16,7 +16,7 @@ __global__ void __launch_bounds__(kThreads)
     layer_norm_forward_kernel(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y,
                               Wide<T>* mean, Wide<T>* rstd, int64_t rows, int C, int shift,
                               double eps) {
-  const cuda::Lanes lanes(int64_t(blockIdx.x) * (kThreads >> shift), rows, C, shift);
+  const auto lanes = cuda::Lanes::of_block(rows, C, shift);
   normalize_row(lanes, cuda::Row<T, N, P>(x + lanes.row * C, lanes), w, bias, y, mean, rstd, C,
                 eps);
 }
@@ -44,39 +44,26 @@ __device__ __forceinline__ void backward_row(const Inputs<T, N, P>& in, const Wi
                                              const T* more, T* dx, int C, F add) {
   using W = Wide<T>;
   using V = cuda::Values<W, N>;
-  const W m = in.mean, k = in.rstd;
   W sum_g = 0, sum_gz = 0;
   cuda::for_packs<N, P>(in.lanes, [&](int p, int c) {
-    const V v = in.x.at(p, c), d = in.dy.at(p, c), weight = cuda::load<N>(w + c);
-    V dz;
-#pragma unroll
-    for (int n = 0; n < N; ++n) {
-      dz.at[n] = d.at[n] * ((v.at[n] - m) * k);
-      sum_g += d.at[n] * weight.at[n];
-      sum_gz += dz.at[n] * weight.at[n];
-    }
-    add(p, dz, d);
+    const V w_c = cuda::load<N>(w + c), dy = in.dy.at(p, c);
+    const V dy_z = dy * ((in.x.at(p, c) - in.mean) * in.rstd);
+    sum_g += dy * w_c;
+    sum_gz += dy_z * w_c;
+    add(p, dy_z, dy);
   });
   if (!dx) return;  // for all threads alike
   const W mean_g = in.lanes.sum(sum_g) / W(C), mean_gz = in.lanes.sum(sum_gz) / W(C);
   cuda::for_packs<N, P>(in.lanes, [&](int p, int c) {
-    const V v = in.x.at(p, c), d = in.dy.at(p, c), weight = cuda::load<N>(w + c);
-    V out;
-#pragma unroll
-    for (int n = 0; n < N; ++n)
-      out.at[n] = k * (d.at[n] * weight.at[n] - mean_g - (v.at[n] - m) * k * mean_gz);
-    if (more) {
-      const V extra = cuda::load<N>(more + in.lanes.row * C + c);
-#pragma unroll
-      for (int n = 0; n < N; ++n) out.at[n] += extra.at[n];
-    }
-    cuda::store<N>(dx + in.lanes.row * C + c, out);
+    const V g = in.dy.at(p, c) * cuda::load<N>(w + c), z = (in.x.at(p, c) - in.mean) * in.rstd;
+    V d = in.rstd * (g - mean_g - z * mean_gz);
+    if (more) d += cuda::load<N>(more + in.lanes.row * C + c);
+    cuda::store<N>(dx + in.lanes.row * C + c, d);
   });
 }
 
-constexpr int blocks_on_one(int P) {
-  return P <= 2 ? 2 : 1;
-}  // multiprocessor: what the registers allow
+// How many blocks the registers of a multiprocessor allow.
+constexpr int blocks_on_one(int P) { return P <= 2 ? 2 : 1; }
 
 // partial (blocks, 2, C): the sums for dw and dbias over a block's rows. The next row is on its way
 // while one is worked on.
@@ -96,29 +83,26 @@ __global__ void __launch_bounds__(kThreads, blocks_on_one(P))
   int64_t first = blockIdx.x * at_once;
   for (Inputs<T, N, P> in = read(first); first < rows; first += step) {
     const Inputs<T, N, P> next = read(first + step);
-    backward_row(in, w, more, dx, C, [&](int p, const V& dz, const V& d) {
-#pragma unroll
-      for (int n = 0; n < N; ++n) dw[p].at[n] += dz.at[n], dbias[p].at[n] += d.at[n];
+    backward_row(in, w, more, dx, C, [&](int p, const V& dy_z, const V& dy_c) {
+      dw[p] += dy_z;
+      dbias[p] += dy_c;
     });
     in = next;
   }
   // Over the groups of a warp, which have the same columns; then warp after warp.
   for (int apart = 1 << shift; apart < 32; apart *= 2)
 #pragma unroll
-    for (int p = 0; p < P; ++p)
-#pragma unroll
-      for (int n = 0; n < N; ++n) {
-        dw[p].at[n] += __shfl_xor_sync(cuda::kFullWarp, dw[p].at[n], apart);
-        dbias[p].at[n] += __shfl_xor_sync(cuda::kFullWarp, dbias[p].at[n], apart);
-      }
+    for (int p = 0; p < P; ++p) {
+      dw[p] += cuda::of_lane_apart(dw[p], apart);
+      dbias[p] += cuda::of_lane_apart(dbias[p], apart);
+    }
   for (int warp = 0; warp < kThreads / 32; ++warp) {
     const int lane = int(threadIdx.x) % 32;
     if (int(threadIdx.x) / 32 == warp && lane < 1 << shift)
       cuda::for_packs<N, P>(lane, 1 << shift, C, [&](int p, int c) {
         if (warp > 0) {
-          const V a = cuda::load<N>(sums + c), b = cuda::load<N>(sums + C + c);
-#pragma unroll
-          for (int n = 0; n < N; ++n) dw[p].at[n] += a.at[n], dbias[p].at[n] += b.at[n];
+          dw[p] += cuda::load<N>(sums + c);
+          dbias[p] += cuda::load<N>(sums + C + c);
         }
         cuda::store<N>(sums + c, dw[p]);
         cuda::store<N>(sums + C + c, dbias[p]);
@@ -134,11 +118,12 @@ template <class T, int N>
 __global__ void __launch_bounds__(kThreads)
     layer_norm_dx_kernel(const T* x, const Wide<T>* w, const Wide<T>* mean, const Wide<T>* rstd,
                          const T* dy, const T* more, T* dx, int64_t rows, int C, int shift) {
-  const cuda::Lanes lanes(int64_t(blockIdx.x) * (kThreads >> shift), rows, C, shift);
+  const auto lanes = cuda::Lanes::of_block(rows, C, shift);
   backward_row(Inputs<T, N, 0>(lanes, x, dy, mean, rstd, C), w, more, dx, C,
                [](int, const auto&, const auto&) {});
 }
 
+// What a row adds to dw and dbias.
 template <class T, int N>
 struct ParameterSums {
   using W = Wide<T>;
@@ -146,11 +131,11 @@ struct ParameterSums {
   const W *mean, *rstd;
   const T* dy;
   int64_t C;
-  __device__ void operator()(int64_t r, int64_t c, W (&sums)[2][N]) const {
-    const cuda::Values<W, N> v = cuda::load<N>(x + r * C + c), d = cuda::load<N>(dy + r * C + c);
-    const W m = mean[r], k = rstd[r];
-#pragma unroll
-    for (int n = 0; n < N; ++n) sums[0][n] += d.at[n] * ((v.at[n] - m) * k), sums[1][n] += d.at[n];
+  __device__ void operator()(int64_t r, int64_t c, cuda::Values<W, N> (&sums)[2]) const {
+    const cuda::Values<W, N> x_c = cuda::load<N>(x + r * C + c),
+                             dy_c = cuda::load<N>(dy + r * C + c);
+    sums[0] += dy_c * ((x_c - mean[r]) * rstd[r]);
+    sums[1] += dy_c;
   }
 };
 
@@ -161,9 +146,8 @@ void layer_norm_forward(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y,
                         Wide<T>* rstd, int64_t rows, int64_t C, double eps) {
   if (rows == 0) return;
   cuda::with_row_layout<T>(C, cuda::aligned(x, w, bias, y), 4, [&](auto N, auto P, int shift) {
-    const dim3 grid(unsigned(cuda::blocks_for(rows, kThreads >> shift)));
-    cuda::launch("layer_norm_forward", layer_norm_forward_kernel<T, N, P>, grid, dim3(kThreads), 0,
-                 x, w, bias, y, mean, rstd, rows, C, shift, eps);
+    cuda::launch_rows("layer_norm_forward", layer_norm_forward_kernel<T, N, P>, rows, shift, x, w,
+                      bias, y, mean, rstd, rows, C, shift, eps);
   });
 }
 
@@ -174,8 +158,8 @@ void layer_norm_backward(const T* x, const Wide<T>* w, const Wide<T>* mean, cons
   using W = Wide<T>;
   const cuda::Outputs<W> out{{dw, dbias}};
   cuda::with_row_layout<T>(C, cuda::aligned(x, w, dy, more, dx), 3, [&](auto N, auto P, int shift) {
-    const int64_t all = std::max<int64_t>(1, cuda::blocks_for(rows, kThreads >> shift));
     if constexpr (P > 0) {
+      const int64_t all = std::max<int64_t>(1, cuda::blocks_for(rows, kThreads >> shift));
       const int64_t blocks =
           std::min<int64_t>(all, int64_t(cuda::info().multiprocessors) * blocks_on_one(P));
       Storage partial(size_t(blocks * 2 * C) * sizeof(W), Device::cuda);
@@ -186,8 +170,8 @@ void layer_norm_backward(const T* x, const Wide<T>* w, const Wide<T>* mean, cons
       cuda::add_parts(static_cast<const W*>(p), out, blocks, int64_t(2), C);
     } else {
       if (dx && rows)
-        cuda::launch("layer_norm_dx", layer_norm_dx_kernel<T, N>, dim3(unsigned(all)),
-                     dim3(kThreads), 0, x, w, mean, rstd, dy, more, dx, rows, C, shift);
+        cuda::launch_rows("layer_norm_dx", layer_norm_dx_kernel<T, N>, rows, shift, x, w, mean,
+                          rstd, dy, more, dx, rows, C, shift);
       cuda::column_sums<2, 1>("layer_norm_dw", ParameterSums<T, 1>{x, mean, rstd, dy, C}, out, rows,
                               C);
     }

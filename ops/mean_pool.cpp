@@ -1,4 +1,6 @@
-// y_bc = 1 / L sum over the L = H W positions of x;   dx = dy_bc / L at each position
+// The mean over the L = H W positions of a map.
+//
+//   y_bc = 1 / L sum_l x_blc;   dx_blc = dy_bc / L
 #include "ops/mean_pool.h"
 #include "core/rows.h"
 #include "ops/kernels/dispatch.h"
@@ -15,38 +17,32 @@ void mean_pool_backward(const T* dy, T* dx, int64_t B, int64_t L, int64_t C);
 namespace cpu {
 namespace {
 
+using simd::View;
+
 template <class T>
-void mean_pool_forward(const T* x, T* y, int64_t B, int64_t L, int64_t C) {
-  simd::for_rows(B, L * C, [=](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; ++b) {
-      std::vector<double> sums = simd::sum_rows<T>(L, C, C, [=](int64_t l, int64_t last, T* part) {
-        for (; l < last; ++l)
-          simd::for_columns<T>(C, [&](int64_t c, auto count) {
-            simd::store<T>(part + c,
-                           simd::load(part + c, count) + simd::load(x + (b * L + l) * C + c, count),
-                           count);
-          });
-      });
-      for (int64_t c = 0; c < C; ++c) y[b * C + c] = T(sums[size_t(c)] / double(L));
-    }
+void mean_pool_forward(View<const T> x, T* y, int64_t B, int64_t L, int64_t C) {
+  simd::for_each_row(B, L * C, [=](int64_t b) {
+    const auto add_position = [=](int64_t l, View<T> sums) {
+      simd::for_columns<T>(C, [&](auto c) { sums[c] += x(b * L + l, c); });
+    };
+    const std::vector<double> sums = simd::sum_rows<T>(L, C, C, add_position);
+    for (int64_t c = 0; c < C; ++c) y[b * C + c] = T(sums[c] / double(L));
   });
 }
 
 template <class T>
-void mean_pool_backward(const T* dy, T* dx, int64_t B, int64_t L, int64_t C) {
+void mean_pool_backward(View<const T> dy, View<T> dx, int64_t B, int64_t L, int64_t C) {
   const T scale = 1 / T(L);
-  simd::for_rows(B * L, C, [=](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r)
-      simd::for_columns<T>(C, [&](int64_t c, auto count) {
-        simd::store<T>(dx + r * C + c, scale * simd::load(dy + r / L * C + c, count), count);
-      });
+  simd::for_each_row(B * L, C, [=](int64_t r) {
+    simd::for_columns<T>(C, [&](auto c) { dx(r, c) = scale * dy(r / L, c); });
   });
 }
 
 }  // namespace
 }  // namespace cpu
 
-Tensor ops::mean_pool(const Tensor& x) {  // (B, H, W, C) -> (B, C)
+// x (B, H, W, C) -> (B, C)
+Tensor ops::mean_pool(const Tensor& x) {
   expect_defined("mean_pool", "x", x);
   CHECK(x.rank() == 4 && x.dim(1) * x.dim(2) > 0, "mean_pool: x is ", x.shape(),
         ", expected (B, H, W, C) with H W > 0");

@@ -13,18 +13,13 @@ __global__ void __launch_bounds__(kColumnThreads)
   SHARED(double, shared, N* kColumnThreads);  // [n][ty][tx]
   const int64_t column = (int64_t(blockIdx.x) * blockDim.x + threadIdx.x) * N;
   for (int64_t b = blockIdx.y; b < B; b += gridDim.y) {
-    double sums[N] = {};
+    cuda::Values<double, N> sums = 0;
     if (column < C) {
 #pragma unroll 4
-      for (int64_t l = threadIdx.y; l < L; l += blockDim.y) {
-        const cuda::Values<Wide<T>, N> v = cuda::load<N>(x + (b * L + l) * C + column);
-#pragma unroll
-        for (int n = 0; n < N; ++n) sums[n] += double(v.at[n]);
-      }
+      for (int64_t l = threadIdx.y; l < L; l += blockDim.y)
+        sums += cuda::Values<double, N>(cuda::load<N>(x + (b * L + l) * C + column));
     }
-#pragma unroll
-    for (int n = 0; n < N; ++n)
-      shared[n * kColumnThreads + threadIdx.y * blockDim.x + threadIdx.x] = sums[n];
+    cuda::spread(shared + threadIdx.y * blockDim.x + threadIdx.x, sums);
     __syncthreads();
     if (threadIdx.y == 0 && column < C) {
       cuda::Values<Wide<T>, N> mean;
@@ -48,9 +43,7 @@ __global__ void __launch_bounds__(kColumnThreads)
   if (column >= C) return;
   const Wide<T> scale = 1 / Wide<T>(L);
   for (int64_t b = blockIdx.y; b < B; b += gridDim.y) {
-    cuda::Values<Wide<T>, N> d = cuda::load<N>(dy + b * C + column);
-#pragma unroll
-    for (int n = 0; n < N; ++n) d.at[n] *= scale;
+    const cuda::Values<Wide<T>, N> d = cuda::load<N>(dy + b * C + column) * scale;
     for (int64_t l = threadIdx.y; l < L; l += blockDim.y)
       cuda::store<N>(dx + (b * L + l) * C + column, d);
   }

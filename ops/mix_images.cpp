@@ -1,6 +1,10 @@
-// y_b = x_b' inside the box, elsewhere lambda x_b + (1 - lambda) x_b',  b' = B - 1 - b. For each
-// pixel a symmetric matrix over the batch, so dx is the same of dy. lambda x_b + ((1 - lambda)
-// x_b') with two roundings, alike on every device; where lambda = 1 it is x_b, whatever x_b' is.
+// Mixup and CutMix: image b and its partner b' = B - 1 - b, mixed.
+//
+//   y_b = x_b' inside the box,   lambda x_b + (1 - lambda) x_b' elsewhere
+//
+// For each pixel this is a symmetric matrix over the batch, so that dx is the same function of dy.
+// The mixture is computed with two roundings, lambda x_b + ((1 - lambda) x_b'), alike on every
+// device; where lambda = 1 it is x_b, whatever x_b' is.
 #include <cmath>
 
 #include "core/rows.h"
@@ -17,7 +21,7 @@ void mix_images(const T* x, const double* mix, T* y, int64_t B, int64_t H, int64
 namespace cpu {
 namespace {
 
-// A row of image b and the same row of b', both ways.
+// A row of image b and the same row of b': to_a = lambda a + rest b, to_b = lambda b + rest a.
 template <class T>
 void mix_rows(const T* a, const T* b, T lambda, T rest, T* to_a, T* to_b, int64_t n) {
   for (int64_t i = 0; i < n; ++i) {
@@ -31,21 +35,21 @@ void mix_images(const T* x, const double* mix, T* y, int64_t B, int64_t H, int64
   const T lambda = T(mix[0]), rest = T(1 - mix[0]);
   const int64_t n = W * C, left = int64_t(mix[2]) * C, top = int64_t(mix[3]),
                 right = left + int64_t(mix[4]) * C, bottom = top + int64_t(mix[5]);
-  simd::for_rows(B / 2 * H, 2 * n, [=](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const int64_t h = row % H, first = row * n, second = ((B - 1 - row / H) * H + h) * n;
-      if (lambda == 1)
-        std::copy_n(x + first, n, y + first), std::copy_n(x + second, n, y + second);
-      else
-        mix_rows(x + first, x + second, lambda, rest, y + first, y + second, n);
-      if (h < top || h >= bottom) continue;
-      std::copy(x + second + left, x + second + right, y + first + left);
-      std::copy(x + first + left, x + first + right, y + second + left);
+  simd::for_each_row(B / 2 * H, 2 * n, [=](int64_t row) {
+    const int64_t h = row % H, first = row * n, second = ((B - 1 - row / H) * H + h) * n;
+    if (lambda == 1) {
+      std::copy_n(x + first, n, y + first);
+      std::copy_n(x + second, n, y + second);
+    } else {
+      mix_rows(x + first, x + second, lambda, rest, y + first, y + second, n);
     }
+    if (h < top || h >= bottom) return;
+    std::copy(x + second + left, x + second + right, y + first + left);
+    std::copy(x + first + left, x + first + right, y + second + left);
   });
 }
 
-// On a GPU nobody waits to look; there a box outside the image is cut off.
+// For a mix on the CPU. One on the GPU is not waited for: a box outside the image is cut off there.
 void check_mix(const double* mix, int64_t H, int64_t W) {
   CHECK(mix[0] >= 0 && mix[0] <= 1, "mix_images: lambda ", mix[0], " is not in [0, 1]");
   CHECK(mix[2] >= 0 && mix[4] >= 0 && mix[2] + mix[4] <= double(W) && mix[3] >= 0 && mix[5] >= 0 &&
@@ -57,7 +61,8 @@ void check_mix(const double* mix, int64_t H, int64_t W) {
 }  // namespace
 }  // namespace cpu
 
-Tensor ops::mix_images(const Tensor& x, const Tensor& mix) {  // x (B, H, W, C)
+// x (B, H, W, C), mix (6)
+Tensor ops::mix_images(const Tensor& x, const Tensor& mix) {
   expect_defined("mix_images", "x", x);
   CHECK(x.rank() == 4, "mix_images: x is ", x.shape(), ", expected (B, H, W, C)");
   CHECK(x.dim(0) % 2 == 0, "mix_images: ", x.dim(0),

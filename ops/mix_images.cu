@@ -1,6 +1,6 @@
-// mix_images.cpp's formula, a thread to 16 bytes of an image of the first half and the same of its
-// partner: each number is read once and written once. What is done is read from device memory, so
-// that a recorded step mixes each batch in its own way.
+// mix_images.cpp's formula. A thread has 16 bytes of an image of the first half and the same 16 of its
+// partner, so that each number is read once and written once. lambda and the box are in device
+// memory: a training step that was recorded as a graph uses each batch's own when it is replayed.
 #include <cmath>
 
 #include "core/cuda/elementwise.cuh"
@@ -29,7 +29,10 @@ __global__ void __launch_bounds__(cuda::kThreads)
     const V u = p.at[j], v = q.at[j];
     to_p.at[j] = inside ? v : same ? u : std::fma(lambda, u, rest * v);
     to_q.at[j] = inside ? u : same ? v : std::fma(lambda, v, rest * u);
-    if (++column == n) column = 0, ++row;
+    if (++column == n) {
+      column = 0;
+      ++row;
+    }
   }
   cuda::store<N>(y + first, to_p);
   cuda::store<N>(y + second, to_q);

@@ -1,4 +1,4 @@
-// y = a b;   da = dy b, db = dy a
+// The product number by number:   y = a b;   da = dy b,   db = dy a
 #include "ops/mul.h"
 #include "core/elementwise.h"
 #include "ops/kernels/dispatch.h"
@@ -13,11 +13,11 @@ void mul_forward(const T* a, const T* b, T* y, int64_t n);
 namespace cpu {
 namespace {
 
+using simd::View;
+
 template <class T>
-void mul_forward(const T* a, const T* b, T* y, int64_t n) {
-  simd::for_vectors<T>(n, [=](int64_t i, int count) {
-    simd::store<T>(y + i, simd::load(a + i, count) * simd::load(b + i, count), count);
-  });
+void mul_forward(View<const T> a, View<const T> b, View<T> y, int64_t n) {
+  simd::for_each<T>(n, [=](auto i) { y[i] = a[i] * b[i]; });
 }
 
 }  // namespace

@@ -1,6 +1,10 @@
-// y_bhwc = (x_bhw'c / 255 - mean_c) / deviation_c,  w' = W - 1 - w where the image is mirrored,
-// else w: all in f32, then rounded to the type of y. Inside image b's rectangle of erase_b = {x, y,
-// width, height, key}: y_bhwc = erase_noise(key, h W + w)_c.
+// From the bytes of images to what a model reads, mirrored and with rectangles erased.
+//
+//   y_bhwc = (x_bhw'c / 255 - mean_c) / deviation_c,   w' = W - 1 - w in a mirrored image, else w
+//   y_bhwc = number c of normals(key, erase, h W + w)  inside the rectangle erase_b = {x, y, width,
+//                                                      height, key}
+//
+// All in f32, then rounded to the type of y.
 #include "ops/normalize.h"
 #include "core/random.h"
 #include "core/rows.h"
@@ -20,21 +24,19 @@ namespace {
 template <class T>
 void normalize(const uint8_t* x, const uint8_t* mirror, const int64_t* erase, T* y, int64_t B,
                int64_t H, int64_t W, const ops::NormalizeOptions& o) {
-  simd::for_rows(B * H, W * 3, [=](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const int64_t b = row / H, h = row % H;
-      for (int64_t w = 0; w < W; ++w) {
-        const int64_t from = (row * W + (mirror && mirror[b] ? W - 1 - w : w)) * 3,
-                      to = (row * W + w) * 3;
-        for (int64_t c = 0; c < 3; ++c)
-          y[to + c] = T((float(x[from + c]) / 255.f - o.mean[c]) / o.deviation[c]);
-      }
-      const int64_t* e = erase + b * 5;
-      if (!erase || h < e[1] || h - e[1] >= e[3]) continue;
-      for (int64_t w = std::max<int64_t>(0, e[0]); w < std::min(W, e[0] + e[2]); ++w) {
-        const std::array<float, 3> noise = erase_noise(uint64_t(e[4]), h * W + w);
-        for (int64_t c = 0; c < 3; ++c) y[(row * W + w) * 3 + c] = T(noise[size_t(c)]);
-      }
+  simd::for_each_row(B * H, W * 3, [=](int64_t row) {
+    const int64_t b = row / H, h = row % H;
+    for (int64_t w = 0; w < W; ++w) {
+      const int64_t from = (row * W + (mirror && mirror[b] ? W - 1 - w : w)) * 3,
+                    to = (row * W + w) * 3;
+      for (int64_t c = 0; c < 3; ++c)
+        y[to + c] = T((float(x[from + c]) / 255.f - o.mean[c]) / o.deviation[c]);
+    }
+    const int64_t* e = erase + b * 5;
+    if (!erase || h < e[1] || h - e[1] >= e[3]) return;
+    for (int64_t w = std::max<int64_t>(0, e[0]); w < std::min(W, e[0] + e[2]); ++w) {
+      const std::array<float, 4> noise = normals(uint64_t(e[4]), Purpose::erase, h * W + w);
+      for (int64_t c = 0; c < 3; ++c) y[(row * W + w) * 3 + c] = T(noise[c]);
     }
   });
 }
@@ -42,8 +44,9 @@ void normalize(const uint8_t* x, const uint8_t* mirror, const int64_t* erase, T*
 }  // namespace
 }  // namespace cpu
 
+// x (B, H, W, 3), mirror (B), erase (B, 5)
 Tensor ops::normalize(const Tensor& x, const Tensor& mirror, const NormalizeOptions& o, DType dtype,
-                      const Tensor& erase) {  // x (B, H, W, 3) u8
+                      const Tensor& erase) {
   expect_defined("normalize", "x", x);
   CHECK(x.rank() == 4 && x.dim(3) == 3 && x.dtype() == DType::u8, "normalize: x is ", x.dtype(),
         " ", x.shape(), ", expected u8 (B, H, W, 3)");

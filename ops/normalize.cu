@@ -17,7 +17,8 @@ __global__ void __launch_bounds__(cuda::kThreads)
   if (erase) {
     const int64_t* e = erase + b * 5;
     if (w >= e[0] && w - e[0] < e[2] && h >= e[1] && h - e[1] < e[3]) {
-      const std::array<float, 3> noise = erase_noise(uint64_t(e[4]), int64_t(h) * W + w);
+      const std::array<float, 4> noise =
+          normals(uint64_t(e[4]), Purpose::erase, int64_t(h) * W + w);
 #pragma unroll
       for (int c = 0; c < 3; ++c) y[p * 3 + c] = T(noise[c]);
       return;

@@ -15,10 +15,7 @@ struct Factors {
   template <int N>
   __device__ cuda::Values<W, N> columns(int64_t c) const {
     if (gamma) return cuda::load<N>(gamma + c);
-    cuda::Values<W, N> ones;
-#pragma unroll
-    for (int n = 0; n < N; ++n) ones.at[n] = 1;
-    return ones;
+    return W(1);
   }
   __device__ W row(unsigned r) const { return scale ? scale[r / R] : W(1); }
 };
@@ -26,18 +23,18 @@ struct Factors {
 template <class T>
 struct Forward : Factors<T> {
   using W = Wide<T>;
-  template <int N>
-  __device__ W operator()(const cuda::Values<W, N>& g, int n, W s, W x, W f) const {
-    return x + s * g.at[n] * f;
+  template <class V>
+  __device__ V operator()(const V& gamma_c, W s, const V& x, const V& f) const {
+    return x + s * gamma_c * f;
   }
 };
 
 template <class T>
 struct BackwardF : Factors<T> {  // df alone
   using W = Wide<T>;
-  template <int N>
-  __device__ W operator()(const cuda::Values<W, N>& g, int n, W s, W dy) const {
-    return s * dy * g.at[n];
+  template <class V>
+  __device__ V operator()(const V& gamma_c, W s, const V& dy) const {
+    return s * dy * gamma_c;
   }
 };
 
@@ -49,20 +46,10 @@ struct BackwardGamma {  // dgamma, and df in the same pass unless it is null
   T* df;
   int64_t C;
 
-  __device__ void operator()(int64_t r, int64_t c, W (&sums)[1][N]) const {
-    const W s = factors.row(unsigned(r));
-    cuda::Values<W, N> g = cuda::load<N>(dy + r * C + c);
-    const cuda::Values<W, N> in = cuda::load<N>(f + r * C + c);
-#pragma unroll
-    for (int n = 0; n < N; ++n) {
-      g.at[n] *= s;
-      sums[0][n] += g.at[n] * in.at[n];
-    }
-    if (!df) return;
-    const cuda::Values<W, N> gamma = factors.template columns<N>(c);
-#pragma unroll
-    for (int n = 0; n < N; ++n) g.at[n] *= gamma.at[n];
-    cuda::store<N>(df + r * C + c, g);
+  __device__ void operator()(int64_t r, int64_t c, cuda::Values<W, N> (&sums)[1]) const {
+    const cuda::Values<W, N> s_dy = cuda::load<N>(dy + r * C + c) * factors.row(unsigned(r));
+    sums[0] += s_dy * cuda::load<N>(f + r * C + c);
+    if (df) cuda::store<N>(df + r * C + c, s_dy * factors.template columns<N>(c));
   }
 };
 

@@ -1,6 +1,10 @@
-// sum = x + s_b gamma_c f  and  normed = (sum - mean) rstd w + bias: residual_add.cpp and
-// layer_norm.cpp with one look at each row. Backward: the gradient of layer_norm with that of sum
-// added as it is written, and from there that of residual_add.
+// A residual branch joins the trunk, and the sum is normalised for the next branch:
+// residual_add.cpp and layer_norm.cpp with one look at each row.
+//
+//   sum = x + s_b gamma_c f,   normed = (sum - mean) rstd w + bias
+//
+// Backward: the gradient of layer_norm with that of sum added as it is written, and from there that
+// of residual_add.
 #include "ops/residual_layer_norm.h"
 
 #include "core/rows.h"
@@ -21,37 +25,22 @@ void residual_layer_norm_forward(const T* x, const T* f, const Wide<T>* gamma, c
 namespace cpu {
 namespace {
 
-using simd::Vec;
+using simd::Vec, simd::View;
 
-// B samples of R rows of C columns. gamma and s may be null: 1. A row is in L1 after its first
-// pass.
+// B samples of R rows of C columns. gamma and s may be null: 1.
 template <class T>
-void residual_layer_norm_forward(const T* x, const T* f, const T* gamma, const T* s, const T* w,
-                                 const T* bias, T* sum, T* normed, T* mean, T* rstd, int64_t B,
-                                 int64_t R, int64_t C, double eps) {
-  simd::for_rows(B * R, C, [=](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      T *row = sum + r * C, *out = normed + r * C;
-      const Vec<T> scale = simd::broadcast<T>(s ? s[r / R] : T(1));
-      Vec<T> total{}, squares{};
-      simd::for_columns<T>(C, [&](int64_t c, auto count) {
-        Vec<T> k = gamma ? scale * simd::load(gamma + c, count) : scale,
-               v = simd::load(x + r * C + c, count) + k * simd::load(f + r * C + c, count);
-        simd::store<T>(row + c, v, count);
-        total += simd::load(row + c, count);
-      });
-      const T m = simd::sum<T>(total) / T(C);
-      simd::for_columns<T>(C, [&](int64_t c, auto count) {
-        Vec<T> d = simd::load(row + c, count, m) - m;
-        squares += d * d;
-      });
-      const T k = 1 / std::sqrt(simd::sum<T>(squares) / T(C) + T(eps));
-      simd::for_columns<T>(C, [&](int64_t c, auto count) {
-        Vec<T> z = (simd::load(row + c, count) - m) * k;
-        simd::store<T>(out + c, z * simd::load(w + c, count) + simd::load(bias + c, count), count);
-      });
-      mean[r] = m, rstd[r] = k;
-    }
+void residual_layer_norm_forward(View<const T> x, View<const T> f, View<const T> gamma, const T* s,
+                                 View<const T> w, View<const T> bias, View<T> sum, View<T> normed,
+                                 T* means, T* rstds, int64_t B, int64_t R, int64_t C, double eps) {
+  simd::for_each_row(B * R, C, [=](int64_t r) {
+    const Vec<T> scale = simd::broadcast<T>(s ? s[r / R] : T(1));
+    simd::for_columns<T>(C, [&](auto c) {
+      const Vec<T> factor = gamma ? scale * gamma[c] : scale;
+      sum(r, c) = x(r, c) + factor * f(r, c);
+    });
+    const auto [mean, rstd] = normalize_row<T>(r, sum, w, bias, normed, C, eps);
+    means[r] = mean;
+    rstds[r] = rstd;
   });
 }
 
@@ -74,8 +63,9 @@ ops::ResidualNorm ops::residual_layer_norm(const Tensor& x, const Tensor& f, con
   CHECK(!needs_grad(s), op, ": s has no gradient; detach() it");
   expect(op, "w", w, {C}, parameter);
   expect(op, "bias", bias, {C}, parameter);
-  Tensor sum = Tensor::empty_like(x), normed = Tensor::empty_like(x),
-         mean = Tensor::empty({B * R}, parameter, x.device()), rstd = Tensor::empty_like(mean);
+  const Tensor sum = Tensor::empty_like(x), normed = Tensor::empty_like(x);
+  const Tensor mean = Tensor::empty({B * R}, parameter, x.device());
+  const Tensor rstd = Tensor::empty_like(mean);
   DISPATCH(x, residual_layer_norm_forward, x, f, gamma, s, w, bias, sum, normed, mean, rstd, B, R,
            C, eps);
   const auto y = record_many(

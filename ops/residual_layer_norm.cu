@@ -17,21 +17,15 @@ __global__ void __launch_bounds__(kThreads)
                                int shift, double eps) {
   using W = Wide<T>;
   using V = cuda::Values<W, N>;
-  const cuda::Lanes lanes(int64_t(blockIdx.x) * (kThreads >> shift), rows, C, shift);
+  const auto lanes = cuda::Lanes::of_block(rows, C, shift);
   const cuda::Row<T, N, P> shortcut(x + lanes.row * C, lanes), branch(f + lanes.row * C, lanes);
   T* const out = sum + lanes.row * C;
   cuda::Row<T, N, P> row(out);
   const W scale = s && lanes.C ? s[unsigned(lanes.row) / unsigned(R)] : W(1);
   cuda::for_packs<N, P>(lanes, [&](int p, int c) {
-    V v = shortcut.at(p, c), g = branch.at(p, c);
-    if (gamma) {
-      const V factor = cuda::load<N>(gamma + c);
-#pragma unroll
-      for (int n = 0; n < N; ++n) g.at[n] *= factor.at[n];
-    }
-#pragma unroll
-    for (int n = 0; n < N; ++n) v.at[n] += scale * g.at[n];
-    row.write(out, p, c, v);
+    V f_c = branch.at(p, c);
+    if (gamma) f_c *= cuda::load<N>(gamma + c);
+    row.write(out, p, c, shortcut.at(p, c) + scale * f_c);
   });
   normalize_row(lanes, row, w, bias, normed, mean, rstd, C, eps);
 }
@@ -45,14 +39,12 @@ void residual_layer_norm_forward(const T* x, const T* f, const Wide<T>* gamma, c
                                  double eps) {
   const int64_t rows = B * R;
   if (rows == 0) return;
-  CHECK(rows < int64_t(1) << 32, "residual_layer_norm: ", rows,
-        " rows, expected fewer than 2^32");  // so that row / R is a division of 32 bits
+  // So that row / R is a division of 32 bits.
+  CHECK(rows < int64_t(1) << 32, "residual_layer_norm: ", rows, " rows, expected fewer than 2^32");
   cuda::with_row_layout<T>(
       C, cuda::aligned(x, f, gamma, w, bias, sum, normed), 4, [&](auto N, auto P, int shift) {
-        const dim3 grid(unsigned(cuda::blocks_for(rows, kThreads >> shift)));
-        cuda::launch("residual_layer_norm", residual_layer_norm_kernel<T, N, P>, grid,
-                     dim3(kThreads), 0, x, f, gamma, s, w, bias, sum, normed, mean, rstd, rows, R,
-                     C, shift, eps);
+        cuda::launch_rows("residual_layer_norm", residual_layer_norm_kernel<T, N, P>, rows, shift,
+                          x, f, gamma, s, w, bias, sum, normed, mean, rstd, rows, R, C, shift, eps);
       });
 }
 

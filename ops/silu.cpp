@@ -1,4 +1,6 @@
-// y = x s,  s = 1 / (1 + exp(-x));   dx = dy s (1 + x (1 - s))
+// SiLU, also called Swish:
+//
+//   y = x s,   s = 1 / (1 + exp(-x));   dx = dy s (1 + x (1 - s))
 #include "ops/silu.h"
 #include "core/elementwise.h"
 #include "ops/kernels/dispatch.h"
@@ -15,21 +17,18 @@ void silu_backward(const T* x, const T* dy, T* dx, int64_t n);
 namespace cpu {
 namespace {
 
-using simd::Vec;
+using simd::Vec, simd::View;
 
 template <class T>
-void silu_forward(const T* x, T* y, int64_t n) {
-  simd::for_vectors<T>(n, [=](int64_t i, int count) {
-    Vec<T> v = simd::load(x + i, count);
-    simd::store<T>(y + i, v / (T(1) + simd::exp(-v)), count);
-  });
+void silu_forward(View<const T> x, View<T> y, int64_t n) {
+  simd::for_each<T>(n, [=](auto i) { y[i] = x[i] / (T(1) + simd::exp(-x[i])); });
 }
 
 template <class T>
-void silu_backward(const T* x, const T* dy, T* dx, int64_t n) {
-  simd::for_vectors<T>(n, [=](int64_t i, int count) {
-    Vec<T> v = simd::load(x + i, count), s = T(1) / (T(1) + simd::exp(-v));
-    simd::store<T>(dx + i, simd::load(dy + i, count) * s * (T(1) + v * (T(1) - s)), count);
+void silu_backward(View<const T> x, View<const T> dy, View<T> dx, int64_t n) {
+  simd::for_each<T>(n, [=](auto i) {
+    const Vec<T> s = T(1) / (T(1) + simd::exp(-x[i]));
+    dx[i] = dy[i] * s * (T(1) + x[i] * (T(1) - s));
   });
 }
 

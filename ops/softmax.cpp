@@ -1,11 +1,14 @@
-// y_i = exp(x_i - max) / sum_j exp(x_j - max);   dx_i = y_i (dy_i - sum_j dy_j y_j), so backward
-// needs y, not x
-#include <limits>
-
+// Softmax over the last dimension: positive numbers that sum to 1. Derived in ops/README.md.
+//
+//   y_i = exp(x_i - max) / sum_j exp(x_j - max)
+//   dx_i = y_i (dy_i - sum_j dy_j y_j)
+//
+// Without the maximum the quotient would be the same, but exp would overflow. Backward needs y, not
+// x.
+#include "ops/softmax.h"
 #include "core/rows.h"
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
-#include "ops/softmax.h"
 
 namespace rmt {
 namespace gpu {  // softmax.cu
@@ -18,54 +21,35 @@ void softmax_backward(const T* y, const T* dy, T* dx, int64_t rows, int64_t M);
 namespace cpu {
 namespace {
 
-using simd::Vec;
+using simd::Vec, simd::View;
 
 template <class T>
-void softmax_forward(const T* x, T* y, int64_t rows, int64_t M) {
-  constexpr T least = -std::numeric_limits<T>::infinity();  // no maximum, and exp gives 0
-  simd::for_rows(rows, M, [=](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      const T* row = x + r * M;
-      T* out = y + r * M;
-      Vec<T> largest = simd::broadcast<T>(least), total{};
-      simd::for_columns<T>(M, [&](int64_t c, auto count) {
-        largest = simd::max<T>(largest, simd::load(row + c, count, least));
-      });
-      const T max = simd::max_lane<T>(largest);
-      simd::for_columns<T>(M, [&](int64_t c, auto count) {
-        Vec<T> e = simd::exp(simd::load(row + c, count, least) - max);
-        total += e;
-        simd::store<T>(out + c, e, count);
-      });
-      const T scale = 1 / simd::sum<T>(total);
-      simd::for_columns<T>(M, [&](int64_t c, auto count) {
-        simd::store<T>(out + c, simd::load(out + c, count) * scale, count);
-      });
-    }
+void softmax_forward(View<const T> x, View<T> y, int64_t rows, int64_t M) {
+  simd::for_each_row(rows, M, [=](int64_t r) {
+    const T most = simd::max_columns<T>(M, [&](auto i) { return x(r, i); });
+    const T total = simd::sum_columns<T>(M, [&](auto i) {
+      const Vec<T> e = simd::exp(x(r, i) - most);
+      y(r, i) = e;
+      return e;
+    });
+    const T scale = 1 / total;
+    simd::for_columns<T>(M, [&](auto i) { y(r, i) *= scale; });
   });
 }
 
 template <class T>
-void softmax_backward(const T* y, const T* dy, T* dx, int64_t rows, int64_t M) {
-  simd::for_rows(rows, M, [=](int64_t begin, int64_t end) {
-    for (int64_t i = begin * M; i < end * M; i += M) {
-      Vec<T> s{};
-      simd::for_columns<T>(M, [&](int64_t c, auto count) {
-        s += simd::load(y + i + c, count) * simd::load(dy + i + c, count);
-      });
-      const T dot = simd::sum<T>(s);
-      simd::for_columns<T>(M, [&](int64_t c, auto count) {
-        simd::store<T>(dx + i + c,
-                       simd::load(y + i + c, count) * (simd::load(dy + i + c, count) - dot), count);
-      });
-    }
+void softmax_backward(View<const T> y, View<const T> dy, View<T> dx, int64_t rows, int64_t M) {
+  simd::for_each_row(rows, M, [=](int64_t r) {
+    const T dot = simd::sum_columns<T>(M, [&](auto i) { return dy(r, i) * y(r, i); });
+    simd::for_columns<T>(M, [&](auto i) { dx(r, i) = y(r, i) * (dy(r, i) - dot); });
   });
 }
 
 }  // namespace
 }  // namespace cpu
 
-Tensor ops::softmax(const Tensor& x) {  // x (..., M)
+// x (..., M)
+Tensor ops::softmax(const Tensor& x) {
   const int64_t M = expect_columns("softmax", "x", x), rows = x.numel() / M;
   Tensor y = Tensor::empty_like(x);
   DISPATCH(x, softmax_forward, x, y, rows, M);

@@ -14,26 +14,16 @@ template <class T, int N, int P>
 __global__ void __launch_bounds__(kThreads, 2)
     softmax_forward_kernel(const T* x, T* y, int64_t rows, int M, int shift) {
   using W = Wide<T>;
-  const cuda::Lanes lanes(int64_t(blockIdx.x) * (kThreads >> shift), rows, M, shift);
+  const auto lanes = cuda::Lanes::of_block(rows, M, shift);
   const cuda::Row<T, N, P> row(x + lanes.row * M, lanes);
-  W most = W(-INFINITY), sum = 0;
-  cuda::for_packs<N, P>(lanes, [&](int p, int c) {
-    const cuda::Values<W, N> v = row.at(p, c);
-#pragma unroll
-    for (int n = 0; n < N; ++n) most = cuda::Max()(most, v.at[n]);
-  });
+  W most = W(-INFINITY), total = 0;
+  cuda::for_packs<N, P>(lanes, [&](int p, int c) { most = max(most, row.at(p, c)); });
   most = lanes.max(most);
+  cuda::for_packs<N, P>(lanes,
+                        [&](int p, int c) { total += cuda::exp_for<T>(row.at(p, c) - most); });
+  const W scale = 1 / lanes.sum(total);
   cuda::for_packs<N, P>(lanes, [&](int p, int c) {
-    const cuda::Values<W, N> v = row.at(p, c);
-#pragma unroll
-    for (int n = 0; n < N; ++n) sum += cuda::exp_for<T>(v.at[n] - most);
-  });
-  const W scale = 1 / lanes.sum(sum);
-  cuda::for_packs<N, P>(lanes, [&](int p, int c) {
-    cuda::Values<W, N> v = row.at(p, c);
-#pragma unroll
-    for (int n = 0; n < N; ++n) v.at[n] = cuda::exp_for<T>(v.at[n] - most) * scale;
-    cuda::store<N>(y + lanes.row * M + c, v);
+    cuda::store<N>(y + lanes.row * M + c, cuda::exp_for<T>(row.at(p, c) - most) * scale);
   });
 }
 
@@ -41,21 +31,13 @@ template <class T, int N, int P>
 __global__ void __launch_bounds__(kThreads)
     softmax_backward_kernel(const T* y, const T* dy, T* dx, int64_t rows, int M, int shift) {
   using W = Wide<T>;
-  const cuda::Lanes lanes(int64_t(blockIdx.x) * (kThreads >> shift), rows, M, shift);
+  const auto lanes = cuda::Lanes::of_block(rows, M, shift);
   const cuda::Row<T, N, P> row(y + lanes.row * M, lanes), upstream(dy + lanes.row * M, lanes);
   W dot = 0;
-  cuda::for_packs<N, P>(lanes, [&](int p, int c) {
-    const cuda::Values<W, N> v = row.at(p, c), g = upstream.at(p, c);
-#pragma unroll
-    for (int n = 0; n < N; ++n) dot += v.at[n] * g.at[n];
-  });
+  cuda::for_packs<N, P>(lanes, [&](int p, int c) { dot += row.at(p, c) * upstream.at(p, c); });
   dot = lanes.sum(dot);
   cuda::for_packs<N, P>(lanes, [&](int p, int c) {
-    const cuda::Values<W, N> v = row.at(p, c);
-    cuda::Values<W, N> g = upstream.at(p, c);
-#pragma unroll
-    for (int n = 0; n < N; ++n) g.at[n] = v.at[n] * (g.at[n] - dot);
-    cuda::store<N>(dx + lanes.row * M + c, g);
+    cuda::store<N>(dx + lanes.row * M + c, row.at(p, c) * (upstream.at(p, c) - dot));
   });
 }
 
@@ -65,9 +47,8 @@ template <class T>
 void softmax_forward(const T* x, T* y, int64_t rows, int64_t M) {
   if (rows == 0) return;
   cuda::with_row_layout<T>(M, cuda::aligned(x, y), 4, [&](auto N, auto P, int shift) {
-    const dim3 grid(unsigned(cuda::blocks_for(rows, kThreads >> shift)));
-    cuda::launch("softmax_forward", softmax_forward_kernel<T, N, P>, grid, dim3(kThreads), 0, x, y,
-                 rows, M, shift);
+    cuda::launch_rows("softmax_forward", softmax_forward_kernel<T, N, P>, rows, shift, x, y, rows,
+                      M, shift);
   });
 }
 
@@ -75,9 +56,8 @@ template <class T>
 void softmax_backward(const T* y, const T* dy, T* dx, int64_t rows, int64_t M) {
   if (rows == 0) return;
   cuda::with_row_layout<T>(M, cuda::aligned(y, dy, dx), 4, [&](auto N, auto P, int shift) {
-    const dim3 grid(unsigned(cuda::blocks_for(rows, kThreads >> shift)));
-    cuda::launch("softmax_backward", softmax_backward_kernel<T, N, P>, grid, dim3(kThreads), 0, y,
-                 dy, dx, rows, M, shift);
+    cuda::launch_rows("softmax_backward", softmax_backward_kernel<T, N, P>, rows, shift, y, dy, dx,
+                      rows, M, shift);
   });
 }
 

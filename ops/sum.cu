@@ -19,11 +19,9 @@ __global__ void __launch_bounds__(kThreads) sum_blocks_kernel(const T* x, double
   double total = 0;
 #pragma unroll 4
   for (int64_t i = thread; i < packs; i += threads) {
-    const cuda::Values<Wide<T>, N> v = cuda::load<N>(x + i * N);
-    Wide<T> s = v.at[0];
-#pragma unroll
-    for (int j = 1; j < N; ++j) s += v.at[j];
-    total += double(s);
+    Wide<T> few = 0;
+    few += cuda::load<N>(x + i * N);
+    total += double(few);
   }
   if (const int64_t i = packs * N + thread; i < n) total += double(Wide<T>(x[i]));
   total = cuda::block_sum(total);
@@ -39,6 +37,12 @@ __global__ void __launch_bounds__(kThreads)
   if (threadIdx.x == 0) *y = W(total);
 }
 
+template <class W>
+struct Upstream {
+  const W* dy;
+  __device__ W operator()() const { return *dy; }
+};
+
 }  // namespace
 
 template <class T>
@@ -52,6 +56,13 @@ void sum_forward(const T* x, Wide<T>* y, int64_t n) {
   cuda::launch("add_blocks", add_blocks_kernel<Wide<T>>, dim3(1), dim3(kThreads), 0, s, y, blocks);
 }
 
+// dy is read from device memory: nobody waits for it, so that a training step can be recorded.
+template <class T>
+void sum_backward(const Wide<T>* dy, T* dx, int64_t n) {
+  cuda::map("sum_backward", Upstream<Wide<T>>{dy}, dx, n);
+}
+
 INSTANTIATE(sum_forward)
+INSTANTIATE(sum_backward)
 
 }  // namespace rmt::gpu

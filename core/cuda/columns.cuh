@@ -1,10 +1,10 @@
 // Kernels in which a thread keeps to N neighbouring columns of a (rows, C) block and walks down the
-// rows.
-//   column_sums   sums over the rows: gradients of parameters. In two steps, both in a fixed order,
-//   so that the result has the same bits on every run: `parts`
-//                 blocks of threads sum a share of the rows each, then their sums are added part by
-//                 part.
-//   map_columns   y_rc = f(what f keeps of column c, what it keeps of row r, x_rc, ...).
+// rows, so that what belongs to a column stays in its registers.
+//
+//   column_sums   out_c = sum over the rows of what row r gives: the gradients of parameters. In two
+//                 steps, both in a fixed order, so that the bits are the same on every run: `parts`
+//                 blocks of threads each sum a share of the rows, then these are added in order.
+//   map_columns   y_rc = f(what f knows of column c, what it knows of row r, x_rc, ...).
 #pragma once
 #include <algorithm>
 
@@ -32,7 +32,15 @@ struct ColumnBlocks {
   }
 };
 
-// f(row, column, sums) adds what N columns of a row give to sums[K][N]. partial (parts, K, C).
+// Number n of x goes to p[n * kColumnThreads]: neighbouring threads then write to neighbouring banks
+// of shared memory.
+template <class T, int N>
+__device__ __forceinline__ void spread(T* p, const Values<T, N>& x) {
+#pragma unroll
+  for (int n = 0; n < N; ++n) p[n * kColumnThreads] = x.at[n];
+}
+
+// f(row, column, sums) adds what N columns of a row give to sums[0 ... K). partial (parts, K, C).
 // Threads (tx, ty): column group, row within a part.
 template <int K, int N, class W, class F>
 __global__ void __launch_bounds__(kColumnThreads)
@@ -44,13 +52,11 @@ __global__ void __launch_bounds__(kColumnThreads)
                 column = (int64_t(blockIdx.x) * blockDim.x + threadIdx.x) * N;
   const int64_t begin = rows * part / parts, end = rows * (part + 1) / parts;
   const unsigned thread = threadIdx.y * blockDim.x + threadIdx.x;
-  W sums[K][N] = {};
+  Values<W, N> sums[K] = {};
   if (column < C)
     for (int64_t r = begin + threadIdx.y; r < end; r += blockDim.y) f(r, column, sums);
 #pragma unroll
-  for (int k = 0; k < K; ++k)
-#pragma unroll
-    for (int n = 0; n < N; ++n) shared[(k * N + n) * kColumnThreads + thread] = sums[k][n];
+  for (int k = 0; k < K; ++k) spread(shared + k * N * kColumnThreads + thread, sums[k]);
   __syncthreads();
   const unsigned width = blockDim.x * N;  // columns of the block
   for (unsigned i = thread; i < K * width; i += blockDim.x * blockDim.y) {
@@ -98,8 +104,8 @@ template <int K, int N, class W, class F>
 void column_sums(const char* name, F f, Outputs<W> to, int64_t rows, int64_t C) {
   static_assert(K <= 4);
   const ColumnBlocks blocks(C / N);
-  const int64_t parts = blocks.parts(
-      rows, 8, 1024);  // enough blocks for the largest GPUs, each with some rows for every thread
+  // Enough blocks for the largest GPUs, each with some rows for every thread.
+  const int64_t parts = blocks.parts(rows, 8, 1024);
   Storage partial(size_t(parts * K * C) * sizeof(W), Device::cuda);
   W* p = static_cast<W*>(partial.data());
   launch(name, column_sums_kernel<K, N, W, F>, dim3(unsigned(blocks.tiles), unsigned(parts)),
@@ -107,38 +113,34 @@ void column_sums(const char* name, F f, Outputs<W> to, int64_t rows, int64_t C) 
   add_parts(static_cast<const W*>(p), to, parts, K, C);
 }
 
-// k = f.columns<N>(c) holds what f needs of the columns c ... c + N, g = f.row(r) what it needs of
-// row r: y_rc+n = f(k, n, g, x_rc+n, ...). Two rows at a time: neither waits for the other's loads.
+// y_rc = f(column, row, x_rc, ...) for N columns at once, where column = f.columns<N>(c) is what f
+// needs of the columns c ... c + N - 1, and row = f.row(r) what it needs of row r. Two rows at a
+// time: neither waits for the other's loads.
 template <int N, class F, class T, class... X>
-__global__ void __launch_bounds__(kColumnThreads)
+__global__ void __launch_bounds__(kColumnThreads, 4)
     map_columns_kernel(F f, T* y, int64_t rows, int64_t C, const X*... x) {
-  const int64_t column = (int64_t(blockIdx.x) * blockDim.x + threadIdx.x) * N;
-  if (column >= C) return;
-  const auto k = f.template columns<N>(column);
-  auto row = [&](int64_t r) {
-    Values<Wide<T>, N> out;
-    const auto g = f.row(unsigned(r));
-    [&](const Values<Wide<X>, N>&... in) {
-#pragma unroll
-      for (int n = 0; n < N; ++n) out.at[n] = f(k, n, g, in.at[n]...);
-    }(load<N>(x + r * C + column)...);
-    return out;
+  const int64_t c = (int64_t(blockIdx.x) * blockDim.x + threadIdx.x) * N;
+  if (c >= C) return;
+  const auto column = f.template columns<N>(c);
+  auto row = [&](int64_t r) -> Values<Wide<T>, N> {
+    return f(column, f.row(unsigned(r)), load<N>(x + r * C + c)...);
   };
   const int64_t step = int64_t(gridDim.y) * blockDim.y;
   for (int64_t first = blockIdx.y * blockDim.y + threadIdx.y; first < rows; first += 2 * step) {
     const int64_t second = first + step < rows ? first + step : first;
     const Values<Wide<T>, N> a = row(first), b = row(second);
-    store<N>(y + first * C + column, a);
-    if (second != first) store<N>(y + second * C + column, b);
+    store<N>(y + first * C + c, a);
+    if (second != first) store<N>(y + second * C + c, b);
   }
 }
 
+// vectors: what f reads is aligned to 16 bytes.
 template <class F, class T, class... X>
 void map_columns(const char* name, F f, bool vectors, T* y, int64_t rows, int64_t C,
-                 const X*... x) {  // vectors: what f reads is aligned to 16 bytes
+                 const X*... x) {
   if (rows == 0) return;
-  CHECK(rows < int64_t(1) << 32, name, ": ", rows,
-        " rows, expected fewer than 2^32");  // so that f.row() may divide in 32 bits
+  // So that f.row() may divide in 32 bits.
+  CHECK(rows < int64_t(1) << 32, name, ": ", rows, " rows, expected fewer than 2^32");
   constexpr int N = 16 / int(sizeof(T));
   auto run = [&](auto kernel, int64_t groups) {
     const ColumnBlocks blocks(groups);

@@ -8,7 +8,8 @@
 
 namespace rmt::cuda {
 
-constexpr int kThreads = 256;  // of a block, where nothing speaks for another number
+// Threads of a block, where nothing speaks for another number.
+constexpr int kThreads = 256;
 
 inline int64_t blocks_for(int64_t n, int64_t per_block = kThreads) {
   return (n + per_block - 1) / per_block;
@@ -25,10 +26,59 @@ bool aligned(const P*... p) {
   return ((reinterpret_cast<uintptr_t>(p) % 16 == 0) && ...);
 }
 
-// N numbers to compute with.
+// N numbers to compute with as if they were one: a * b + c is meant number by number, and a single
+// number among the operands stands for N of them.
 template <class T, int N>
 struct Values {
   T at[N];
+
+  Values() = default;
+  // Implicit: x * 2 is x_n * 2.
+  __device__ __forceinline__ Values(T x) {
+#pragma unroll
+    for (int n = 0; n < N; ++n) at[n] = x;
+  }
+  template <class U>
+  __device__ __forceinline__ explicit Values(const Values<U, N>& x) {
+#pragma unroll
+    for (int n = 0; n < N; ++n) at[n] = T(x.at[n]);
+  }
+
+  // f(a_n, b_n), ... for each n.
+  template <class F, class... X>
+  static __device__ __forceinline__ Values map(F f, const X&... x) {
+    Values y;
+#pragma unroll
+    for (int n = 0; n < N; ++n) y.at[n] = f(x.at[n]...);
+    return y;
+  }
+  friend __device__ __forceinline__ Values operator+(const Values& a, const Values& b) {
+    return map([](T x, T y) { return x + y; }, a, b);
+  }
+  friend __device__ __forceinline__ Values operator-(const Values& a, const Values& b) {
+    return map([](T x, T y) { return x - y; }, a, b);
+  }
+  friend __device__ __forceinline__ Values operator*(const Values& a, const Values& b) {
+    return map([](T x, T y) { return x * y; }, a, b);
+  }
+  friend __device__ __forceinline__ Values operator/(const Values& a, const Values& b) {
+    return map([](T x, T y) { return x / y; }, a, b);
+  }
+  __device__ __forceinline__ Values& operator+=(const Values& b) { return *this = *this + b; }
+  __device__ __forceinline__ Values& operator*=(const Values& b) { return *this = *this * b; }
+  friend __device__ __forceinline__ Values square(const Values& x) { return x * x; }
+
+  // Over the N numbers, in order: total + x_0 + x_1 + ..., and the greatest of `most` and all x_n.
+  friend __device__ __forceinline__ T& operator+=(T& total, const Values& x) {
+#pragma unroll
+    for (int n = 0; n < N; ++n) total += x.at[n];
+    return total;
+  }
+  friend __device__ __forceinline__ T max(T most, const Values& x) {
+#pragma unroll
+    for (int n = 0; n < N; ++n) most = most > x.at[n] ? most : x.at[n];
+    return most;
+  }
 };
 
 // Two bf16 are one register: widening them is one instruction each, rounding both at once one.
@@ -38,15 +88,17 @@ __device__ __forceinline__ Values<Wide<T>, N> widen(const Pack<T, N>& pack) {
   if constexpr (std::is_same_v<T, bf16> && N % 2 == 0) {
     const auto words = std::bit_cast<Pack<uint32_t, N / 2>>(pack);
 #pragma unroll
-    for (int j = 0; j < N; j += 2)
-      v.at[j] = __uint_as_float(words.at[j / 2] << 16),
+    for (int j = 0; j < N; j += 2) {
+      v.at[j] = __uint_as_float(words.at[j / 2] << 16);
       v.at[j + 1] = __uint_as_float(words.at[j / 2] & 0xffff0000u);
+    }
   } else {
 #pragma unroll
     for (int j = 0; j < N; ++j) v.at[j] = Wide<T>(pack.at[j]);
   }
   return v;
 }
+// Rounded to T.
 template <class T, int N>
 __device__ __forceinline__ Pack<T, N> narrow(const Wide<T>* v) {
   if constexpr (std::is_same_v<T, bf16> && N % 2 == 0) {
@@ -62,10 +114,9 @@ __device__ __forceinline__ Pack<T, N> narrow(const Wide<T>* v) {
   }
 }
 
+// As many of N numbers as one access moves.
 template <class T, int N>
-constexpr int kAtOnce = N * sizeof(T) <= 16
-                            ? N
-                            : 16 / int(sizeof(T));  // as many of N numbers as one access moves
+constexpr int kAtOnce = N * sizeof(T) <= 16 ? N : 16 / int(sizeof(T));
 
 // The N numbers at p, in accesses of up to 16 bytes, to which p is aligned. A pack is copied whole
 // before it is looked into: that makes it one access.
@@ -89,19 +140,14 @@ __device__ __forceinline__ void store(T* p, const Values<Wide<T>, N>& v) {
   for (int i = 0; i < N; i += n) *reinterpret_cast<Pack<T, n>*>(p + i) = narrow<T, n>(v.at + i);
 }
 
-// f takes Wide<X>s and returns Wide<T>. `packs` threads do N numbers each, those after them the n -
-// N packs that are left, one each.
+// f takes Wide<X>s and returns Wide<T>. `packs` threads do N numbers each, those after them one of
+// the n - N packs numbers that are left.
 template <int N, class F, class T, class... X>
 __global__ void __launch_bounds__(kThreads)
     map_kernel(F f, T* y, int64_t n, int64_t packs, const X*... x) {
   const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i < packs) {
-    Values<Wide<T>, N> out;
-    [&](const Values<Wide<X>, N>&... in) {
-#pragma unroll
-      for (int j = 0; j < N; ++j) out.at[j] = f(in.at[j]...);
-    }(load<N>(x + i * N)...);
-    store<N>(y + i * N, out);
+    store<N>(y + i * N, Values<Wide<T>, N>::map(f, load<N>(x + i * N)...));
   } else if (const int64_t k = N * packs + (i - packs); k < n) {
     y[k] = T(f(Wide<X>(x[k])...));
   }

@@ -14,16 +14,22 @@ namespace rmt::cuda {
 struct Lanes {
   int lane, width;
   int64_t row;
-  int C;  // of columns; 0 beyond the last row: such threads come along to the shuffles and touch no
-          // memory
+  // The number of columns; 0 beyond the last row, where threads come along to the shuffles and touch
+  // no memory.
+  int C;
 
-  // Row `first` + the number of the thread's group in its block; width = 2^shift.
+  // Row `first` + the number of the thread's group of lanes in its block; width = 2^shift.
   __device__ Lanes(int64_t first, int64_t rows, int columns, int shift)
       : lane(int(threadIdx.x) & ((1 << shift) - 1)),
         width(1 << shift),
         row(first + (threadIdx.x >> shift)),
         C(row < rows ? columns : 0) {}
-  __device__ bool leads() const { return lane == 0 && C > 0; }  // one thread a row
+  // For a kernel whose blocks take kThreads / width rows each: launch_rows().
+  static __device__ Lanes of_block(int64_t rows, int columns, int shift) {
+    return Lanes(int64_t(blockIdx.x) * (kThreads >> shift), rows, columns, shift);
+  }
+  // One thread a row.
+  __device__ bool leads() const { return lane == 0 && C > 0; }
   template <class T>
   __device__ T sum(T x) const {
     return warp_reduce(x, Add(), width);
@@ -50,12 +56,19 @@ __device__ __forceinline__ void for_packs(const Lanes& lanes, F f) {
   for_packs<N, P>(lanes.lane, lanes.width, lanes.C, f);
 }
 
+// The numbers of the lane whose number differs in the bits of `apart`.
+template <class T, int N>
+__device__ __forceinline__ Values<T, N> of_lane_apart(const Values<T, N>& x, int apart) {
+  return Values<T, N>::map([=](T x_n) { return __shfl_xor_sync(kFullWarp, x_n, apart); }, x);
+}
+
 // A lane's packs of one row, still in the type of memory, which is widened at each use: half the
 // registers for bf16.
 template <class T, int N, int P>
 struct Row {
   Pack<T, N> pack[P];
-  __device__ explicit Row(const T*) {}  // of which write() will make the packs
+  // A row still to come: write() will make the packs.
+  __device__ explicit Row(const T*) {}
   __device__ Row(const T* row, const Lanes& lanes) {
     for_packs<N, P>(lanes,
                     [&](int p, int c) { pack[p] = *reinterpret_cast<const Pack<T, N>*>(row + c); });
@@ -78,13 +91,22 @@ struct Row<T, N, 0> {
   __device__ void write(T* to, int, int c, const Values<Wide<T>, N>& v) { store<N>(to + c, v); }
 };
 
+// Starts a kernel whose threads are Lanes::of_block().
+template <class... P, class... A>
+void launch_rows(const char* name, void (*kernel)(P...), int64_t rows, int shift,
+                 const A&... args) {
+  launch(name, kernel, dim3(unsigned(blocks_for(rows, kThreads >> shift))), dim3(kThreads), 0,
+         args...);
+}
+
 // Chooses the layout for rows of C columns and calls f(N, P, shift), N and P as compile-time
 // constants. `vectors`: all pointers are aligned to 16 bytes. The fewest lanes (4 at least) that
 // hold a row in `most` packs each, if 32 do: many bytes in flight for a thread, few shuffles.
 template <class T, class F>
 void with_row_layout(int64_t C, bool vectors, int most, F f) {
-  constexpr int N = 16 / int(sizeof(T)),
-                P = N == 4 ? 8 : 4;  // packs a lane at most: 32 numbers of bf16 or f32, 8 of f64
+  constexpr int N = 16 / int(sizeof(T));
+  // Packs a lane at most: 32 numbers of bf16 or f32, 8 of f64.
+  constexpr int P = N == 4 ? 8 : 4;
   if (vectors && C % N == 0 && C <= 32 * P * N) {
     int shift = 2;
     while (shift < 5 && C > (most * N << shift)) ++shift;

@@ -26,8 +26,8 @@ std::optional<Erasing> draw_erasing(const RandomErasing& e, int64_t width, int64
 void erase(const Erasing& e, float* image, int64_t width) {
   for (int64_t y = e.box.y; y < e.box.y + e.box.height; ++y)
     for (int64_t x = e.box.x; x < e.box.x + e.box.width; ++x) {
-      const std::array<float, 3> noise = erase_noise(e.key, y * width + x);
-      std::copy(noise.begin(), noise.end(), image + (y * width + x) * 3);
+      const std::array<float, 4> noise = normals(e.key, Purpose::erase, y * width + x);
+      std::copy_n(noise.begin(), 3, image + (y * width + x) * 3);
     }
 }
 

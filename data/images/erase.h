@@ -1,6 +1,6 @@
 // RandomErasing (Zhong et al., 2017) as timm does it for the ImageNet recipe: one rectangle of
 // normal noise, pixel by pixel, after normalisation. The noise is a function of a key and the pixel
-// (erase_noise in core/random.h): a GPU, which normalises after the loader, writes the same bits
+// (normals() of core/random.h): a GPU, which normalises after the loader, writes the same bits
 // (ops::normalize).
 #pragma once
 #include <optional>

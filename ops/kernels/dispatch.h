@@ -4,7 +4,7 @@
 //
 // which runs cpu::softmax_forward<T>, or gpu::softmax_forward<T> for an x on the GPU, with T the
 // element type of x. A tensor among the arguments becomes the pointer that the kernel's parameter
-// asks for; all else is passed as it is. Kernels know extents and pointers and check nothing.
+// asks for (or the simd::View, which is one); all else is passed as it is. Kernels check nothing.
 //
 // Both kernels take the same arguments: `T` for activations, Wide<T> for parameters, their
 // gradients and statistics (the same type, but for bf16).
@@ -17,7 +17,7 @@
 
 namespace rmt {
 
-// The argument a as the kernel's parameter type P. A tensor gives the address of its elements, or
+// The argument a as the kernel's parameter type P, a pointer, a View or a number. A tensor gives the address of its elements, or
 // null when it is undefined; it must be on `device` and of the parameter's type.
 template <class P, class A>
 P argument(const char* kernel, Device device, const A& a) {

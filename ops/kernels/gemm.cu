@@ -283,10 +283,8 @@ template <class T, int N>
 struct AddRow {
   const T* x;
   int64_t C;
-  __device__ void operator()(int64_t row, int64_t c, Wide<T> (&sums)[1][N]) const {
-    const auto pack = *reinterpret_cast<const cuda::Pack<T, N>*>(x + row * C + c);
-#pragma unroll
-    for (int n = 0; n < N; ++n) sums[0][n] += Wide<T>(pack.at[n]);
+  __device__ void operator()(int64_t row, int64_t c, cuda::Values<Wide<T>, N> (&sums)[1]) const {
+    sums[0] += cuda::load<N>(x + row * C + c);
   }
 };
 
