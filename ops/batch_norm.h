@@ -1,15 +1,22 @@
+// Batch normalisation: each channel gets mean 0 and variance 1 over all positions of the batch,
+// then a scale and a shift that are learned.
 #pragma once
 #include "autograd/tape.h"
 
 namespace rmt::ops {
 
-// Training: y = (x - mean_c) / sqrt(var_c + eps) * w_c + bias_c with mean and biased variance over
-// B, H, W; running_mean and running_var (both or neither) move by `momentum` towards mean and
-// unbiased variance.  Evaluation: the running statistics instead.  x (..., C).
 struct BatchNormOptions {
   bool training = true;
   double eps = 1e-5, momentum = 0.1;
 };
+
+// y = (x - mean_c) / sqrt(var_c + eps) * w_c + bias_c.
+//
+// Training: mean and biased variance of the M = B H W rows of x, M > 1 or an Error. running_mean
+// and running_var (both or neither) move: r <- (1 - momentum) r + momentum m, with m the mean and
+// the unbiased variance of this batch. Evaluation: the running statistics instead, which stay.
+//
+// x (..., C), f32, f64 or bf16; the others (C), of x's dtype, but f32 for bf16; y like x.
 Tensor batch_norm(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& running_mean,
                   const Tensor& running_var, const BatchNormOptions& options);
 

@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 
+#include "autograd/backward.h"
 #include "core/cuda/device.h"
+#include "core/cuda/graph.h"
 #include "ops/sum.h"
 #include "tests/check_op.h"
 
@@ -28,24 +30,41 @@ TEST(Sum, OfNothingIsZero) {
            {.reference = [](Inputs) { return std::vector<double>{0}; }, .may_be_zero = true});
 }
 
-TEST(Sum,
-     FloatErrorDoesNotGrowWithLength) {  // a lane adds 2048 / lanes <= 512 numbers of like size in
-                                         // f32: well below 512 roundings, however many blocks
+// A lane adds 2048 / lanes <= 512 numbers of like size in f32: well below 512 roundings, however many
+// blocks there are. Adding one by one would stop at 2^24.
+TEST(Sum, FloatErrorDoesNotGrowWithLength) {
   const int64_t n = 20'000'003;
   EXPECT_NEAR(ops::sum(Tensor::full({n}, 0.1f)).item<float>() / (double(0.1f) * double(n)), 1,
               512 * 0x1p-24);
-  EXPECT_EQ(ops::sum(Tensor::full({1 << 25}, 1)).item<float>(),
-            float(1 << 25));  // adding one by one stops at 2^24
+  EXPECT_EQ(ops::sum(Tensor::full({1 << 25}, 1)).item<float>(), float(1 << 25));
 }
 
-TEST(
-    Sum,
-    OnTheGpuTheErrorDoesNotGrowWithLength) {  // of 4 numbers f32 is added up in f32, then in double
+// On the GPU 4 numbers are added in f32, then in double.
+TEST(Sum, OnTheGpuTheErrorDoesNotGrowWithLength) {
   if (!cuda::available()) return;
   const int64_t n = 1'000'003;
   EXPECT_NEAR(ops::sum(Tensor::full({n}, 0.1f, DType::f32, Device::cuda)).item<float>() /
                   (double(0.1f) * double(n)),
               1, 4 * 0x1p-24);
+}
+
+// Nothing waits for the GPU on the way forward or back: a graph refuses what does.
+TEST(Sum, ItsGradientCanBeRecorded) {
+  if (!cuda::available()) return;
+  const Tensor x = leaf(Tensor::full({2, 3}, 1, DType::f32, Device::cuda));
+  const Tensor dy = Tensor::full({}, 1, DType::f32, Device::cuda);
+  cuda::Graph graph;
+  Tensor dx;
+  graph.capture([&] {
+    clear_grad(x);
+    backward(ops::sum(x), dy);
+    dx = grad(x);
+  });
+  for (float upstream : {2.f, -3.f}) {
+    dy.fill(upstream);
+    graph.launch();
+    EXPECT_EQ(dx.to_vector<float>(), std::vector<float>(6, upstream));
+  }
 }
 
 TEST(Sum, Errors) {
