@@ -45,9 +45,9 @@ HD inline double uniform_of(uint32_t first, uint32_t second) {
 //   sqrt(-2 log u) cos a,   sqrt(-2 log u) sin a
 //
 // Only operations that round alike everywhere are used, so that the bits are the same on every
-// device. With u = m 2^e and s = (m - 1) / (m + 1), log u = e log 2 + 2 artanh s; artanh, cos and sin
-// are Taylor series, the latter two in the eighth of a turn on either side of 0, after which two bits
-// choose the quarter of the turn. Each series ends below 2^-24.
+// device. With u = m 2^e and s = (m - 1) / (m + 1), log u = e log 2 + 2 artanh s; artanh, cos and
+// sin are Taylor series, the latter two in the eighth of a turn on either side of 0, after which
+// two bits choose the quarter of the turn. Each series ends below 2^-24.
 HD inline std::array<float, 4> normals_of(const std::array<uint32_t, 4>& words) {
   std::array<float, 4> z{};
   for (int pair = 0; pair < 2; ++pair) {

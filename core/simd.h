@@ -92,8 +92,8 @@ struct Index {
   Count count = {};
 };
 
-// What a View gives at an index to write to: y[i] = v, y[i] += v, y[i] *= v. To compute with what is
-// there: Vec<T>(y[i]).
+// What a View gives at an index to write to: y[i] = v, y[i] += v, y[i] *= v. To compute with what
+// is there: Vec<T>(y[i]).
 template <class T, class Count>
 struct Slot {
   T* p;
@@ -198,8 +198,8 @@ inline Vec<double> exp(Vec<double> x) {
 }
 
 // 2^x. float: x = n + r with |r| <= 1/2, 2^r by a polynomial of degree 6 (fitted, relative error
-// 1e-8), n added to its exponent: within 2 ulp on
-// [-125, 127], outside as at the nearer end; cheaper than exp. double: std::exp2 lane by lane.
+// 1e-8), n added to its exponent: within 2 ulp on [-125, 127], outside as at the nearer end;
+// cheaper than exp. double: std::exp2 lane by lane.
 inline Vec<float> exp2(Vec<float> x) {
   const float magic =
       12582912.f;  // 1.5 * 2^23: adding it rounds to an integer and leaves that in the low bits

@@ -1,5 +1,5 @@
-// mix_images.cpp's formula. A thread has 16 bytes of an image of the first half and the same 16 of its
-// partner, so that each number is read once and written once. lambda and the box are in device
+// mix_images.cpp's formula. A thread has 16 bytes of an image of the first half and the same 16 of
+// its partner, so that each number is read once and written once. lambda and the box are in device
 // memory: a training step that was recorded as a graph uses each batch's own when it is replayed.
 #include <cmath>
 

@@ -1,9 +1,9 @@
 // Kernels in which a thread keeps to N neighbouring columns of a (rows, C) block and walks down the
 // rows, so that what belongs to a column stays in its registers.
 //
-//   column_sums   out_c = sum over the rows of what row r gives: the gradients of parameters. In two
-//                 steps, both in a fixed order, so that the bits are the same on every run: `parts`
-//                 blocks of threads each sum a share of the rows, then these are added in order.
+//   column_sums   out_c = sum over the rows of what row r gives: the gradients of parameters. It
+//                 takes two steps, both in a fixed order, so that the bits are the same on every
+//                 run: `parts` blocks of threads each sum a share of the rows, then these are added.
 //   map_columns   y_rc = f(what f knows of column c, what it knows of row r, x_rc, ...).
 #pragma once
 #include <algorithm>
@@ -32,8 +32,8 @@ struct ColumnBlocks {
   }
 };
 
-// Number n of x goes to p[n * kColumnThreads]: neighbouring threads then write to neighbouring banks
-// of shared memory.
+// Number n of x goes to p[n * kColumnThreads]: neighbouring threads then write to neighbouring
+// banks of shared memory.
 template <class T, int N>
 __device__ __forceinline__ void spread(T* p, const Values<T, N>& x) {
 #pragma unroll

@@ -1,6 +1,7 @@
-// The functions of the kernels: e^x and a / b for results of type T: right to a rounding or two for f32 and f64; for results that
-// are rounded to bf16 by the GPU's approximate instructions, right to 2^-18 where bf16 keeps 2^-9,
-// at a fraction of the instructions. Numbers below 2^-126 count as 0 there.
+// The functions of the kernels: e^x and a / b for results of type T: right to a rounding or two for
+// f32 and f64; for results that are rounded to bf16 by the GPU's approximate instructions, right to
+// 2^-18 where bf16 keeps 2^-9, at a fraction of the instructions. Numbers below 2^-126 count as 0
+// there.
 #pragma once
 #include <cmath>
 

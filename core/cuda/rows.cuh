@@ -14,8 +14,8 @@ namespace rmt::cuda {
 struct Lanes {
   int lane, width;
   int64_t row;
-  // The number of columns; 0 beyond the last row, where threads come along to the shuffles and touch
-  // no memory.
+  // The number of columns; 0 beyond the last row, where threads come along to the shuffles and
+  // touch no memory.
   int C;
 
   // Row `first` + the number of the thread's group of lanes in its block; width = 2^shift.

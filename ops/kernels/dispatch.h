@@ -17,8 +17,9 @@
 
 namespace rmt {
 
-// The argument a as the kernel's parameter type P, a pointer, a View or a number. A tensor gives the address of its elements, or
-// null when it is undefined; it must be on `device` and of the parameter's type.
+// The argument a as the kernel's parameter type P, a pointer, a View or a number. A tensor gives
+// the address of its elements, or null when it is undefined; it must be on `device` and of the
+// parameter's type.
 template <class P, class A>
 P argument(const char* kernel, Device device, const A& a) {
   if constexpr (std::is_same_v<A, Tensor>) {

@@ -6,8 +6,8 @@
 
 namespace rmt::gpu {
 
-// y = (x - mean) rstd w + bias of the row x; means and rstds get one number of it each. The variance
-// is that of x - mean, for E[x^2] - E[x]^2 would cancel.
+// y = (x - mean) rstd w + bias of the row x; means and rstds get one number of it each. The
+// variance is that of x - mean, for E[x^2] - E[x]^2 would cancel.
 template <class T, int N, int P>
 __device__ __forceinline__ void normalize_row(const cuda::Lanes& lanes, const cuda::Row<T, N, P>& x,
                                               const Wide<T>* w, const Wide<T>* bias, T* y,

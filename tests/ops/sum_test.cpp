@@ -30,8 +30,8 @@ TEST(Sum, OfNothingIsZero) {
            {.reference = [](Inputs) { return std::vector<double>{0}; }, .may_be_zero = true});
 }
 
-// A lane adds 2048 / lanes <= 512 numbers of like size in f32: well below 512 roundings, however many
-// blocks there are. Adding one by one would stop at 2^24.
+// A lane adds 2048 / lanes <= 512 numbers of like size in f32: well below 512 roundings, however
+// many blocks there are. Adding one by one would stop at 2^24.
 TEST(Sum, FloatErrorDoesNotGrowWithLength) {
   const int64_t n = 20'000'003;
   EXPECT_NEAR(ops::sum(Tensor::full({n}, 0.1f)).item<float>() / (double(0.1f) * double(n)), 1,
