@@ -117,7 +117,7 @@ void column_sums(const char* name, F f, Outputs<W> to, int64_t rows, int64_t C) 
 // needs of the columns c ... c + N - 1, and row = f.row(r) what it needs of row r. Two rows at a
 // time: neither waits for the other's loads.
 template <int N, class F, class T, class... X>
-__global__ void __launch_bounds__(kColumnThreads, 4)
+__global__ void __launch_bounds__(kColumnThreads)
     map_columns_kernel(F f, T* y, int64_t rows, int64_t C, const X*... x) {
   const int64_t c = (int64_t(blockIdx.x) * blockDim.x + threadIdx.x) * N;
   if (c >= C) return;
