@@ -191,7 +191,7 @@ static int bench(const Flags& f) {
                to = Tensor::empty_like(from);
   b.copy_rate = 2 * double(from.nbytes()) / b.time([&] { to.copy_from(from); });
   std::printf("%s on %s, batch %ld, %ld px; a copy moves %.0f GB/s\n", f.model.model.c_str(),
-              describe(b.compute).c_str(), long(f.batch), long(S), b.copy_rate / 1e9);
+              device_text(b.compute).c_str(), long(f.batch), long(S), b.copy_rate / 1e9);
   if (f.stages.find('1') != std::string::npos) bench_stem(b, config.stages[0].channels, f.batch, S);
   for (size_t stage = 0; stage < 4; ++stage)
     if (f.stages.find(char('1' + stage)) != std::string::npos)

@@ -11,7 +11,7 @@
 #include "nn/rmt/cost.h"
 #include "train/memory.h"
 #include "train/run/progress_line.h"
-#include "train/step.h"
+#include "train/trainer.h"
 #include "train/weights/model_file.h"
 
 using namespace rmt;
@@ -19,13 +19,18 @@ using namespace rmt;
 struct Flags {
   train::TrainOptions model{.model = "rmt_t"};
   std::string mode = "infer";
-  int64_t batch = 8, iters = 5, warmup = 2, classes = 1000;
+  int64_t batch = 8;
+  int64_t iters = 5;
+  int64_t warmup = 2;
+  int64_t classes = 1000;
   int threads = 0;
   bool json = false;
 };
 
 struct Times {
-  double median, spread, warmup;  // seconds; (p90 - p10) / median; seconds
+  double median;  // seconds
+  double spread;  // (p90 - p10) / median
+  double warmup;  // seconds
 };
 
 static Times measure(const Flags& f, const std::function<void()>& step) {
@@ -46,7 +51,8 @@ static Times measure(const Flags& f, const std::function<void()>& step) {
 }
 
 static data::Batch random_batch(const Flags& f) {
-  const int64_t B = f.batch, S = f.model.img_size;
+  const int64_t B = f.batch;
+  const int64_t S = f.model.img_size;
   data::Batch batch{Tensor::empty({B, S, S, 3}), {}, Tensor::empty({B}, DType::i64), {}};
   Random random(0, Purpose::test);
   for (int64_t i = 0; i < batch.images.numel(); ++i)
@@ -69,17 +75,54 @@ static void infer(const train::Forward& forward, const Tensor& images, int64_t t
     forward(images);
 }
 
+// The peak of this process's memory in MiB, on the GPU where it computes there.
+static long peak_memory(bool gpu) {
+  if (gpu) return long(memory_use(Device::cuda).peak >> 20);
+  rusage use{};
+  getrusage(RUSAGE_SELF, &use);
+  return use.ru_maxrss / 1024;  // Linux counts in KiB
+}
+
+static void print(const Flags& f, const train::Compute& compute, const nn::RmtConfig& config,
+                  const Times& t) {
+  const bool gpu = compute.device == Device::cuda;
+  const int64_t B = f.batch;
+  const int64_t S = f.model.img_size;
+  const int passes = f.mode == "train" ? 3 : 1;  // backward: twice the forward
+  const double flops =
+      passes * 2 * double(nn::total(nn::cost(config, S, S)).multiply_adds) * double(B) / t.median;
+  auto n = [](int64_t x) { return static_cast<long long>(x); };
+  if (f.json)
+    std::printf(
+        "{\"model\": \"%s\", \"mode\": \"%s\", \"device\": \"%s\", \"amp\": \"%s\", \"threads\": "
+        "%d, \"batch\": %lld, \"size\": %lld, \"median_s\": %.6f, "
+        "\"images_per_s\": %.2f, \"spread\": %.3f, \"peak_MiB\": %ld, \"warmup_s\": %.1f, "
+        "\"iters\": %lld, \"gflops\": %.1f}\n",
+        f.model.model.c_str(), f.mode.c_str(), gpu ? cuda::info().name.c_str() : "cpu",
+        f.model.amp.c_str(), threads(), n(B), n(S), t.median, double(B) / t.median, t.spread,
+        peak_memory(gpu), t.warmup, n(f.iters), flops * 1e-9);
+  else
+    std::printf(
+        "%s %s, batch %lld, %lld px, %s: %.1f images/s, median %.4f s of %lld (spread %.1f %%), "
+        "peak memory %ld MiB, %.2f TFLOP/s of the model\n",
+        f.model.model.c_str(), f.mode.c_str(), n(B), n(S), device_text(compute).c_str(),
+        double(B) / t.median, t.median, n(f.iters), 100 * t.spread, peak_memory(gpu),
+        flops * 1e-12);
+}
+
 static int bench(const Flags& f) {
   if (f.threads > 0) set_threads(f.threads);
   check(f.model);
   const train::Compute compute = train::choose_compute(f.model);
-  const int64_t B = f.batch, S = f.model.img_size;
+  const int64_t B = f.batch;
+  const int64_t S = f.model.img_size;
   const nn::RmtConfig config = train::model_config(f.model, f.classes);
   nn::Rmt model(config);
   model.init(0);
   compute.prepare(model);
   data::Batch batch = random_batch(f);
-  batch.images = batch.images.to(compute.device), batch.labels = batch.labels.to(compute.device);
+  batch.images = batch.images.to(compute.device);
+  batch.labels = batch.labels.to(compute.device);
 
   train::Optimizer optimizer(f.mode == "train" ? model.parameters() : std::vector<nn::Entry>(), {});
   auto forward = [&](const Tensor& x) { return model.forward(x); };
@@ -98,37 +141,15 @@ static int bench(const Flags& f) {
         infer(forward, images, f.model.cuda_graph ? steps++ : 0, graph);
       } catch (const OutOfMemory& e) {
         images = Tensor();
-        train::advise(e, str("inference of ", B, " images of ", S, " x ", S), "--batch", B,
-                      [&](int64_t n) { forward(compute.images(train::first(batch, n), {})); });
+        train::throw_with_batch_that_fits(
+            e, str("inference of ", B, " images of ", S, " x ", S), "--batch", B,
+            [&](int64_t n) { forward(compute.images(train::first_images(batch, n), {})); });
       }
     }
     if (compute.device == Device::cuda) cuda::synchronize();
   });
 
-  const bool gpu = compute.device == Device::cuda;
-  rusage use{};
-  getrusage(RUSAGE_SELF, &use);
-  const long peak = gpu ? long(memory_use(Device::cuda).peak >> 20)
-                        : use.ru_maxrss / 1024;  // Linux counts in KiB
-  const double flops = (f.mode == "train" ? 3 : 1) * 2 *
-                       double(nn::total(nn::cost(config, S, S)).multiply_adds) * double(B) /
-                       t.median;  // backward: twice the forward
-  auto n = [](int64_t x) { return static_cast<long long>(x); };
-  if (f.json)
-    std::printf(
-        "{\"model\": \"%s\", \"mode\": \"%s\", \"device\": \"%s\", \"amp\": \"%s\", \"threads\": "
-        "%d, \"batch\": %lld, \"size\": %lld, \"median_s\": %.6f, "
-        "\"images_per_s\": %.2f, \"spread\": %.3f, \"peak_MiB\": %ld, \"warmup_s\": %.1f, "
-        "\"iters\": %lld, \"gflops\": %.1f}\n",
-        f.model.model.c_str(), f.mode.c_str(), gpu ? cuda::info().name.c_str() : "cpu",
-        f.model.amp.c_str(), threads(), n(B), n(S), t.median, double(B) / t.median, t.spread, peak,
-        t.warmup, n(f.iters), flops * 1e-9);
-  else
-    std::printf(
-        "%s %s, batch %lld, %lld px, %s: %.1f images/s, median %.4f s of %lld (spread %.1f %%), "
-        "peak memory %ld MiB, %.2f TFLOP/s of the model\n",
-        f.model.model.c_str(), f.mode.c_str(), n(B), n(S), describe(compute).c_str(),
-        double(B) / t.median, t.median, n(f.iters), 100 * t.spread, peak, flops * 1e-12);
+  print(f, compute, config, t);
   return 0;
 }
 

@@ -14,9 +14,14 @@
 using namespace rmt;
 
 struct Flags {
-  std::string checkpoint, model, tensor, output_tensor, class_names;
+  std::string checkpoint;
+  std::string model;
+  std::string tensor;
+  std::string output_tensor;
+  std::string class_names;
   std::vector<std::string> images;
-  int64_t img_size = 0, top = 5;
+  int64_t img_size = 0;
+  int64_t top = 5;
   int threads = 0;
   train::TrainOptions compute;  // its --device, --amp, --tf32
 };
@@ -51,12 +56,10 @@ static void print_top(const std::vector<std::string>& names, const std::string& 
   std::vector<float> p = ops::softmax(logits).to_vector<float>();
   std::vector<int64_t> order(p.size());
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int64_t a, int64_t b) { return p[size_t(a)] > p[size_t(b)]; });
+  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return p[a] > p[b]; });
   std::printf("%s\n", path.c_str());
   for (size_t i = 0; i < order.size() && int64_t(i) < top; ++i)
-    std::printf("  %6.2f %%  %s\n", 100 * double(p[size_t(order[i])]),
-                names[size_t(order[i])].c_str());
+    std::printf("  %6.2f %%  %s\n", 100 * double(p[order[i]]), names[order[i]].c_str());
 }
 
 // One image at a time, so that a bad one among many is named and the others still get their answer.
@@ -80,7 +83,8 @@ static int classify_images(const Flags& f, train::ModelFile& file, const train::
 }
 
 static int classify_tensor(const Flags& f, train::ModelFile& file, const train::Compute& compute) {
-  train::Archive in = train::read_safetensors(f.tensor), out;
+  const train::Archive in = train::read_safetensors(f.tensor);
+  train::Archive out;
   CHECK(!in.tensors.empty(), f.tensor, ": holds no tensor");
   const Tensor& x = in.tensors.size() == 1 ? in.tensors.begin()->second : in.at("input");
   CHECK(x.rank() == 4 && x.dim(3) == 3 && is_float(x.dtype()), f.tensor, ": the input is ",

@@ -4,32 +4,39 @@
 #include "core/parallel.h"
 #include "examples/program.h"
 #include "train/evaluation.h"
+#include "train/mistakes.h"
 #include "train/trainer.h"
 #include "train/weights/hub.h"
 
 using namespace rmt;
 
 struct Flags {
-  std::string checkpoint, data_dir, model, out = "worst.png";
+  std::string checkpoint;
+  std::string data_dir;
+  std::string model;
+  std::string out = "worst.png";
   int64_t worst = 0;
-  bool json = false, force = false;
-  int64_t batch_size = 64, img_size = 0, workers = 2;
+  bool json = false;
+  bool force = false;
+  int64_t batch_size = 64;
+  int64_t img_size = 0;
+  int64_t workers = 2;
   int threads = 0;
   double crop_pct = 0;
   train::TrainOptions compute;  // its --device, --amp, --tf32
 };
 
-static void print(const Flags& f, const train::Metrics& m, const train::ModelFile& file, size_t bad,
-                  double seconds) {
+static void print(const Flags& f, const train::Metrics& m, const train::ModelFile& file,
+                  int64_t bad, double seconds) {
   const train::TrainOptions& o = file.options;
   if (f.json)
-    std::printf("%s\n", train::evaluation_json(m, file, int64_t(bad), seconds).c_str());
+    std::printf("%s\n", train::evaluation_json(m, file, bad, seconds).c_str());
   else
     std::printf(
-        "%s at %lld px on %s: top-1 %.3f %%  top-5 %.3f %%  loss %.4f  (%lld images, %zu bad, %.1f "
-        "s)\n",
+        "%s at %lld px on %s: top-1 %.3f %%  top-5 %.3f %%  loss %.4f  "
+        "(%lld images, %lld bad, %.1f s)\n",
         o.model.c_str(), static_cast<long long>(o.img_size), o.data_dir.c_str(), m.acc1(), m.acc5(),
-        m.loss(), static_cast<long long>(m.samples), bad, seconds);
+        m.loss(), static_cast<long long>(m.samples), static_cast<long long>(bad), seconds);
 }
 
 // The surest mistakes as a picture, and as lines on stderr that name the files.
@@ -51,7 +58,8 @@ static int eval(const Flags& f) {
   if (!f.data_dir.empty()) o.data_dir = f.data_dir;
   if (f.img_size > 0) o.img_size = f.img_size;
   if (f.crop_pct > 0) o.crop_pct = f.crop_pct;
-  o.validation_batch_size = f.batch_size, o.workers = f.workers;
+  o.validation_batch_size = f.batch_size;
+  o.workers = f.workers;
   CHECK(!o.data_dir.empty(), f.checkpoint,
         ": does not say on which images it was trained; name a folder with --data-dir");
   check(o);

@@ -39,7 +39,7 @@ static train::TrainOptions base_options(const TrainFlags& given, const train::Ar
     CHECK(always || given.options.initial_checkpoint.empty(),
           "--initial-checkpoint with --resume: that run goes on with its own weights; leave one of "
           "them out");
-    return train::options_from_json(describe(resumed).options, resumed.path);
+    return train::options_from_json(description_of(resumed).options, resumed.path);
   }
   train::TrainOptions o = given.options.data_dir.empty() ? drawn_defaults() : train::TrainOptions{};
   if (!given.options.initial_checkpoint.empty()) o = train::with_model_of(pretrained, o);
@@ -124,7 +124,7 @@ static int train_model(TrainFlags& f, const std::function<void()>& parse_again) 
   if (resume.empty()) write_file(folder / "args.json", train::to_json(o));
   std::cout << o.model << ", " << model.parameter_count() << " parameters; " << o.data_dir << ": "
             << train_images->classes().size() << " classes, " << train_images->size() << " + "
-            << test_images->size() << " images; " << describe(compute) << "; run folder "
+            << test_images->size() << " images; " << device_text(compute) << "; run folder "
             << folder.path() << std::endl;
   std::cout << train::describe_groups(parameters, rules) << std::flush;
   return trainer.run(folder) ? 0 : 1;

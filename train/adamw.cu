@@ -1,6 +1,6 @@
 // adamw.h on a GPU, over all parameters at once: a thread to each parameter works out its factors,
-// then a block of threads takes each chunk. The pass over p also writes what else is made of it, its
-// average (average.h) and its copy in bf16, so that p is read once.
+// then a block of threads takes each chunk. The pass over p also writes what else is made of it,
+// its average (average.h) and its copy in bf16, so that p is read once.
 #include "core/cuda/elementwise.cuh"
 #include "train/optimizer_table.h"
 

@@ -1,5 +1,6 @@
 // AdamW (Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019), step for step
-// as torch.optim.AdamW computes it. In its step t = 1, 2, ... a parameter p with the gradient g does
+// as torch.optim.AdamW computes it. In its step t = 1, 2, ... a parameter p with the gradient g
+// does
 //
 //   m <- m + (1 - b1) (g - m)             the running mean of its gradients
 //   v <- b2 v + (1 - b2) g^2              the running mean of their squares
@@ -12,8 +13,8 @@
 // about lr, however large its gradient. The decay wd pulls on p itself and does not pass through
 // m and v, which is what sets AdamW apart from Adam.
 //
-// This file is the update of one parameter. Which steps count is guard.h, the average of the weights
-// is average.h, and optimizer.h makes a training step of all three.
+// This file is the update of one parameter. Which steps count is guard.h, the average of the
+// weights is average.h, and optimizer.h makes a training step of all three.
 #pragma once
 #include <cmath>
 #include <string>

@@ -1,5 +1,5 @@
-// The moving average of a model's weights, which often classifies better than the weights of any one
-// step (Polyak and Juditsky, 1992; "EMA" in recipes). After every step that counts
+// The moving average of a model's weights, which often classifies better than the weights of any
+// one step (Polyak and Juditsky, 1992; "EMA" in recipes). After every step that counts
 //
 //   e <- e + (1 - d) (p - e)              so  e = (1 - d) sum_k d^k (p of k steps ago)
 //
@@ -46,6 +46,18 @@ class WeightAverage {
  private:
   double decay_;
   std::vector<Entry> entries_;
+};
+
+// While one lives, the model holds the averages.
+class AverageInPlace {
+ public:
+  explicit AverageInPlace(WeightAverage& average) : average_(average) { average_.swap(); }
+  ~AverageInPlace() { average_.swap(); }
+  AverageInPlace(const AverageInPlace&) = delete;
+  AverageInPlace& operator=(const AverageInPlace&) = delete;
+
+ private:
+  WeightAverage& average_;
 };
 
 }  // namespace rmt::train

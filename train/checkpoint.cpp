@@ -6,7 +6,8 @@ namespace rmt::train {
 namespace {
 
 using json = nlohmann::json;
-const std::string kOptimizer = "optimizer.", kAverage = "optimizer.average.";
+const std::string kOptimizer = "optimizer.";
+const std::string kAverage = "optimizer.average.";
 
 std::string text(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
@@ -40,7 +41,9 @@ std::string describe_tensor(const Tensor& x) { return str(x.dtype(), " ", x.shap
 
 // Counts of what differs, and the first of it in the model's order.
 struct Difference {
-  int64_t missing = 0, unexpected = 0, reshaped = 0;
+  int64_t missing = 0;
+  int64_t unexpected = 0;
+  int64_t reshaped = 0;
   std::string first;
   bool any() const { return missing + unexpected + reshaped > 0; }
   void note(int64_t& count, const std::string& what) {
@@ -121,7 +124,8 @@ void add_optimizer(Archive& a, Optimizer& optimizer, const Progress& p, const Da
 void load_model(nn::Module& model, const Archive& a, const std::string& architecture) {
   std::vector<nn::Entry> state = model.state();
   if (Difference d = compare(state, a); d.any()) {
-    std::string recorded = describe(a).architecture, hint;
+    std::string recorded = description_of(a).architecture;
+    std::string hint;
     if (!recorded.empty() && recorded != architecture)
       hint = str("; the file says that it holds ", recorded, ", this model is ", architecture);
     throw Error(str(a.path, ": does not fit the model: ", d.first, " (", d.missing,
@@ -138,16 +142,19 @@ Progress load_optimizer(Optimizer& optimizer, const Archive& a) {
         "run");
   Progress progress;
   progress.epoch = field<int64_t>(a, p, "epoch");
-  progress.best_acc1 = field<double>(a, p, "best_acc1"),
+  progress.best_acc1 = field<double>(a, p, "best_acc1");
   progress.best_epoch = field<int64_t>(a, p, "best_epoch");
   if (p.contains("steps")) {  // older files were written between two epochs
     EpochSums& now = progress.now;
-    progress.best_is_average = field<bool>(a, p, "best_is_average"),
+    progress.best_is_average = field<bool>(a, p, "best_is_average");
     progress.skipped_in_a_row = field<int64_t>(a, p, "skipped_in_a_row");
-    now.loss = field<double>(a, p, "loss"), now.lr = field<double>(a, p, "lr"),
+    now.loss = field<double>(a, p, "loss");
+    now.lr = field<double>(a, p, "lr");
     now.seconds = field<double>(a, p, "seconds");
-    now.steps = field<int64_t>(a, p, "steps"), now.images = field<int64_t>(a, p, "images");
-    now.judged = field<int64_t>(a, p, "judged"), now.skipped = field<int64_t>(a, p, "skipped");
+    now.steps = field<int64_t>(a, p, "steps");
+    now.images = field<int64_t>(a, p, "images");
+    now.judged = field<int64_t>(a, p, "judged");
+    now.skipped = field<int64_t>(a, p, "skipped");
     now.bad_images = field<std::vector<std::string>>(a, p, "bad_images");
   }
   CHECK(progress.epoch >= 0 && progress.now.steps >= 0 && progress.now.images >= 0 &&
@@ -172,7 +179,7 @@ DataCounts data_counts(const Archive& a) {
           field<int64_t>(a, d, "test_images")};
 }
 
-Description describe(const Archive& a) {
+Description description_of(const Archive& a) {
   auto value = [&](const char* key) { return a.metadata.count(key) ? a.metadata.at(key) : ""; };
   Description d{value("architecture"), {}, value("options"), value("weights")};
   json classes = metadata_json(a, "classes");

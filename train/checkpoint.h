@@ -9,10 +9,13 @@ namespace rmt::train {
 
 // What the steps of an epoch have added up to so far.
 struct EpochSums {
-  double loss = 0, lr = 0, seconds = 0;
-  int64_t steps = 0, images = 0;
-  int64_t judged = 0,
-          skipped = 0;  // steps whose verdict is known; of them those that were not finite
+  double loss = 0;  // of the steps that counted
+  double lr = 0;
+  double seconds = 0;
+  int64_t steps = 0;
+  int64_t images = 0;
+  int64_t judged = 0;                   // steps whose verdict is known
+  int64_t skipped = 0;                  // of them those that did not count (guard.h)
   std::vector<std::string> bad_images;  // "path: reason"
 };
 
@@ -28,7 +31,9 @@ struct Progress {
 
 // What a run reads. One that goes on must find the same.
 struct DataCounts {
-  int64_t classes = 0, train_images = 0, test_images = 0;
+  int64_t classes = 0;
+  int64_t train_images = 0;
+  int64_t test_images = 0;
 };
 
 // What a file is and where it came from.
@@ -52,6 +57,6 @@ void load_model(nn::Module& model, const Archive& archive, const std::string& ar
 Progress load_optimizer(Optimizer& optimizer, const Archive& archive);
 DataCounts data_counts(const Archive& archive);
 
-Description describe(const Archive& archive);
+Description description_of(const Archive& archive);
 
 }  // namespace rmt::train

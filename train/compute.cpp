@@ -48,7 +48,7 @@ Device choose_device(const std::string& name) {
 
 }  // namespace
 
-std::string describe(const Compute& c) {
+std::string device_text(const Compute& c) {
   const std::string on_cpu = str(threads(), " threads");
   return c.device == Device::cpu ? on_cpu : str(cuda::info().name, ", ", c.dtype, ", ", on_cpu);
 }

@@ -19,7 +19,7 @@ struct Compute {
 };
 
 // "2 threads", or "NVIDIA H200, bf16, 2 threads".
-std::string describe(const Compute& compute);
+std::string device_text(const Compute& compute);
 
 // Chooses and opens the device. Error for one that was asked for by name and is not to be had; with
 // "auto" that is a line on stderr, and the CPU.

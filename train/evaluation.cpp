@@ -1,47 +1,33 @@
 #include "train/evaluation.h"
 
-#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "train/memory.h"
+
 namespace rmt::train {
 
-void WorstMistakes::add(const data::Batch& batch, const Tensor& logits) {
-  if (most_ == 0) return;
-  const int64_t K = logits.dim(1);
-  for (int64_t b = 0; b < logits.dim(0); ++b) {
-    const float* z = logits.data<float>() + b * K;
-    const int64_t best = std::max_element(z, z + K) - z, label = batch.labels.data<int64_t>()[b],
-                  index = batch.indices[size_t(b)];
-    double sum = 0;  // of exp(z_k - z_best), so that 1 / sum is the softmax of the best
-    for (int64_t k = 0; k < K; ++k) sum += std::exp(double(z[k]) - double(z[best]));
-    const bool seen = std::any_of(mistakes_.begin(), mistakes_.end(),
-                                  [&](const Mistake& m) { return m.index == index; });
-    if (best != label && sum >= 1 && !seen)
-      mistakes_.push_back({index, label, best, 1 / sum});  // a nan is no answer
-  }
-  std::sort(mistakes_.begin(), mistakes_.end(), [](const Mistake& a, const Mistake& b) {
-    return std::pair(-a.confidence, a.index) < std::pair(-b.confidence, b.index);
-  });
-  if (mistakes_.size() > most_) mistakes_.resize(most_);
-}
-
-std::string caption(const Mistake& m, const ModelFile& file) {
-  return str(file.class_name(m.predicted), " not ", file.class_name(m.label), " ",
-             std::lround(100 * m.confidence), " %");
-}
-
-data::Image mistakes_picture(const std::vector<Mistake>& mistakes, const data::Dataset& images,
-                             const ModelFile& file) {
-  const data::TransformOptions transform = transform_options(file.options);
-  const int64_t S = transform.image_size;
-  std::vector<data::Tile> tiles;
-  for (const Mistake& m : mistakes) {
-    data::Image seen{S, S, std::vector<uint8_t>(size_t(S * S * 3))};
-    data::eval_pixels(images.image(m.index), transform, seen.rgb.data());
-    tiles.push_back({std::move(seen), caption(m, file)});
-  }
-  return data::image_grid(tiles);
+Metrics evaluate(nn::Module& model, const Forward& forward, data::Loader& loader,
+                 const Compute& compute, const data::TransformOptions& transform, const char* flag,
+                 const std::function<bool(const data::Batch&, const Tensor&)>& seen) {
+  NoGrad off;
+  model.mode().training = false;
+  Metrics metrics;
+  auto logits_of = [&](const data::Batch& batch) {
+    return forward(compute.images(batch, transform)).to(Device::cpu).to(DType::f32);
+  };
+  loader.start(0);
+  while (auto batch = loader.next()) try {
+      const Tensor logits = logits_of(*batch);  // (B, K)
+      metrics.add(logits, batch->labels);
+      if (seen && !seen(*batch, logits)) break;
+    } catch (const OutOfMemory& e) {
+      const Tensor& x = batch->images;
+      throw_with_batch_that_fits(
+          e, str("evaluation of ", x.dim(0), " images of ", x.dim(1), " x ", x.dim(2)), flag,
+          x.dim(0), [&](int64_t n) { logits_of(first_images(*batch, n)); });
+    }
+  return metrics;
 }
 
 std::string evaluation_json(const Metrics& m, const ModelFile& file, int64_t bad_images,

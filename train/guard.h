@@ -4,9 +4,9 @@
 //   |g|   = sqrt(sum of all gradients' squares) / parts
 //   scale = (clip / (|g| + 1e-6)  where |g| > clip,  else 1) / parts      times every gradient
 //
-// A step whose loss or |g| is not finite does not count: no parameter moves, and the statistics that
-// its forward pass has already spoilt (running means and variances of the batch norms) are taken
-// back. One batch that overflows then costs one step and not the run.
+// A step whose loss or |g| is not finite does not count: no parameter moves, and the statistics
+// that its forward pass has already spoilt (running means and variances of the batch norms) are
+// taken back. One batch that overflows then costs one step and not the run.
 #pragma once
 #include <cmath>
 #include <string>

@@ -14,7 +14,8 @@ int64_t bytes_for(int64_t n, const std::function<void(int64_t)>& run) {
   cuda::free_unused();
   const size_t before = cuda::free_memory();
   struct Redirect {
-    cuda::Pool pool, *outer = cuda::Pool::use(&pool);
+    cuda::Pool pool;
+    cuda::Pool* outer = cuda::Pool::use(&pool);
     ~Redirect() { cuda::Pool::use(outer); }
   } redirect;
   try {
@@ -29,8 +30,8 @@ int64_t bytes_for(int64_t n, const std::function<void(int64_t)>& run) {
 
 int64_t batch_that_fits(int64_t batch, const std::function<void(int64_t)>& run) {
   cuda::free_unused();
-  const double there_is =
-      0.95 * double(cuda::free_memory());  // larger blocks may leave larger gaps
+  // Not all of it: larger blocks may leave larger gaps.
+  const double there_is = 0.95 * double(cuda::free_memory());
   for (int64_t n = batch / 2; n > 0; n /= 2) {
     const int64_t bytes = bytes_for(n, run);
     if (bytes < 0) continue;
@@ -43,14 +44,14 @@ int64_t batch_that_fits(int64_t batch, const std::function<void(int64_t)>& run) 
   return 0;
 }
 
-void advise(const OutOfMemory& e, const std::string& what, const char* flag, int64_t batch,
-            const std::function<void(int64_t)>& run) {
+void throw_with_batch_that_fits(const OutOfMemory& e, const std::string& what, const char* flag,
+                                int64_t batch, const std::function<void(int64_t)>& run) {
   const int64_t n = batch_that_fits(batch, run);
   throw OutOfMemory(e, str(what, ": ", e.what(),
                            n > 0 ? str("; ", flag, " ", n, " fits") : "; not even one image fits"));
 }
 
-data::Batch first(const data::Batch& b, int64_t n) {
+data::Batch first_images(const data::Batch& b, int64_t n) {
   data::Batch out{b.images.slice(0, n),
                   b.mirror.defined() ? b.mirror.slice(0, n) : Tensor(),
                   b.labels.slice(0, n),

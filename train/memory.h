@@ -14,9 +14,11 @@ namespace rmt::train {
 int64_t batch_that_fits(int64_t batch, const std::function<void(int64_t)>& run);
 
 // Throws `e` again, saying that `what` did not fit and the value of `flag` for which it does.
-[[noreturn]] void advise(const OutOfMemory& e, const std::string& what, const char* flag,
-                         int64_t batch, const std::function<void(int64_t)>& run);
+[[noreturn]] void throw_with_batch_that_fits(const OutOfMemory& e, const std::string& what,
+                                             const char* flag, int64_t batch,
+                                             const std::function<void(int64_t)>& run);
 
-data::Batch first(const data::Batch& batch, int64_t n);  // its first n images, in the same storage
+// The first n images of a batch, in the same storage.
+data::Batch first_images(const data::Batch& batch, int64_t n);
 
 }  // namespace rmt::train

@@ -7,7 +7,9 @@
 namespace rmt::train {
 
 struct Metrics {
-  int64_t samples = 0, top1 = 0, top5 = 0;
+  int64_t samples = 0;
+  int64_t top1 = 0;     // of them, those whose label has the highest logit
+  int64_t top5 = 0;     // one of the five highest
   double loss_sum = 0;  // of plain cross entropy, over samples
 
   double loss() const { return samples ? loss_sum / double(samples) : 0; }
@@ -16,14 +18,16 @@ struct Metrics {
 
   // logits (B, K) f32, labels (B) i64.
   void add(const Tensor& logits, const Tensor& labels) {
-    int64_t B = logits.dim(0), K = logits.dim(1);
+    const int64_t B = logits.dim(0);
+    const int64_t K = logits.dim(1);
     if (B == 0) return;
     loss_sum += double(B) *
                 double(ops::cross_entropy(logits, ops::smooth_one_hot(labels, K, 0)).item<float>());
     samples += B;
     for (int64_t b = 0; b < B; ++b) {
       const float* z = logits.data<float>() + b * K;
-      int64_t label = labels.data<int64_t>()[b], rank = 0;
+      const int64_t label = labels.data<int64_t>()[b];
+      int64_t rank = 0;  // classes before the label
       // Ties go to the lower class. Written with "not less", so that a NaN beats the label and
       // never counts as right.
       for (int64_t k = 0; k < K; ++k)

@@ -1,12 +1,12 @@
 // The optimizer: what happens between the gradients and the moved weights, of a whole model.
 //
-//   gradients, loss -> judge (guard.h) -> counts?  yes: AdamW moves p (adamw.h),
-//                                                       e follows p   (average.h), statistics are kept
-//                                                  no:  nothing moves, statistics are taken back
+//   gradients, loss -> judge (guard.h) -> does the step count?
+//     yes: AdamW moves p (adamw.h), e follows p (average.h), the statistics are kept
+//     no:  nothing moves, the statistics are taken back
 //
-// On the CPU that is step() in optimizer.cpp, as it stands here. On a GPU the same formulas run over
-// one table of all parameters (optimizer_table.h), five kernels however many parameters there are,
-// and no number is waited for: which way it went is read from Verdict some time later.
+// On the CPU that is step_on_cpu(), as it stands here. On a GPU the same formulas run
+// over one table of all parameters (optimizer_table.h), five kernels however many parameters there
+// are, and no number is waited for: which way it went is read from Verdict some time later.
 #pragma once
 #include <memory>
 #include <vector>
@@ -51,8 +51,8 @@ class Optimizer {
   // statistics, begin again from these.
   void begin_again();
 
-  // step() in its parts, for a GPU. A recorded graph holds launch() alone; find_gradients() precedes
-  // its recording, and send_rate() each repetition.
+  // step() in its parts, for a GPU. A recorded graph holds launch() alone; find_gradients()
+  // precedes its recording, and send_rate() each repetition.
   void find_gradients();
   void send_rate(double lr);
   void launch(const Tensor& loss);

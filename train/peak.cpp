@@ -18,7 +18,8 @@ using simd::Vec;
 double register_peak() {
   Vec<float> a[24];
   for (Vec<float>& v : a) v = simd::broadcast(1.f);
-  const Vec<float> x = simd::broadcast(1.0000001f), y = simd::broadcast(1e-9f);
+  const Vec<float> x = simd::broadcast(1.0000001f);
+  const Vec<float> y = simd::broadcast(1e-9f);
   const int64_t rounds = 1 << 20;
   Stopwatch clock;
   for (int64_t i = 0; i < rounds; ++i)
@@ -86,7 +87,7 @@ double model_flops_utilization(int64_t multiply_adds, double images_per_s, doubl
 double measure_processor_peak(int threads) {
   double best = 0;
   for (int repeat = 0; repeat < 3; ++repeat) {
-    std::vector<double> each(static_cast<size_t>(threads));
+    std::vector<double> each(threads);
     std::vector<std::thread> team;
     for (double& p : each) team.emplace_back([&p] { p = register_peak(); });
     for (std::thread& t : team) t.join();

@@ -9,9 +9,10 @@
 
 namespace rmt::train {
 
-// 2 operations a multiply-add, once for the forward pass and twice for the backward pass (gradients
-// of inputs, and of weights). What is computed again, as with
-// --grad-checkpointing, does not count. 0 where the peak is not known.
+//   MFU = 2 operations a multiply-add x 3 passes x multiply-adds an image x images a second / peak
+//
+// The three passes: forward, and backward to the inputs and to the weights. What is computed again,
+// as with --grad-checkpointing, does not count. 0 where the peak is not known.
 double model_flops_utilization(int64_t multiply_adds, double images_per_s, double peak);
 
 // Operations a second that the device could do in its best case, at the dtype that `compute` works

@@ -1,14 +1,26 @@
-// The learning rate as a pure function of progress (RMT.md 4.2). Both are a linear warm-up from
-// warmup_lr to lr, then the cosine from lr to min_lr over the whole run; the cosine is not shifted
-// by the warm-up.
+// The learning rate as a pure function of progress (nn/rmt/README.md, "The recipe"): a linear
+// warm-up, then a cosine over the whole run, which the warm-up does not shift.
+//
+//      lr |     .---.
+//         |    /     `-.          t < warm-up:  warmup_lr + (lr - warmup_lr) t / warm-up
+//         |   /         `.        after it:     min_lr + (lr - min_lr) (1 + cos(pi t / T)) / 2
+//         |  /            `-.
+//  min_lr | /                `---
+//         +------|--------------|-- t
+//             warm-up           T
+//
+// t counts steps, or epochs as the official code does; T is their number in the run.
 #pragma once
 #include "train/options.h"
 
 namespace rmt::train {
 
 struct Schedule {
-  double lr = 2e-3, min_lr = 1e-5, warmup_lr = 1e-6;
-  double epochs = 300, warmup_epochs = 5;
+  double lr = 2e-3;
+  double min_lr = 1e-5;
+  double warmup_lr = 1e-6;
+  double epochs = 300;
+  double warmup_epochs = 5;
 };
 
 // The one of a run, its rules worked out.

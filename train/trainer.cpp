@@ -2,24 +2,94 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
-#include <iomanip>
 #include <iostream>
-#include <sstream>
 
-#include "data/images/image_grid.h"
+#include "autograd/backward.h"
+#include "ops/cross_entropy.h"
+#include "ops/mix_images.h"
 #include "train/memory.h"
-#include "train/peak.h"
-#include "train/schedule.h"
 #include "train/stop.h"
 #include "train/weights/model_file.h"
 
 namespace rmt::train {
-namespace {
 
-const char* non_finite(double x) {
-  return std::isnan(x) ? "nan" : "infinite";
-}  // printed, a nan may carry a sign
+// --- the loop ---
+
+bool Trainer::run(const RunFolder& folder) {
+  const StopSignals catch_signals;
+  saving_.open(folder);
+  report_.begin_run(progress_);
+  while (progress_.epoch < options_.epochs && !stopped_) {
+    begin_epoch();
+    while (progress_.now.steps < steps_ && !stopped_) {
+      const int64_t step = progress_.epoch * steps_ + progress_.now.steps;
+      const double lr = learning_rate(step);
+      const std::vector<data::Batch> batches = next_batches(step);
+      count(train_step_(batches, step, lr));  // forward, loss, backward, AdamW: below
+      note_step(lr);                          // the progress line
+      stop_or_save();                         // a signal, or --recovery-interval
+    }
+    if (stopped_) break;
+    count(train_step_.finish());  // a GPU tells of a step while it runs the next one
+    if (std::optional<EpochLog> log = evaluate_epoch()) finish_epoch(std::move(*log));
+  }
+  return saving_.saved_all();
+}
+
+double Trainer::learning_rate(int64_t step) const {
+  return options_.sched_on_updates ? lr_of_step(schedule_, step, steps_)
+                                   : lr_of_epoch(schedule_, progress_.epoch);
+}
+
+// The step. More than one batch: their gradients are added (--grad-accum-steps).
+std::vector<Verdict> TrainStep::operator()(const std::vector<data::Batch>& parts, int64_t step,
+                                           double lr) {
+  CHECK(int64_t(parts.size()) == optimizer_.options().guard.parts, "training step: ", parts.size(),
+        " batches, the optimizer averages over ", optimizer_.options().guard.parts);
+  nn::Mode& mode = model_.mode();
+  mode.training = true;
+  mode.seed = options_.seed;
+  mode.step = step;
+  if (on_gpu_) return repeat_on_gpu(parts, step, lr);  // what follows, recorded once and repeated
+  const Tensor loss = differentiate(parts);
+  optimizer_.step(lr, loss);  // judges and clips the gradients (guard.h), then AdamW (adamw.h)
+  return {optimizer_.verdict()};
+}
+
+// Leaves the sum of the parts' gradients beside the parameters and returns the sum of their losses,
+// (). On the CPU a loss that is not finite ends it: nothing will move.
+Tensor TrainStep::differentiate(const std::vector<data::Batch>& parts) {
+  model_.zero_grad();
+  Tensor sum;
+  int64_t& first_sample = model_.mode().first_sample;  // of the part, for drop path's chances
+  first_sample = 0;
+  for (const data::Batch& part : parts) {
+    const Tensor loss = loss_of(part);
+    if (sum.defined())
+      sum.add_from(loss.detach());
+    else
+      sum = loss.clone();
+    if (!on_gpu_ && !std::isfinite(sum.to(DType::f64).item<double>())) break;
+    backward(loss);
+    first_sample += part.labels.numel();
+  }
+  first_sample = 0;
+  return sum;
+}
+
+// The forward pass: cross entropy of the model's logits against smoothed labels, ().
+Tensor TrainStep::loss_of(const data::Batch& batch) {
+  Tensor images = compute_.images(batch, options_.transform);  // (B, H, W, 3)
+  if (batch.mix.defined()) images = ops::mix_images(images, batch.mix);
+  const Tensor logits = forward_(images);  // (B, K)
+  const Tensor targets = ops::smooth_one_hot(batch.labels, logits.dim(1), options_.smoothing,
+                                             wide(logits.dtype()), batch.mix);  // (B, K)
+  return ops::cross_entropy(logits, targets);
+}
+
+// --- what the loop is made of ---
+
+namespace {
 
 OptimizerOptions optimizer_options(const TrainOptions& o) {
   return {.adamw = {.beta1 = o.opt_betas[0],
@@ -30,9 +100,8 @@ OptimizerOptions optimizer_options(const TrainOptions& o) {
           .average_decay = ema_decay(o)};
 }
 
-double best_top1(const EpochLog& log) {
-  return std::max(log.test_acc1, log.test_ema_acc1.value_or(-1));
-}
+// Of a number that is not finite. Printed as it is, a nan may carry a sign.
+const char* non_finite(double x) { return std::isnan(x) ? "nan" : "infinite"; }
 
 }  // namespace
 
@@ -50,26 +119,56 @@ data::LoaderOptions loader_options(const TrainOptions& o, bool train, const Comp
   return l;
 }
 
-Metrics evaluate(nn::Module& model, const Forward& forward, data::Loader& loader,
-                 const Compute& compute, const data::TransformOptions& transform, const char* flag,
-                 const std::function<bool(const data::Batch&, const Tensor&)>& seen) {
-  NoGrad off;
-  model.mode().training = false;
-  Metrics metrics;
-  auto logits = [&](const data::Batch& batch) {
-    return forward(compute.images(batch, transform)).to(Device::cpu).to(DType::f32);
+TrainStep::TrainStep(nn::Module& model, Forward forward, Optimizer& optimizer,
+                     const Compute& compute, const StepOptions& options)
+    : model_(model),
+      forward_(std::move(forward)),
+      optimizer_(optimizer),
+      compute_(compute),
+      options_(options) {
+  if (compute.device == Device::cuda)
+    on_gpu_ = std::make_unique<RecordedStep>(
+        model, optimizer, [this](const auto& parts) { return differentiate(parts); },
+        options.graph);
+}
+
+std::vector<Verdict> TrainStep::finish() {
+  return on_gpu_ ? on_gpu_->finish() : std::vector<Verdict>();
+}
+
+std::vector<Verdict> TrainStep::repeat_on_gpu(const std::vector<data::Batch>& parts, int64_t step,
+                                              double lr) {
+  try {
+    return (*on_gpu_)(parts, step, lr);
+  } catch (const OutOfMemory& e) {
+    advise_on_memory(e, parts[0]);
+  }
+}
+
+// Tries smaller batches, without the optimizer, to say which one fits.
+void TrainStep::advise_on_memory(const OutOfMemory& e, const data::Batch& batch) {
+  auto clean_up = [&] {
+    model_.zero_grad();
+    optimizer_.statistics().take_back();
   };
-  loader.start(0);
-  while (auto batch = loader.next()) try {
-      const Tensor z = logits(*batch);
-      metrics.add(z, batch->labels);
-      if (seen && !seen(*batch, z)) break;
-    } catch (const OutOfMemory& e) {
-      const Tensor& x = batch->images;
-      advise(e, str("evaluation of ", x.dim(0), " images of ", x.dim(1), " x ", x.dim(2)), flag,
-             x.dim(0), [&](int64_t n) { logits(first(*batch, n)); });
-    }
-  return metrics;
+  on_gpu_->forget();
+  clean_up();
+  const Tensor& x = batch.images;
+  throw_with_batch_that_fits(
+      e, str("a training step of ", x.dim(0), " images of ", x.dim(1), " x ", x.dim(2)),
+      "--batch-size", x.dim(0), [&](int64_t n) {
+        data::Batch part = first_images(batch, n);
+        part.mix = Tensor();  // an odd number of images cannot be mixed
+        for (Tensor data::Batch::*field : data::kBatchTensors)
+          if ((part.*field).defined()) part.*field = (part.*field).to(Device::cuda);
+        try {
+          differentiate({part});
+        } catch (...) {
+          clean_up();
+          throw;
+        }
+        clean_up();
+      });
 }
 
 Trainer::Trainer(nn::Module& model, Forward forward, const data::Dataset& train,
@@ -79,22 +178,23 @@ Trainer::Trainer(nn::Module& model, Forward forward, const data::Dataset& train,
       forward_(std::move(forward)),
       options_(options),
       compute_(compute),
-      train_(train, loader_options(options, true, compute)),
-      test_(test, loader_options(options, false, compute)),
-      classes_(train.classes()),
-      counts_{int64_t(classes_.size()), train.size(), test.size()},
-      steps_(train_.batches() / options.grad_accum_steps),
+      schedule_(schedule_of(options)),
+      train_loader_(train, loader_options(options, true, compute)),
+      test_loader_(test, loader_options(options, false, compute)),
+      counts_{int64_t(train.classes().size()), train.size(), test.size()},
+      steps_(train_loader_.batches() / options.grad_accum_steps),
       optimizer_(model.parameters(), optimizer_options(options),
                  parameter_rules(model.parameters(), options), model.state()),
-      step_(model, forward_, optimizer_, compute,
-            {.smoothing = options.smoothing,
-             .graph = options.cuda_graph,
-             .seed = options.seed,
-             .transform = transform_options(options)}),
-      out_(out) {
-  CHECK(steps_ > 0, train.place(), " has ", train_.batches(), " batches of ", options.batch_size,
-        " images, fewer than one step of --grad-accum-steps ", options.grad_accum_steps,
-        "; give a smaller --batch-size or fewer");
+      train_step_(model, forward_, optimizer_, compute,
+                  {.smoothing = options.smoothing,
+                   .graph = options.cuda_graph,
+                   .seed = options.seed,
+                   .transform = transform_options(options)}),
+      report_(options, steps_, out),
+      saving_(model, optimizer_, progress_, options, train.classes(), counts_) {
+  CHECK(steps_ > 0, train.place(), " has ", train_loader_.batches(), " batches of ",
+        options.batch_size, " images, fewer than one step of --grad-accum-steps ",
+        options.grad_accum_steps, "; give a smaller --batch-size or fewer");
 }
 
 void Trainer::resume(const Archive& archive, bool force) {
@@ -102,7 +202,7 @@ void Trainer::resume(const Archive& archive, bool force) {
   if (compute_.dtype != DType::f32) model_.make_shadows(compute_.dtype);
   optimizer_.begin_again();
   progress_ = load_optimizer(optimizer_, archive);
-  saved_once_ = true;
+  saving_.resumed();
 
   const DataCounts then = data_counts(archive);
   auto same = [&](int64_t before, int64_t now, const char* what) {
@@ -110,12 +210,12 @@ void Trainer::resume(const Archive& archive, bool force) {
           before, " ", what, ", ", options_.data_dir, " has ", now,
           "; give it back its data, or --force-resume to go on with these");
   };
-  same(then.classes, counts_.classes, "classes"),
-      same(then.train_images, counts_.train_images, "training images"),
-      same(then.test_images, counts_.test_images, "validation images");
+  same(then.classes, counts_.classes, "classes");
+  same(then.train_images, counts_.train_images, "training images");
+  same(then.test_images, counts_.test_images, "validation images");
   EpochSums& now = progress_.now;
-  if (then.train_images != counts_.train_images && then.classes > 0)
-    now = {};  // forced: that epoch, in another order now, begins again
+  // Forced: that epoch, in another order now, begins again.
+  if (then.train_images != counts_.train_images && then.classes > 0) now = {};
   if (now.steps == 0 || now.images == now.steps * images_a_step(options_)) return;
   CHECK(force, archive.path, ": stands after ", now.steps, " steps of ", now.images / now.steps,
         " images in epoch ", progress_.epoch + 1, ", a step is ", images_a_step(options_),
@@ -124,244 +224,144 @@ void Trainer::resume(const Archive& archive, bool force) {
   now = {};
 }
 
-bool Trainer::run(const RunFolder& folder) {
-  StopSignals catch_signals;
-  folder_ = folder;
-  folder_.truncate_log(progress_.epoch);
-  if (progress_.epoch >= options_.epochs)
-    out_ << "all " << options_.epochs << " epochs are done; --epochs adds more" << std::endl;
-  if (progress_.epoch > 0) try_to_save([&] { folder_.refresh(); });
-  line_ = ProgressLine(options_.log_interval,
-                       (options_.epochs - progress_.epoch) * steps_ - progress_.now.steps);
-  while (progress_.epoch < options_.epochs && !stopped_) {
-    if (!train_epoch()) continue;
-    if (std::optional<EpochLog> log = evaluate_epoch()) finish_epoch(std::move(*log));
-  }
-  return saved_all_;
+// In the middle, where a run goes on there.
+void Trainer::begin_epoch() {
+  report_.begin_epoch(progress_.now);
+  train_loader_.start(progress_.epoch, progress_.now.steps * options_.grad_accum_steps);
 }
 
-// The steps of an epoch that are left. False when a signal stopped it before its end.
-bool Trainer::train_epoch() {
-  const Schedule schedule = schedule_of(options_);
+// As many as a step takes.
+std::vector<data::Batch> Trainer::next_batches(int64_t step) {
+  std::vector<data::Batch> batches;
+  for (int64_t i = 0; i < options_.grad_accum_steps; ++i) batches.push_back(*train_loader_.next());
+  if (step == 0) saving_.first_batch(batches[0]);
+  return batches;
+}
+
+void Trainer::note_step(double lr) {
   EpochSums& now = progress_.now;
-  const double seconds_before = now.seconds;
-  const int64_t parts = options_.grad_accum_steps, images_before = now.images;
-  Stopwatch clock;
-  train_.start(progress_.epoch, now.steps * parts);
-  while (now.steps < steps_) {
-    std::vector<data::Batch> batches;
-    for (int64_t i = 0; i < parts; ++i) batches.push_back(*train_.next());
-    const int64_t t = progress_.epoch * steps_ + now.steps;
-    const double lr = options_.sched_on_updates ? lr_of_step(schedule, t, steps_)
-                                                : lr_of_epoch(schedule, progress_.epoch);
-    if (t == 0) draw_first_batch(batches[0]);
-    judge(step_(batches, t, lr));
-    ++now.steps, now.images += images_a_step(options_), now.lr += lr;
-    const double seconds = clock.seconds(), rate = double(now.images - images_before) / seconds;
-    now.seconds = seconds_before + seconds;
-    line_.show({.epoch = progress_.epoch,
-                .epochs = options_.epochs,
-                .step = now.steps - 1,
-                .steps = steps_,
-                .loss = last_loss_,
-                .mean_loss = now.loss / double(std::max<int64_t>(now.judged - now.skipped, 1)),
-                .lr = lr,
-                .images_per_s = rate,
-                .waiting = train_.wait_seconds() / seconds,
-                .mfu = model_flops_utilization(multiply_adds_, rate, peak_)});
-    if (StopSignals::requested()) return stop(), false;
-    if (options_.recovery_interval > 0 && now.steps % options_.recovery_interval == 0 &&
-        now.steps < steps_) {
-      judge(step_.finish());
-      try_to_save([&] { save("last.safetensors", true); });
-    }
-  }
-  judge(step_.finish());
-  line_.clear();
-  return true;
+  ++now.steps;
+  now.images += images_a_step(options_);
+  now.lr += lr;
+  report_.step(progress_.epoch, now, lr, last_loss_, train_loader_.wait_seconds());
 }
 
-// augmented.png: the images of the run's first batch as crop, mirror and the rest left them, each
-// under its class (mixing comes later, on the device).
-void Trainer::draw_first_batch(const data::Batch& batch) {
-  try_to_save([&] {
-    std::vector<data::Tile> tiles;
-    for (data::Image& image : data::batch_pictures(batch, transform_options(options_), 24))
-      tiles.push_back(
-          {std::move(image), classes_[size_t(batch.labels.data<int64_t>()[tiles.size()])]});
-    data::write_png(folder_ / "augmented.png", data::image_grid(tiles));
-  });
-}
-
-void Trainer::judge(const std::vector<Verdict>& verdicts) {
+// Adds the losses of steps that counted; too many that did not, one after the other, end the run.
+void Trainer::count(const std::vector<Verdict>& verdicts) {
   EpochSums& now = progress_.now;
   for (const Verdict& v : verdicts) {
     const int64_t step = progress_.epoch * steps_ + now.judged++;
     last_loss_ = double(v.loss);
     if (v.finite()) {
-      now.loss += last_loss_, progress_.skipped_in_a_row = 0;
+      now.loss += last_loss_;
+      progress_.skipped_in_a_row = 0;
       continue;
     }
-    ++now.skipped, ++progress_.skipped_in_a_row;
+    ++now.skipped;
+    ++progress_.skipped_in_a_row;
     const std::string what =
         !std::isfinite(v.loss) ? str("the loss is ", non_finite(v.loss))
         : v.bad_parameter >= 0
             ? str("the gradient of ", optimizer_.slots()[v.bad_parameter].name, " is not finite")
             : "the norm of the gradients is infinite";
-    line_.clear();
-    std::cerr << "step " << step << " skipped: " << what << " (" << progress_.skipped_in_a_row
-              << " in a row, --max-skipped-steps " << options_.max_skipped_steps << ")"
-              << std::endl;
+    report_.skipped(step, what, progress_.skipped_in_a_row);
     CHECK(progress_.skipped_in_a_row <= options_.max_skipped_steps, what, " at step ", step, ", ",
-          progress_.skipped_in_a_row, " in a row: ", last_checkpoint());
+          progress_.skipped_in_a_row, " in a row: ", saving_.advice());
   }
 }
 
-// A signal asked for it: everything that is needed to go on is saved.
-void Trainer::stop() {
-  stopped_ = true;
-  judge(step_.finish());
-  line_.clear();
-  note_bad_images();
-  try_to_save([&] { save("last.safetensors", true); });
-  const bool between = progress_.now.steps == 0;
-  out_ << "stopped by " << StopSignals::name() << " after "
-       << (between ? str("epoch ", progress_.epoch)
-                   : str("step ", progress_.now.steps, " of ", steps_, " in epoch ",
-                         progress_.epoch + 1))
-       << "; go on with --resume " << folder_.path() << std::endl;
+// Between two steps: stops if a signal asked for it, saves if --recovery-interval says so.
+void Trainer::stop_or_save() {
+  const int64_t steps = progress_.now.steps;
+  if (StopSignals::requested()) return stop();
+  if (options_.recovery_interval == 0 || steps % options_.recovery_interval != 0) return;
+  if (steps == steps_) return;  // the end of the epoch saves
+  count(train_step_.finish());
+  saving_.last();
 }
 
-// Nothing when a signal came while it ran: the epoch's steps stay done, its evaluation is made
-// again.
+// Everything that is needed to go on is saved.
+void Trainer::stop() {
+  stopped_ = true;
+  count(train_step_.finish());
+  report_.clear();
+  note_bad_images();
+  saving_.last();
+  const bool between = progress_.now.steps == 0;
+  report_.line() << "stopped by " << StopSignals::name() << " after "
+                 << (between ? str("epoch ", progress_.epoch)
+                             : str("step ", progress_.now.steps, " of ", steps_, " in epoch ",
+                                   progress_.epoch + 1))
+                 << "; go on with --resume " << saving_.folder().path() << std::endl;
+}
+
+// The weights and, where the run keeps one, their average. Nothing when a signal came while it ran:
+// the epoch's steps stay done, its evaluation is made again.
 std::optional<EpochLog> Trainer::evaluate_epoch() {
+  report_.clear();
   const EpochSums& now = progress_.now;
-  const double n = double(std::max<int64_t>(now.steps, 1)),
-               good = double(std::max<int64_t>(now.judged - now.skipped, 1));
+  const double steps = double(std::max<int64_t>(now.steps, 1));
+  const double counted = double(std::max<int64_t>(now.judged - now.skipped, 1));
   EpochLog log{.epoch = progress_.epoch,
                .n_parameters = model_.parameter_count(),
-               .train_loss = now.loss / good,
-               .train_lr = now.lr / n,
+               .train_loss = now.loss / counted,
+               .train_lr = now.lr / steps,
                .seconds = now.seconds,
                .images_per_s = double(now.images) / now.seconds,
                .skipped_steps = now.skipped};
-  auto measure = [&] {
-    Metrics m = evaluate(
-        model_, forward_, test_, compute_, transform_options(options_), "--validation-batch-size",
-        [](const data::Batch&, const Tensor&) { return !StopSignals::requested(); });
-    if (!StopSignals::requested())
-      CHECK(std::isfinite(m.loss()), "the test loss is ", non_finite(m.loss()), " after epoch ",
-            log.epoch, ": ", last_checkpoint());
-    return m;
-  };
-  const Metrics m = measure();
-  log.test_loss = m.loss(), log.test_acc1 = m.acc1(), log.test_acc5 = m.acc5();
-  if (options_.model_ema && !StopSignals::requested())
-    with_averages([&] {
-      const Metrics a = measure();
-      log.test_ema_loss = a.loss(), log.test_ema_acc1 = a.acc1(), log.test_ema_acc5 = a.acc5();
-    });
-  if (StopSignals::requested()) return stop(), std::nullopt;
-  return log;
+  const Metrics m = test_metrics();
+  log.test_loss = m.loss();
+  log.test_acc1 = m.acc1();
+  log.test_acc5 = m.acc5();
+  if (options_.model_ema && !StopSignals::requested()) {
+    const AverageInPlace averaged(optimizer_.average());
+    const Metrics a = test_metrics();
+    log.test_ema_loss = a.loss();
+    log.test_ema_acc1 = a.acc1();
+    log.test_ema_acc5 = a.acc5();
+  }
+  if (!StopSignals::requested()) return log;
+  stop();
+  return std::nullopt;
 }
 
+// Of the model as it is. A signal ends it early.
+Metrics Trainer::test_metrics() {
+  const Metrics m = evaluate(model_, forward_, test_loader_, compute_, transform_options(options_),
+                             "--validation-batch-size", [](const data::Batch&, const Tensor&) {
+                               return !StopSignals::requested();
+                             });
+  if (!StopSignals::requested())
+    CHECK(std::isfinite(m.loss()), "the test loss is ", non_finite(m.loss()), " after epoch ",
+          progress_.epoch, ": ", saving_.advice());
+  return m;
+}
+
+// Logged, printed and saved.
 void Trainer::finish_epoch(EpochLog log) {
   note_bad_images();
   log.bad_images = progress_.now.bad_images;
   const bool best = best_top1(log) > progress_.best_acc1;
-  if (best)
-    progress_.best_acc1 = best_top1(log), progress_.best_epoch = log.epoch,
+  if (best) {
+    progress_.best_acc1 = best_top1(log);
+    progress_.best_epoch = log.epoch;
     progress_.best_is_average = best_top1(log) > log.test_acc1;
-  ++progress_.epoch, progress_.now = {};
-
-  std::ostringstream text;
-  text << std::fixed << std::setprecision(4) << "epoch " << log.epoch + 1 << "/" << options_.epochs
-       << "  train loss " << log.train_loss << "  test loss " << log.test_loss
-       << std::setprecision(2) << "  top-1 " << log.test_acc1 << " %";
-  if (log.test_ema_acc1) text << " (average " << *log.test_ema_acc1 << " %)";
-  text << "  top-5 " << log.test_acc5 << " %  ";
-  if (auto difference = top1_difference(log, folder_.compare()))
-    text << std::showpos << *difference << std::noshowpos << " to " << folder_.compare().name
-         << "  ";
-  text << std::setprecision(1) << log.images_per_s << " img/s  " << log.seconds << " s"
-       << (best ? "  best" : "");
-  out_ << text.str() << std::endl;
-
-  // The log first and the last checkpoint at the end: a run that is killed in between does the
-  // epoch again and takes its line back.
-  try_to_save([&] { folder_.append(log); });
-  if (best) try_to_save([&] { save_weights("best.safetensors", log); });
-  if (options_.checkpoint_hist > 0) try_to_save([&] { keep_history(log); });
-  try_to_save([&] { save("last.safetensors", true); });
-}
-
-// The better of the two, the weights or their average.
-void Trainer::save_weights(const std::string& name, const EpochLog& log) {
-  if (best_top1(log) > log.test_acc1)
-    with_averages([&] { save(name, false, "average"); });
-  else
-    save(name, false);
-}
-
-// Of the epochs in the log the best --checkpoint-hist, each in a file of its own; of equals the
-// earlier.
-void Trainer::keep_history(const EpochLog& log) {
-  namespace fs = std::filesystem;
-  auto file = [](int64_t epoch) { return str("checkpoint-", epoch, ".safetensors"); };
-  std::vector<EpochLog> ranked = read_log(folder_ / "log.jsonl");
-  std::stable_sort(ranked.begin(), ranked.end(), [](const EpochLog& a, const EpochLog& b) {
-    return best_top1(a) > best_top1(b);
-  });
-  for (size_t rank = 0; rank < ranked.size(); ++rank)
-    if (int64_t(rank) >= options_.checkpoint_hist)
-      fs::remove(folder_ / file(ranked[rank].epoch));
-    else if (ranked[rank].epoch == log.epoch)
-      save_weights(file(log.epoch), log);
-}
-
-// f on a model that holds the averages.
-void Trainer::with_averages(const std::function<void()>& f) {
-  struct Swapped {
-    Optimizer& optimizer;
-    explicit Swapped(Optimizer& o) : optimizer(o) { optimizer.average().swap(); }
-    ~Swapped() { optimizer.average().swap(); }
-  } swapped(optimizer_);
-  f();
-}
-
-// What a message about a run gone wrong ends with.
-std::string Trainer::last_checkpoint() const {
-  return str("training stopped, ",
-             saved_once_ ? str("the last checkpoint is kept in ", folder_.path())
-                         : "there is no checkpoint yet",
-             "; lower --lr, lengthen --warmup-epochs, or limit the gradients with --clip-grad 1");
+  }
+  ++progress_.epoch;
+  progress_.now = {};
+  report_.epoch(log, best, saving_.folder().compare());
+  saving_.epoch(log, best);
 }
 
 // Those met for the first time since the last call.
 void Trainer::note_bad_images() {
-  for (auto [loader, seen] : {std::pair{&train_, &bad_seen_[0]}, std::pair{&test_, &bad_seen_[1]}})
+  for (auto [loader, seen] :
+       {std::pair{&train_loader_, &bad_seen_[0]}, std::pair{&test_loader_, &bad_seen_[1]}})
     for (; *seen < loader->bad().size(); ++*seen) {
       const data::BadImage& bad = loader->bad()[*seen];
       progress_.now.bad_images.push_back(bad.path + ": " + bad.reason);
       std::cerr << "bad image, replaced by the next: " << progress_.now.bad_images.back() << "\n";
     }
-}
-
-void Trainer::save(const std::string& name, bool resumable, const std::string& weights) {
-  Archive archive = model_archive(model_, {options_.model, classes_, to_json(options_), weights});
-  if (resumable) add_optimizer(archive, optimizer_, progress_, counts_);
-  write_safetensors(folder_ / name, archive);
-  saved_once_ |= resumable;
-}
-
-void Trainer::try_to_save(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    std::cerr << "warning: " << e.what() << "; training goes on, what was saved before is kept"
-              << std::endl;
-    saved_all_ = false;
-  }
 }
 
 }  // namespace rmt::train

@@ -1,31 +1,68 @@
-// The training loop. A run is a function of its options and its images: order, crops, mixing, drop
-// path and rate depend on (seed, epoch, step) alone, so that a run that was stopped, or killed, and
-// resumed ends with the same bits as one that was not.
+// Training. A run is a function of its options and its images: order, crops, mixing, drop path and
+// rate depend on (seed, epoch, step) alone, so that a run that was stopped, or killed, and resumed
+// ends with the same bits as one that was not.
+//
+// trainer.cpp begins with the loop, from the epochs down to forward, loss, backward and optimizer.
+// What surrounds it has files of its own: report.h says how it goes, saving.h writes the run folder,
+// recording.h repeats the step on a GPU.
 #pragma once
-#include <functional>
+#include <memory>
+#include <optional>
 #include <ostream>
 
+#include "core/cuda/device.h"
 #include "data/loader.h"
-#include "train/checkpoint.h"
-#include "train/metrics.h"
+#include "train/compute.h"
+#include "train/evaluation.h"
 #include "train/options.h"
-#include "train/run/epoch_log.h"
-#include "train/run/progress_line.h"
-#include "train/run/run_folder.h"
-#include "train/step.h"
+#include "train/recording.h"
+#include "train/report.h"
+#include "train/saving.h"
+#include "train/schedule.h"
 
 namespace rmt::train {
 
 data::LoaderOptions loader_options(const TrainOptions& options, bool train,
                                    const Compute& compute = {});
 
-// Top-1, top-5 and loss over everything that the loader holds. `flag` is what a user sets its batch
-// size with: named where memory is too small for it. `seen`, where given, is shown each batch with
-// its logits (B, K) f32 on the host; its false ends the evaluation.
-Metrics evaluate(
-    nn::Module& model, const Forward& forward, data::Loader& loader, const Compute& compute = {},
-    const data::TransformOptions& transform = {}, const char* flag = "--batch-size",
-    const std::function<bool(const data::Batch&, const Tensor& logits)>& seen = nullptr);
+struct StepOptions {
+  double smoothing = 0.1;
+  bool graph = true;  // on a GPU, record the step and repeat it
+  uint64_t seed = 0;
+  data::TransformOptions transform;
+};
+
+// One training step: forward, loss, backward, optimizer.
+class TrainStep {
+ public:
+  // The optimizer's `parts` is the number of batches that a step takes.
+  TrainStep(nn::Module& model, Forward forward, Optimizer& optimizer, const Compute& compute,
+            const StepOptions& options);
+
+  // Step number `step` of the run, on batches of one size whose gradients are averaged. Returns the
+  // verdicts that became known: on the CPU this step's, on a GPU that of the step before, so that
+  // the host prepares the next batch while the GPU computes. OutOfMemory says which batch would
+  // fit.
+  std::vector<Verdict> operator()(const std::vector<data::Batch>& parts, int64_t step, double lr);
+  std::vector<Verdict> operator()(const data::Batch& batch, int64_t step, double lr) {
+    return (*this)(std::vector<data::Batch>{batch}, step, lr);
+  }
+  std::vector<Verdict> finish();  // the verdicts that are still on their way
+
+ private:
+  std::vector<Verdict> repeat_on_gpu(const std::vector<data::Batch>& parts, int64_t step,
+                                     double lr);
+  Tensor differentiate(const std::vector<data::Batch>& parts);
+  Tensor loss_of(const data::Batch& batch);
+  [[noreturn]] void advise_on_memory(const OutOfMemory& e, const data::Batch& batch);
+
+  nn::Module& model_;
+  Forward forward_;
+  Optimizer& optimizer_;
+  Compute compute_;
+  StepOptions options_;
+  std::unique_ptr<RecordedStep> on_gpu_;
+};
 
 class Trainer {
  public:
@@ -38,10 +75,9 @@ class Trainer {
   // epoch if need be. Error when the images are not as many as then, or an epoch that was begun
   // would be cut into other steps, unless `force`.
   void resume(const Archive& archive, bool force = false);
-  // For the progress line: a forward pass's multiply-adds an image, and what the device could do
-  // (train/peak.h).
+  // As Report's.
   void show_utilization(int64_t multiply_adds, double peak) {
-    multiply_adds_ = multiply_adds, peak_ = peak;
+    report_.show_utilization(multiply_adds, peak);
   }
   // All epochs that are left, into this folder; at the first SIGTERM or SIGINT it saves and returns
   // (train/stop.h). False when something could not be saved: training went on without it.
@@ -49,39 +85,35 @@ class Trainer {
   bool stopped() const { return stopped_; }  // by a signal, before the end
 
  private:
-  bool train_epoch();
-  void judge(const std::vector<Verdict>& verdicts);
+  void begin_epoch();
+  std::vector<data::Batch> next_batches(int64_t step);
+  double learning_rate(int64_t step) const;
+  void count(const std::vector<Verdict>& verdicts);
+  void note_step(double lr);
+  void stop_or_save();
   std::optional<EpochLog> evaluate_epoch();
+  Metrics test_metrics();
   void finish_epoch(EpochLog log);
-  void save_weights(const std::string& name, const EpochLog& log);
-  void keep_history(const EpochLog& log);
   void stop();
-  void draw_first_batch(const data::Batch& batch);
   void note_bad_images();
-  std::string last_checkpoint() const;
-  void save(const std::string& name, bool resumable, const std::string& weights = "");
-  void try_to_save(const std::function<void()>& f);
-  void with_averages(const std::function<void()>& f);
 
   nn::Module& model_;
   Forward forward_;
   TrainOptions options_;
   Compute compute_;
-  data::Loader train_, test_;
-  std::vector<std::string> classes_;
+  Schedule schedule_;
+  data::Loader train_loader_;
+  data::Loader test_loader_;
   DataCounts counts_;
   int64_t steps_;  // of an epoch
   Optimizer optimizer_;
-  TrainStep step_;
-  RunFolder folder_;
-  std::ostream& out_;
+  TrainStep train_step_;
   Progress progress_;
-  ProgressLine line_{0, 0};
+  Report report_;
+  Saving saving_;
   double last_loss_ = 0;
-  int64_t multiply_adds_ = 0;
-  double peak_ = 0;
-  size_t bad_seen_[2] = {0, 0};
-  bool saved_all_ = true, saved_once_ = false, stopped_ = false;
+  size_t bad_seen_[2] = {0, 0};  // bad images of each loader that have been named
+  bool stopped_ = false;
 };
 
 }  // namespace rmt::train

@@ -27,7 +27,7 @@ FUZZ(json) {
   archive.path = "last.safetensors";
   for (const char* note : {"architecture", "classes", "options", "progress", "data"})
     archive.metadata[note] = text;
-  fuzz::result_or_error(archive.path, [&] { describe(archive); });
+  fuzz::result_or_error(archive.path, [&] { description_of(archive); });
   Optimizer optimizer({}, {});
   fuzz::result_or_error(archive.path, [&] { load_optimizer(optimizer, archive); });
   fuzz::result_or_error(archive.path, [&] { data_counts(archive); });

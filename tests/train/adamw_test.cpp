@@ -41,8 +41,8 @@ double drift(DType dtype) {
     optimizer.step(lr);
     size_t which = 0;
     for (Tensor* p : {&model.weight, &model.bias, &model.gamma}) {
-      std::vector<double> g = grad(*p).to(DType::f64).to_vector<double>(),
-                          x = p->to(DType::f64).to_vector<double>();
+      const std::vector<double> g = grad(*p).to(DType::f64).to_vector<double>();
+      const std::vector<double> x = p->to(DType::f64).to_vector<double>();
       for (size_t i = 0; i < x.size(); ++i) {
         plain[which][i].step(g[i], lr, p == &model.bias ? 0 : 0.05, t);
         worst = std::max(worst, std::fabs(x[i] - plain[which][i].p));
@@ -90,9 +90,9 @@ TEST(AdamW, OfficialGroups) {
   model.fill(DType::f64);
   Optimizer optimizer(model.parameters(), {.adamw = {.weight_decay = 0.5}});
   for (Tensor* p : {&model.weight, &model.bias, &model.gamma}) set_grad(*p, Tensor::zeros_like(*p));
-  std::vector<double> weight = model.weight.to_vector<double>(),
-                      bias = model.bias.to_vector<double>(),
-                      gamma = model.gamma.to_vector<double>();
+  const std::vector<double> weight = model.weight.to_vector<double>();
+  const std::vector<double> bias = model.bias.to_vector<double>();
+  const std::vector<double> gamma = model.gamma.to_vector<double>();
   optimizer.step(0.5);  // without a gradient nothing but the decay moves; 1 - 0.25 is exact
   for (size_t i = 0; i < 4; ++i) {
     EXPECT_EQ(model.weight.data<double>()[i], 0.75 * weight[i]);

@@ -65,7 +65,7 @@ TEST(Checkpoint, RoundTripOfModelOptimizerAndProgress) {
     EXPECT_EQ(x.exp_avg.to_vector<float>(), y.exp_avg.to_vector<float>());
     EXPECT_EQ(x.exp_avg_sq.to_vector<float>(), y.exp_avg_sq.to_vector<float>());
   }
-  Description d = describe(in);
+  Description d = description_of(in);
   EXPECT_EQ(d.architecture, "net");
   EXPECT_EQ(d.classes, kNet.classes);
   EXPECT_EQ(d.options, kNet.options);
@@ -129,7 +129,7 @@ TEST(Checkpoint, WhatCannotBeResumedSaysSo) {
     EXPECT_THROW(load_optimizer(optimizer, a), Error) << progress;
   }
   a.metadata["classes"] = "{{";
-  expect_error([&] { describe(a); }, {"\"classes\" is not JSON"});
+  expect_error([&] { description_of(a); }, {"\"classes\" is not JSON"});
 }
 
 }  // namespace rmt::test

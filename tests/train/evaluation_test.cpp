@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/check_op.h"
+#include "train/mistakes.h"
 
 namespace rmt::test {
 using namespace data;

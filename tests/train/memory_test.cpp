@@ -81,9 +81,9 @@ TEST_F(Memory, ATrainingStepThatDoesNotFitSaysWhichBatchDoes) {
   ASSERT_TRUE(0 < n && n < B) << message;
   EXPECT_EQ(model.head.weight.to_vector<float>(), before) << "the step that failed moved the model";
   for (int64_t i = 0; i < 4; ++i)
-    EXPECT_NO_THROW(step(first(batch, n), i, 1e-3)) << message << ", step " << i;
+    EXPECT_NO_THROW(step(first_images(batch, n), i, 1e-3)) << message << ", step " << i;
   EXPECT_NE(model.head.weight.to_vector<float>(), before);
-  EXPECT_NE(message_of([&] { step(first(batch, n + 1 + n / 4), 4, 1e-3); }), "")
+  EXPECT_NE(message_of([&] { step(first_images(batch, n + 1 + n / 4), 4, 1e-3); }), "")
       << "a quarter more than " << n << " images fit as well";
 }
 
@@ -96,7 +96,9 @@ TEST_F(Memory, AnEvaluationThatDoesNotFitSaysWhichBatchDoes) {
   model.init(1);
   gpu.prepare(model);
   TrainOptions o;
-  o.img_size = cuda::emulated() ? 64 : 1024, o.batch_size = 8, o.workers = 1;
+  o.img_size = cuda::emulated() ? 64 : 1024;
+  o.batch_size = 8;
+  o.workers = 1;
   auto run = [&](int64_t batch) {
     o.batch_size = batch;
     Loader loader(images, loader_options(o, false, gpu));

@@ -1,6 +1,5 @@
 // The whole way of a training batch: loader, RandomErasing, Mixup or CutMix, targets, on the CPU
-// and (emulated) GPU; and the loss that an untrained model has under soft targets (RMT.md 8, oracle
-// 9).
+// and (emulated) GPU; and the loss that an untrained model has under soft targets.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -23,7 +22,10 @@ namespace {
 
 LoaderOptions options(bool bytes) {
   LoaderOptions o;
-  o.batch_size = 6, o.workers = 2, o.seed = 5, o.bytes = bytes;
+  o.batch_size = 6;
+  o.workers = 2;
+  o.seed = 5;
+  o.bytes = bytes;
   o.transform.image_size = 20;
   o.transform.erasing.probability = 0.5;
   o.mix = {.mixup = 0.8, .cutmix = 1};

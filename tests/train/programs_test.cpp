@@ -130,7 +130,7 @@ TEST_F(Programs, TrainResumeEvaluateClassify) {
 
 TEST_F(Programs, RecipesAndTheScheduleTheyDescribe) {
   Result r =
-      run("rmt-train --recipe official --data-dir absent --print-schedule");  // RMT.md 4.2; no data
+      run("rmt-train --recipe official --data-dir absent --print-schedule");  // no data is needed
                                                                               // is needed
   EXPECT_EQ(r.status, 0);
   EXPECT_EQ(r.text.rfind("0 1e-06\n1 1e-06\n2 0.0004008\n3 0.0008006\n", 0), 0u) << r.text;
@@ -339,7 +339,7 @@ TEST_F(Programs, BenchPrintsTheNamesOfTheRival) {
   }
 }
 
-TEST_F(Programs, InfoCountsParametersAndMultiplyAdds) {  // RMT.md 1.1
+TEST_F(Programs, InfoCountsParametersAndMultiplyAdds) {  // nn/rmt/README.md, "The models"
   expect("rmt-info --model rmt_t", 0, {"14334216", "2.637", "0.275", "2.456"});
   expect("rmt-info --model rmt_l", 0, {"95464864", "19.488", "0.620", "18.150"});
 }

@@ -12,7 +12,7 @@
 namespace rmt::test {
 using namespace train;
 
-TEST(Schedule, TheOfficialRecipeGivesTheOfficialFigures) {  // RMT.md 4.2
+TEST(Schedule, TheOfficialRecipeGivesTheOfficialFigures) {  // nn/rmt/README.md, "The recipe"
   const Schedule s = schedule_of(with_recipe("official", {}));
   EXPECT_DOUBLE_EQ(lr_of_epoch(s, 0), 1e-6);
   EXPECT_DOUBLE_EQ(lr_of_epoch(s, 1), 1e-6);

@@ -1,6 +1,6 @@
 // A training step on the GPU: it moves the model as the CPU does, and repeating a recording of it
 // changes no bit.
-#include "train/step.h"
+#include "train/trainer.h"
 
 #include <gtest/gtest.h>
 
@@ -28,9 +28,10 @@ Batch random_batch(int64_t B, int64_t S, int64_t classes, uint64_t seed) {
   Random random(seed, Purpose::test);
   for (int64_t i = 0; i < b.images.numel(); ++i)
     b.images.data<uint8_t>()[i] = uint8_t(random.below(256));
-  for (int64_t i = 0; i < B; ++i)
-    b.mirror.data<uint8_t>()[i] = uint8_t(random.below(2)),
+  for (int64_t i = 0; i < B; ++i) {
+    b.mirror.data<uint8_t>()[i] = uint8_t(random.below(2));
     b.labels.data<int64_t>()[i] = random.below(classes);
+  }
   return b;
 }
 
@@ -108,7 +109,8 @@ double squared_distance(const Tensor& a, const Tensor& b) {
 // of summation.
 TEST_F(TrainStepOnGpu, MovesTheModelAsTheCpuDoes) {
   nn::RmtConfig config = nn::rmt_config("rmt_n");
-  config.num_classes = 10, config.drop_path = 0.3;
+  config.num_classes = 10;
+  config.drop_path = 0.3;
   Training cpu(config, {}), gpu(config, kGpu);
   const State start = cpu.state();
   cpu.run(3, 2, 64, 10), gpu.run(3, 2, 64, 10);

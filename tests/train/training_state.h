@@ -20,7 +20,8 @@ inline Archive training_state(uint64_t seed, bool optimizer = true) {
   if (!optimizer) return a;
   Optimizer adam(model.parameters(), {});
   for (AdamWSlot& s : adam.slots()) {
-    s.exp_avg.fill(double(seed) * 1e-3), s.exp_avg_sq.fill(double(seed) * 1e-6);
+    s.exp_avg.fill(double(seed) * 1e-3);
+    s.exp_avg_sq.fill(double(seed) * 1e-6);
     a.tensors["optimizer.exp_avg." + s.name] = s.exp_avg;
     a.tensors["optimizer.exp_avg_sq." + s.name] = s.exp_avg_sq;
     a.tensors["optimizer.step." + s.name] = Tensor::from<int64_t>({int64_t(seed)}, {});

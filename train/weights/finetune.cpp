@@ -68,7 +68,7 @@ Pretrained read_pretrained(const std::string& path) {
       p.notes.push_back(
           "aux_head: left out; it was trained with token labels, which are not used here");
   p.options = model_kind(p.weights).options;
-  const Description d = describe(p.weights);
+  const Description d = description_of(p.weights);
   p.knows_images = !d.options.empty();
   p.classes = d.classes;
   return p;

@@ -76,7 +76,7 @@ ModelFile load_model_file(const std::string& path, const std::string& model) {
 }
 
 ModelKind model_kind(const Archive& archive, const std::string& model) {
-  const Description d = describe(archive);
+  const Description d = description_of(archive);
   ModelKind kind;
   if (!d.options.empty()) kind.options = options_from_json(d.options, archive.path);
   const std::string name = !model.empty()       ? model
@@ -98,8 +98,8 @@ ModelKind model_kind(const Archive& archive, const std::string& model) {
 
 ModelFile model_from(const Archive& archive, const std::string& model) {
   const ModelKind kind = model_kind(archive, model);
-  ModelFile file{kind.options, describe(archive).classes, std::make_unique<nn::Rmt>(kind.config),
-                 ""};
+  ModelFile file{kind.options, description_of(archive).classes,
+                 std::make_unique<nn::Rmt>(kind.config), ""};
   load_model(*file.model, archive, kind.config.name);
   auto note = [&](const char* key) {
     return archive.metadata.count(key) ? archive.metadata.at(key) : "";

@@ -176,7 +176,7 @@ TEST(DamagedCheckpoint, NotesThatNestWithoutEndAreRefused) {
   Archive a;
   a.path = "x.safetensors";
   a.metadata = {{"classes", "[\"cat\"," + deep + "]"}, {"progress", "{\"epoch\":" + deep + "}"}};
-  expect_error([&] { describe(a); },
+  expect_error([&] { description_of(a); },
                {"x.safetensors: its metadata \"classes\" is not a list of names"});
   Optimizer optimizer({}, {});
   expect_error([&] { load_optimizer(optimizer, a); },

@@ -12,7 +12,7 @@
 #include "tests/check_op.h"
 #include "tests/train/folder.h"
 #include "tests/train/tiny_model.h"
-#include "train/step.h"
+#include "train/trainer.h"
 
 namespace rmt::test {
 using namespace data;
