@@ -32,8 +32,9 @@ double largest_difference(const Tensor& a, const Tensor& b) {
   return worst;
 }
 
-constexpr int64_t kOut = 67, kIn = 131;  // 8777 weights: two chunks of the kernel and a tail; the
-                                         // other parameters are smaller than one
+// 8777 weights: two chunks of the kernel and a tail; the other parameters are smaller than one.
+constexpr int64_t kOut = 67;
+constexpr int64_t kIn = 131;
 
 }  // namespace
 

@@ -129,21 +129,13 @@ TEST_F(Programs, TrainResumeEvaluateClassify) {
 }
 
 TEST_F(Programs, RecipesAndTheScheduleTheyDescribe) {
-  Result r =
-      run("rmt-train --recipe official --data-dir absent --print-schedule");  // no data is needed
-                                                                              // is needed
+  // No data is needed.
+  Result r = run("rmt-train --recipe official --data-dir absent --print-schedule");
   EXPECT_EQ(r.status, 0);
   EXPECT_EQ(r.text.rfind("0 1e-06\n1 1e-06\n2 0.0004008\n3 0.0008006\n", 0), 0u) << r.text;
   EXPECT_EQ(std::count(r.text.begin(), r.text.end(), '\n'), 300);
-  r = run(
-      "rmt-train --recipe official --epochs 310 --lr 1 --warmup-epochs 0 --print-schedule");  // flags
-                                                                                              // win
-  // over
-  // the
-  // recipe,
-  // wherever
-  // they
-  // stand
+  // Flags win over the recipe, wherever they stand.
+  r = run("rmt-train --recipe official --epochs 310 --lr 1 --warmup-epochs 0 --print-schedule");
   EXPECT_EQ(std::count(r.text.begin(), r.text.end(), '\n'), 310);
   EXPECT_EQ(r.text.rfind("0 1\n", 0), 0u) << r.text;
   expect("rmt-train --recipe offical", 1, {"--recipe offical", "did you mean official?"});
