@@ -46,7 +46,7 @@ TEST(Schedule, TheTableOfARun) {
     EXPECT_NEAR(table[size_t(e)], lr_of_step(schedule_of(o), e * 123, 123), 1e-12);
 }
 
-// Every epoch of the seven published runs; the ones with label tokens took 310 epochs.
+// Every epoch of the seven published runs; the label runs were 310 epochs long.
 TEST(Schedule, TheOfficialRecipeGivesTheRatesOfTheOfficialLogs) {
   const std::filesystem::path folder = "../shared/data/official-logs";
   if (!std::filesystem::exists(folder)) GTEST_SKIP() << folder << " is not here";
