@@ -6,8 +6,8 @@
 //                         always in the same                          |
 //                         places of memory                 read while the next step runs
 //
-// What changes from step to step is written to where the recording reads it: the batches, the step's
-// number (it seeds drop path), the rate. Batches of another size need another recording.
+// What changes from step to step is written to where the recording reads it: the batches, the
+// step's number (it seeds drop path), the rate. Batches of another size need another recording.
 #pragma once
 #include <functional>
 #include <memory>

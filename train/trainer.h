@@ -3,8 +3,8 @@
 // ends with the same bits as one that was not.
 //
 // trainer.cpp begins with the loop, from the epochs down to forward, loss, backward and optimizer.
-// What surrounds it has files of its own: report.h says how it goes, saving.h writes the run folder,
-// recording.h repeats the step on a GPU.
+// What surrounds it has files of its own: report.h says how it goes, saving.h writes the run
+// folder, recording.h repeats the step on a GPU.
 #pragma once
 #include <memory>
 #include <optional>
