@@ -1,8 +1,11 @@
 // A labelled set of images, wherever they lie: what the loader reads from and nothing else. One
-// class a place; open_dataset() tells which it is:
-//   data/sets/image_folder.h   one folder a class              data/sets/records.h   packed by
-//   rmt-data data/sets/flat_folder.h    one folder and a list           data/sets/tar.h
-//   WebDataset's shards data/sets/cifar.h          CIFAR-10 and CIFAR-100
+// class for each layout; open_dataset() tells which one a folder is:
+//
+//   data/sets/image_folder.h   one folder a class
+//   data/sets/flat_folder.h    one folder and a list of classes
+//   data/sets/records.h        packed by rmt-data
+//   data/sets/tar.h            WebDataset's shards
+//   data/sets/cifar.h          CIFAR-10 and CIFAR-100
 #pragma once
 #include <memory>
 #include <string>
@@ -18,12 +21,11 @@ class Dataset {
 
   virtual int64_t size() const = 0;
   virtual int64_t label(int64_t i) const = 0;  // in [0, classes().size())
-  virtual Image image(int64_t i)
-      const = 0;  // decoded; from any number of threads at once; Error that begins with name(i)
-  virtual std::vector<uint8_t> bytes(int64_t i)
-      const = 0;  // the same as it lies there: a JPEG or PNG file (CIFAR: three planes of pixels)
-  virtual std::string name(
-      int64_t i) const = 0;  // for people: a path, or a record's place in its file
+  // Decoded; from any number of threads at once. Errors begin with name(i).
+  virtual Image image(int64_t i) const = 0;
+  // The same as it lies there: a JPEG or PNG file (CIFAR: three planes of pixels).
+  virtual std::vector<uint8_t> bytes(int64_t i) const = 0;
+  virtual std::string name(int64_t i) const = 0;  // for people: a path, or a place in a file
   virtual const std::vector<std::string>& classes() const = 0;  // names, by label
   virtual const std::string& place() const = 0;                 // for people: the folder or file
 };
@@ -34,19 +36,18 @@ class Dataset {
 std::unique_ptr<Dataset> open_dataset(const std::string& root, const std::string& split,
                                       const std::vector<std::string>& known_classes = {});
 
-bool has_split(const std::string& root,
-               const std::string& split);  // is there anything that looks like it?
+// Is there anything that looks like this split?
+bool has_split(const std::string& root, const std::string& split);
 
-// For the places themselves.
-const char* dataset_layouts();  // the text that shows them, "\n..."
-std::string split_folder(
-    const std::string& root,
-    const std::string& split);  // root/train, root/val or root/validation; "" when there is none
+// --- for the classes of data/sets ---
+
+const char* dataset_layouts();  // the text that shows the layouts, "\n..."
+// root/train, root/val or root/validation; "" when there is none.
+std::string split_folder(const std::string& root, const std::string& split);
 bool is_image_name(const std::string& file);  // .jpg .jpeg .png, without regard to case
 bool is_plain_text(const std::string& name);  // not empty, without control characters
-std::vector<std::string> names_in(
-    const std::string& folder,
-    bool folders);  // of its folders or of its files, natural order, hidden ones skipped
+// The names of a folder's folders, or of its files, in natural order, hidden ones skipped.
+std::vector<std::string> names_in(const std::string& folder, bool folders);
 
 // The known label of each of a set's own classes; 0, 1, ... when none are known. Error that names
 // `place` when a class is not among them.

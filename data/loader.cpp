@@ -32,8 +32,8 @@ Loader::Loader(const Dataset& data, const LoaderOptions& options) : data_(data),
   CHECK(options.repeats >= 1 && options.repeats <= 100, "loader: ", options.repeats,
         " repeats of an image is not in [1, 100]");
   CHECK(options.train || options.repeats == 1, "loader: images are repeated in training alone");
-  check(options.transform);
-  check(options.mix);
+  check_transform_options(options.transform);
+  check_mix_options(options.mix);
   samples_ = samples_an_epoch(data.size(), options.repeats);
   const int64_t n = samples_, size = options.batch_size;
   const bool drop_last = options.drop_last.value_or(options.train);
@@ -53,7 +53,10 @@ void Loader::start(int64_t epoch, int64_t first_batch) {
   CHECK(first_batch >= 0 && first_batch <= batches_, "loader: an epoch has ", batches_,
         " batches, cannot start at ", first_batch);
   stop();
-  epoch_ = epoch, next_batch_ = slots_made_ = first_batch, wait_seconds_ = 0;
+  epoch_ = epoch;
+  next_batch_ = first_batch;
+  slots_made_ = first_batch;
+  wait_seconds_ = 0;
   if (options_.workers == 0) return;
   // Enough to do for every thread while the caller holds one batch.
   int64_t ahead = 3 + 2 * options_.workers / options_.batch_size;
@@ -90,10 +93,10 @@ void Loader::add_slot() {
   const int64_t begin = slots_made_ * options_.batch_size, side = options_.transform.image_size;
   slot->number = slots_made_;
   slot->size = std::min(options_.batch_size, samples_ - begin);
-  slot->batch.images =
-      Tensor::empty({slot->size, side, side, 3}, options_.bytes ? DType::u8 : DType::f32);
-  if (options_.bytes) slot->batch.mirror = Tensor::zeros({slot->size}, DType::u8);
-  if (options_.bytes && options_.train && options_.transform.erasing.probability > 0)
+  // The tensors' memory is core/storage.h's, which keeps what an earlier batch gave back.
+  slot->batch.images = Tensor::empty({slot->size, side, side, 3}, DType::u8);
+  slot->batch.mirror = Tensor::zeros({slot->size}, DType::u8);
+  if (options_.train && options_.transform.erasing.probability > 0)
     slot->batch.erase = Tensor::zeros({slot->size, 5}, DType::i64);
   if (options_.train && options_.mix.on()) {
     const Mix m = mix_of_batch(options_.mix, options_.seed, epoch_, slot->number, side, side);
@@ -118,16 +121,20 @@ void Loader::work() {
       std::unique_lock lock(mutex_);
       auto untaken = [&] {
         for (auto& s : ring_)
-          if (s->taken < s->size) return slot = s.get(), true;
+          if (s->taken < s->size) {
+            slot = s.get();
+            return true;
+          }
         return false;
       };
       work_.wait(lock, [&] { return quit_ || untaken(); });
       if (quit_) return;
-      begin = slot->taken, end = slot->taken = end_of_copies(*slot, begin);
+      begin = slot->taken;
+      end = end_of_copies(*slot, begin);
+      slot->taken = end;
     }
-    finish_samples(
-        *slot, begin,
-        end);  // the slot stays: a batch is handed out only when all its samples are finished
+    // The slot stays: a batch is handed out only when all its samples are finished.
+    finish_samples(*slot, begin, end);
   }
 }
 
@@ -149,8 +156,10 @@ void Loader::finish_samples(Slot& slot, int64_t begin, int64_t end) {
   {
     std::lock_guard lock(mutex_);
     slot.skips.insert(slot.skips.end(), skips.begin(), skips.end());
-    if (error && (!slot.error || begin < slot.error_position))
-      slot.error = error, slot.error_position = begin;
+    if (error && (!slot.error || begin < slot.error_position)) {
+      slot.error = error;
+      slot.error_position = begin;
+    }
     last = (slot.finished += end - begin) == slot.size;
   }
   if (last) done_.notify_all();
@@ -179,26 +188,23 @@ void Loader::make_samples(Slot& slot, int64_t begin, int64_t end, std::vector<Sk
 void Loader::make_sample(Slot& slot, int64_t position, const Image& image, int64_t index) {
   const int64_t side = options_.transform.image_size,
                 copy = (slot.number * options_.batch_size + position) % options_.repeats;
-  Random random(options_.seed, Purpose::augment, uint64_t(epoch_) | uint64_t(copy) << 32,
-                uint64_t(index));
-  const int64_t at = position * side * side * 3;
-  if (options_.bytes && options_.train) {
+  Batch& batch = slot.batch;
+  uint8_t* pixels = batch.images.data<uint8_t>() + position * side * side * 3;
+  if (options_.train) {
+    Random random(options_.seed, Purpose::augment, uint64_t(epoch_) | uint64_t(copy) << 32,
+                  uint64_t(index));
     const TrainDraws draws = draw_train(image.width, image.height, options_.transform, random);
-    slot.batch.mirror.data<uint8_t>()[position] =
-        train_pixels(image, options_.transform, draws, slot.batch.images.data<uint8_t>() + at);
+    batch.mirror.data<uint8_t>()[position] = train_pixels(image, options_.transform, draws, pixels);
     if (const auto& e = draws.erasing) {
       const std::array<int64_t, 5> row{e->box.x, e->box.y, e->box.width, e->box.height,
                                        int64_t(e->key)};
-      std::copy(row.begin(), row.end(), slot.batch.erase.data<int64_t>() + position * 5);
+      std::copy(row.begin(), row.end(), batch.erase.data<int64_t>() + position * 5);
     }
-  } else if (options_.bytes)
-    eval_pixels(image, options_.transform, slot.batch.images.data<uint8_t>() + at);
-  else if (options_.train)
-    train_transform(image, options_.transform, random, slot.batch.images.data<float>() + at);
-  else
-    eval_transform(image, options_.transform, slot.batch.images.data<float>() + at);
-  slot.batch.labels.data<int64_t>()[position] = data_.label(index);
-  slot.batch.indices[size_t(position)] = index;
+  } else {
+    eval_pixels(image, options_.transform, pixels);
+  }
+  batch.labels.data<int64_t>()[position] = data_.label(index);
+  batch.indices[size_t(position)] = index;
 }
 
 std::shared_ptr<const Image> Loader::read(int64_t index) {
@@ -210,8 +216,10 @@ std::shared_ptr<const Image> Loader::read(int64_t index) {
   if (!cache_.empty()) {
     std::lock_guard lock(cache_mutex_);
     int64_t bytes = int64_t(image->rgb.size());
-    if (!cache_[size_t(index)] && cached_bytes_ + bytes <= options_.cache_bytes)
-      cache_[size_t(index)] = image, cached_bytes_ += bytes;
+    if (!cache_[size_t(index)] && cached_bytes_ + bytes <= options_.cache_bytes) {
+      cache_[size_t(index)] = image;
+      cached_bytes_ += bytes;
+    }
   }
   return image;
 }

@@ -10,29 +10,11 @@
 #include <set>
 #include <thread>
 
-#include "core/tensor.h"
+#include "data/batch.h"
 #include "data/dataset.h"
 #include "data/images/mixup.h"
-#include "data/images/transform.h"
 
 namespace rmt::data {
-
-// Its tensors' memory is core/storage.h's, which keeps what a batch before gave back.
-struct Batch {
-  Tensor images;  // (B, S, S, 3) f32, or with LoaderOptions::bytes u8 that are neither normalised
-                  // nor mirrored yet
-  Tensor mirror;  // (B) u8, with LoaderOptions::bytes: 1 where the image is to be mirrored
-  Tensor labels;  // (B) i64
-  std::vector<int64_t> indices;  // (B) which images of the dataset these are
-  Tensor erase;  // (B, 5) i64, with LoaderOptions::bytes and RandomErasing: {x, y, width, height,
-                 // key} of each image's rectangle, width 0: none
-  Tensor mix;  // (6) f64, with LoaderOptions::mix: what ops::mix_images and ops::smooth_one_hot are
-               // still to do with the batch
-};
-
-// All of its tensors, for who moves or compares them.
-inline constexpr Tensor Batch::*kBatchTensors[] = {&Batch::images, &Batch::mirror, &Batch::labels,
-                                                   &Batch::erase, &Batch::mix};
 
 // Repeated augmentation (Hoffer et al., 2020) as DeiT's RASampler and timm's RepeatAugSampler do
 // it: each image of the epoch's order comes `repeats` times, one after the other and each time
@@ -49,12 +31,12 @@ struct LoaderOptions {
   int64_t batch_size = 128;
   int workers = 2;  // 0: next() does the work itself
   uint64_t seed = 0;
-  bool train = true;  // shuffled and augmented, the last batch dropped if it is not full; else in
-                      // order, centre crops, all of them
+  // Training: shuffled and augmented, the last batch dropped if it is not full. Evaluation: in order,
+  // centre crops, all of them.
+  bool train = true;
   std::optional<bool> drop_last;  // unset: as train
   int64_t repeats = 1;            // training: of each image, see samples_an_epoch()
-  bool bytes = false;  // leave normalisation, mirroring and RandomErasing to a GPU (ops::normalize)
-  int64_t max_bad = 100;  // so many unreadable files are replaced; one more is an error
+  int64_t max_bad = 100;          // so many unreadable files are replaced; one more is an error
   int64_t cache_bytes = int64_t(1) << 30;  // decoded images are kept in memory up to this much
   TransformOptions transform;
   MixOptions mix;  // training: which batches are mixed; their size is even

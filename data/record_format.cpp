@@ -6,26 +6,26 @@
 
 #include "core/error.h"
 #include "core/files/crc32c.h"
-#include "data/dataset.h"
 #include "core/files/files.h"
+#include "data/dataset.h"
 
 namespace rmt::data {
 namespace {
 
-constexpr char kMagic[] = {'R', 'M', 'T',  'R',
-                           'E', 'C', '\r', '\n'};  // a copy in text mode would change the end
+// A copy in text mode would change the end.
+constexpr char kMagic[] = {'R', 'M', 'T', 'R', 'E', 'C', '\r', '\n'};
 constexpr uint32_t kVersion = 1, kMaxClasses = 1 << 20, kMaxSide = 16384;
 constexpr const char* kDamaged = "; the file is damaged, copy it again or pack again";
 
-void put(uint8_t*& to, uint64_t value, int bytes) {
+void put_number(uint8_t*& to, uint64_t value, int bytes) {
   for (int i = 0; i < bytes; ++i) *to++ = uint8_t(value >> (8 * i));
 }
-uint64_t take(const uint8_t*& from, int bytes) {
+uint64_t take_number(const uint8_t*& from, int bytes) {
   uint64_t value = 0;
   for (int i = 0; i < bytes; ++i) value |= uint64_t(*from++) << (8 * i);
   return value;
 }
-uint32_t take4(const uint8_t*& from) { return uint32_t(take(from, 4)); }
+uint32_t take_u32(const uint8_t*& from) { return uint32_t(take_number(from, 4)); }
 
 }  // namespace
 
@@ -39,11 +39,11 @@ std::array<uint8_t, kRecordHeaderBytes> to_bytes(const RecordHeader& h) {
   std::array<uint8_t, kRecordHeaderBytes> bytes;
   std::memcpy(bytes.data(), kMagic, sizeof kMagic);
   uint8_t* to = bytes.data() + sizeof kMagic;
-  for (uint32_t value : {kVersion, h.shard, h.shards, h.classes}) put(to, value, 4);
-  for (uint64_t value : {h.records, h.all, h.index_offset}) put(to, value, 8);
+  for (uint32_t value : {kVersion, h.shard, h.shards, h.classes}) put_number(to, value, 4);
+  for (uint64_t value : {h.records, h.all, h.index_offset}) put_number(to, value, 8);
   for (uint32_t value : {h.class_bytes, h.pack, h.size, h.quality, h.class_crc, h.index_crc})
-    put(to, value, 4);
-  put(to, crc32c(bytes.data(), kRecordHeaderBytes - 4), 4);
+    put_number(to, value, 4);
+  put_number(to, crc32c(bytes.data(), kRecordHeaderBytes - 4), 4);
   return bytes;
 }
 
@@ -52,15 +52,15 @@ RecordHeader record_header(const std::array<uint8_t, kRecordHeaderBytes>& bytes,
   CHECK(std::memcmp(bytes.data(), kMagic, sizeof kMagic) == 0, path,
         ": is no record file by its first bytes; pack again, or remove it");
   const uint8_t* from = bytes.data() + sizeof kMagic;
-  const uint32_t version = take4(from);
+  const uint32_t version = take_u32(from);
   CHECK(version == kVersion, path, ": is a record file of version ", version,
         ", this program reads version ", kVersion, "; pack again");
   RecordHeader h;
-  for (uint32_t* value : {&h.shard, &h.shards, &h.classes}) *value = take4(from);
-  for (uint64_t* value : {&h.records, &h.all, &h.index_offset}) *value = take(from, 8);
+  for (uint32_t* value : {&h.shard, &h.shards, &h.classes}) *value = take_u32(from);
+  for (uint64_t* value : {&h.records, &h.all, &h.index_offset}) *value = take_number(from, 8);
   for (uint32_t* value : {&h.class_bytes, &h.pack, &h.size, &h.quality, &h.class_crc, &h.index_crc})
-    *value = take4(from);
-  CHECK(take4(from) == crc32c(bytes.data(), kRecordHeaderBytes - 4), path,
+    *value = take_u32(from);
+  CHECK(take_u32(from) == crc32c(bytes.data(), kRecordHeaderBytes - 4), path,
         ": the header's checksum is wrong", kDamaged);
   CHECK(h.shards >= 1 && h.shards <= kMaxRecordShards && h.shard < h.shards && h.classes >= 1 &&
             h.classes <= kMaxClasses && h.records >= 1 && h.records <= h.all,
@@ -78,7 +78,7 @@ std::vector<uint8_t> to_bytes(const std::vector<std::string>& classes) {
           "pack: the name of a class is empty, longer than ", kMaxRecordName,
           " bytes or contains control characters; rename its folder");
     uint8_t length[2], *to = length;
-    put(to, name.size(), 2);
+    put_number(to, name.size(), 2);
     bytes.insert(bytes.end(), length, length + 2);
     bytes.insert(bytes.end(), name.begin(), name.end());
   }
@@ -91,7 +91,7 @@ std::vector<std::string> record_classes(const std::vector<uint8_t>& bytes, uint3
   std::unordered_set<std::string> seen;
   const uint8_t *from = bytes.data(), *end = from + bytes.size();
   while (classes.size() < count && end - from >= 2) {
-    const auto length = std::ptrdiff_t(take(from, 2));
+    const auto length = std::ptrdiff_t(take_number(from, 2));
     if (length > end - from) break;
     classes.emplace_back(from, from + length);
     from += length;
@@ -107,9 +107,9 @@ std::vector<uint8_t> to_bytes(const std::vector<RecordEntry>& index) {
   std::vector<uint8_t> bytes(index.size() * kRecordEntryBytes);
   uint8_t* to = bytes.data();
   for (const RecordEntry& e : index) {
-    put(to, e.offset, 8);
+    put_number(to, e.offset, 8);
     for (uint32_t value : {e.bytes, e.crc, e.label, e.width, e.height, uint32_t(e.name.size())})
-      put(to, value, 4);
+      put_number(to, value, 4);
   }
   for (const RecordEntry& e : index) bytes.insert(bytes.end(), e.name.begin(), e.name.end());
   return bytes;
@@ -125,9 +125,10 @@ std::vector<RecordEntry> record_index(const std::vector<uint8_t>& bytes, const R
   uint64_t expected = kRecordHeaderBytes + h.class_bytes;
   for (size_t i = 0; i < index.size(); ++i) {
     RecordEntry& e = index[i];
-    e.offset = take(from, 8);
-    for (uint32_t* value : {&e.bytes, &e.crc, &e.label, &e.width, &e.height}) *value = take4(from);
-    const uint32_t length = take4(from);
+    e.offset = take_number(from, 8);
+    for (uint32_t* value : {&e.bytes, &e.crc, &e.label, &e.width, &e.height})
+      *value = take_u32(from);
+    const uint32_t length = take_u32(from);
     CHECK(e.offset == expected && e.bytes >= 1 && e.bytes <= kMaxImageFile &&
               e.bytes <= h.index_offset - e.offset,
           path, ": record ", i, " at byte ", e.offset, " with ", e.bytes,
@@ -141,7 +142,8 @@ std::vector<RecordEntry> record_index(const std::vector<uint8_t>& bytes, const R
     e.name.assign(name, name + length);
     CHECK(is_plain_text(e.name), path, ": the name of record ", i,
           " is empty or contains control characters", kDamaged);
-    name += length, expected += e.bytes;
+    name += length;
+    expected += e.bytes;
   }
   CHECK(name == end && expected == h.index_offset, path,
         ": there are bytes that belong to no record", kDamaged);

@@ -4,8 +4,8 @@
 //   header (76 bytes)   below; its own CRC last
 //   classes             for each class: u16 bytes, the name
 //   records             JPEG or PNG files, one behind the other
-//   index               for each record: u64 offset, u32 bytes, u32 CRC, u32 label, u32 width, u32
-//   height, u32 bytes of its name; then the names
+//   index               for each record: u64 offset, u32 bytes, u32 CRC, u32 label, u32 width,
+//                       u32 height, u32 bytes of its name; then the names
 // The records lie in the order of the index without gaps, and the index ends with the file.
 #pragma once
 #include <array>
@@ -23,9 +23,11 @@ struct RecordHeader {
   uint64_t records = 0, all = 0;   // in this shard, in all of them
   uint64_t index_offset = 0;       // where the index begins
   uint32_t class_bytes = 0;        // of the table of classes
-  uint32_t pack = 0;  // CRC of every record's CRC and label: the same in all shards, so that those
-                      // of two packs cannot be mixed
-  uint32_t size = 0, quality = 0;  // how it was packed: short side, JPEG quality; 0: original bytes
+  // CRC of every record's CRC and label: the same in all shards, so that those of two packs cannot
+  // be mixed.
+  uint32_t pack = 0;
+  // How it was packed: the shorter side's pixels, 0 for original bytes; the JPEG quality.
+  uint32_t size = 0, quality = 0;
   uint32_t class_crc = 0, index_crc = 0;
 };
 
@@ -35,8 +37,8 @@ struct RecordEntry {
   std::string name;  // as the image was called where it came from: n01440764/a.JPEG
 };
 
-std::string record_file_name(const std::string& split, uint32_t shard,
-                             uint32_t shards);  // train-00000-of-00012.rmtrec
+// "train-00000-of-00012.rmtrec"
+std::string record_file_name(const std::string& split, uint32_t shard, uint32_t shards);
 
 std::array<uint8_t, kRecordHeaderBytes> to_bytes(const RecordHeader& header);
 // Error that begins with `path` for another kind of file, another version, or damage.

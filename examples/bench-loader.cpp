@@ -100,12 +100,11 @@ int main(int argc, char** argv) {
   app.add_option("--img-size", o.transform.image_size, "side of the square, pixels");
   app.add_option("--aa", f.aa, "RandAugment as in rmt-train, or none");
   app.add_option("--color-jitter", o.transform.color_jitter, "colour jitter as in rmt-train");
-  app.add_option("--reprob", f.reprob, "probability of RandomErasing; not with --bytes");
+  app.add_option("--reprob", f.reprob, "probability of RandomErasing");
   app.add_option("--aug-repeats", f.repeats, "repeated augmentation as in rmt-train");
   app.add_option("--crop-pct", o.transform.crop_pct, "of evaluation");
   app.add_option("--cache-mib", f.cache, "decoded images kept, MiB")->check(CLI::Range(0, 1 << 20));
   app.add_flag("--eval", f.eval, "the transform of evaluation");
-  app.add_flag("--bytes", o.bytes, "leave normalisation to a GPU");
   app.add_option("--memory-every", f.every,
                  "show the resident memory after so many batches; 0: at the end");
   app.add_flag("--json", f.json, "one line of JSON");
@@ -118,7 +117,7 @@ int main(int argc, char** argv) {
     o.repeats = f.eval ? 1 : f.repeats;
     o.cache_bytes = f.cache << 20;
     if (o.train) o.transform.augment = data::parse_augment(f.aa);
-    if (o.train && !o.bytes) o.transform.erasing.probability = f.reprob;
+    if (o.train) o.transform.erasing.probability = f.reprob;
     const std::unique_ptr<data::Dataset> data = data::open_dataset(f.data_dir, f.split);
     return f.dump.empty() ? measure(*data, f) : dump(*data, f);
   });

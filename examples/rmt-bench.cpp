@@ -50,14 +50,17 @@ static Times measure(const Flags& f, const std::function<void()>& step) {
   return t;
 }
 
-static data::Batch random_batch(const Flags& f) {
+static data::Batch random_batch(const Flags& f, Device device) {
   const int64_t B = f.batch;
   const int64_t S = f.model.img_size;
-  data::Batch batch{Tensor::empty({B, S, S, 3}), {}, Tensor::empty({B}, DType::i64), {}};
+  data::Batch batch{.images = Tensor::empty({B, S, S, 3}, DType::u8),
+                    .mirror = Tensor::zeros({B}, DType::u8),
+                    .labels = Tensor::empty({B}, DType::i64)};
   Random random(0, Purpose::test);
   for (int64_t i = 0; i < batch.images.numel(); ++i)
-    batch.images.data<float>()[i] = float(random.normal());
+    batch.images.data<uint8_t>()[i] = uint8_t(random.below(256));
   for (int64_t i = 0; i < B; ++i) batch.labels.data<int64_t>()[i] = random.below(f.classes);
+  for (Tensor* t : {&batch.images, &batch.mirror, &batch.labels}) *t = t->to(device);
   return batch;
 }
 
@@ -120,9 +123,7 @@ static int bench(const Flags& f) {
   nn::Rmt model(config);
   model.init(0);
   compute.prepare(model);
-  data::Batch batch = random_batch(f);
-  batch.images = batch.images.to(compute.device);
-  batch.labels = batch.labels.to(compute.device);
+  const data::Batch batch = random_batch(f, compute.device);
 
   train::Optimizer optimizer(f.mode == "train" ? model.parameters() : std::vector<nn::Entry>(), {});
   auto forward = [&](const Tensor& x) { return model.forward(x); };

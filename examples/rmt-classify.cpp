@@ -69,15 +69,15 @@ static int classify_images(const Flags& f, train::ModelFile& file, const train::
   const std::vector<std::string> names = names_of_classes(f, file, file.model->config.num_classes);
   int status = 0;
   for (const std::string& path : f.images) {
-    Tensor x = Tensor::empty({1, S, S, 3});
+    const data::Batch one{.images = Tensor::empty({1, S, S, 3}, DType::u8)};
     try {
-      data::eval_transform(data::read_image(path), transform, x.data<float>());
+      data::eval_pixels(data::read_image(path), transform, one.images.data<uint8_t>());
     } catch (const Error& e) {
       std::cerr << "rmt-classify: " << e.what() << std::endl;
       status = 1;
       continue;
     }
-    print_top(names, path, forward(file, compute, x), f.top);
+    print_top(names, path, forward(file, compute, compute.images(one, transform)), f.top);
   }
   return status;
 }

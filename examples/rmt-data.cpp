@@ -28,10 +28,16 @@ struct Flags {
 class Progress {
  public:
   void show(const std::string& what, int64_t done, int64_t of) {
-    if (what != what_) what_ = what, clock_ = {}, repaint_ = {}, first_ = true;
+    if (what != what_) {
+      what_ = what;
+      clock_ = {};
+      repaint_ = {};
+      first_ = true;
+    }
     if (!first_ && repaint_.seconds() < (terminal_ ? 0.2 : 10)) return;
     if (first_ && !terminal_) return void(first_ = false);
-    first_ = false, repaint_ = {};
+    first_ = false;
+    repaint_ = {};
     const double rate = double(done) / std::max(clock_.seconds(), 1e-3);
     std::fprintf(stderr, "%s%s: %lld of %lld, %.0f img/s, %s left%s", terminal_ ? "\r\033[K" : "",
                  what.c_str(), static_cast<long long>(done), static_cast<long long>(of), rate,
@@ -72,7 +78,7 @@ static int pack_splits(Flags& f) {
     if (classes.empty()) classes = data->classes();
     train::Stopwatch clock;
     Progress progress;
-    const data::PackReport r = pack(*data, f.out, split, f.pack, [&](int64_t done) {
+    const data::PackReport r = pack_dataset(*data, f.out, split, f.pack, [&](int64_t done) {
       progress.show(split, done, data->size());
     });
     progress.clear();

@@ -69,7 +69,7 @@ static int eval(const Flags& f) {
   CHECK(int64_t(images->classes().size()) <= K, o.data_dir, ": has ", images->classes().size(),
         " classes, the model knows ", K);
   compute.prepare(*file.model);
-  data::Loader loader(*images, train::loader_options(o, false, compute));
+  data::Loader loader(*images, train::loader_options(o, false));
   train::WorstMistakes worst(f.worst);
   train::Metrics so_far;
   train::StatusLine line;

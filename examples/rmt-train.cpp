@@ -86,7 +86,7 @@ static int train_model(TrainFlags& f, const std::function<void()>& parse_again) 
   train::check_fine_tuning(o);
   if (!f.recipe.empty()) std::cout << train::describe_recipe(f.recipe, o) << std::endl;
   o = train::resolved(o);
-  check(train::transform_options(o));
+  data::check_transform_options(train::transform_options(o));
   if (o.threads > 0) set_threads(int(o.threads));
   const train::Compute compute = train::choose_compute(o);
 

@@ -69,11 +69,10 @@ Compute choose_compute(const TrainOptions& o) {
 }
 
 Tensor Compute::images(const data::Batch& batch, const data::TransformOptions& t) const {
-  if (batch.images.dtype() != DType::u8) return batch.images.to(device).to(dtype);
   const ops::NormalizeOptions options{{t.mean[0], t.mean[1], t.mean[2]},
                                       {t.deviation[0], t.deviation[1], t.deviation[2]}};
-  return ops::normalize(batch.images.to(device), batch.mirror.to(device), options, dtype,
-                        batch.erase.defined() ? batch.erase.to(device) : Tensor());
+  auto here = [this](const Tensor& x) { return x.defined() ? x.to(device) : x; };
+  return ops::normalize(here(batch.images), here(batch.mirror), options, dtype, here(batch.erase));
 }
 
 void Compute::prepare(nn::Module& model) const {

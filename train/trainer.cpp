@@ -105,14 +105,13 @@ const char* non_finite(double x) { return std::isnan(x) ? "nan" : "infinite"; }
 
 }  // namespace
 
-data::LoaderOptions loader_options(const TrainOptions& o, bool train, const Compute& compute) {
+data::LoaderOptions loader_options(const TrainOptions& o, bool train) {
   data::LoaderOptions l;
   l.batch_size = train || o.validation_batch_size == 0 ? o.batch_size : o.validation_batch_size;
   l.workers = int(o.workers);
   l.seed = o.seed;
   l.train = train;
   l.repeats = train ? o.aug_repeats : 1;
-  l.bytes = compute.device == Device::cuda;
   l.max_bad = o.max_bad_images;
   l.transform = transform_options(o);
   l.mix = {o.mixup, o.cutmix, o.mixup_prob, o.mixup_switch_prob, o.mixup_off_epoch};
@@ -179,8 +178,8 @@ Trainer::Trainer(nn::Module& model, Forward forward, const data::Dataset& train,
       options_(options),
       compute_(compute),
       schedule_(schedule_of(options)),
-      train_loader_(train, loader_options(options, true, compute)),
-      test_loader_(test, loader_options(options, false, compute)),
+      train_loader_(train, loader_options(options, true)),
+      test_loader_(test, loader_options(options, false)),
       counts_{int64_t(train.classes().size()), train.size(), test.size()},
       steps_(train_loader_.batches() / options.grad_accum_steps),
       optimizer_(model.parameters(), optimizer_options(options),

@@ -22,8 +22,7 @@
 
 namespace rmt::train {
 
-data::LoaderOptions loader_options(const TrainOptions& options, bool train,
-                                   const Compute& compute = {});
+data::LoaderOptions loader_options(const TrainOptions& options, bool train);
 
 struct StepOptions {
   double smoothing = 0.1;

@@ -57,7 +57,8 @@ inline Quad along(const Quad* row, const int64_t columns[taps], double t) {
 // whole rows or columns: a quarter of the work.
 template <int taps>
 inline Quad sample(const Source& s, double x, double y) {
-  x -= 0.5, y -= 0.5;
+  x -= 0.5;
+  y -= 0.5;
   const double left = std::floor(x), top = std::floor(y);
   int64_t columns[taps];
   for (int i = 0; i < taps; ++i) columns[i] = s.column(int64_t(left) + i - (taps / 2 - 1));
@@ -92,11 +93,14 @@ double round_15(double x) {
 
 }  // namespace
 
-void transform(Pixels p, const Affine& m, Resampling resampling, Colour fill) {
+void apply_affine(Pixels p, const Affine& m, Resampling resampling, Colour fill) {
   thread_local std::vector<Quad> copy;  // kept, as the scratch of pixel_ops.cpp
   copy.resize(size_t(p.width * p.height));
   const uint8_t* v = p.rgb;
-  for (Quad& pixel : copy) pixel = Quad{double(v[0]), double(v[1]), double(v[2])}, v += 3;
+  for (Quad& pixel : copy) {
+    pixel = Quad{double(v[0]), double(v[1]), double(v[2])};
+    v += 3;
+  }
   const Source source{copy.data(), p.width, p.height};
   if (resampling == Resampling::bilinear)
     resample<2>(source, m, fill, p.rgb);
@@ -106,7 +110,7 @@ void transform(Pixels p, const Affine& m, Resampling resampling, Colour fill) {
 
 Affine shear_x(double factor) { return {.b = factor}; }
 Affine shear_y(double factor) { return {.d = factor}; }
-Affine shift(double dx, double dy) { return {.c = dx, .f = dy}; }
+Affine translation(double dx, double dy) { return {.c = dx, .f = dy}; }
 
 // Pillow brings the angle into [0, 360) and rounds sine and cosine to 15 decimals, which keeps
 // right angles exact.

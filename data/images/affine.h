@@ -1,13 +1,11 @@
 // What RandAugment does to the places of pixels: a picture sheared, turned or moved within its
 // frame. Equal to the byte to Pillow's Image.transform(AFFINE) and Image.rotate on x86-64.
 #pragma once
-#include <array>
-
+#include "data/images/image.h"
 #include "data/images/pixel_ops.h"
 
 namespace rmt::data {
 
-using Colour = std::array<uint8_t, 3>;
 enum class Resampling { bilinear, bicubic };
 
 // The result's point (x, y) is the source's point (a x + b y + c, d x + e y + f); points are pixel
@@ -15,14 +13,14 @@ enum class Resampling { bilinear, bicubic };
 struct Affine {
   double a = 1, b = 0, c = 0, d = 0, e = 1, f = 0;
 };
-void transform(Pixels p, const Affine& m, Resampling resampling, Colour fill);
+void apply_affine(Pixels p, const Affine& m, Resampling resampling, Colour fill);
 
-// The matrices; shear and shift name what the source's coordinates gain, so the picture goes the
-// other way.
-Affine shear_x(double factor);       // x + factor y
-Affine shear_y(double factor);       // y + factor x
-Affine shift(double dx, double dy);  // pixels
-Affine rotation(double degrees, int64_t width,
-                int64_t height);  // counterclockwise about the centre
+// The matrices. Shears and translations name what the source's coordinates gain, so the picture
+// goes the other way.
+Affine shear_x(double factor);             // x + factor y
+Affine shear_y(double factor);             // y + factor x
+Affine translation(double dx, double dy);  // pixels
+// Counterclockwise about the centre.
+Affine rotation(double degrees, int64_t width, int64_t height);
 
 }  // namespace rmt::data

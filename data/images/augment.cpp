@@ -12,8 +12,8 @@ namespace {
 
 // All of `text` as a number in [least, most].
 template <class T>
-T number(const std::string& text, const std::string& part, const std::string& policy, T least,
-         T most) {
+T parse_number(const std::string& text, const std::string& part, const std::string& policy, T least,
+               T most) {
   T value{};
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   CHECK(error == std::errc() && end == text.data() + text.size() && value >= least && value <= most,
@@ -26,17 +26,18 @@ void set_part(RandAugment& policy, const std::string& part, const std::string& t
   const size_t digit = std::min(part.find_first_of("0123456789"), part.size());
   const std::string key = part.substr(0, digit), value = part.substr(digit);
   if (key == "m")
-    policy.magnitude = double(number<int64_t>(value, part, text, 0, 100));
+    policy.magnitude = double(parse_number<int64_t>(value, part, text, 0, 100));
   else if (key == "n")
-    policy.operations = number<int64_t>(value, part, text, 1, 100);
+    policy.operations = parse_number<int64_t>(value, part, text, 1, 100);
   else if (key == "p")
-    policy.probability = number<double>(value, part, text, 0, 1);
+    policy.probability = parse_number<double>(value, part, text, 0, 1);
   else if (key == "mstd")
-    policy.deviation = number<double>(value, part, text, 0, 1e9);
+    policy.deviation = parse_number<double>(value, part, text, 0, 1e9);
   else if (key == "mmax")
-    policy.most = double(number<int64_t>(value, part, text, 1, 100));
+    policy.most = double(parse_number<int64_t>(value, part, text, 1, 100));
   else if (key == "inc")
-    policy.increasing = number<int64_t>(value, part, text, 1, 1) == 1;  // timm takes inc0 for inc1
+    policy.increasing =
+        parse_number<int64_t>(value, part, text, 1, 1) == 1;  // timm takes inc0 for inc1
   else
     CHECK(false, "--aa ", text, ": unknown part \"", part,
           "\"; known: m9 (magnitude), n2 (operations), p0.5 (probability of each), mstd0.5 "
@@ -113,9 +114,9 @@ std::vector<AugmentStep> draw_steps(const RandAugment& policy, Random& random) {
   return steps;
 }
 
-void apply(const AugmentStep& step, Pixels p, Colour fill) {
+void apply_step(const AugmentStep& step, Pixels p, Colour fill) {
   const double v = step.argument;
-  auto move = [&](const Affine& m) { transform(p, m, step.resampling, fill); };
+  auto move = [&](const Affine& m) { apply_affine(p, m, step.resampling, fill); };
   switch (step.op) {
     case AugmentOp::autocontrast: return autocontrast(p);
     case AugmentOp::equalize: return equalize(p);
@@ -130,13 +131,13 @@ void apply(const AugmentStep& step, Pixels p, Colour fill) {
     case AugmentOp::sharpness: return sharpness(p, v);
     case AugmentOp::shear_x: return move(shear_x(v));
     case AugmentOp::shear_y: return move(shear_y(v));
-    case AugmentOp::translate_x: return move(shift(v * double(p.width), 0));
-    case AugmentOp::translate_y: return move(shift(0, v * double(p.height)));
+    case AugmentOp::translate_x: return move(translation(v * double(p.width), 0));
+    case AugmentOp::translate_y: return move(translation(0, v * double(p.height)));
   }
 }
 
 void augment(const RandAugment& policy, Pixels p, Colour fill, Random& random) {
-  for (const AugmentStep& step : draw_steps(policy, random)) apply(step, p, fill);
+  for (const AugmentStep& step : draw_steps(policy, random)) apply_step(step, p, fill);
 }
 
 }  // namespace rmt::data

@@ -1,11 +1,13 @@
 // RandAugment (Cubuk et al., 2019) in timm's form, named by timm's notation: rand-m9-mstd0.5-inc1
-// is the ImageNet recipe's (RMT.md 4.3).
-//   rand    then parts in any order, each at most once
-//   m<int>     magnitude, 10 when not given: how strong, on a scale to 10       mstd<number>
-//   standard deviation of the magnitude; above 100: uniform in [0, m] n<int>     operations a
-//   picture, 2 when not given                           mmax<int>     upper end of the scale, 10
-//   when not given p<number>  probability of each operation, 0.5 when not given                inc1
-//   operations that all grow stronger with the magnitude
+// is the ImageNet recipe's (nn/rmt/README.md, "The recipe").
+// After "rand" come parts in any order, each at most once:
+//
+//   m<int>        magnitude, how strong, on a scale to 10; 10 when not given
+//   mstd<number>  standard deviation of the magnitude; above 100: uniform in [0, m]
+//   mmax<int>     upper end of the scale, 10 when not given
+//   n<int>        operations a picture, 2 when not given
+//   p<number>     probability of each operation, 0.5 when not given
+//   inc1          operations that all grow stronger with the magnitude
 #pragma once
 #include <optional>
 #include <string>
@@ -17,9 +19,9 @@
 namespace rmt::data {
 
 struct RandAugment {
-  double magnitude = 10, deviation = 0,
-         most = 10;  // magnitudes are clipped to [0, most]; a deviation above 100: uniform in [0,
-                     // magnitude]
+  double magnitude = 10;
+  double deviation = 0;  // of the magnitude; above 100: uniform in [0, magnitude]
+  double most = 10;      // magnitudes are clipped to [0, most]
   int64_t operations = 2;
   double probability = 0.5;
   bool increasing = false;
@@ -61,7 +63,7 @@ struct AugmentStep {
 double augment_argument(AugmentOp op, double magnitude, bool negative, bool increasing);
 // The steps of one picture: operations drawn with replacement, each done with its probability.
 std::vector<AugmentStep> draw_steps(const RandAugment& policy, Random& random);
-void apply(const AugmentStep& step, Pixels p, Colour fill);
+void apply_step(const AugmentStep& step, Pixels p, Colour fill);
 
 // All of it. `fill` is the colour of what comes in from outside.
 void augment(const RandAugment& policy, Pixels p, Colour fill, Random& random);

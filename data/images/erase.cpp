@@ -1,6 +1,5 @@
 #include "data/images/erase.h"
 
-#include <algorithm>
 #include <cmath>
 
 namespace rmt::data {
@@ -21,14 +20,6 @@ std::optional<Erasing> draw_erasing(const RandomErasing& e, int64_t width, int64
     return Erasing{{x, y, w, h}, first << 32 | second};
   }
   return std::nullopt;
-}
-
-void erase(const Erasing& e, float* image, int64_t width) {
-  for (int64_t y = e.box.y; y < e.box.y + e.box.height; ++y)
-    for (int64_t x = e.box.x; x < e.box.x + e.box.width; ++x) {
-      const std::array<float, 4> noise = normals(e.key, Purpose::erase, y * width + x);
-      std::copy_n(noise.begin(), 3, image + (y * width + x) * 3);
-    }
 }
 
 }  // namespace rmt::data

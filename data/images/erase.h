@@ -1,7 +1,7 @@
 // RandomErasing (Zhong et al., 2017) as timm does it for the ImageNet recipe: one rectangle of
-// normal noise, pixel by pixel, after normalisation. The noise is a function of a key and the pixel
-// (normals() of core/random.h): a GPU, which normalises after the loader, writes the same bits
-// (ops::normalize).
+// normal noise, pixel by pixel, after normalisation. Here the rectangle is drawn, with a key:
+// ops::normalize fills it, the noise being a function of key and pixel (normals() of
+// core/random.h) and so the same on either device.
 #pragma once
 #include <optional>
 
@@ -26,8 +26,5 @@ struct Erasing {
 // directions.
 std::optional<Erasing> draw_erasing(const RandomErasing& erasing, int64_t width, int64_t height,
                                     Random& random);
-
-// image (height, width, 3), normalised: the rectangle becomes noise of mean 0 and variance 1.
-void erase(const Erasing& erasing, float* image, int64_t width);
 
 }  // namespace rmt::data

@@ -1,16 +1,13 @@
 // A font of 5 x 7 dots for captions in pictures: printable ASCII, drawn in font.cpp as one sees it.
 #pragma once
-#include <array>
 #include <string>
 
 #include "data/images/image.h"
 
 namespace rmt::data {
 
-using Colour = std::array<uint8_t, 3>;
-
-constexpr int64_t kGlyphWidth = 6,
-                  kGlyphHeight = 9;  // of a character with the space to its neighbours, pixels
+// Pixels of a character with the space to its neighbours.
+constexpr int64_t kGlyphWidth = 6, kGlyphHeight = 9;
 
 // Draws a line of text, its first dot at column x and row y; what lies outside the image is left
 // out. A character of UTF-8 that is not printable ASCII becomes one '?'.

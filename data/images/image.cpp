@@ -24,10 +24,10 @@ constexpr int64_t kMaxPixels = 100'000'000;
 
 // The memory of one decode call: refuses to grow beyond its limit, and gives back at its end
 // whatever stb_image still held when it failed.
-class Heap {
+class DecoderMemory {
  public:
-  explicit Heap(size_t limit) : limit_(limit), outer_(current) { current = this; }
-  ~Heap() {
+  explicit DecoderMemory(size_t limit) : limit_(limit), outer_(current) { current = this; }
+  ~DecoderMemory() {
     current = outer_;
     while (blocks_) {
       Block* next = blocks_->next;
@@ -35,14 +35,13 @@ class Heap {
       blocks_ = next;
     }
   }
-  Heap(const Heap&) = delete;
-  Heap& operator=(const Heap&) = delete;
+  DecoderMemory(const DecoderMemory&) = delete;
+  DecoderMemory& operator=(const DecoderMemory&) = delete;
 
   void* take(size_t n) {
     if (n > limit_ - used_) return nullptr;
-    auto* block = static_cast<Block*>(std::calloc(
-        1, sizeof(Block) +
-               n));  // zeros: what a broken file leaves unset must not differ from run to run
+    // Zeros: what a broken file leaves unset must not differ from run to run.
+    auto* block = static_cast<Block*>(std::calloc(1, sizeof(Block) + n));
     if (!block) return nullptr;
     used_ += n;
     *block = {blocks_, nullptr, n};
@@ -66,7 +65,7 @@ class Heap {
     return q;
   }
 
-  static thread_local Heap* current;
+  static thread_local DecoderMemory* current;
 
  private:
   struct alignas(16) Block {
@@ -75,18 +74,18 @@ class Heap {
   };
   size_t limit_, used_ = 0;
   Block* blocks_ = nullptr;
-  Heap* outer_;
+  DecoderMemory* outer_;
 };
-thread_local Heap* Heap::current = nullptr;
+thread_local DecoderMemory* DecoderMemory::current = nullptr;
 
 void check_stb(bool ok) { CHECK(ok, "the decoder met an impossible state"); }
 
 }  // namespace
 }  // namespace rmt::data
 
-#define STBI_MALLOC(n) ::rmt::data::Heap::current->take(n)
-#define STBI_REALLOC(p, n) ::rmt::data::Heap::current->resize(p, n)
-#define STBI_FREE(p) ::rmt::data::Heap::current->give(p)
+#define STBI_MALLOC(n) ::rmt::data::DecoderMemory::current->take(n)
+#define STBI_REALLOC(p, n) ::rmt::data::DecoderMemory::current->resize(p, n)
+#define STBI_FREE(p) ::rmt::data::DecoderMemory::current->give(p)
 #define STBI_ASSERT(x) ::rmt::data::check_stb(x)
 #define STBI_ONLY_JPEG
 #define STBI_ONLY_PNG
@@ -109,7 +108,7 @@ void check_stb(bool ok) { CHECK(ok, "the decoder met an impossible state"); }
 namespace rmt::data {
 namespace {
 
-struct Bytes {
+struct Encoded {
   const uint8_t* data;
   size_t n;
   bool has(size_t at, size_t count) const { return at <= n && count <= n - at; }
@@ -140,7 +139,7 @@ void check_size(int64_t width, int64_t height, const std::string& name) {
 
 // stb_image before 2.28 writes past its arrays when the counts of a Huffman table (16 bytes after
 // its identifier, then one byte a symbol) exceed 256.
-void check_huffman_tables(Bytes in, size_t begin, size_t end, const std::string& name) {
+void check_huffman_tables(Encoded in, size_t begin, size_t end, const std::string& name) {
   for (size_t at = begin; at < end;) {
     size_t symbols = 0;
     for (size_t i = 1; i <= 16 && at + i < end; ++i) symbols += in.data[at + i];
@@ -151,7 +150,7 @@ void check_huffman_tables(Bytes in, size_t begin, size_t end, const std::string&
 
 // Walks the segments from SOI to EOI (ITU T.81, B.1.1): checks the frame's size, and that EOI is
 // there. What follows EOI is ignored, as everywhere.
-void check_jpeg(Bytes in, const std::string& name) {
+void check_jpeg(Encoded in, const std::string& name) {
   int frames = 0, scans = 0;
   for (size_t at = 2;;) {
     auto* ff = at < in.n ? static_cast<const uint8_t*>(std::memchr(in.data + at, 0xFF, in.n - at))
@@ -163,8 +162,8 @@ void check_jpeg(Bytes in, const std::string& name) {
     if (marker == 0xFF) continue;  // fill byte
     ++at;
     if (marker == 0xD9) break;  // EOI
-    if (marker == 0 || marker == 1 || (marker >= 0xD0 && marker <= 0xD8))
-      continue;  // an escaped FF of a scan, TEM, RSTn, SOI: no length follows
+    // An escaped FF of a scan, TEM, RSTn, SOI: no length follows.
+    if (marker == 0 || marker == 1 || (marker >= 0xD0 && marker <= 0xD8)) continue;
     if (!in.has(at, 2)) truncated(name, "end-of-image marker");
     size_t length = in.big_endian(at, 2);
     if (!in.has(at, length)) truncated(name, "end-of-image marker");
@@ -179,15 +178,15 @@ void check_jpeg(Bytes in, const std::string& name) {
     scans += marker == 0xDA;
     CHECK(scans <= 256, name,
           ": more than 256 scans in one JPEG, which no camera or editor writes; remove it");
-    at += length;  // after SOS this is the entropy-coded data: the search for the next marker runs
-                   // through it
+    // After SOS this is the entropy-coded data: the search for the next marker runs through it.
+    at += length;
   }
   CHECK(frames == 1 && scans > 0, name, ": a JPEG without ",
         frames ? "image data" : "a frame header", "; replace or remove the file");
 }
 
 // Walks the chunks from IHDR to IEND (PNG specification, 5.3): length, type, data, CRC.
-void check_png(Bytes in, const std::string& name) {
+void check_png(Encoded in, const std::string& name) {
   if (!in.has(8, 25)) truncated(name, "IHDR chunk");
   CHECK(std::memcmp(in.data + 12, "IHDR", 4) == 0, name,
         ": a PNG that does not begin with its header; replace or remove the file");
@@ -201,7 +200,7 @@ void check_png(Bytes in, const std::string& name) {
   }
 }
 
-void check_structure(Bytes in, const std::string& name) {
+void check_structure(Encoded in, const std::string& name) {
   auto begins = [&](const char* s, size_t count) {
     return in.n >= count && std::memcmp(in.data, s, count) == 0;
   };
@@ -233,17 +232,17 @@ void drop_fourth(const uint8_t* rgba, int64_t pixels, std::vector<uint8_t>& rgb)
 
 }  // namespace
 
-Image decode(const uint8_t* bytes, size_t n, const std::string& name) {
+Image decode_image(const uint8_t* bytes, size_t n, const std::string& name) {
   check_file_size(n, name);
   check_structure({bytes, n}, name);
   int width = 0, height = 0, channels = 0;
   // What stb_image needs at most: 8 bytes a pixel compressed-side (16-bit RGBA, or progressive
   // coefficients) twice, and the results at 3 + 3.
-  Heap probe(1 << 20);
+  DecoderMemory probe(1 << 20);
   CHECK(stbi_info_from_memory(bytes, int(n), &width, &height, &channels), name,
         ": cannot be decoded (", stbi_failure_reason(), "); replace or remove the file");
   check_size(width, height, name);
-  Heap heap((size_t(16) << 20) + 2 * n + size_t(width) * size_t(height) * 24);
+  DecoderMemory heap((size_t(16) << 20) + 2 * n + size_t(width) * size_t(height) * 24);
   // A JPEG's colours are converted by SIMD when there are four channels, and one by one when there
   // are three: so take four and drop the last.
   const bool jpeg = bytes[0] == 0xFF;
@@ -267,7 +266,7 @@ Image read_image(const std::string& path) {
   const InputFile file(path);
   check_file_size(file.size(), path);
   const std::vector<uint8_t> bytes = file.read(file.size(), 0);
-  return decode(bytes.data(), bytes.size(), path);
+  return decode_image(bytes.data(), bytes.size(), path);
 }
 
 }  // namespace rmt::data

@@ -28,7 +28,7 @@ void paste(Image& to, int64_t x, int64_t y, const Image& image, int64_t scale) {
 
 }  // namespace
 
-std::vector<std::string> wrap(const std::string& text, int64_t width, size_t most_lines) {
+std::vector<std::string> wrap_text(const std::string& text, int64_t width, size_t most_lines) {
   const size_t w = size_t(std::max<int64_t>(width, 1));
   std::vector<std::string> lines;
   std::string rest = printable(text);
@@ -57,9 +57,10 @@ Image image_grid(const std::vector<Tile>& tiles, int64_t columns) {
 
   std::vector<std::vector<std::string>> captions;
   size_t lines = 0;
-  for (const Tile& t : tiles)
-    captions.push_back(wrap(t.caption, w * scale / kGlyphWidth, 3)),
-        lines = std::max(lines, captions.back().size());
+  for (const Tile& t : tiles) {
+    captions.push_back(wrap_text(t.caption, w * scale / kGlyphWidth, 3));
+    lines = std::max(lines, captions.back().size());
+  }
   const int64_t tile_width = w * scale + 2 * kFrame + kGap,
                 tile_height = h * scale + 2 * kFrame + kGap + int64_t(lines) * kGlyphHeight;
   CHECK(tile_width < kMaxPixels && tile_height < kMaxPixels &&
@@ -76,36 +77,10 @@ Image image_grid(const std::vector<Tile>& tiles, int64_t columns) {
     if (t.frame) fill(out, x, y, w * scale + 2 * kFrame, h * scale + 2 * kFrame, *t.frame);
     paste(out, x + kFrame, y + kFrame, t.image, scale);
     int64_t text = y + h * scale + 2 * kFrame + 2;
-    for (const std::string& line : captions[size_t(i)])
-      draw_text(out, x + kFrame, text, line, kText), text += kGlyphHeight;
-  }
-  return out;
-}
-
-std::vector<Image> batch_pictures(const Batch& batch, const TransformOptions& t, int64_t most) {
-  const bool bytes = batch.images.dtype() == DType::u8;
-  const Tensor images =
-      bytes ? batch.images.to(Device::cpu) : batch.images.to(Device::cpu).to(DType::f32);
-  CHECK(images.shape().rank() == 4 && images.dim(3) == 3, "batch_pictures: images of shape ",
-        images.shape(), ", expected (batch, height, width, 3)");
-  const int64_t H = images.dim(1), W = images.dim(2);
-  const Tensor mirror = bytes && batch.mirror.defined() ? batch.mirror.to(Device::cpu) : Tensor();
-  std::vector<Image> out;
-  for (int64_t b = 0; b < std::min(most, images.dim(0)); ++b) {
-    Image picture{W, H, std::vector<uint8_t>(size_t(H * W * 3))};
-    const bool mirrored = mirror.defined() && mirror.data<uint8_t>()[b];
-    for (int64_t i = 0; i < H * W * 3; ++i) {
-      const int64_t c = i % 3, x = i / 3 % W, from = mirrored ? i + (W - 1 - 2 * x) * 3 : i;
-      if (bytes) {
-        picture.rgb[size_t(i)] = images.data<uint8_t>()[b * H * W * 3 + from];
-        continue;
-      }
-      const float value = 255 * (images.data<float>()[b * H * W * 3 + i] * t.deviation[size_t(c)] +
-                                 t.mean[size_t(c)]);
-      picture.rgb[size_t(i)] = uint8_t(value > 0 ? std::lround(std::min(value, 255.f))
-                                                 : 0);  // noise may lie outside; a nan is black
+    for (const std::string& line : captions[size_t(i)]) {
+      draw_text(out, x + kFrame, text, line, kText);
+      text += kGlyphHeight;
     }
-    out.push_back(std::move(picture));
   }
   return out;
 }

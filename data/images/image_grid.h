@@ -1,9 +1,9 @@
 // Many pictures as one, with captions: what the network sees of a batch, or where it errs most.
 #pragma once
 #include <optional>
+#include <vector>
 
 #include "data/images/font.h"
-#include "data/loader.h"
 
 namespace rmt::data {
 
@@ -19,12 +19,7 @@ struct Tile {
 // then cut. Error for no tile, for unequal sizes, and for a picture beyond 100 million pixels.
 Image image_grid(const std::vector<Tile>& tiles, int64_t columns = 0);
 
-// Up to `most` images of a batch, (B, S, S, 3) f32 that are normalised, or bytes with their mirror
-// flags: in colours again, as the network sees them.
-std::vector<Image> batch_pictures(const Batch& batch, const TransformOptions& transform,
-                                  int64_t most);
-
 // The caption's lines of at most `width` characters.
-std::vector<std::string> wrap(const std::string& text, int64_t width, size_t most_lines);
+std::vector<std::string> wrap_text(const std::string& text, int64_t width, size_t most_lines);
 
 }  // namespace rmt::data

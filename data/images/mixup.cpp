@@ -27,7 +27,7 @@ double log_gamma_variate(double a, Random& random) {
 
 }  // namespace
 
-void check(const MixOptions& o) {
+void check_mix_options(const MixOptions& o) {
   for (auto [name, alpha] : {std::pair{"mixup", o.mixup}, std::pair{"cutmix", o.cutmix}})
     CHECK(alpha == 0 || (alpha >= 1e-6 && alpha <= 1e3), name, " alpha ", alpha,
           " is neither 0 nor in [1e-6, 1000]");

@@ -1,5 +1,5 @@
 // Mixup (Zhang et al., "mixup: beyond empirical risk minimization", 2017) and CutMix (Yun et al.,
-// 2019) as timm does both for the ImageNet recipe (RMT.md 4.3): a batch is mixed with itself in
+// 2019) as timm does both for the ImageNet recipe: a batch is mixed with itself in
 // reverse order, by one lambda from Beta(alpha, alpha) for all of it. Mixup: lambda x_b + (1 -
 // lambda) x_b'. CutMix: a square box of about 1 - lambda of the area is taken from x_b', and the
 // targets' lambda is what remains of x_b, to the pixel. ops::mix_images does it.
@@ -17,8 +17,8 @@ struct MixOptions {
   bool on() const { return mixup > 0 || cutmix > 0; }
 };
 
-void check(
-    const MixOptions& options);  // throws an Error that names the option which makes no sense
+// Error that names the option which makes no sense.
+void check_mix_options(const MixOptions& options);
 
 // What is done to one batch: lambda of the images outside the box, lambda of the targets, and the
 // box. As it is here: nothing.

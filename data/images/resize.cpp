@@ -14,28 +14,28 @@ namespace {
 
 constexpr int kBits = 22;       // Pillow's PRECISION_BITS
 constexpr int64_t kLanes = 16;  // bytes handled together
-typedef uint8_t Bytes __attribute__((vector_size(16)));
-typedef uint16_t Shorts __attribute__((vector_size(32)));
-typedef int32_t Ints __attribute__((vector_size(64)));
+typedef uint8_t ByteLanes __attribute__((vector_size(16)));
+typedef uint16_t ShortLanes __attribute__((vector_size(32)));
+typedef int32_t IntLanes __attribute__((vector_size(64)));
 
-inline Bytes load(const uint8_t* p) {
-  Bytes v;
+inline ByteLanes load(const uint8_t* p) {
+  ByteLanes v;
   std::memcpy(&v, p, sizeof v);
   return v;
 }
-inline void store(uint8_t* p, Bytes v) { std::memcpy(p, &v, sizeof v); }
+inline void store(uint8_t* p, ByteLanes v) { std::memcpy(p, &v, sizeof v); }
 // By way of 16 bits: the direct conversions become one instruction a lane (GCC 12).
-inline Ints widen(Bytes v) {
-  return __builtin_convertvector(__builtin_convertvector(v, Shorts), Ints);
+inline IntLanes widen(ByteLanes v) {
+  return __builtin_convertvector(__builtin_convertvector(v, ShortLanes), IntLanes);
 }
-inline Bytes round_to_bytes(Ints sum) {
-  const Ints zero = {}, top = zero + 255;
-  Ints v = sum >> kBits;
+inline ByteLanes round_to_bytes(IntLanes sum) {
+  const IntLanes zero = {}, top = zero + 255;
+  IntLanes v = sum >> kBits;
   v = v < zero ? zero : v;
   v = v > top ? top : v;
-  return __builtin_convertvector(__builtin_convertvector(v, Shorts), Bytes);
+  return __builtin_convertvector(__builtin_convertvector(v, ShortLanes), ByteLanes);
 }
-inline Ints half() { return Ints{} + (1 << (kBits - 1)); }
+inline IntLanes half() { return IntLanes{} + (1 << (kBits - 1)); }
 
 // Keys's cubic with a = -0.5.
 double bicubic(double x) {
@@ -59,8 +59,9 @@ Taps make_taps(int64_t from, int64_t to, int64_t begin, int64_t n) {
                support = 2 * stretch;
   Taps taps;
   taps.most = int64_t(std::ceil(support)) * 2 + 1;
-  taps.first.resize(size_t(n)), taps.count.resize(size_t(n)),
-      taps.weight.resize(size_t(n * taps.most));
+  taps.first.resize(size_t(n));
+  taps.count.resize(size_t(n));
+  taps.weight.resize(size_t(n * taps.most));
   std::vector<double> w(size_t(taps.most), 0);
   for (int64_t i = 0; i < n; ++i) {
     double center = (double(begin + i) + 0.5) * scale, sum = 0;
@@ -72,7 +73,8 @@ Taps make_taps(int64_t from, int64_t to, int64_t begin, int64_t n) {
       double k = w[size_t(t)] / (sum != 0 ? sum : 1) * (1 << kBits);
       taps.weight[size_t(i * taps.most + t)] = int32_t(k < 0 ? k - 0.5 : k + 0.5);
     }
-    taps.first[size_t(i)] = lo, taps.count[size_t(i)] = hi - lo;
+    taps.first[size_t(i)] = lo;
+    taps.count[size_t(i)] = hi - lo;
   }
   return taps;
 }
@@ -80,7 +82,7 @@ Taps make_taps(int64_t from, int64_t to, int64_t begin, int64_t n) {
 // 16 x 16 bytes, rows `from_step` apart -> their transpose, rows `to_step` apart: four rounds of
 // interleaving row i with row i + 8.
 void transpose(const uint8_t* const from[16], uint8_t* to, int64_t to_step) {
-  Bytes a[16], b[16];
+  ByteLanes a[16], b[16];
   for (int i = 0; i < 16; ++i) a[i] = load(from[i]);
   for (int round = 0; round < 4; ++round) {
     for (int i = 0; i < 8; ++i) {
@@ -117,15 +119,16 @@ void strip_along_x(const uint8_t* const source[16], int64_t bytes, const Taps& t
   for (int64_t i = 0; i < n; ++i) {
     const int32_t* k = &taps.weight[size_t(i * taps.most)];
     const uint8_t* x = in + (taps.first[size_t(i)] - taps.first[0]) * 3 * kLanes;
-    Ints red = half(), green = half(), blue = half();
+    IntLanes red = half(), green = half(), blue = half();
     for (int64_t t = 0; t < taps.count[size_t(i)]; ++t, x += 3 * kLanes) {
       red += widen(load(x)) * k[t];
       green += widen(load(x + kLanes)) * k[t];
       blue += widen(load(x + 2 * kLanes)) * k[t];
     }
     uint8_t* y = result + i * 3 * kLanes;
-    store(y, round_to_bytes(red)), store(y + kLanes, round_to_bytes(green)),
-        store(y + 2 * kLanes, round_to_bytes(blue));
+    store(y, round_to_bytes(red));
+    store(y + kLanes, round_to_bytes(green));
+    store(y + 2 * kLanes, round_to_bytes(blue));
   }
   for (int64_t b = 0; b < step; b += kLanes) {
     const uint8_t* part[16];
@@ -140,14 +143,15 @@ void strip_along_x(const uint8_t* const source[16], int64_t bytes, const Taps& t
 void row_along_y(const uint8_t* in, int64_t step, const int32_t* k, int64_t count, uint8_t* out,
                  int64_t bytes) {
   for (int64_t b = 0; b < bytes; b += kLanes) {
-    Ints sum = half();
+    IntLanes sum = half();
     for (int64_t t = 0; t < count; ++t) sum += widen(load(in + t * step + b)) * k[t];
-    Bytes y = round_to_bytes(sum);
+    ByteLanes y = round_to_bytes(sum);
     std::memcpy(out + b, &y, size_t(std::min(kLanes, bytes - b)));
   }
 }
 
-void check(const Image& image, const Crop& box, int64_t width, int64_t height, const Crop& window) {
+void check_boxes(const Image& image, const Crop& box, int64_t width, int64_t height,
+                 const Crop& window) {
   auto inside = [](const Crop& c, int64_t w, int64_t h) {
     return c.x >= 0 && c.y >= 0 && c.width > 0 && c.height > 0 && c.width <= w - c.x &&
            c.height <= h - c.y;
@@ -164,7 +168,7 @@ void check(const Image& image, const Crop& box, int64_t width, int64_t height, c
 
 void resize(const Image& image, const Crop& box, int64_t width, int64_t height, const Crop& window,
             uint8_t* out) {
-  check(image, box, width, height, window);
+  check_boxes(image, box, width, height, window);
   const int64_t pitch = image.width * 3, bytes = window.width * 3;
   auto pixel = [&](int64_t x, int64_t y) {
     return image.rgb.data() + (box.y + y) * pitch + (box.x + x) * 3;
@@ -176,13 +180,12 @@ void resize(const Image& image, const Crop& box, int64_t width, int64_t height, 
   }
   const Taps across = make_taps(box.width, width, window.x, window.width),
              down = make_taps(box.height, height, window.y, window.height);
-  const int64_t top = down.first.front(),
-                bottom = down.first.back() + down.count.back();  // source rows that matter
-  const int64_t left = across.first.front(),
-                right = across.first.back() + across.count.back();  // and columns
+  // The source's rows and columns that matter.
+  const int64_t top = down.first.front(), bottom = down.first.back() + down.count.back();
+  const int64_t left = across.first.front(), right = across.first.back() + across.count.back();
   const int64_t step = round_up(bytes);
-  thread_local std::vector<uint8_t> rows,
-      scratch;  // kept: fresh pages for every image would cost more than the arithmetic
+  // Kept: fresh pages for every image would cost more than the arithmetic.
+  thread_local std::vector<uint8_t> rows, scratch;
   rows.resize(size_t((bottom - top) * step));
   for (int64_t y = top; y < bottom; y += 16) {
     const uint8_t* source[16];

@@ -13,38 +13,12 @@ namespace {
 // Python's round(): ties to even.
 int64_t round_even(double x) { return int64_t(std::nearbyint(x)); }
 
-// pixels (H, W, 3) -> out (H, W, 3), each row mirrored if asked. A byte has 256 values, so the
-// formula is tabulated.
-void normalise(const uint8_t* pixels, int64_t height, int64_t width, bool mirror,
-               const TransformOptions& options, float* out) {
-  float table[3][256];
-  for (size_t c = 0; c < 3; ++c)
-    for (int v = 0; v < 256; ++v)
-      table[c][v] = (float(v) / 255.f - options.mean[c]) / options.deviation[c];
-  const int64_t step = mirror ? -3 : 3;
-  for (int64_t y = 0; y < height; ++y) {
-    const uint8_t* p = pixels + (y * width + (mirror ? width - 1 : 0)) * 3;
-    for (int64_t x = 0; x < width; ++x, p += step, out += 3) {
-      out[0] = table[0][p[0]];
-      out[1] = table[1][p[1]];
-      out[2] = table[2][p[2]];
-    }
-  }
-}
-
 // The mean in bytes.
 Colour mean_colour(const TransformOptions& o) {
   Colour colour;
   for (size_t c = 0; c < 3; ++c)
     colour[c] = uint8_t(std::clamp<double>(std::nearbyint(255.0 * double(o.mean[c])), 0, 255));
   return colour;
-}
-
-// Scratch for one thread's resized bytes.
-uint8_t* pixels_for(int64_t size) {
-  thread_local std::vector<uint8_t> pixels;
-  pixels.resize(size_t(size * size * 3));
-  return pixels.data();
 }
 
 struct Size {
@@ -74,7 +48,7 @@ void resize_padded(const Image& image, const Size& size, const Crop& box, uint8_
 
 }  // namespace
 
-void check(const TransformOptions& o) {
+void check_transform_options(const TransformOptions& o) {
   CHECK(o.image_size >= 1 && o.image_size <= 4096, "image size ", o.image_size,
         " is not in [1, 4096]");
   CHECK(o.scale_min > 0 && o.scale_min <= o.scale_max && o.scale_max <= 1, "crop scale [",
@@ -149,20 +123,12 @@ bool train_pixels(const Image& image, const TransformOptions& o, const TrainDraw
   if (!o.augment && o.color_jitter == 0) return draws.mirror;
   const Pixels all{pixels, side, side};
   if (draws.mirror) mirror(all);  // first: a picture turned and then mirrored is another one
-  for (const AugmentStep& step : draws.steps) apply(step, all, mean_colour(o));
+  for (const AugmentStep& step : draws.steps) apply_step(step, all, mean_colour(o));
   return false;
 }
 
 bool train_pixels(const Image& image, const TransformOptions& o, Random random, uint8_t* pixels) {
   return train_pixels(image, o, draw_train(image.width, image.height, o, random), pixels);
-}
-
-void train_transform(const Image& image, const TransformOptions& o, Random random, float* out) {
-  uint8_t* pixels = pixels_for(o.image_size);
-  const TrainDraws draws = draw_train(image.width, image.height, o, random);
-  const bool mirror = train_pixels(image, o, draws, pixels);
-  normalise(pixels, o.image_size, o.image_size, mirror, o, out);
-  if (draws.erasing) erase(*draws.erasing, out, o.image_size);
 }
 
 void eval_pixels(const Image& image, const TransformOptions& o, uint8_t* pixels) {
@@ -172,12 +138,6 @@ void eval_pixels(const Image& image, const TransformOptions& o, uint8_t* pixels)
   const Crop window{round_even(double(width - size) / 2), round_even(double(height - size) / 2),
                     size, size};
   resize(image, {0, 0, image.width, image.height}, width, height, window, pixels);
-}
-
-void eval_transform(const Image& image, const TransformOptions& o, float* out) {
-  uint8_t* pixels = pixels_for(o.image_size);
-  eval_pixels(image, o, pixels);
-  normalise(pixels, o.image_size, o.image_size, false, o, out);
 }
 
 }  // namespace rmt::data

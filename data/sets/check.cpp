@@ -14,51 +14,58 @@ namespace {
 constexpr int64_t kSmall = 32, kImageNetTrain = 1281167, kImageNetVal = 50000,
                   kImageNetClasses = 1000;
 
-struct Looked {  // at one image
+struct Examined {  // at one image
   uint32_t crc = 0, bytes = 0;
   int64_t width = 0, height = 0;
   std::string kind, error;
 };
 
-Looked look(const Dataset& data, int64_t i, bool files) {
-  Looked l;
+Examined examine(const Dataset& data, int64_t i, bool files) {
+  Examined l;
   try {
     const std::vector<uint8_t> bytes = data.bytes(i);
-    l.bytes = uint32_t(bytes.size()), l.crc = crc32c(bytes.data(), bytes.size());
-    const Image image = files ? decode(bytes.data(), bytes.size(), data.name(i)) : data.image(i);
-    l.width = image.width, l.height = image.height, l.kind = files ? image_kind(bytes) : "CIFAR";
+    l.bytes = uint32_t(bytes.size());
+    l.crc = crc32c(bytes.data(), bytes.size());
+    const Image image =
+        files ? decode_image(bytes.data(), bytes.size(), data.name(i)) : data.image(i);
+    l.width = image.width;
+    l.height = image.height;
+    l.kind = files ? image_kind(bytes) : "CIFAR";
   } catch (const Error& e) {
     l.error = e.what();
   }
   return l;
 }
 
-bool named_as(const std::string& name,
-              const std::string& kind) {  // a .png that is a PNG, a .jpg that is a JPEG
+// Is it a .png that is a PNG, or a .jpg that is a JPEG?
+bool named_as(const std::string& name, const std::string& kind) {
   const bool png = name.size() >= 4 && (name.ends_with(".png") || name.ends_with(".PNG"));
   return !is_image_name(name) || png == kind.starts_with("PNG");
 }
 
 // One image of a split, for the search for equal ones.
-struct Print {
+struct Fingerprint {
   uint32_t crc, bytes, split;
   int64_t index;
 };
 
 SplitReport check_split(const Dataset& data, const std::string& split, uint32_t number,
-                        std::vector<Print>& prints,
+                        std::vector<Fingerprint>& prints,
                         const std::function<void(const std::string&, int64_t, int64_t)>& progress) {
   SplitReport report;
-  report.split = split, report.place = data.place(), report.classes = data.classes();
+  report.split = split;
+  report.place = data.place();
+  report.classes = data.classes();
   report.images.resize(report.classes.size());
   const bool files = !dynamic_cast<const Cifar*>(&data);
   const int64_t n = data.size(), part = 1024;
   for (int64_t begin = 0; begin < n; begin += part) {
-    std::vector<Looked> looked(size_t(std::min(part, n - begin)));
-    parallel_for(int64_t(looked.size()), 1,
-                 [&](int64_t i, int64_t) { looked[size_t(i)] = look(data, begin + i, files); });
-    for (size_t k = 0; k < looked.size(); ++k) {
-      const Looked& l = looked[k];
+    std::vector<Examined> examined(size_t(std::min(part, n - begin)));
+    parallel_for(int64_t(examined.size()), 1, [&](int64_t i, int64_t) {
+      examined[size_t(i)] = examine(data, begin + i, files);
+    });
+    for (size_t k = 0; k < examined.size(); ++k) {
+      const Examined& l = examined[k];
       const int64_t i = begin + int64_t(k);
       ++report.images[size_t(data.label(i))];
       report.bytes += l.bytes;
@@ -76,27 +83,27 @@ SplitReport check_split(const Dataset& data, const std::string& split, uint32_t 
       if (!plain || !named_as(data.name(i), l.kind))
         report.odd.push_back({data.name(i), "is " + l.kind});
     }
-    if (progress) progress(split, begin + int64_t(looked.size()), n);
+    if (progress) progress(split, begin + int64_t(examined.size()), n);
   }
   return report;
 }
 
 // Equal checksum and size make candidates, their bytes decide.
-std::vector<Duplicate> find_duplicates(std::vector<Print>& prints,
+std::vector<Duplicate> find_duplicates(std::vector<Fingerprint>& prints,
                                        const std::vector<std::unique_ptr<Dataset>>& data) {
-  auto key = [](const Print& p) { return std::tuple(p.crc, p.bytes, p.split, p.index); };
+  auto key = [](const Fingerprint& p) { return std::tuple(p.crc, p.bytes, p.split, p.index); };
   std::sort(prints.begin(), prints.end(),
-            [&](const Print& a, const Print& b) { return key(a) < key(b); });
-  auto class_of = [&](const Print& p) {
+            [&](const Fingerprint& a, const Fingerprint& b) { return key(a) < key(b); });
+  auto class_of = [&](const Fingerprint& p) {
     return data[p.split]->classes()[size_t(data[p.split]->label(p.index))];
   };
-  std::vector<std::pair<Print, Print>> equal;
+  std::vector<std::pair<Fingerprint, Fingerprint>> equal;
   for (size_t begin = 0, end; begin < prints.size(); begin = end) {
     for (end = begin + 1; end < prints.size() && prints[end].crc == prints[begin].crc &&
                           prints[end].bytes == prints[begin].bytes;)
       ++end;
-    std::vector<std::pair<size_t, std::vector<uint8_t>>>
-        different;  // of this group: the first of each content
+    // Of this group: the first of each content.
+    std::vector<std::pair<size_t, std::vector<uint8_t>>> different;
     for (size_t k = begin; k < end && end - begin > 1; ++k) {
       std::vector<uint8_t> bytes = data[prints[k].split]->bytes(prints[k].index);
       auto same = std::find_if(different.begin(), different.end(),
@@ -107,7 +114,7 @@ std::vector<Duplicate> find_duplicates(std::vector<Print>& prints,
         different.emplace_back(k, std::move(bytes));
     }
   }
-  auto order = [](const std::pair<Print, Print>& p) {
+  auto order = [](const std::pair<Fingerprint, Fingerprint>& p) {
     return std::tuple(p.second.split, p.second.index);
   };
   std::sort(equal.begin(), equal.end(),
@@ -196,7 +203,7 @@ DataReport check_data(
     const std::function<void(const std::string& split, int64_t done, int64_t of)>& progress) {
   DataReport report;
   std::vector<std::unique_ptr<Dataset>> data;
-  std::vector<Print> prints;
+  std::vector<Fingerprint> prints;
   const bool train = has_split(root, "train");
   for (const char* split : {"train", "val"}) {
     if (!has_split(root, split) && (train || std::string(split) == "train"))
@@ -226,8 +233,9 @@ std::string image_kind(const std::vector<uint8_t>& bytes) {
     if (at(24) == 16) kind += ", 16 bits";
     return kind;
   }
-  for (size_t i = 2; i + 9 < bytes.size();) {  // segments up to the frame header SOFn: its marker,
-                                               // length, precision, height, width, components
+  // The segments up to the frame header SOFn: its marker, length, precision, height, width,
+  // components.
+  for (size_t i = 2; i + 9 < bytes.size();) {
     if (at(i) != 0xFF || at(i + 1) == 0xFF || at(i + 1) == 1 ||
         (at(i + 1) >= 0xD0 && at(i + 1) <= 0xD9)) {
       i += at(i) == 0xFF && at(i + 1) != 0xFF ? 2 : 1;

@@ -15,13 +15,12 @@ struct CheckedImage {
 struct SplitReport {
   std::string split, place;
   std::vector<std::string> classes;
-  std::vector<int64_t> images;  // of each class, broken ones included
-  int64_t bytes = 0;            // of the image files
-  std::map<std::string, int64_t>
-      kinds;  // how many of each: "JPEG", "JPEG, grey", "JPEG, CMYK", "PNG", ...
-  std::vector<CheckedImage> broken;  // cannot be decoded: the reason
-  std::vector<CheckedImage> small;   // a side below 32 pixels
-  std::vector<CheckedImage> odd;     // CMYK, 16 bits, alpha, a name that belongs to another format
+  std::vector<int64_t> images;           // of each class, broken ones included
+  int64_t bytes = 0;                     // of the image files
+  std::map<std::string, int64_t> kinds;  // images of each: "JPEG", "JPEG, grey", "PNG", ...
+  std::vector<CheckedImage> broken;      // cannot be decoded: the reason
+  std::vector<CheckedImage> small;       // a side below 32 pixels
+  std::vector<CheckedImage> odd;  // CMYK, 16 bits, alpha, a name that belongs to another format
   int64_t all() const;
 };
 
@@ -35,8 +34,9 @@ struct Duplicate {
 struct DataReport {
   std::vector<SplitReport> splits;
   std::vector<Duplicate> duplicates;
-  std::vector<std::string> remarks;  // on classes without images, and beside ImageNet's 1,281,167
-                                     // and 50,000 images of 1000 classes
+  // On classes without images, and on what differs from ImageNet's 1,281,167 and 50,000 images of
+  // 1000 classes.
+  std::vector<std::string> remarks;
   bool broken() const;
 };
 

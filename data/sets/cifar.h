@@ -1,10 +1,9 @@
-// CIFAR-10 and CIFAR-100 (Krizhevsky, 2009) in their binary version: records of a label and a 32 x
-// 32 image.
-//   CIFAR-10   data_batch_1.bin ... data_batch_5.bin, test_batch.bin   1 byte label, 3 x 1024 bytes
-//   red, green, blue by rows CIFAR-100  train.bin, test.bin                                     1
-//   byte coarse, 1 fine label,  the same; the fine label is taken
-// Names of the classes: batches.meta.txt or fine_label_names.txt, a line each. "val" is the test
-// set.
+// CIFAR-10 and CIFAR-100 (Krizhevsky, 2009) in their binary version: records of a label and a
+// 32 x 32 image, 3 x 1024 bytes, red, green, blue, each by rows.
+//   CIFAR-10    data_batch_1.bin ... data_batch_5.bin, test_batch.bin   1 byte: the label
+//   CIFAR-100   train.bin, test.bin                                     2 bytes: coarse, fine label
+// The fine label is taken. Names of the classes: batches.meta.txt or fine_label_names.txt, a line
+// each. "val" is the test set.
 #pragma once
 #include "core/files/files.h"
 #include "data/dataset.h"

@@ -57,7 +57,8 @@ void draw_split(const std::string& folder, int64_t images, uint64_t split,
     for (int64_t i = begin; i < end; ++i) {
       std::array<char, 16> number;
       std::snprintf(number.data(), number.size(), "%04d", int(i / kinds));
-      Image image = draw(o.size, i % kinds, Random(o.seed, Purpose::drawing, uint64_t(i), split));
+      Image image =
+          draw_shape(o.size, i % kinds, Random(o.seed, Purpose::drawing, uint64_t(i), split));
       write_jpeg(folder + "/" + classes[size_t(i % kinds)] + "/" + number.data() + ".jpg", image,
                  o.quality);
     }

@@ -16,9 +16,9 @@ constexpr double kTurn = 6.283185307179586;
 struct Point {
   double x, y;
 };
-using Colour = std::array<double, 3>;
+using Rgb = std::array<double, 3>;
 
-Colour mix(const Colour& a, const Colour& b, double t) {
+Rgb mix(const Rgb& a, const Rgb& b, double t) {
   return {a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t, a[2] + (b[2] - a[2]) * t};
 }
 double smooth(double lo, double hi, double x) {
@@ -73,19 +73,22 @@ constexpr Shape kShapes[] = {{"arrow", arrow},      {"circle", circle}, {"cresce
 // --- the paint: two colours in a pattern ---
 class Texture {
  public:
-  Texture(const Colour& colour, Random& random) : kind_(random.below(5)) {
+  Texture(const Rgb& colour, Random& random) : kind_(random.below(5)) {
     double reach = random.uniform(0.04, 0.15);
     for (size_t c = 0; c < 3; ++c) {
       double d = random.uniform(-reach, reach);
-      first_[c] = colour[c] - d, second_[c] = colour[c] + d;
+      first_[c] = colour[c] - d;
+      second_[c] = colour[c] + d;
     }
     double angle = random.uniform(0, kTurn);
-    cos_ = std::cos(angle), sin_ = std::sin(angle);
-    frequency_ = random.uniform(4, 11), phase_ = random.uniform();
+    cos_ = std::cos(angle);
+    sin_ = std::sin(angle);
+    frequency_ = random.uniform(4, 11);
+    phase_ = random.uniform();
     for (double& v : lattice_) v = random.uniform();
   }
 
-  Colour at(Point p) const {
+  Rgb at(Point p) const {
     double u = p.x * cos_ + p.y * sin_, v = p.y * cos_ - p.x * sin_, f = frequency_;
     switch (kind_) {
       case 0: return mix(first_, second_, std::clamp(u * 0.7 + phase_, 0., 1.));  // gradient
@@ -121,7 +124,7 @@ class Texture {
   }
 
   int64_t kind_;
-  Colour first_{}, second_{};
+  Rgb first_{}, second_{};
   double cos_, sin_, frequency_, phase_;
   std::array<double, 64> lattice_;
 };
@@ -143,14 +146,14 @@ class Canvas {
         for (int s = 0; s < 16; ++s)
           hits += inside(at(double(x) + (s % 4 + 0.5) / 4, double(y) + (s / 4 + 0.5) / 4));
         if (hits == 0) continue;
-        Colour& pixel = pixels_[size_t(y * size_ + x)];
+        Rgb& pixel = pixels_[size_t(y * size_ + x)];
         pixel = mix(pixel, colour(at(double(x) + 0.5, double(y) + 0.5)), hits / 16.);
       }
   }
   Image finish(double noise, Random& random) const {
     Image image{size_, size_, {}};
     image.rgb.reserve(size_t(size_ * size_ * 3));
-    for (const Colour& pixel : pixels_) {
+    for (const Rgb& pixel : pixels_) {
       double grain = noise * random.normal();
       for (double v : pixel)
         image.rgb.push_back(uint8_t(std::clamp((v + grain) * 255 + 0.5, 0., 255.)));
@@ -161,17 +164,17 @@ class Canvas {
  private:
   Point at(double x, double y) const { return {x / double(size_), y / double(size_)}; }
   int64_t size_;
-  std::vector<Colour> pixels_;
+  std::vector<Rgb> pixels_;
 };
 
-Colour any_colour(Random& random) {
+Rgb any_colour(Random& random) {
   return {random.uniform(0.1, 0.9), random.uniform(0.1, 0.9), random.uniform(0.1, 0.9)};
 }
 
 // A colour at least `distance` from another: the contrast of a picture.
-Colour other_colour(const Colour& from, double distance, Random& random) {
+Rgb other_colour(const Rgb& from, double distance, Random& random) {
   for (;;) {
-    Colour c = any_colour(random);
+    Rgb c = any_colour(random);
     double d = 0;
     for (size_t i = 0; i < 3; ++i) d += (c[i] - from[i]) * (c[i] - from[i]);
     if (d >= distance * distance) return c;
@@ -181,7 +184,7 @@ Colour other_colour(const Colour& from, double distance, Random& random) {
 // Strokes, blobs and arcs that belong to no class.
 void clutter(Canvas& canvas, int64_t pieces, Random& random) {
   for (int64_t i = 0; i < pieces; ++i) {
-    const Colour colour = any_colour(random);
+    const Rgb colour = any_colour(random);
     const Point c{random.uniform(), random.uniform()};
     const double angle = random.uniform(0, kTurn), cosine = std::cos(angle), sine = std::sin(angle),
                  thick = random.uniform(0.008, 0.018);
@@ -211,11 +214,11 @@ const std::vector<std::string>& drawing_classes() {
 // The ranges are tuned: rmt_n passes 90 % in about 5 epochs of 5000 pictures, softmax regression on
 // the pixels stays at 16 %. Shapes at every angle, or with fainter contrast, take it several times
 // as long.
-Image draw(int64_t size, int64_t label, Random random) {
+Image draw_shape(int64_t size, int64_t label, Random random) {
   CHECK(size >= 16 && size <= 1024, "draw: ", size, " pixels a side is not in [16, 1024]");
   CHECK(label >= 0 && label < int64_t(std::size(kShapes)), "draw: there is no shape ", label);
-  const Colour back = any_colour(random),
-               front = other_colour(back, random.uniform() < 0.15 ? 0.4 : 0.6, random);
+  const Rgb back = any_colour(random),
+            front = other_colour(back, random.uniform() < 0.15 ? 0.4 : 0.6, random);
   const Texture background(back, random), foreground(front, random);
   const double radius = random.uniform(0.28, 0.4), tilt = random.uniform(-kTurn / 24, kTurn / 24),
                squeeze = random.uniform(0.85, 1);

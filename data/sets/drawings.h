@@ -22,7 +22,7 @@ const std::vector<std::string>&
 drawing_classes();  // "arrow" ... "triangle", in order of their labels
 
 // One picture of a class: a function of (size, label, random).
-Image draw(int64_t size, int64_t label, Random random);
+Image draw_shape(int64_t size, int64_t label, Random random);
 
 // Fills root/train/<class>/NNNN.jpg and root/val/<class>/NNNN.jpg. Returns at once, false, when a
 // former call with the same options did so; replaces what a call with other options left; refuses a

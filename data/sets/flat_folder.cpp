@@ -159,7 +159,8 @@ FlatFolder::FlatFolder(const std::string& root, const std::vector<std::string>& 
         dataset_layouts());
   std::string list;
   const ClassOf class_of = read_list(root, folder, known_classes, list);
-  directory_ = images_in(folder), classes_ = known_classes;
+  directory_ = images_in(folder);
+  classes_ = known_classes;
   std::vector<std::string> named;
   for (const auto& [file, name] : class_of) named.push_back(name);
   std::sort(named.begin(), named.end(), natural_less);

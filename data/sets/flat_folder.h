@@ -2,12 +2,14 @@
 // root/val/ILSVRC2012_val_00000001.JPEG ... as ImageNet is handed out, or
 // root/val/images/val_0.JPEG ... as Tiny ImageNet is. The list lies in root, in root/val, or in a
 // devkit's folder data/ below root. Known are, in this order,
-//   LOC_val_solution.csv                        ILSVRC2012_val_00048981,n03995372 85 1 499 272
-//   (Kaggle's, the boxes are ignored) val_annotations.txt                         val_0.JPEG <tab>
-//   n03444034 <tab> 0 32 44 62       (Tiny ImageNet's, likewise) val_labels.txt, val.txt <file>
-//   <class>, any names imagenet_2012_validation_synset_labels.txt  line i is the class of
-//   ILSVRC2012_val_<i>: n01751748 ILSVRC2012_validation_ground_truth.txt      the same as 1 ...
-//   1000, in the devkit's order of the classes (ILSVRC2012_ID)
+//
+//   LOC_val_solution.csv (Kaggle's)            ILSVRC2012_val_00048981,n03995372 85 1 499 272
+//   val_annotations.txt (Tiny ImageNet's)      val_0.JPEG <tab> n03444034 <tab> 0 32 44 62
+//   val_labels.txt, val.txt                    <file> <class>, any names
+//   imagenet_2012_validation_synset_labels.txt line i is the class of ILSVRC2012_val_<i>: n01751748
+//   ILSVRC2012_validation_ground_truth.txt     the same as 1 ... 1000, the devkit's ILSVRC2012_ID
+//
+// Boxes are ignored.
 // A class is named as in training (n01440764). The devkit's numbers follow neither the alphabet nor
 // the order of any list of names, so they are taken only beside map_clsloc.txt, a devkit's table
 // "n02119789 1 kit_fox" of names and numbers; a number in any other list is refused.

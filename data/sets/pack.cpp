@@ -42,15 +42,17 @@ Packed pack_image(const Dataset& data, int64_t i, const PackOptions& o) {
     CHECK(is_plain_text(p.entry.name) && p.entry.name.size() <= kMaxRecordName, data.place(),
           ": image ", i, " has a name with control characters or of more than ", kMaxRecordName,
           " bytes; rename it");
-    Image image = decode(p.bytes.data(), p.bytes.size(), data.name(i));
+    Image image = decode_image(p.bytes.data(), p.bytes.size(), data.name(i));
     const int64_t side = std::min(image.width, image.height);
     if (o.size > 0 && side > o.size) {
       image = resize(image, {0, 0, image.width, image.height}, image.width * o.size / side,
                      image.height * o.size / side);
       p.bytes = encode_jpeg(image, o.quality);
     }
-    p.entry.bytes = uint32_t(p.bytes.size()), p.entry.crc = crc32c(p.bytes.data(), p.bytes.size());
-    p.entry.label = uint32_t(data.label(i)), p.entry.width = uint32_t(image.width),
+    p.entry.bytes = uint32_t(p.bytes.size());
+    p.entry.crc = crc32c(p.bytes.data(), p.bytes.size());
+    p.entry.label = uint32_t(data.label(i));
+    p.entry.width = uint32_t(image.width);
     p.entry.height = uint32_t(image.height);
   } catch (const Error& e) {
     p.error = e.what();
@@ -58,22 +60,25 @@ Packed pack_image(const Dataset& data, int64_t i, const PackOptions& o) {
   return p;
 }
 
-// The shards in the making, under temporary names.
+// The shards in the making, under temporary names: a shard is begun, filled with records and ended
+// with its index, one after the other; publish() then completes their headers, which say how many
+// shards and records there are, and renames them.
 class Shards {
  public:
   Shards(const std::string& folder, const std::string& split,
          const std::vector<std::string>& classes, const PackOptions& options)
       : folder_(folder), split_(split), classes_(to_bytes(classes)), options_(options) {
-    header_.classes = uint32_t(classes.size()), header_.class_bytes = uint32_t(classes_.size()),
+    header_.classes = uint32_t(classes.size());
+    header_.class_bytes = uint32_t(classes_.size());
     header_.class_crc = crc32c(classes_.data(), classes_.size());
-    header_.size = uint32_t(options.size),
+    header_.size = uint32_t(options.size);
     header_.quality = options.size > 0 ? uint32_t(options.quality) : 0;
   }
 
   void add(Packed& p) {
     if (files_.empty() || (!index_.empty() &&
                            files_.back()->size() + p.bytes.size() > uint64_t(options_.shard_bytes)))
-      begin();
+      begin_shard();
     p.entry.offset = files_.back()->size();
     files_.back()->append(p.bytes.data(), p.bytes.size());
     const uint32_t sum[2] = {p.entry.crc, p.entry.label};
@@ -84,11 +89,13 @@ class Shards {
 
   // Completes the headers, and gives the files their names. Returns their bytes.
   int64_t publish() {
-    end();
+    end_shard();
     int64_t bytes = 0;
     for (size_t s = 0; s < files_.size(); ++s) {
       RecordHeader& h = headers_[s];
-      h.shards = uint32_t(files_.size()), h.all = header_.all, h.pack = header_.pack;
+      h.shards = uint32_t(files_.size());
+      h.all = header_.all;
+      h.pack = header_.pack;
       const auto head = to_bytes(h);
       files_[s]->overwrite(head.data(), head.size(), 0);
       files_[s]->sync();
@@ -109,8 +116,8 @@ class Shards {
   int64_t records() const { return int64_t(header_.all); }
 
  private:
-  void begin() {
-    if (!files_.empty()) end();
+  void begin_shard() {
+    if (!files_.empty()) end_shard();
     CHECK(files_.size() < kMaxRecordShards, "pack: more than ", kMaxRecordShards,
           " shards; make them larger (--shard-mb)");
     char number[24];
@@ -120,11 +127,13 @@ class Shards {
     files_.back()->append(room.data(), room.size());
     files_.back()->append(classes_.data(), classes_.size());
   }
-  void end() {
+  void end_shard() {
     const std::vector<uint8_t> index = to_bytes(index_);
     RecordHeader h = header_;
-    h.shard = uint32_t(headers_.size()), h.records = index_.size(),
-    h.index_offset = files_.back()->size(), h.index_crc = crc32c(index.data(), index.size());
+    h.shard = uint32_t(headers_.size());
+    h.records = index_.size();
+    h.index_offset = files_.back()->size();
+    h.index_crc = crc32c(index.data(), index.size());
     files_.back()->append(index.data(), index.size());
     headers_.push_back(h);
     index_.clear();
@@ -139,8 +148,8 @@ class Shards {
   std::vector<std::unique_ptr<OutputFile>> files_;
 };
 
-void check(const Dataset& data, const std::string& folder, const std::string& split,
-           const PackOptions& o) {
+void check_request(const Dataset& data, const std::string& folder, const std::string& split,
+                   const PackOptions& o) {
   CHECK(o.size >= 0 && o.size <= 16384, "pack: size ", o.size,
         " is not in [0, 16384]; 0 keeps the original bytes");
   CHECK(o.quality >= 1 && o.quality <= 100, "pack: quality ", o.quality, " is not in [1, 100]");
@@ -157,12 +166,12 @@ void check(const Dataset& data, const std::string& folder, const std::string& sp
 
 }  // namespace
 
-PackReport pack(const Dataset& data, const std::string& folder, const std::string& split,
-                const PackOptions& o, const std::function<void(int64_t done)>& progress) {
+PackReport pack_dataset(const Dataset& data, const std::string& folder, const std::string& split,
+                        const PackOptions& o, const std::function<void(int64_t done)>& progress) {
   std::error_code failed;
   fs::create_directories(folder, failed);
   CHECK(!failed, "pack: folder ", folder, " cannot be made: ", failed.message());
-  check(data, folder, split, o);
+  check_request(data, folder, split, o);
   PackReport report;
   Shards shards(folder, split, data.classes(), o);
   // One part of the images is made by all threads while the part before it is written.
@@ -182,7 +191,8 @@ PackReport pack(const Dataset& data, const std::string& folder, const std::strin
   CHECK(shards.records() > 0, "pack: none of the ", n, " images of ", data.place(),
         " can be read; the first: ", report.skipped.empty() ? "" : report.skipped[0]);
   report.bytes = shards.publish();
-  report.images = shards.records(), report.shards = shards.count();
+  report.images = shards.records();
+  report.shards = shards.count();
   return report;
 }
 

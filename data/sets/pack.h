@@ -9,10 +9,12 @@
 namespace rmt::data {
 
 struct PackOptions {
-  int64_t size = 256;  // the shorter side becomes this; an image that is no larger keeps its bytes,
-                       // and with 0 every image does
-  int quality = 90;  // of the JPEG files that resized images become, 1 ... 100; up to 90 colour has
-                     // half the resolution (4:2:0)
+  // Pixels that the shorter side becomes. An image that is no larger keeps its bytes; with 0 every
+  // image does.
+  int64_t size = 256;
+  // Of the JPEG files that resized images become, 1 ... 100. Up to 90 colour has half the resolution
+  // (4:2:0).
+  int quality = 90;
   int64_t shard_bytes = int64_t(1) << 30;  // about so much goes into one file
   bool force = false;                      // replace an earlier pack of this split
 };
@@ -28,8 +30,8 @@ struct PackReport {
 // progress(done) is called now and then. Error, and nothing changes: options that make no sense, a
 // pack that is there already (without `force`), a folder that would be read as something else, no
 // readable image, a full disk.
-PackReport pack(const Dataset& data, const std::string& folder, const std::string& split,
-                const PackOptions& options = {},
-                const std::function<void(int64_t done)>& progress = {});
+PackReport pack_dataset(const Dataset& data, const std::string& folder, const std::string& split,
+                        const PackOptions& options = {},
+                        const std::function<void(int64_t done)>& progress = {});
 
 }  // namespace rmt::data

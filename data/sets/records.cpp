@@ -87,7 +87,7 @@ std::vector<uint8_t> Records::bytes(int64_t i) const {
 Image Records::image(int64_t i) const {
   const std::vector<uint8_t> all = bytes(i);
   const RecordEntry& entry = records_[size_t(i)].entry;
-  Image image = decode(all.data(), all.size(), name(i));
+  Image image = decode_image(all.data(), all.size(), name(i));
   CHECK(image.width == entry.width && image.height == entry.height, name(i), ": is ", image.width,
         " x ", image.height, " pixels, and the index says ", entry.width, " x ", entry.height,
         "; pack again");

@@ -65,7 +65,8 @@ bool checksum_fits(const uint8_t* header) {
   int64_t sum = 0, signed_sum = 0;
   for (size_t i = 0; i < kBlock; ++i) {
     const uint8_t c = i >= 148 && i < 156 ? ' ' : header[i];
-    sum += c, signed_sum += int8_t(c);
+    sum += c;
+    signed_sum += int8_t(c);
   }
   const int64_t recorded = number_field(header + 148, 8);
   return recorded >= 0 && (recorded == sum || recorded == signed_sum);
@@ -151,7 +152,8 @@ class Samples {
     if (label) {
       CHECK(!label_, file_.path(), ":", member.name,
             ": is the second label of its sample; make the archive again");
-      sample_.label = read_label(file_, member), label_ = true;
+      sample_.label = read_label(file_, member);
+      label_ = true;
     } else {
       CHECK(sample_.name.empty(), file_.path(), ":", member.name,
             ": is the second image of its sample, after ", sample_.name,
@@ -295,7 +297,7 @@ std::vector<uint8_t> TarShards::bytes(int64_t i) const {
 
 Image TarShards::image(int64_t i) const {
   const std::vector<uint8_t> all = bytes(i);
-  return decode(all.data(), all.size(), name(i));
+  return decode_image(all.data(), all.size(), name(i));
 }
 
 std::string TarShards::name(int64_t i) const {

@@ -49,9 +49,10 @@ class TarShards : public Dataset {
 
  private:
   std::string place_;
-  std::vector<std::string> classes_,
-      files_;  // an archive is opened for every image: there may be more of them than files that a
-               // process may hold open
+  std::vector<std::string> classes_;
+  // An archive is opened for every image: there may be more of them than files that a process may
+  // hold open.
+  std::vector<std::string> files_;
   std::vector<int64_t> labels_;  // by the label in the archives
   std::vector<Sample> samples_;
 };

@@ -44,12 +44,34 @@ std::vector<Batch> epoch(Loader& loader, int64_t number, int64_t first = 0) {
 bool equal(const Batch& a, const Batch& b) {
   return a.indices == b.indices && a.images.shape() == b.images.shape() &&
          a.labels.to_vector<int64_t>() == b.labels.to_vector<int64_t>() &&
+         a.mirror.to_vector<uint8_t>() == b.mirror.to_vector<uint8_t>() &&
          std::memcmp(a.images.raw(), b.images.raw(), a.images.nbytes()) == 0;
 }
 bool equal(const std::vector<Batch>& a, const std::vector<Batch>& b) {
   return a.size() == b.size() &&
          std::equal(a.begin(), a.end(), b.begin(),
                     [](const Batch& x, const Batch& y) { return equal(x, y); });
+}
+
+// The bytes of an image, and whether they are to be mirrored.
+struct Sample {
+  std::vector<uint8_t> bytes;
+  bool mirror = false;
+  friend bool operator==(const Sample&, const Sample&) = default;
+};
+Sample sample(const Batch& b, size_t i) {
+  const auto bytes = b.images.slice(int64_t(i), int64_t(i) + 1).to_vector<uint8_t>();
+  return {bytes, b.mirror.data<uint8_t>()[i] == 1};
+}
+// What the transform makes of image `index`.
+Sample made(const Dataset& data, int64_t index, const LoaderOptions& o, const Random& random) {
+  Sample s{std::vector<uint8_t>(size_t(o.transform.image_size * o.transform.image_size * 3))};
+  const Image image = read_image(data.name(index));
+  if (o.train)
+    s.mirror = train_pixels(image, o.transform, random, s.bytes.data());
+  else
+    eval_pixels(image, o.transform, s.bytes.data());
+  return s;
 }
 
 std::vector<int64_t> all_indices(const std::vector<Batch>& batches) {
@@ -85,19 +107,14 @@ TEST(Loader, ASampleIsAFunctionOfSeedEpochAndIndex) {
   ImageFolder data = f.open();
   LoaderOptions o = options(2);
   Loader loader(data, o);
-  std::vector<float> want(12 * 12 * 3);
   for (uint64_t e : {0, 3})
     for (const Batch& b : epoch(loader, int64_t(e)))
-      for (size_t i = 0; i < b.indices.size(); ++i) {
-        train_transform(read_image(data.name(b.indices[i])), o.transform,
-                        Random(o.seed, Purpose::augment, e, uint64_t(b.indices[i])), want.data());
-        ASSERT_EQ(std::memcmp(b.images.data<float>() + i * want.size(), want.data(),
-                              want.size() * sizeof(float)),
-                  0);
-      }
+      for (size_t i = 0; i < b.indices.size(); ++i)
+        ASSERT_EQ(sample(b, i), made(data, b.indices[i], o,
+                                     Random(o.seed, Purpose::augment, e, uint64_t(b.indices[i]))));
 }
 
-// With RandAugment too; what a GPU is given is the same picture, mirrored already.
+// With RandAugment too; its pictures have been mirrored already.
 TEST(Loader, AugmentedBytesDoNotDependOnTheWorkers) {
   Fixture f;
   ImageFolder data = f.open();
@@ -113,61 +130,29 @@ TEST(Loader, AugmentedBytesDoNotDependOnTheWorkers) {
     EXPECT_TRUE(equal(epoch(loader, 0), first)) << workers << " workers";
     EXPECT_TRUE(equal(epoch(loader, 1), second)) << workers << " workers";
   }
-  o.bytes = true;
-  Loader bytes(data, o);
-  const std::vector<Batch> left = epoch(bytes, 0);
-  for (size_t b = 0; b < left.size(); ++b) {
-    for (uint8_t m : left[b].mirror.to_vector<uint8_t>()) EXPECT_EQ(m, 0);
-    const uint8_t* u = left[b].images.data<uint8_t>();
-    const float* x = first[b].images.data<float>();
-    for (int64_t i = 0; i < left[b].images.numel(); ++i) {
-      const size_t c = size_t(i % 3);
-      ASSERT_NEAR(
-          x[i],
-          (double(u[i]) / 255 - double(o.transform.mean[c])) / double(o.transform.deviation[c]),
-          1e-5);
-    }
-  }
+  for (const Batch& b : first)
+    for (uint8_t m : b.mirror.to_vector<uint8_t>()) EXPECT_EQ(m, 0);
 }
 
-// With `bytes`, normalisation and mirroring are left to the GPU: what is handed out are the
-// transform's bytes before those two.
-TEST(Loader, BytesAreTheTransformsBeforeMirrorAndNormalisation) {
+TEST(Loader, EvaluationHandsOutTheCentreInOrder) {
   Fixture f;
   ImageFolder data = f.open();
-  for (bool train : {true, false}) {
-    LoaderOptions o = options(2, train);
-    o.bytes = true;
-    Loader loader(data, o), plain(data, options(0, train));
-    std::vector<Batch> batches = epoch(loader, 1), others = epoch(plain, 1);
-    ASSERT_EQ(batches.size(), others.size());
-    int64_t mirrored = 0;
-    std::vector<uint8_t> want(12 * 12 * 3);
-    for (size_t n = 0; n < batches.size(); ++n) {
-      const Batch& b = batches[n];
-      EXPECT_EQ(b.indices, others[n].indices);
-      EXPECT_EQ(b.labels.to_vector<int64_t>(), others[n].labels.to_vector<int64_t>());
-      EXPECT_EQ(b.images.dtype(), DType::u8);
-      ASSERT_EQ(b.images.shape(), others[n].images.shape());
-      ASSERT_EQ(b.mirror.shape(), Shape({b.images.dim(0)}));
-      EXPECT_FALSE(others[n].mirror.defined());
-      for (size_t i = 0; i < b.indices.size(); ++i) {
-        const Image image = read_image(data.name(b.indices[i]));
-        bool mirror = false;
-        if (train)
-          mirror = train_pixels(image, o.transform,
-                                Random(o.seed, Purpose::augment, 1, uint64_t(b.indices[i])),
-                                want.data());
-        else
-          eval_pixels(image, o.transform, want.data());
-        ASSERT_EQ(std::memcmp(b.images.data<uint8_t>() + i * want.size(), want.data(), want.size()),
-                  0);
-        ASSERT_EQ(b.mirror.data<uint8_t>()[i], mirror);
-        mirrored += mirror;
-      }
+  const LoaderOptions o = options(2, false);
+  Loader loader(data, o);
+  int64_t index = 0, mirrored = 0;
+  for (const Batch& b : epoch(loader, 1)) {
+    EXPECT_EQ(b.images.dtype(), DType::u8);
+    EXPECT_FALSE(b.erase.defined() || b.mix.defined());
+    for (size_t i = 0; i < b.indices.size(); ++i, ++index) {
+      ASSERT_EQ(b.indices[i], index);
+      ASSERT_EQ(sample(b, i), made(data, index, o, Random(0, Purpose::test)));
     }
-    EXPECT_EQ(mirrored > 0, train);
   }
+  EXPECT_EQ(index, kImages);
+  Loader training(data, options(2));
+  for (const Batch& b : epoch(training, 1))
+    for (uint8_t m : b.mirror.to_vector<uint8_t>()) mirrored += m;
+  EXPECT_TRUE(0 < mirrored && mirrored < 28) << mirrored;
 }
 
 TEST(Loader, BytesDoNotDependOnTheCache) {
@@ -261,7 +246,6 @@ TEST(Loader, RepeatsAreTheEpochsOrderThreefold) {
     Loader alone(data, o);
     const std::vector<Batch> batches = epoch(alone, 2);
     ASSERT_EQ(int64_t(batches.size()), kImages / size);
-    std::vector<float> want(12 * 12 * 3);
     int64_t place = 0, distinct = 0;
     for (const Batch& b : batches)
       for (int64_t i = 0; i < size; ++i, ++place) {
@@ -269,15 +253,11 @@ TEST(Loader, RepeatsAreTheEpochsOrderThreefold) {
         ASSERT_EQ(b.indices[size_t(i)], index);
         ASSERT_EQ(b.labels.data<int64_t>()[i], data.label(index));
         const Random random(o.seed, Purpose::augment, 2 | uint64_t(copy) << 32, uint64_t(index));
-        std::vector<float> first(want.size());
-        train_transform(read_image(data.name(index)), o.transform,
-                        Random(o.seed, Purpose::augment, 2, uint64_t(index)), first.data());
-        train_transform(read_image(data.name(index)), o.transform, random, want.data());
-        ASSERT_EQ(std::memcmp(b.images.data<float>() + i * 12 * 12 * 3, want.data(),
-                              want.size() * sizeof(float)),
-                  0)
-            << place;
-        distinct += first != want;
+        const Sample first =
+            made(data, index, o, Random(o.seed, Purpose::augment, 2, uint64_t(index)));
+        const Sample want = made(data, index, o, random);
+        ASSERT_EQ(sample(b, size_t(i)), want) << place;
+        distinct += !(first == want);
       }
     EXPECT_GE(distinct, kImages / 3) << "of 20 second and third copies";
     for (int workers : {1, 3}) {

@@ -26,7 +26,7 @@ TEST(Look, DrawsEveryStageAndTheDecay) {
   train::write_safetensors(
       folder / "model.safetensors",
       train::model_archive(model, {options.model, {}, train::to_json(options), ""}));
-  data::write_png(folder / "image.png", data::draw(96, 3, Random(1, Purpose::test)));
+  data::write_png(folder / "image.png", data::draw_shape(96, 3, Random(1, Purpose::test)));
 
   const std::string command = std::filesystem::absolute(bin).string() + "/rmt-look " +
                               (folder / "model.safetensors") + " " + (folder / "image.png") +

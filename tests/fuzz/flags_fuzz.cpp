@@ -44,7 +44,7 @@ FUZZ(flags) {
     app.parse(count, words.data());
     check(f.options);
     if (f.options.epochs <= 1000) schedule_table(f.options);
-    check(transform_options(resolved(f.options)));
+    check_transform_options(transform_options(resolved(f.options)));
     model_config(f.options, 10);
     if (options_from_json(to_json(f.options), "args.json").epochs != f.options.epochs) std::abort();
   });

@@ -7,6 +7,6 @@ using namespace rmt::data;
 
 FUZZ(image) {
   Image image;
-  if (!fuzz::result_or_error("x.jpg", [&] { image = decode(data, size, "x.jpg"); })) return;
+  if (!fuzz::result_or_error("x.jpg", [&] { image = decode_image(data, size, "x.jpg"); })) return;
   if (image.rgb.size() != size_t(image.width) * size_t(image.height) * 3) std::abort();
 }

@@ -101,7 +101,7 @@ TEST_F(Memory, AnEvaluationThatDoesNotFitSaysWhichBatchDoes) {
   o.workers = 1;
   auto run = [&](int64_t batch) {
     o.batch_size = batch;
-    Loader loader(images, loader_options(o, false, gpu));
+    Loader loader(images, loader_options(o, false));
     evaluate(
         model, [&](const Tensor& x) { return model.forward(x); }, loader, gpu, transform_options(o),
         "--validation-batch-size");

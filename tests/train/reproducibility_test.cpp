@@ -9,6 +9,7 @@
 #include "nn/rmt/model.h"
 #include "ops/cross_entropy.h"
 #include "tests/train/folder.h"
+#include "train/compute.h"
 #include "train/optimizer.h"
 
 namespace rmt::test {
@@ -38,7 +39,7 @@ std::vector<float> train(const ImageFolder& folder, int compute_threads, int loa
       auto batch = loader.next();
       if (!batch) break;
       model.mode() = {.training = true, .seed = 3, .step = step};
-      Tensor loss = ops::cross_entropy(model.forward(batch->images),
+      Tensor loss = ops::cross_entropy(model.forward(Compute{}.images(*batch, options.transform)),
                                        ops::smooth_one_hot(batch->labels, config.num_classes, 0.1));
       bits.push_back(loss.item<float>());
       model.zero_grad();

@@ -54,9 +54,9 @@ TEST(Augment, EqualsTimmAndPillowToTheByte) {
       const auto found = std::find(kNames.begin(), kNames.end(), name);
       ASSERT_TRUE(found != kNames.end()) << name;
       const AugmentOp op = AugmentOp(found - kNames.begin());
-      apply({op, augment_argument(op, magnitude, sign == "-", increasing == 1),
-             filter == "bilinear" ? Resampling::bilinear : Resampling::bicubic},
-            pixels(image), kFill);
+      apply_step({op, augment_argument(op, magnitude, sign == "-", increasing == 1),
+                  filter == "bilinear" ? Resampling::bilinear : Resampling::bicubic},
+                 pixels(image), kFill);
     }
     ASSERT_TRUE(in >> hash) << line;
     EXPECT_EQ(fnv(image.rgb), hash) << line;
@@ -212,8 +212,8 @@ TEST(Augment, KeepsToItsPixels) {
           std::vector<uint8_t> framed(n + 64, 0xA5);
           std::copy(image.rgb.begin(), image.rgb.end(), framed.begin() + 32);
           const AugmentOp op = AugmentOp(i);
-          apply({op, augment_argument(op, magnitude, i % 2 == 1, true), resampling},
-                {framed.data() + 32, width, height}, kFill);
+          apply_step({op, augment_argument(op, magnitude, i % 2 == 1, true), resampling},
+                     {framed.data() + 32, width, height}, kFill);
           for (size_t k = 0; k < 32; ++k)
             ASSERT_TRUE(framed[k] == 0xA5 && framed[n + 32 + k] == 0xA5) << kNames[size_t(i)];
         }
@@ -221,8 +221,8 @@ TEST(Augment, KeepsToItsPixels) {
 
 TEST(Augment, WhatComesInFromOutsideIsTheFill) {
   Image image{8, 4, std::vector<uint8_t>(8 * 4 * 3, 200)};
-  apply({AugmentOp::translate_x, 0.25, Resampling::bicubic}, pixels(image),
-        kFill);  // two columns to the left
+  apply_step({AugmentOp::translate_x, 0.25, Resampling::bicubic}, pixels(image),
+             kFill);  // two columns to the left
   for (size_t i = 0; i < image.rgb.size(); ++i)
     ASSERT_EQ(image.rgb[i], i / 3 % 8 < 6 ? 200 : kFill[i % 3]) << i;
 }
@@ -235,8 +235,8 @@ TEST(Augment, APictureEndsAtItsEdge) {
     for (bool along_x : {true, false})
       for (Resampling resampling : {Resampling::bilinear, Resampling::bicubic}) {
         Image image{6, 6, std::vector<uint8_t>(6 * 6 * 3, 200)};
-        transform(pixels(image), along_x ? shift(shift_by, 0) : shift(0, shift_by), resampling,
-                  kFill);
+        apply_affine(pixels(image), along_x ? translation(shift_by, 0) : translation(0, shift_by),
+                     resampling, kFill);
         const size_t line = shift_by > 0 ? 5 : 0, at = along_x ? 2 * 6 + line : line * 6 + 2;
         EXPECT_EQ(image.rgb[at * 3], outside ? kFill[0] : 200) << shift_by;
         EXPECT_EQ(image.rgb[(2 * 6 + 2) * 3], 200);

@@ -46,7 +46,7 @@ TEST(ColorJitter, ChangesTheCroppedPicture) {
     random_crop(16, 16, o, random);
     random.uniform();
     mirror(all);
-    for (const AugmentStep& step : draw_jitter(0.4, random)) apply(step, all, {});
+    for (const AugmentStep& step : draw_jitter(0.4, random)) apply_step(step, all, {});
     EXPECT_EQ(got, want.rgb);
   }
 }

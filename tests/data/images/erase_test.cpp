@@ -5,6 +5,7 @@
 
 #include "data/images/transform.h"
 #include "tests/data/folder_maker.h"
+#include "tests/data/seen.h"
 
 using namespace rmt;
 using namespace rmt::data;
@@ -17,6 +18,15 @@ struct Moments {
   double mean() const { return sum / n; }
   double deviation() const { return std::sqrt(squares / n - mean() * mean()); }
 };
+
+// A black image of which each number is 0, with a rectangle erased.
+std::vector<float> black_but_for(const Erasing& e, int64_t width, int64_t height) {
+  return ops::normalize(Tensor::zeros({1, height, width, 3}, DType::u8), {}, {{0, 0, 0}, {1, 1, 1}},
+                        DType::f32,
+                        Tensor::from<int64_t>(
+                            {e.box.x, e.box.y, e.box.width, e.box.height, int64_t(e.key)}, {1, 5}))
+      .to_vector<float>();
+}
 
 }  // namespace
 
@@ -82,12 +92,12 @@ TEST(Erase, NoiseInsideAndNothingOutside) {
     Random random(3, Purpose::test, 0, i);
     const Erasing erasing = draw_erasing({.probability = 1}, width, height, random).value();
     const Crop& box = erasing.box;
-    std::vector<float> image(size_t(width * height * 3), 100.f), inside;
-    erase(erasing, image.data(), width);
+    const std::vector<float> image = black_but_for(erasing, width, height);
+    std::vector<float> inside;
     for (int64_t k = 0; k < width * height * 3; ++k) {
       const int64_t x = k / 3 % width, y = k / 3 / width;
       if (x < box.x || y < box.y || x >= box.x + box.width || y >= box.y + box.height)
-        ASSERT_EQ(image[size_t(k)], 100.f);
+        ASSERT_EQ(image[size_t(k)], 0.f);
       else
         noise.add(double(image[size_t(k)])), inside.push_back(image[size_t(k)]);
     }
@@ -103,10 +113,8 @@ TEST(Erase, ImagesTooSmallForARectangleStay) {
   for (auto [width, height] : {std::pair<int64_t, int64_t>{1, 50}, {50, 1}, {1, 1}})
     for (uint64_t i = 0; i < 200; ++i) {
       Random random(4, Purpose::test, 0, i);
-      std::vector<float> image(size_t(width * height * 3), 7.f);
       if (const auto e = draw_erasing({.probability = 1}, width, height, random))
-        erase(*e, image.data(), width);
-      ASSERT_EQ(image, std::vector<float>(image.size(), 7.f));
+        ASSERT_EQ(black_but_for(*e, width, height), std::vector<float>(size_t(width * height * 3)));
     }
 }
 
@@ -114,9 +122,7 @@ TEST(Erase, ImagesTooSmallForARectangleStay) {
 TEST(Erase, TheNoiseIsAFunctionOfKeyAndPixel) {
   const int64_t width = 20, height = 10;
   auto filled = [&](const Crop& box, uint64_t key) {
-    std::vector<float> image(size_t(width * height * 3));
-    erase({box, key}, image.data(), width);
-    return image;
+    return black_but_for({box, key}, width, height);
   };
   const std::vector<float> all = filled({0, 0, width, height}, 99), part = filled({3, 2, 5, 7}, 99);
   for (size_t k = 0; k < all.size(); ++k) {
@@ -140,15 +146,14 @@ TEST(Erase, IsTheLastStepOfTraining) {
   TransformOptions o;
   o.image_size = 24;
   const Image image = test_image(40, 30);
-  std::vector<float> plain(24 * 24 * 3), erased(plain), again(plain);
   int changed = 0;
   for (uint64_t i = 0; i < 200; ++i) {
     const Random random(5, Purpose::augment, 1, i);
     o.erasing.probability = 0;
-    train_transform(image, o, random, plain.data());
+    const std::vector<float> plain = seen_in_training(image, o, random);
     o.erasing.probability = 0.25;
-    train_transform(image, o, random, erased.data());
-    train_transform(image, o, random, again.data());
+    const std::vector<float> erased = seen_in_training(image, o, random);
+    const std::vector<float> again = seen_in_training(image, o, random);
     ASSERT_EQ(erased, again);
     size_t same = 0;
     for (size_t k = 0; k < plain.size(); ++k) same += plain[k] == erased[k];
@@ -156,8 +161,7 @@ TEST(Erase, IsTheLastStepOfTraining) {
     changed += same < plain.size();
   }
   EXPECT_NEAR(changed, 50, 31);  // five deviations
-  eval_transform(image, o, erased.data());
+  const std::vector<float> with = seen_in_evaluation(image, o);
   o.erasing.probability = 0;
-  eval_transform(image, o, plain.data());
-  EXPECT_EQ(erased, plain);
+  EXPECT_EQ(with, seen_in_evaluation(image, o));
 }

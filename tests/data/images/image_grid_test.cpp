@@ -94,15 +94,15 @@ TEST(ImageGrid, SmallImagesAreEnlarged) {
 
 TEST(ImageGrid, CaptionsAreBrokenAtSpacesAndCut) {
   using Lines = std::vector<std::string>;
-  EXPECT_EQ(wrap("cat not dog 98 %", 20, 3), (Lines{"cat not dog 98 %"}));
-  EXPECT_EQ(wrap("cat not dog 98 %", 11, 3), (Lines{"cat not dog", "98 %"}));
-  EXPECT_EQ(wrap("cat not dog 98 %", 10, 3), (Lines{"cat not", "dog 98 %"}));
-  EXPECT_EQ(wrap("cat not dog 98 %", 3, 3), (Lines{"cat", "not", "dog"}));
-  EXPECT_EQ(wrap("abcdefgh", 3, 2), (Lines{"abc", "def"}));
-  EXPECT_EQ(wrap("a  b", 1, 9), (Lines{"a", "b"}));
-  EXPECT_EQ(wrap("", 5, 3), Lines{});
-  EXPECT_EQ(wrap("ab", 0, 3), (Lines{"a", "b"}));
-  EXPECT_LE(wrap(std::string(100'000, ' '), 7, 3).size(), 3u);
+  EXPECT_EQ(wrap_text("cat not dog 98 %", 20, 3), (Lines{"cat not dog 98 %"}));
+  EXPECT_EQ(wrap_text("cat not dog 98 %", 11, 3), (Lines{"cat not dog", "98 %"}));
+  EXPECT_EQ(wrap_text("cat not dog 98 %", 10, 3), (Lines{"cat not", "dog 98 %"}));
+  EXPECT_EQ(wrap_text("cat not dog 98 %", 3, 3), (Lines{"cat", "not", "dog"}));
+  EXPECT_EQ(wrap_text("abcdefgh", 3, 2), (Lines{"abc", "def"}));
+  EXPECT_EQ(wrap_text("a  b", 1, 9), (Lines{"a", "b"}));
+  EXPECT_EQ(wrap_text("", 5, 3), Lines{});
+  EXPECT_EQ(wrap_text("ab", 0, 3), (Lines{"a", "b"}));
+  EXPECT_LE(wrap_text(std::string(100'000, ' '), 7, 3).size(), 3u);
 }
 
 TEST(ImageGrid, BadInputIsAnError) {
@@ -113,38 +113,11 @@ TEST(ImageGrid, BadInputIsAnError) {
                {"4000 images", "100 million"});
 }
 
-TEST(BatchPictures, AreWhatWentIn) {
-  TransformOptions t;
-  t.image_size = 32;
-  Image photo = plain(32, 32, {});
-  for (size_t i = 0; i < photo.rgb.size(); ++i) photo.rgb[i] = uint8_t(i * 37 % 256);
-  t.crop_pct = 1;
-  Batch batch{.images = Tensor::empty({1, 32, 32, 3})};
-  eval_transform(photo, t, batch.images.data<float>());
-  ASSERT_EQ(batch_pictures(batch, t, 5).size(), 1u);
-  EXPECT_EQ(batch_pictures(batch, t, 5)[0].rgb, photo.rgb);
-  EXPECT_TRUE(batch_pictures(batch, t, 0).empty());
-
-  batch.images.data<float>()[0] = 1e9f, batch.images.data<float>()[1] = -1e9f,
-  batch.images.data<float>()[2] = std::nanf("");
-  const Image noise = batch_pictures(batch, t, 1)[0];
-  EXPECT_EQ(pixel(noise, 0, 0), (Colour{255, 0, 0}));
-
-  Batch bytes{.images = Tensor::empty({2, 2, 3, 3}, DType::u8),
-              .mirror = Tensor::zeros({2}, DType::u8)};
-  for (int i = 0; i < 36; ++i) bytes.images.data<uint8_t>()[i] = uint8_t(i);
-  bytes.mirror.data<uint8_t>()[1] = 1;
-  const std::vector<Image> pictures = batch_pictures(bytes, t, 2);
-  EXPECT_EQ(pixel(pictures[0], 0, 1), (Colour{9, 10, 11}));
-  EXPECT_EQ(pixel(pictures[1], 0, 0), (Colour{24, 25, 26}));
-  EXPECT_EQ(pixel(pictures[1], 2, 1), (Colour{27, 28, 29}));
-}
-
 TEST(Png, PixelsComeBackAsTheyWentIn) {
   Image image = plain(31, 17, {});
   for (size_t i = 0; i < image.rgb.size(); ++i) image.rgb[i] = uint8_t(i * i % 251);
   const std::vector<uint8_t> bytes = encode_png(image);
-  const Image back = decode(bytes.data(), bytes.size(), "png");
+  const Image back = decode_image(bytes.data(), bytes.size(), "png");
   EXPECT_EQ(back.width, 31);
   EXPECT_EQ(back.rgb, image.rgb);
   TemporaryFolder folder;

@@ -41,7 +41,7 @@ std::vector<uint8_t> golden_bytes(const std::string& name) {
 }
 
 Image decode(const std::vector<uint8_t>& bytes) {
-  return rmt::decode(bytes.data(), bytes.size(), "x.jpg");
+  return decode_image(bytes.data(), bytes.size(), "x.jpg");
 }
 
 void put_big_endian(std::vector<uint8_t>& bytes, size_t at, uint32_t value) {
@@ -201,7 +201,7 @@ TEST(Image, EveryPixelOfAJpegIsInItsPlace) {
         for (int64_t v : {40 + 8 * (i % width), 200 - 8 * (i % width), 60 + 40 * (i / width)})
           image.rgb.push_back(uint8_t(v));
       const std::vector<uint8_t> jpeg = encode_jpeg(image, 100);
-      const Image got = decode(jpeg.data(), jpeg.size(), "jpeg");
+      const Image got = decode_image(jpeg.data(), jpeg.size(), "jpeg");
       ASSERT_EQ(got.rgb.size(), image.rgb.size());
       for (size_t i = 0; i < got.rgb.size(); ++i)
         ASSERT_NEAR(got.rgb[i], image.rgb[i], 3) << width << " x " << height << " at " << i;

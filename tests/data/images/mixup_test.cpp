@@ -180,13 +180,18 @@ TEST(Mixup, DependsOnSeedEpochAndBatchAlone) {
 }
 
 TEST(Mixup, RefusesWhatMakesNoSense) {
-  EXPECT_TRUE(contains(error_of([] { check(MixOptions{.mixup = -1}); }), "mixup alpha -1"));
-  EXPECT_TRUE(contains(error_of([] { check(MixOptions{.cutmix = 1e-9}); }), "cutmix alpha 1e-09"));
-  EXPECT_TRUE(contains(error_of([] { check(MixOptions{.cutmix = NAN}); }), "cutmix alpha nan"));
-  EXPECT_TRUE(contains(error_of([] { check(MixOptions{.probability = 1.1}); }), "probability 1.1"));
-  EXPECT_TRUE(contains(error_of([] { check(MixOptions{.switch_probability = -0.1}); }),
+  EXPECT_TRUE(
+      contains(error_of([] { check_mix_options(MixOptions{.mixup = -1}); }), "mixup alpha -1"));
+  EXPECT_TRUE(contains(error_of([] { check_mix_options(MixOptions{.cutmix = 1e-9}); }),
+                       "cutmix alpha 1e-09"));
+  EXPECT_TRUE(
+      contains(error_of([] { check_mix_options(MixOptions{.cutmix = NAN}); }), "cutmix alpha nan"));
+  EXPECT_TRUE(contains(error_of([] { check_mix_options(MixOptions{.probability = 1.1}); }),
+                       "probability 1.1"));
+  EXPECT_TRUE(contains(error_of([] { check_mix_options(MixOptions{.switch_probability = -0.1}); }),
                        "switch probability -0.1"));
-  EXPECT_TRUE(contains(error_of([] { check(MixOptions{.off_epoch = -1}); }), "off epoch -1"));
+  EXPECT_TRUE(
+      contains(error_of([] { check_mix_options(MixOptions{.off_epoch = -1}); }), "off epoch -1"));
   Random random(1, Purpose::test);
   EXPECT_TRUE(contains(error_of([&] { draw_beta(0, 1, random); }), "Beta(0, 1)"));
 }
@@ -272,12 +277,11 @@ TEST(Mixup, TheLoaderWantsEvenBatches) {
       contains(error_of([&] { make(4, false); }), "23 images in batches of 4 leave one alone"));
 }
 
-// With `bytes` the rectangles come along: those that the transform draws.
-TEST(Erase, TheLoaderHandsOutRectanglesWithBytes) {
+// The rectangles come along with the bytes: those that the transform draws.
+TEST(Erase, TheLoaderHandsOutRectangles) {
   Images images;
   ImageFolder data = images.open();
   LoaderOptions o = options(2);
-  o.bytes = true;
   Loader plain(data, o);
   for (const Batch& b : epoch(plain, 0)) EXPECT_FALSE(b.erase.defined());
   o.transform.erasing.probability = 0.5;

@@ -10,6 +10,7 @@
 #include "data/images/color_jitter.h"
 #include "data/images/transform.h"
 #include "tests/data/formula_image.h"
+#include "tests/data/seen.h"
 
 using namespace rmt;
 using namespace rmt::data;
@@ -125,8 +126,7 @@ TEST(TransformGolden, TrainingEqualsTimmWithTheSameRandomNumbers) {
     const std::optional<Crop> box =
         draws.erasing ? std::optional(draws.erasing->box) : std::nullopt;
     EXPECT_EQ(box ? shown(*box) : "none", words[8]) << shown(words);
-    std::vector<float> floats(bytes.size());
-    train_transform(image, o, start, floats.data());
+    std::vector<float> floats = seen_in_training(image, o, start);
     if (box)
       for (int64_t y = box->y; y < box->y + box->height; ++y)
         std::fill_n(&floats[size_t((y * side + box->x) * 3)], box->width * 3,
@@ -148,9 +148,8 @@ TEST(TransformGolden, EvaluationEqualsTimmsAndTheOfficialCode) {
     TransformOptions o;
     o.image_size = std::stoll(words[3]), o.crop_pct = std::stod(words[4]);
     std::vector<uint8_t> bytes(size_t(o.image_size * o.image_size * 3));
-    std::vector<float> floats(bytes.size());
     eval_pixels(image, o, bytes.data());
-    eval_transform(image, o, floats.data());
+    const std::vector<float> floats = normalised(bytes, o);
     EXPECT_EQ(fnv(bytes), words[5]) << shown(words);
     EXPECT_EQ(fnv(floats.data(), floats.size() * sizeof(float)), words[6]) << shown(words);
     ++seen;

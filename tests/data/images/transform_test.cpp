@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "tests/data/folder_maker.h"
+#include "tests/data/seen.h"
 
 using namespace rmt;
 using namespace rmt::data;
@@ -21,12 +22,6 @@ std::vector<float> floats(const Image& image) {
   std::vector<float> values;
   for (uint8_t v : image.rgb) values.push_back(float(v) / 255.f);
   return values;
-}
-
-std::vector<float> evaluated(const Image& image, const TransformOptions& o) {
-  std::vector<float> out(size_t(o.image_size * o.image_size * 3), -100.f);
-  eval_transform(image, o, out.data());
-  return out;
 }
 
 }  // namespace
@@ -72,10 +67,10 @@ TEST(Transform, TrainingWithoutChanceIsAResize) {
   o.scale_min = o.scale_max = o.ratio_min = o.ratio_max = 1, o.flip = 0;
   Image image = test_image(33, 33);
   std::vector<float> out(16 * 16 * 3), want = floats(resize(image, {0, 0, 33, 33}, 16, 16));
-  train_transform(image, o, Random(1, Purpose::augment), out.data());
+  out = seen_in_training(image, o, Random(1, Purpose::augment));
   EXPECT_EQ(out, want);
   o.flip = 1;
-  train_transform(image, o, Random(1, Purpose::augment), out.data());
+  out = seen_in_training(image, o, Random(1, Purpose::augment));
   for (int64_t y = 0; y < 16; ++y)
     for (int64_t x = 0; x < 16; ++x)
       for (int64_t c = 0; c < 3; ++c)
@@ -108,7 +103,7 @@ TEST(Transform, AugmentsTheMirroredPicture) {
       for (size_t k = 0; k < got.size(); k += 3)
         moved += got[k] == 124 && got[k + 1] == 116 && got[k + 2] == 104;
       std::vector<float> out(got.size());
-      train_transform(image, o, Random(1, Purpose::augment, 0, i), out.data());
+      out = seen_in_training(image, o, Random(1, Purpose::augment, 0, i));
       for (size_t k = 0; k < got.size(); ++k)
         ASSERT_NEAR(out[k],
                     (double(got[k]) / 255 - double(o.mean[k % 3])) / double(o.deviation[k % 3]),
@@ -128,7 +123,7 @@ TEST(Transform, HalfOfTheSamplesAreMirrored) {
   std::vector<float> straight = floats(image), out(8 * 8 * 3);
   int same = 0;
   for (uint64_t i = 0; i < 1000; ++i) {
-    train_transform(image, o, Random(1, Purpose::augment, 0, i), out.data());
+    out = seen_in_training(image, o, Random(1, Purpose::augment, 0, i));
     same += out == straight;
   }
   EXPECT_NEAR(same, 500, 60);
@@ -138,7 +133,7 @@ TEST(Transform, NormalisesByMeanAndDeviation) {
   TransformOptions o;
   o.image_size = 4;
   Image image{4, 4, std::vector<uint8_t>(48, 51)};  // 0.2
-  std::vector<float> out = evaluated(image, o);
+  std::vector<float> out = seen_in_evaluation(image, o);
   for (size_t i = 0; i < out.size(); ++i)
     EXPECT_NEAR(out[i], (0.2 - double(o.mean[i % 3])) / double(o.deviation[i % 3]), 1e-6);
 }
@@ -158,7 +153,7 @@ TEST(Transform, EvaluationIsResizeThenCentreCrop) {
     Image whole = resize(image, {0, 0, image.width, image.height}, int64_t(w), int64_t(h));
     Image part = resize(whole, {int64_t(x), int64_t(y), o.image_size, o.image_size}, o.image_size,
                         o.image_size);
-    EXPECT_EQ(evaluated(image, o), floats(part)) << width << " x " << height;
+    EXPECT_EQ(seen_in_evaluation(image, o), floats(part)) << width << " x " << height;
   }
 }
 
@@ -230,10 +225,10 @@ TEST(Transform, SliversAndDotsDoNotBreakIt) {
   for (auto [width, height] :
        {std::pair<int64_t, int64_t>{16384, 1}, {1, 16384}, {1, 1}, {2, 900}}) {
     Image image = test_image(width, height);
-    std::vector<float> out = evaluated(image, o);
+    std::vector<float> out = seen_in_evaluation(image, o);
     EXPECT_TRUE(std::all_of(out.begin(), out.end(), [](float v) { return v >= 0 && v <= 1; }))
         << width << " x " << height;
-    train_transform(image, o, Random(1, Purpose::augment), out.data());
+    out = seen_in_training(image, o, Random(1, Purpose::augment));
     EXPECT_TRUE(std::all_of(out.begin(), out.end(), [](float v) { return v >= 0 && v <= 1; }))
         << width << " x " << height;
   }
@@ -243,7 +238,7 @@ TEST(Transform, RefusesOptionsThatMakeNoSense) {
   auto message = [](auto change) {
     TransformOptions o;
     change(o);
-    return error_of([&] { check(o); });
+    return error_of([&] { check_transform_options(o); });
   };
   EXPECT_TRUE(contains(message([](auto& o) { o.image_size = 0; }), "image size 0"));
   EXPECT_TRUE(contains(message([](auto& o) { o.scale_min = 0; }), "crop scale [0, 1]"));
@@ -255,5 +250,5 @@ TEST(Transform, RefusesOptionsThatMakeNoSense) {
   EXPECT_TRUE(contains(message([](auto& o) { o.crop_padding = -2; }), "crop padding -2"));
   EXPECT_TRUE(contains(message([](auto& o) { o.color_jitter = 1.5; }), "colour jitter 1.5"));
   EXPECT_TRUE(contains(message([](auto& o) { o.deviation[1] = 0; }), "standard deviation 0"));
-  check(TransformOptions{});
+  check_transform_options({});
 }

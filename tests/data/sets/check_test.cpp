@@ -165,7 +165,7 @@ TEST(OpenDataset, TakesTheFirstLayoutThatIsThere) {
   EXPECT_TRUE(
       contains(error_of([&] { open_dataset(folder.path(), "train"); }), "train-0.tar: at byte 0"));
   folder.write("elsewhere/train/a/1.jpg", jpeg(1));
-  pack(ImageFolder(folder / "elsewhere", "train"), folder.path(), "train");
+  pack_dataset(ImageFolder(folder / "elsewhere", "train"), folder.path(), "train");
   EXPECT_TRUE(is(static_cast<Records*>(nullptr)));
   folder.write("train/a/1.jpg", jpeg(1));
   EXPECT_TRUE(is(static_cast<ImageFolder*>(nullptr)));

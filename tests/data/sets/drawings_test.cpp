@@ -97,8 +97,9 @@ TEST(Drawings, RefusesOptionsThatMakeNoSense) {
   o.val_images = 9;
   EXPECT_TRUE(contains(error_of([&] { draw_dataset(folder / "d", o); }), "9 validation images"));
   EXPECT_TRUE(
-      contains(error_of([&] { draw(64, 10, Random(1, Purpose::drawing)); }), "no shape 10"));
-  EXPECT_TRUE(contains(error_of([&] { draw(8, 0, Random(1, Purpose::drawing)); }), "8 pixels"));
+      contains(error_of([&] { draw_shape(64, 10, Random(1, Purpose::drawing)); }), "no shape 10"));
+  EXPECT_TRUE(
+      contains(error_of([&] { draw_shape(8, 0, Random(1, Purpose::drawing)); }), "8 pixels"));
   EXPECT_FALSE(fs::exists(folder / "d"));
 }
 
@@ -106,7 +107,7 @@ TEST(Drawings, NoTwoPicturesAreAlike) {
   std::set<std::string> seen;
   for (uint64_t i = 0; i < 20; ++i)
     for (int64_t label = 0; label < 10; ++label) {
-      Image image = draw(32, label, Random(1, Purpose::drawing, i));
+      Image image = draw_shape(32, label, Random(1, Purpose::drawing, i));
       EXPECT_TRUE(seen.insert(std::string(image.rgb.begin(), image.rgb.end())).second)
           << "class " << label << ", picture " << i;
     }
@@ -119,7 +120,7 @@ TEST(Drawings, ColourDoesNotTellTheClass) {
   for (size_t channel = 0; channel < 3; ++channel) {
     std::vector<double> mean(kClasses * kEach);
     for (int64_t i = 0; i < kClasses * kEach; ++i) {
-      Image image = draw(16, i % kClasses, Random(3, Purpose::drawing, uint64_t(i)));
+      Image image = draw_shape(16, i % kClasses, Random(3, Purpose::drawing, uint64_t(i)));
       for (size_t p = channel; p < image.rgb.size(); p += 3) mean[size_t(i)] += image.rgb[p] / 256.;
     }
     double all = 0, within = 0, between = 0;

@@ -76,11 +76,11 @@ struct PackFaults : testing::Test {
 
   Contents restore() {
     fs::remove_all(folder / "packed");
-    pack(*before, folder / "packed", "train", {.size = 0, .shard_bytes = 1});
+    pack_dataset(*before, folder / "packed", "train", {.size = 0, .shard_bytes = 1});
     return published(folder / "packed");
   }
   void replace() {
-    pack(*after, folder / "packed", "train", {.size = 0, .shard_bytes = 1, .force = true});
+    pack_dataset(*after, folder / "packed", "train", {.size = 0, .shard_bytes = 1, .force = true});
   }
 
   // What is there is the old pack or the new one, or parts of them that the reader refuses. True

@@ -1,5 +1,6 @@
 #include "data/sets/records.h"
 
+#include <functional>
 #include <numeric>
 
 #include "core/files/crc32c.h"
@@ -49,7 +50,7 @@ TEST(Records, SizeZeroKeepsOrderLabelsNamesAndBytes) {
   TemporaryFolder folder;
   make_images(folder);
   ImageFolder from(folder / "images", "train");
-  PackReport report = pack(from, folder / "packed", "train", {.size = 0});
+  PackReport report = pack_dataset(from, folder / "packed", "train", {.size = 0});
   EXPECT_EQ(report.images, 7);
   EXPECT_EQ(report.shards, 1u);
   EXPECT_EQ(report.bytes, int64_t(fs::file_size(folder / "packed/train-00000-of-00001.rmtrec")));
@@ -73,7 +74,7 @@ TEST(Records, LargerImagesAreResizedSmallerOnesStay) {
   folder.write("train/a/2.png", encode_jpeg(test_image(70, 140, 1), 95));
   folder.write("train/a/3.jpg", encode_jpeg(test_image(40, 300, 2), 95));
   ImageFolder from(folder.path(), "train");
-  pack(from, folder / "packed", "train", {.size = 40, .quality = 80});
+  pack_dataset(from, folder / "packed", "train", {.size = 40, .quality = 80});
   Records data(folder / "packed", "train");
   const int64_t size[3][2] = {{60, 40}, {40, 80}, {40, 300}};
   for (int64_t i = 0; i < 3; ++i) {
@@ -99,11 +100,14 @@ TEST(Records, ShardsAreCutBySizeAndReadAsOne) {
   }();
   // One image a shard where none fits beside another; all in one where there is just room for them,
   // and one more shard for a byte less.
-  EXPECT_EQ(pack(from, folder / "one", "train", {.size = 0, .shard_bytes = largest}).shards, 7u);
+  EXPECT_EQ(pack_dataset(from, folder / "one", "train", {.size = 0, .shard_bytes = largest}).shards,
+            7u);
   int64_t room = int64_t(kRecordHeaderBytes) + 2 + 2 + 2 + 3 + 2 + 5;
   for (int64_t i = 0; i < 7; ++i) room += int64_t(from.bytes(i).size());
-  EXPECT_EQ(pack(from, folder / "all", "train", {.size = 0, .shard_bytes = room}).shards, 1u);
-  EXPECT_EQ(pack(from, folder / "two", "train", {.size = 0, .shard_bytes = room - 1}).shards, 2u);
+  EXPECT_EQ(pack_dataset(from, folder / "all", "train", {.size = 0, .shard_bytes = room}).shards,
+            1u);
+  EXPECT_EQ(
+      pack_dataset(from, folder / "two", "train", {.size = 0, .shard_bytes = room - 1}).shards, 2u);
   for (const char* name : {"one", "all", "two"}) {
     Records data(folder / name, "train");
     ASSERT_EQ(data.size(), 7);
@@ -121,7 +125,7 @@ TEST(Records, BytesDoNotDependOnThreads) {
   for (int n : {1, 2, 3}) {
     set_threads(n);
     const std::string out = folder / std::to_string(n);
-    pack(from, out, "train", {.size = 24, .shard_bytes = 2000});
+    pack_dataset(from, out, "train", {.size = 24, .shard_bytes = 2000});
     files.push_back(files_in(out));
   }
   set_threads(before);
@@ -134,7 +138,7 @@ TEST(Records, TrainsAsItsFolder) {
   TemporaryFolder folder;
   make_images(folder);
   ImageFolder from(folder / "images", "train");
-  pack(from, folder / "packed", "train", {.size = 0, .shard_bytes = 3000});
+  pack_dataset(from, folder / "packed", "train", {.size = 0, .shard_bytes = 3000});
   Records packed(folder / "packed", "train");
   LoaderOptions options;
   options.batch_size = 3, options.workers = 2, options.transform.image_size = 32;
@@ -144,7 +148,7 @@ TEST(Records, TrainsAsItsFolder) {
     for (int64_t k = 0; k < a.batches(); ++k) {
       auto x = a.next(), y = b.next();
       ASSERT_TRUE(x && y);
-      EXPECT_EQ(x->images.to_vector<float>(), y->images.to_vector<float>());
+      EXPECT_EQ(x->images.to_vector<uint8_t>(), y->images.to_vector<uint8_t>());
       EXPECT_EQ(x->labels.to_vector<int64_t>(), y->labels.to_vector<int64_t>());
       EXPECT_EQ(x->indices, y->indices);
     }
@@ -154,7 +158,7 @@ TEST(Records, TrainsAsItsFolder) {
 TEST(Records, LabelsFollowTheKnownClasses) {
   TemporaryFolder folder;
   make_images(folder);
-  pack(ImageFolder(folder / "images", "train"), folder / "packed", "val", {.size = 0});
+  pack_dataset(ImageFolder(folder / "images", "train"), folder / "packed", "val", {.size = 0});
   Records data(folder / "packed", "val", {"other", "more", "n10", "n2"});
   EXPECT_EQ(data.label(0), 3);
   EXPECT_EQ(data.label(3), 2);
@@ -170,17 +174,17 @@ TEST(Records, BadImagesAreNamedAndLeftOut) {
   TemporaryFolder folder;
   make_images(folder);
   folder.write("images/train/n2/1.jpg", "no image");
-  PackReport report =
-      pack(ImageFolder(folder / "images", "train"), folder / "packed", "train", {.size = 0});
+  PackReport report = pack_dataset(ImageFolder(folder / "images", "train"), folder / "packed",
+                                   "train", {.size = 0});
   EXPECT_EQ(report.images, 6);
   ASSERT_EQ(report.skipped.size(), 1u);
   EXPECT_TRUE(contains(report.skipped[0], "images/train/n2/1.jpg"));
   EXPECT_EQ(Records(folder / "packed", "train").size(), 6);
   TemporaryFolder bad;
   bad.write("train/a/1.jpg", "");
-  EXPECT_TRUE(
-      contains(error_of([&] { pack(ImageFolder(bad.path(), "train"), bad / "packed", "train"); }),
-               "none of the 1 images"));
+  EXPECT_TRUE(contains(
+      error_of([&] { pack_dataset(ImageFolder(bad.path(), "train"), bad / "packed", "train"); }),
+      "none of the 1 images"));
   EXPECT_TRUE(names_in(bad / "packed", false).empty());
 }
 
@@ -189,22 +193,23 @@ TEST(Records, NothingIsOverwrittenUnlessForced) {
   make_images(folder);
   ImageFolder from(folder / "images", "train");
   const std::string out = folder / "packed";
-  pack(from, out, "train", {.size = 0, .shard_bytes = 1000});
+  pack_dataset(from, out, "train", {.size = 0, .shard_bytes = 1000});
   const Files before = files_in(out);
-  EXPECT_TRUE(
-      contains(error_of([&] { pack(from, out, "train", {.size = 20}); }), "is there already"));
+  EXPECT_TRUE(contains(error_of([&] { pack_dataset(from, out, "train", {.size = 20}); }),
+                       "is there already"));
   EXPECT_EQ(files_in(out), before);
-  pack(from, out, "val", {.size = 0});  // another split lives beside it
-  EXPECT_EQ(pack(from, out, "train", {.size = 20, .force = true}).shards, 1u);
+  pack_dataset(from, out, "val", {.size = 0});  // another split lives beside it
+  EXPECT_EQ(pack_dataset(from, out, "train", {.size = 20, .force = true}).shards, 1u);
   EXPECT_EQ(names_in(out, false),
             (std::vector<std::string>{"train-00000-of-00001.rmtrec", "val-00000-of-00001.rmtrec"}));
-  pack(Records(out, "train"), out, "train", {.size = 16, .force = true});  // its own source
+  pack_dataset(Records(out, "train"), out, "train", {.size = 16, .force = true});  // its own source
   EXPECT_EQ(Records(out, "train").image(0).width, 16);
-  EXPECT_TRUE(contains(error_of([&] { pack(from, folder / "images", "train", {}); }),
+  EXPECT_TRUE(contains(error_of([&] { pack_dataset(from, folder / "images", "train", {}); }),
                        "would be read instead"));
   for (const PackOptions& o : {PackOptions{.size = -1}, PackOptions{.quality = 0},
                                PackOptions{.quality = 101}, PackOptions{.shard_bytes = 0}})
-    EXPECT_TRUE(contains(error_of([&] { pack(from, folder / "else", "train", o); }), "pack: "));
+    EXPECT_TRUE(
+        contains(error_of([&] { pack_dataset(from, folder / "else", "train", o); }), "pack: "));
 }
 
 TEST(Records, AFailedWriteLeavesNothing) {
@@ -213,9 +218,11 @@ TEST(Records, AFailedWriteLeavesNothing) {
   ImageFolder from(folder / "images", "train");
   fs::create_directories(folder /
                          "packed/train-00001.rmtrec.tmp");  // the second shard cannot be written
-  EXPECT_TRUE(contains(
-      error_of([&] { pack(from, folder / "packed", "train", {.size = 0, .shard_bytes = 1000}); }),
-      "train-00001.rmtrec.tmp: cannot write"));
+  EXPECT_TRUE(contains(error_of([&] {
+                         pack_dataset(from, folder / "packed", "train",
+                                      {.size = 0, .shard_bytes = 1000});
+                       }),
+                       "train-00001.rmtrec.tmp: cannot write"));
   EXPECT_TRUE(names_in(folder / "packed", false).empty());
 }
 
@@ -229,8 +236,8 @@ struct DamagedRecords : testing::Test {
       folder.write(str("images/train/c", i % 2, "/", i, ".jpg"),
                    encode_jpeg(test_image(8, 8, i), 50));
     ImageFolder from(folder / "images", "train");
-    pack(from, folder / "packed", "train",
-         {.size = 0, .shard_bytes = int64_t(from.bytes(0).size()) * 5 / 2});
+    pack_dataset(from, folder / "packed", "train",
+                 {.size = 0, .shard_bytes = int64_t(from.bytes(0).size()) * 5 / 2});
     files = record_files(folder / "packed", "train");
     for (int64_t i = 0; i < from.size(); ++i) images.push_back(from.bytes(i));
   }
@@ -285,39 +292,46 @@ TEST_F(DamagedRecords, EveryLengthButTheRightOneIsRefused) {
 
 // What damage does not do but a writer with bad intentions: every checksum fits, and the fields
 // lie.
-TEST_F(DamagedRecords, FieldsThatLieAreRefused) {
+struct LyingRecords : DamagedRecords {
+  using Classes = std::vector<std::string>;
+  using Index = std::vector<RecordEntry>;
   const std::vector<uint8_t> whole = bytes_of(files[0]);
-  std::array<uint8_t, kRecordHeaderBytes> head;
-  std::copy(whole.begin(), whole.begin() + kRecordHeaderBytes, head.begin());
-  const RecordHeader header = record_header(head, "");
-  auto attempt = [&](const std::string& expected, auto change) {
-    RecordHeader h = header;
-    std::vector<std::string> classes = {"c0", "c1"};
-    std::vector<RecordEntry> entries =
+
+  // Writes the first shard with changed fields and checksums that fit, and reads the pack.
+  void attempt(const std::string& expected,
+               const std::function<void(RecordHeader&, Classes&, Index&)>& change) {
+    std::array<uint8_t, kRecordHeaderBytes> head;
+    std::copy(whole.begin(), whole.begin() + kRecordHeaderBytes, head.begin());
+    RecordHeader h = record_header(head, "");
+    Classes classes = {"c0", "c1"};
+    Index entries =
         record_index({whole.begin() + std::ptrdiff_t(h.index_offset), whole.end()}, h, "");
-    std::vector<uint8_t> body(whole.begin() + kRecordHeaderBytes + h.class_bytes,
-                              whole.begin() + std::ptrdiff_t(h.index_offset));
+    const std::vector<uint8_t> body(whole.begin() + kRecordHeaderBytes + h.class_bytes,
+                                    whole.begin() + std::ptrdiff_t(h.index_offset));
     change(h, classes, entries);
-    std::vector<uint8_t> table, index = to_bytes(entries);
+    std::vector<uint8_t> table;
     for (const std::string& name : classes) {
-      table.push_back(uint8_t(name.size())), table.push_back(0);
+      table.push_back(uint8_t(name.size()));
+      table.push_back(0);
       table.insert(table.end(), name.begin(), name.end());
     }
-    h.class_crc = crc32c(table.data(), table.size()),
+    const std::vector<uint8_t> index = to_bytes(entries);
+    h.class_crc = crc32c(table.data(), table.size());
     h.index_crc = crc32c(index.data(), index.size());
     const auto begin = to_bytes(h);
     std::vector<uint8_t> bytes(begin.begin(), begin.end());
-    for (const std::vector<uint8_t>* part : {&table, &body, &index})
-      bytes.insert(bytes.end(), part->begin(), part->end());
+    for (const std::vector<uint8_t>& part : {table, body, index})
+      bytes.insert(bytes.end(), part.begin(), part.end());
     write(0, bytes);
     EXPECT_TRUE(contains(error_of([&] {
                            Records data(folder / "packed", "train");
                            for (int64_t i = 0; i < data.size(); ++i) data.image(i);
                          }),
                          expected));
-  };
-  using Classes = std::vector<std::string>;
-  using Index = std::vector<RecordEntry>;
+  }
+};
+
+TEST_F(LyingRecords, FieldsThatLieAreRefused) {
   attempt("does not lie behind",
           [](RecordHeader&, Classes&, Index& index) { index[0].offset += 1; });
   attempt("does not lie behind",

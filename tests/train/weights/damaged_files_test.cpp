@@ -233,7 +233,7 @@ TEST(DamagedRecordFiles, AreNoticed) {
     write_jpeg(folder / str("train/", i % 2 ? "dog/" : "cat/", i, ".jpg"), image, 90);
   }
   const ImageFolder whole(folder.path(), "train");
-  pack(whole, folder / "packed", "train", {.size = 0});
+  pack_dataset(whole, folder / "packed", "train", {.size = 0});
   const std::string path = folder / "packed/train-00000-of-00001.rmtrec",
                     bytes = read_file(path, 1 << 20);
   int refused = 0;

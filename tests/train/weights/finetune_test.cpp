@@ -61,17 +61,12 @@ struct Tuning {
     TrainStep step(model, [this](const Tensor& x) { return model.forward(x); }, optimizer, compute,
                    {.seed = 3});
     Batch batch;
-    batch.images =
-        Tensor::empty({4, 64, 64, 3}, compute.device == Device::cpu ? DType::f32 : DType::u8);
+    batch.images = Tensor::empty({4, 64, 64, 3}, DType::u8);
+    batch.mirror = Tensor::zeros({4}, DType::u8);
     batch.labels = Tensor::from<int64_t>({0, 1, 1, 0}, {4});
     Random random(1, Purpose::test);
-    for (int64_t i = 0; i < batch.images.numel(); ++i) {
-      if (compute.device == Device::cpu)
-        batch.images.data<float>()[i] = float(random.normal());
-      else
-        batch.images.data<uint8_t>()[i] = uint8_t(random.below(256));
-    }
-    if (compute.device != Device::cpu) batch.mirror = Tensor::zeros({4}, DType::u8);
+    for (int64_t i = 0; i < batch.images.numel(); ++i)
+      batch.images.data<uint8_t>()[i] = uint8_t(random.below(256));
     for (int64_t t = 0; t < steps; ++t) step(batch, t, 1e-2);
     step.finish();
     after = copy_of(model);
