@@ -1,5 +1,6 @@
 // A batch, in its one form: the resized bytes of its images, and what is still to be done to them.
-// The loader's threads choose and resize; the device that trains does the arithmetic, in this order:
+// The loader's threads choose and resize; the device that trains does the arithmetic, in this
+// order:
 //
 //   ops::normalize     y = (x / 255 - mean) / deviation, mirrored where `mirror` says so, and noise
 //                      inside the rectangle of `erase`

@@ -31,8 +31,8 @@ struct LoaderOptions {
   int64_t batch_size = 128;
   int workers = 2;  // 0: next() does the work itself
   uint64_t seed = 0;
-  // Training: shuffled and augmented, the last batch dropped if it is not full. Evaluation: in order,
-  // centre crops, all of them.
+  // Training: shuffled and augmented, the last batch dropped if it is not full. Evaluation: in
+  // order, centre crops, all of them.
   bool train = true;
   std::optional<bool> drop_last;  // unset: as train
   int64_t repeats = 1;            // training: of each image, see samples_an_epoch()

@@ -43,8 +43,8 @@ int rename(const char* from, const char* to);
 int unlink(const char* path);
 }  // namespace sys
 
-// Throws Error: "<path>: cannot <do what>: <the system's reason>; <the remedy where there is a usual
-// one>".
+// Throws Error: "<path>: cannot <do what>: <the system's reason>; <the remedy where there is a
+// usual one>".
 [[noreturn]] void file_error(const std::string& do_what, const std::string& path, int error);
 
 }  // namespace rmt

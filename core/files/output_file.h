@@ -3,8 +3,8 @@
 //
 //   open name.tmp, lock it | write | fsync | rename name.tmp -> name | close | fsync of the folder
 //
-// A kill at any moment leaves the file that was there before, or the new one. The fsync stands before
-// the rename: a power failure could otherwise leave the new name with no content.
+// A kill at any moment leaves the file that was there before, or the new one. The fsync stands
+// before the rename: a power failure could otherwise leave the new name with no content.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -12,8 +12,8 @@ struct PackOptions {
   // Pixels that the shorter side becomes. An image that is no larger keeps its bytes; with 0 every
   // image does.
   int64_t size = 256;
-  // Of the JPEG files that resized images become, 1 ... 100. Up to 90 colour has half the resolution
-  // (4:2:0).
+  // Of the JPEG files that resized images become, 1 ... 100. Up to 90 colour has half the
+  // resolution (4:2:0).
   int quality = 90;
   int64_t shard_bytes = int64_t(1) << 30;  // about so much goes into one file
   bool force = false;                      // replace an earlier pack of this split
