@@ -204,7 +204,8 @@ TEST(Files, ThatCannotBeWrittenStayAsTheyWere) {
       }
     // What may fail with the new bytes in their place: what comes after the rename, which is the
     // close of the file, and open, sync and close of the folder; of a log its sync and close. So
-    // all else, the sync of the file among it, comes before. Only a close after a sync may fail unsaid.
+    // all else, the sync of the file among it, comes before. Only a close after a sync may fail
+    // unsaid.
     const bool log = s.name == "a log";
     EXPECT_EQ(now, 2 * (log ? 2 : 4)) << s.name;
     EXPECT_EQ(refusals, 2 * (log ? calls : calls - 2)) << s.name;
