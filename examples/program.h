@@ -4,10 +4,12 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <iostream>
+#include <set>
+#include <string_view>
 
 #include "core/error.h"
 #include "train/nearest.h"
-#include "train/options.h"
+#include "train/settings.h"
 
 namespace rmt {
 
@@ -51,53 +53,32 @@ inline int run_program(const CLI::App& app, const std::function<int()>& body) {
   }
 }
 
+// The flags of those groups of settings (train/settings.def), bound to the fields of `o`.
+inline void add_settings(CLI::App& app, train::TrainOptions& o,
+                         const std::set<train::Group>& groups) {
+  train::for_each_setting([&]<class T>(const train::Setting<T>& s) {
+    if (!groups.contains(s.group)) return;
+    T& value = o.*s.field;
+    CLI::Option* flag = nullptr;
+    if constexpr (!std::is_same_v<T, bool>)
+      flag = app.add_option(s.flags, value, s.help);
+    else if (std::string_view(s.flags).starts_with("--no-"))
+      flag = app.add_flag_callback(
+          s.flags, [&value] { value = false; }, s.help);
+    else
+      flag = app.add_flag(s.flags, value, s.help);
+    flag->group(s.title);
+  });
+}
+
 // The flags that choose where to compute, the same in every program that does.
 inline void add_compute_flags(CLI::App& app, train::TrainOptions& o) {
-  app.add_option("--device", o.device,
-                 "cpu, cuda or cuda:N; auto: a GPU where there is one; emulated: the GPU's "
-                 "kernels, slowly, without a GPU")
-      ->group("Device");
-  app.add_option("--amp", o.amp, "bf16: activations in bf16, on a GPU; none: f32")->group("Device");
-  app.add_flag("--tf32", o.tf32, "let a GPU round the inputs of f32 matrix products to TF32")
-      ->group("Device");
+  add_settings(app, o, {train::Group::device});
 }
 
 // The flags that choose and change a model, the same in every program that builds one.
 inline void add_model_flags(CLI::App& app, train::TrainOptions& o) {
-  app.add_option("--model", o.model,
-                 "rmt_t, rmt_s, rmt_b, rmt_l of the paper, or rmt_n for small images and CPUs")
-      ->group("Model");
-  app.add_option("--img-size,--size", o.img_size,
-                 "side of the square that the model sees, pixels, at least 32")
-      ->group("Model");
-  app.add_option("--drop-path", o.drop_path,
-                 "stochastic depth of the last block, 0 to 1; below 0: the model's own")
-      ->group("Model");
-  app.add_flag("--grad-checkpointing", o.grad_checkpointing,
-               "recompute each block in backward: less memory, a second forward")
-      ->group("Model");
-  const std::string ablations = "Ablations (of the model; none set: as published)";
-  app.add_option("--decay-mode", o.decay_mode,
-                 "log_additive, post_multiply or post_multiply_normalised")
-      ->group(ablations);
-  app.add_option(
-         "--decomposed", o.decomposed,
-         "attention along rows, then columns, per stage, as in 1110; empty: the model's own")
-      ->group(ablations);
-  app.add_option("--layer-scale", o.layer_scale,
-                 "scaled branches per stage, as in 0011; empty: the model's own")
-      ->group(ablations);
-  auto off = [&](const std::string& flag, bool& value, const std::string& what) {
-    app.add_flag_callback(
-           flag, [&value] { value = false; }, what)
-        ->group(ablations);
-  };
-  off("--no-decay", o.decay, "vanilla attention");
-  off("--no-rotary", o.rotary, "no rotation of queries and keys");
-  off("--no-local-context", o.local_context, "no depthwise 5x5 beside the attention (LCE)");
-  off("--no-position-conv", o.position_conv, "no depthwise 3x3 before each block (CPE)");
-  off("--no-ffn-conv", o.ffn_conv, "no depthwise 3x3 inside the FFN");
-  off("--no-conv-stem", o.conv_stem, "one 4x4 convolution of stride 4 as the stem");
+  add_settings(app, o, {train::Group::model, train::Group::ablations});
 }
 
 }  // namespace rmt

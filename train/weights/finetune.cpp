@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "train/settings.h"
 #include "train/weights/pth.h"
 
 namespace rmt::train {
@@ -76,12 +77,16 @@ Pretrained read_pretrained(const std::string& path) {
 
 TrainOptions with_model_of(const Pretrained& p, TrainOptions o) {
   const TrainOptions& from = p.options;
-  o.model = from.model, o.decay_mode = from.decay_mode, o.decay = from.decay,
-  o.rotary = from.rotary, o.local_context = from.local_context;
-  o.position_conv = from.position_conv, o.ffn_conv = from.ffn_conv, o.conv_stem = from.conv_stem;
-  o.decomposed = from.decomposed, o.layer_scale = from.layer_scale;
-  if (p.knows_images)
-    o.img_size = from.img_size, o.crop_pct = from.crop_pct, o.mean = from.mean, o.std = from.std;
+  o.model = from.model;
+  for_each_setting([&](const auto& s) {
+    if (s.group == Group::ablations) o.*s.field = from.*s.field;
+  });
+  if (p.knows_images) {
+    o.img_size = from.img_size;
+    o.crop_pct = from.crop_pct;
+    o.mean = from.mean;
+    o.std = from.std;
+  }
   return o;
 }
 

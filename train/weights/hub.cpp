@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/files/files.h"
+#include "train/settings.h"
 
 namespace rmt::train {
 namespace {
@@ -25,12 +26,8 @@ json model_args(const ModelFile& file) {
   add_per_stage("decomposed", &nn::StageConfig::decomposed);
   add_per_stage("layer_scale", &nn::StageConfig::layer_scale);
   add("decay_mode", file.options.decay_mode, std::string("log_additive"));
-  add("decay", c.decay, published.decay);
-  add("rotary", c.rotary, published.rotary);
-  add("local_context", c.local_context, published.local_context);
-  add("position_conv", c.position_conv, published.position_conv);
-  add("ffn_conv", c.ffn_conv, published.ffn_conv);
-  add("conv_stem", c.conv_stem, published.conv_stem);
+  for_each_switch(
+      [&](const char* name, auto, auto field) { add(name, c.*field, published.*field); });
   return out;
 }
 

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "ops/attention/manhattan_attention.h"
+#include "train/settings.h"
 #include "train/weights/pth.h"
 #include "train/weights/recognise.h"
 
@@ -29,8 +30,7 @@ void set_stages(nn::RmtConfig& c, bool nn::StageConfig::*field, const std::strin
 // changes.
 void record_switches(const nn::RmtConfig& c, TrainOptions& o) {
   o.model = c.name;
-  o.rotary = c.rotary, o.local_context = c.local_context, o.position_conv = c.position_conv,
-  o.ffn_conv = c.ffn_conv, o.conv_stem = c.conv_stem;
+  for_each_switch([&](const char*, auto option, auto field) { o.*option = c.*field; });
   o.layer_scale.clear();
   for (const nn::StageConfig& s : c.stages) o.layer_scale += s.layer_scale ? '1' : '0';
 }
@@ -43,8 +43,7 @@ nn::RmtConfig model_config(const TrainOptions& o, int64_t num_classes) {
   if (o.drop_path >= 0) c.drop_path = o.drop_path;
   c.recompute = o.grad_checkpointing;
   c.decay_mode = decay_mode_named(o.decay_mode);
-  c.decay = o.decay, c.rotary = o.rotary, c.local_context = o.local_context;
-  c.position_conv = o.position_conv, c.ffn_conv = o.ffn_conv, c.conv_stem = o.conv_stem;
+  for_each_switch([&](const char*, auto option, auto field) { c.*field = o.*option; });
   set_stages(c, &nn::StageConfig::decomposed, o.decomposed, "decomposed");
   set_stages(c, &nn::StageConfig::layer_scale, o.layer_scale, "layer-scale");
   return c;
