@@ -29,7 +29,7 @@ bool begins(const std::string& name, const std::string& beginning) {
          (name.size() == beginning.size() || name[beginning.size()] == '.');
 }
 
-// Every beginning that a name has, the name itself included: what --freeze could have meant.
+// Every beginning of every name, the whole name included: all that --freeze could have meant.
 std::vector<std::string> beginnings(const std::vector<nn::Entry>& parameters) {
   std::set<std::string> all{"body"};
   for (const nn::Entry& e : parameters) {
@@ -59,8 +59,8 @@ void freeze(const std::vector<nn::Entry>& parameters, const std::string& names,
         " freezes every parameter: nothing would learn; leave out at least the head");
 }
 
-// "layers.2.blocks.5.x" -> (2, 5), "layers.1.downsample.x" -> (2, 0); before all blocks for the
-// stem, after all for the rest.
+// Where a parameter stands, as (stage, block): "layers.2.blocks.5.x" -> (2, 5),
+// "layers.1.downsample.x" -> (2, 0); the stem before all blocks, the rest after all.
 std::pair<int, int> place(const std::string& name) {
   int stage = 0, block = 0;
   if (name.starts_with("patch_embed.")) return {-1, 0};
@@ -80,7 +80,7 @@ void scale_rates(const std::vector<nn::Entry>& parameters, double layer_decay,
     rules[i].lr_scale = std::pow(layer_decay, number - 1 - layers.at(place(parameters[i].name)));
 }
 
-// What people call it: "matrices and filters", ...
+// What people call such a parameter: "matrices and filters", ...
 std::string kind(const std::string& name, const Shape& shape) {
   if (name.ends_with("gamma_1") || name.ends_with("gamma_2")) return "gamma";
   return decays(name, shape) ? "matrices and filters" : "biases and norms";
@@ -111,15 +111,17 @@ std::vector<ParameterRule> parameter_rules(const std::vector<nn::Entry>& paramet
 
 std::string describe_groups(const std::vector<nn::Entry>& parameters,
                             const std::vector<ParameterRule>& rules) {
-  std::map<std::tuple<bool, double, double>, Group>
-      groups;  // frozen first, then from the stem up, decaying ones first
+  // Keys: (learns, rate, -decay): frozen ones first, then from the stem up, those that decay first.
+  std::map<std::tuple<bool, double, double>, Group> groups;
   for (size_t i = 0; i < parameters.size(); ++i) {
     const ParameterRule& r = rules[i];
     const nn::Entry& e = parameters[i];
     Group& g = groups[{!r.frozen, r.frozen ? 0 : r.lr_scale, r.frozen ? 0 : -r.weight_decay}];
     if (g.first.empty()) g.first = e.name;
-    g.last = e.name, g.kinds.insert(kind(e.name, e.tensor->shape()));
-    ++g.tensors, g.numbers += e.tensor->numel();
+    g.last = e.name;
+    g.kinds.insert(kind(e.name, e.tensor->shape()));
+    ++g.tensors;
+    g.numbers += e.tensor->numel();
   }
   std::string text = "weight decay  rate x    tensors     numbers  what\n";
   for (const auto& [key, g] : groups) {

@@ -14,8 +14,8 @@ using nlohmann::json;
 
 double ema_decay(const TrainOptions& o) {
   if (!o.model_ema) return 0;
-  return o.model_ema_decay > 0 ? o.model_ema_decay
-                               : std::pow(0.99996, double(images_a_step(o)) / 512);
+  if (o.model_ema_decay > 0) return o.model_ema_decay;
+  return std::pow(0.99996, double(images_a_step(o)) / 512);
 }
 
 TrainOptions resolved(TrainOptions o) {

@@ -24,7 +24,8 @@ std::map<std::string, ParameterRule> rules_of(nn::Module& model, const TrainOpti
 
 }  // namespace
 
-TEST(Groups, TheOfficialWeightDecay) {  // RMT.md 4.1
+// nn/rmt/README.md, "The recipe".
+TEST(Groups, TheOfficialWeightDecay) {
   nn::Rmt model(tiny());
   TrainOptions o;
   o.weight_decay = 0.07;

@@ -7,10 +7,15 @@
 namespace rmt::test {
 using namespace train;
 
-TEST(Recipe, OfficialIsTheOfficialCodesDefaults) {  // RMT.md 4.1 to 4.5
+// nn/rmt/README.md, "The recipe".
+TEST(Recipe, OfficialIsTheOfficialCodesDefaults) {
   TrainOptions before;
-  before.epochs = 7, before.lr = 3, before.model = "rmt_t", before.seed = 9,
-  before.data_dir = "images", before.drop_path = 0.7;
+  before.epochs = 7;
+  before.lr = 3;
+  before.model = "rmt_t";
+  before.seed = 9;
+  before.data_dir = "images";
+  before.drop_path = 0.7;
   const TrainOptions o = resolved(with_recipe("official", before));
   EXPECT_EQ(images_a_step(o), 2048);
   EXPECT_DOUBLE_EQ(o.lr, 2e-3);
@@ -47,7 +52,7 @@ TEST(Recipe, PaperDiffersInItsImagesAStepAndItsSchedule) {
   EXPECT_DOUBLE_EQ(resolved(paper).lr, 1e-3);
   EXPECT_EQ(images_a_step(paper), 1024);
   EXPECT_TRUE(paper.sched_on_updates);
-  paper.grad_accum_steps = official.grad_accum_steps,
+  paper.grad_accum_steps = official.grad_accum_steps;
   paper.sched_on_updates = official.sched_on_updates;
   EXPECT_EQ(to_json(paper), to_json(official)) << "in nothing else";
 }
@@ -59,8 +64,11 @@ TEST(Recipe, EachIsSoundAndTellsWhatItSetAndWhatAFlagChanged) {
     EXPECT_NO_THROW(check(resolved(o))) << name;
     EXPECT_EQ(describe_recipe(name, o).find('\n'), std::string::npos)
         << "nothing is otherwise: " << describe_recipe(name, o);
-    o.epochs = 77, o.aa = "none", o.model_ema = !o.model_ema,
-    o.sched_on_updates = !o.sched_on_updates, o.seed = 3;
+    o.epochs = 77;
+    o.aa = "none";
+    o.model_ema = !o.model_ema;
+    o.sched_on_updates = !o.sched_on_updates;
+    o.seed = 3;
     const std::string text = describe_recipe(name, o), otherwise = text.substr(text.find('\n') + 1);
     for (const char* part : {"--epochs 77 (recipe: --epochs ", "--aa none (recipe: --aa rand-m",
                              "--no-model-ema (recipe: --model-ema)", "--sched-on-"})
@@ -82,10 +90,13 @@ TEST(Recipe, MixingEndsBeforeTheRunDoes) {
 
 TEST(Options, TheRateCountsTheImagesOfAStepAndTheWarmUpFitsTheRun) {
   TrainOptions o;
-  o.batch_size = 256, o.grad_accum_steps = 4, o.epochs = 300;
+  o.batch_size = 256;
+  o.grad_accum_steps = 4;
+  o.epochs = 300;
   EXPECT_DOUBLE_EQ(resolved(o).lr, 1e-3);
   EXPECT_EQ(resolved(o).warmup_epochs, 5);
-  o.epochs = 3, o.lr = 0.5;
+  o.epochs = 3;
+  o.lr = 0.5;
   EXPECT_EQ(resolved(o).warmup_epochs, 1.5);
   EXPECT_EQ(resolved(o).lr, 0.5);
 }
@@ -107,13 +118,17 @@ TEST(Options, FlagsThatContradictEachOther) {
   refused([](TrainOptions& o) { o.crop_pct = 1.1; }, {"--crop-pct 1.1", "1"});
   refused([](TrainOptions& o) { o.color_jitter = 0.4; },
           {"--color-jitter 0.4", "--aa rand-m9-mstd0.5-inc1"});
-  refused([](TrainOptions& o) { o.model_ema = false, o.model_ema_decay = 0.9; },
-          {"--model-ema-decay", "--model-ema"});
+  refused(
+      [](TrainOptions& o) {
+        o.model_ema = false;
+        o.model_ema_decay = 0.9;
+      },
+      {"--model-ema-decay", "--model-ema"});
   refused([](TrainOptions& o) { o.layer_decay = 1.5; }, {"--layer-decay 1.5"});
 }
 
-TEST(Recipe,
-     AveragesAsTheOfficialRunsDid) {  // RMT.md 4.5: .99984 at 2048 images a step, .99992 at 1024
+// .99984 at 2048 images a step, .99992 at 1024.
+TEST(Recipe, AveragesAsTheOfficialRunsDid) {
   EXPECT_NEAR(ema_decay(with_recipe("official", {})), 0.99984, 1e-8);
   EXPECT_NEAR(ema_decay(with_recipe("paper", {})), 0.99992, 2e-9);
   EXPECT_EQ(ema_decay({}), 0);

@@ -1,3 +1,5 @@
+// The picture is text from beginning to end: an SVG file lists lines, circles and words with their
+// coordinates. y grows downwards, so the highest value of a panel stands at its top.
 #include "train/run/curves.h"
 
 #include <algorithm>
@@ -11,14 +13,17 @@ namespace rmt::train {
 namespace {
 
 // The page, in pixels: two panels side by side, below them a line of legend for each curve.
-constexpr double kWidth = 860, kPanelWidth = 350, kPanelHeight = 240, kTop = 34, kLeft = 52,
-                 kBetween = 432, kLegendTop = 326, kLegendLine = 20;
+constexpr double kWidth = 860;
+constexpr double kPanelWidth = 350, kPanelHeight = 240;
+constexpr double kTop = 34, kLeft = 52;  // of the first panel
+constexpr double kBetween = 432;         // from the first panel's left to the second one's
+constexpr double kLegendTop = 326, kLegendLine = 20;
 
-// Colours that differ for the colour-blind too (Okabe and Ito, 2008), in an order that keeps
-// neighbours apart; they show on white and on near black.
-const char* const kColours[] = {"#1f83c6", "#e0701a", "#009e73", "#cc79a7",
-                                "#c59a00", "#56b4e9", "#8a8a8a"};
-const char* colour(size_t k) { return kColours[k % std::size(kColours)]; }
+// Colours that the colour-blind can tell apart too (Okabe and Ito, 2008), in an order that keeps
+// neighbours different. They show on white and on near black.
+const char* const kCurveColours[] = {"#1f83c6", "#e0701a", "#009e73", "#cc79a7",
+                                     "#c59a00", "#56b4e9", "#8a8a8a"};
+const char* colour_of_curve(size_t k) { return kCurveColours[k % std::size(kCurveColours)]; }
 
 const char* const kStyle = R"(<style>
   .page { fill: #ffffff } text { fill: #333333; font: 11px sans-serif } .title { font-weight: bold } .frame { stroke: #999999; fill: none }
@@ -32,12 +37,14 @@ struct Point {
 };
 using Points = std::vector<Point>;
 
-// What a panel shows of one log: epochs are counted from 1, as what has been trained so far.
+// What a panel shows of one log. The point of epoch 0 lies at 1: one epoch has been trained by then.
 template <class F>
 Points points(const Curve& curve, const F& value) {
   Points out;
-  for (const EpochLog& e : curve.epochs)
-    if (double v = value(e); std::abs(v) <= 1e12) out.push_back({double(e.epoch + 1), v});
+  for (const EpochLog& e : curve.epochs) {
+    const double v = value(e);
+    if (std::abs(v) <= 1e12) out.push_back({double(e.epoch + 1), v});  // nan is not
+  }
   return out;
 }
 Points train_loss(const Curve& c) {
@@ -52,7 +59,7 @@ Points ema_top1(const Curve& c) {
 
 struct Line {
   Points points;
-  size_t colour;
+  size_t curve;  // whose it is, which gives it its colour
   bool dashed = false;
 };
 
@@ -63,7 +70,7 @@ std::string number(const char* format, double x) {
 }
 std::string coordinate(double x) { return number("%.1f", x); }
 
-// "low ... high" as a tick needs it: no digit more than tells it from its neighbours.
+// A tick's number, with no more digits than tell it from its neighbours, `step` away.
 std::string tick_text(double x, double step) {
   if (std::abs(x) < step / 2) return "0";
   if (step >= 1e6 || step < 1e-4) return number("%.3g", x);
@@ -73,18 +80,24 @@ std::string tick_text(double x, double step) {
   return text;
 }
 
-// Axes with round ticks, and the lines. Its frame is as wide as the epochs and as high as the first
-// and the last tick of the values.
+// Axes with round ticks, and the lines. The frame is as wide as the epochs and as high as from the
+// first to the last tick of the values.
 std::string panel(double left, const char* title, const std::vector<Line>& lines) {
   double low = 1e300, high = -1e300, epochs = 1;
   for (const Line& line : lines)
-    for (const Point& p : line.points)
-      low = std::min(low, p.value), high = std::max(high, p.value),
+    for (const Point& p : line.points) {
+      low = std::min(low, p.value);
+      high = std::max(high, p.value);
       epochs = std::max(epochs, p.epoch);
-  if (low > high) low = 0, high = 1;
+    }
+  if (low > high) {  // no point at all
+    low = 0;
+    high = 1;
+  }
   const std::vector<double> y_ticks = round_ticks(low, high, 6),
                             x_ticks = round_ticks(0, epochs, 7);
-  low = y_ticks.front(), high = y_ticks.back();
+  low = y_ticks.front();
+  high = y_ticks.back();
   auto x = [&](double epoch) { return coordinate(left + kPanelWidth * epoch / epochs); };
   auto y = [&](double value) {
     return coordinate(kTop + kPanelHeight * (high - value) / (high - low));
@@ -106,16 +119,18 @@ std::string panel(double left, const char* title, const std::vector<Line>& lines
   out += str("<text x=\"", left + kPanelWidth / 2, "\" y=\"", bottom + 34,
              "\" text-anchor=\"middle\">epochs</text>\n<rect class=\"frame\" x=\"", left, "\" y=\"",
              kTop, "\" width=\"", kPanelWidth, "\" height=\"", kPanelHeight, "\"/>\n");
-  for (auto line = lines.rbegin(); line != lines.rend(); ++line) {  // ours, the first, on top
+  // What is drawn last lies on top: ours, which is the first.
+  for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
     if (line->points.empty()) continue;
-    out += str("<polyline class=\"curve", line->dashed ? " ema" : "", "\" stroke=\"",
-               colour(line->colour), "\" points=\"");
+    const char* colour = colour_of_curve(line->curve);
+    out += str("<polyline class=\"curve", line->dashed ? " ema" : "", "\" stroke=\"", colour,
+               "\" points=\"");
     for (const Point& p : line->points) out += x(p.epoch) + "," + y(p.value) + " ";
     out.back() = '"';
     out += "/>\n";
-    const Point& end = line->points.back();  // seen even where it is the only one
+    const Point& end = line->points.back();  // its dot shows a line of one point too
     out += str("<circle cx=\"", x(end.epoch), "\" cy=\"", y(end.value), "\" r=\"2.5\" fill=\"",
-               colour(line->colour), "\"/>\n");
+               colour, "\"/>\n");
   }
   return out;
 }
@@ -133,24 +148,26 @@ std::string figures(const char* what, const Points& p) {
              number(", epoch %.0f)", top.epoch));
 }
 
+// At most 26 bytes of a name, cut between two characters of UTF-8: a byte 10xxxxxx goes on with the
+// character of the bytes before it.
+std::string short_name(const std::string& name) {
+  if (name.size() <= 26) return name;
+  size_t cut = 25;
+  while (cut > 0 && (static_cast<unsigned char>(name[cut]) & 0xC0) == 0x80) --cut;
+  return name.substr(0, cut) + "…";
+}
+
 // A stroke, the curve's name, and its last and best figures.
 std::string legend(const Curve& curve, size_t k) {
   const double y = kLegendTop + kLegendLine * double(k);
   auto stroke = [&](double x, const char* dashed) {
     return str("<line class=\"curve", dashed, "\" x1=\"", x, "\" x2=\"", x + 24, "\" y1=\"", y,
-               "\" y2=\"", y, "\" stroke=\"", colour(k), "\"/>");
+               "\" y2=\"", y, "\" stroke=\"", colour_of_curve(k), "\"/>");
   };
   auto text = [&](double x, const std::string& s) {
     return str("<text x=\"", x, "\" y=\"", y, "\" dy=\"4\">", xml_text(s), "</text>\n");
   };
-  std::string name = curve.name;
-  if (name.size() > 26) {
-    size_t cut = 25;
-    while (cut > 0 && (static_cast<unsigned char>(name[cut]) & 0xC0) == 0x80)
-      --cut;  // not inside a character
-    name = name.substr(0, cut) + "…";
-  }
-  std::string out = stroke(kLeft, "") + text(kLeft + 32, name);
+  std::string out = stroke(kLeft, "") + text(kLeft + 32, short_name(curve.name));
   if (const Points loss = train_loss(curve); !loss.empty())
     out += text(kLeft + 200, number("loss %.3f", loss.back().value));
   out += text(kLeft + 280, figures("top-1", top1(curve)));
@@ -162,8 +179,8 @@ std::string legend(const Curve& curve, size_t k) {
 }  // namespace
 
 std::vector<double> round_ticks(double low, double high, int count) {
-  high = std::max(high, low + std::max({std::abs(low), std::abs(high), 1e-6}) *
-                                  1e-3);  // numbers that differ by less are one
+  // Numbers that differ by less than a thousandth of themselves are one.
+  high = std::max(high, low + std::max({std::abs(low), std::abs(high), 1e-6}) * 1e-3);
   const double rough = (high - low) / count, power = std::pow(10., std::floor(std::log10(rough)));
   double step = 10 * power;
   for (double nice : {5., 2., 1.})

@@ -11,11 +11,41 @@
 namespace rmt::train {
 namespace {
 
-using nlohmann::json;  // of what is read; the ordered one copies as it grows, to any depth
+// For what is read. (The ordered kind of object, in which lines are written, copies itself as it
+// grows, which a hostile line could make it do to any depth.)
+using nlohmann::json;
+
 constexpr size_t kMaxBytes = size_t(64) << 20;
 constexpr int64_t kMaxEpoch = 1'000'000'000;
 
-// Fields that may be absent. JSON has no nan: writers put null.
+// The fields that are numbers, in the order in which a line has them: the official log's, then ours.
+template <class Log, class F>
+void for_each_number(Log& e, const F& f) {
+  f("epoch", e.epoch);
+  f("n_parameters", e.n_parameters);
+  f("train_loss", e.train_loss);
+  f("train_lr", e.train_lr);
+  f("test_loss", e.test_loss);
+  f("test_acc1", e.test_acc1);
+  f("test_acc5", e.test_acc5);
+  f("test_ema_loss", e.test_ema_loss);
+  f("test_ema_acc1", e.test_ema_acc1);
+  f("test_ema_acc5", e.test_ema_acc5);
+  f("seconds", e.seconds);
+  f("images_per_s", e.images_per_s);
+  f("skipped_steps", e.skipped_steps);
+  f("time", e.time);
+}
+
+void write(nlohmann::ordered_json& line, const char* name, const auto& value) {
+  line[name] = value;
+}
+
+void write(nlohmann::ordered_json& line, const char* name, const std::optional<double>& value) {
+  if (value) line[name] = *value;
+}
+
+// A field that is absent leaves its value as it is. JSON has no nan: writers put null.
 void read(const json& line, const char* name, double& value, const std::string& source) {
   auto it = line.find(name);
   if (it == line.end()) return;
@@ -38,18 +68,9 @@ void read(const json& line, const char* name, std::optional<double>& value,
 }  // namespace
 
 std::string to_line(const EpochLog& e) {
-  nlohmann::ordered_json line{{"epoch", e.epoch},           {"n_parameters", e.n_parameters},
-                              {"train_loss", e.train_loss}, {"train_lr", e.train_lr},
-                              {"test_loss", e.test_loss},   {"test_acc1", e.test_acc1},
-                              {"test_acc5", e.test_acc5}};
-  if (e.test_ema_loss) line["test_ema_loss"] = *e.test_ema_loss;
-  if (e.test_ema_acc1) line["test_ema_acc1"] = *e.test_ema_acc1;
-  if (e.test_ema_acc5) line["test_ema_acc5"] = *e.test_ema_acc5;
-  line.update({{"seconds", e.seconds},
-               {"images_per_s", e.images_per_s},
-               {"skipped_steps", e.skipped_steps},
-               {"time", e.time},
-               {"bad_images", e.bad_images}});
+  nlohmann::ordered_json line;
+  for_each_number(e, [&](const char* name, const auto& value) { write(line, name, value); });
+  line["bad_images"] = e.bad_images;
   return line.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
@@ -62,15 +83,7 @@ EpochLog epoch_from_line(const std::string& text, const std::string& source) {
   for (const char* name : {"train_loss", "test_acc1"})
     CHECK(line.contains(name), source, ": has no \"", name, "\"");
   EpochLog e;
-  read(line, "epoch", e.epoch, source), read(line, "n_parameters", e.n_parameters, source);
-  read(line, "train_loss", e.train_loss, source), read(line, "train_lr", e.train_lr, source);
-  read(line, "test_loss", e.test_loss, source), read(line, "test_acc1", e.test_acc1, source),
-      read(line, "test_acc5", e.test_acc5, source);
-  read(line, "test_ema_loss", e.test_ema_loss, source),
-      read(line, "test_ema_acc1", e.test_ema_acc1, source);
-  read(line, "test_ema_acc5", e.test_ema_acc5, source);
-  read(line, "seconds", e.seconds, source), read(line, "images_per_s", e.images_per_s, source);
-  read(line, "skipped_steps", e.skipped_steps, source), read(line, "time", e.time, source);
+  for_each_number(e, [&](const char* name, auto& value) { read(line, name, value, source); });
   if (auto it = line.find("bad_images"); it != line.end() && it->is_array())
     for (const json& bad : *it)
       if (bad.is_string()) e.bad_images.push_back(bad.get<std::string>());
@@ -106,7 +119,7 @@ std::string summary_csv(const std::vector<EpochLog>& log) {
                                                e.train_lr};
     if (ema) columns.insert(columns.end(), {e.test_ema_loss, e.test_ema_acc1, e.test_ema_acc5});
     for (const std::optional<double>& x : columns)
-      out += ',', out += x && std::isfinite(*x) ? json(*x).dump() : "";
+      out += "," + (x && std::isfinite(*x) ? json(*x).dump() : "");
     out += '\n';
   }
   return out;

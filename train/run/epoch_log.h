@@ -1,6 +1,6 @@
-// log.jsonl: what is known of each epoch, one JSON object a line, under the field names of the
-// official code's logs, so that these are read as ours are. The other records of a run
-// (summary.csv, curves.svg, TensorBoard's events) are drawn from it.
+// log.jsonl: what is known of each epoch, one JSON object a line. The names of its fields are those
+// of the official code's logs, so that its logs are read as ours are. The other records of a run
+// (summary.csv, curves.svg, TensorBoard's events) are drawn from this one.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -9,29 +9,37 @@
 
 namespace rmt::train {
 
-// The official log's fields under their names, then ours.
 struct EpochLog {
-  int64_t epoch = 0, n_parameters = 0;
-  double train_loss = 0, train_lr = 0;                 // means over the epoch's steps
-  double test_loss = 0, test_acc1 = 0, test_acc5 = 0;  // mean over the images; per cent
-  std::optional<double> test_ema_loss, test_ema_acc1,
-      test_ema_acc5;                     // the same of the averaged weights, where a run keeps them
-  double seconds = 0, images_per_s = 0;  // of training, evaluation not included
-  int64_t skipped_steps = 0;             // whose loss or gradient was not finite
-  int64_t time = 0;                      // when the epoch ended, seconds since 1970
-  std::vector<std::string> bad_images =
-      {};  // "path: reason" of every image that could not be read and was replaced
+  // The official log's fields, under their names.
+  int64_t epoch = 0;  // counted from 0
+  int64_t n_parameters = 0;
+  double train_loss = 0;  // mean over the epoch's steps, like train_lr
+  double train_lr = 0;
+  double test_loss = 0;  // mean over the validation images
+  double test_acc1 = 0;  // top-1, per cent of the validation images
+  double test_acc5 = 0;  // top-5
+  // The same of the averaged weights, where a run keeps them.
+  std::optional<double> test_ema_loss, test_ema_acc1, test_ema_acc5;
+
+  // Ours.
+  double seconds = 0;         // of training, evaluation not included
+  double images_per_s = 0;    // likewise
+  int64_t skipped_steps = 0;  // steps whose loss or gradient was not finite
+  int64_t time = 0;           // when the epoch ended, seconds since 1970
+  // "path: reason" of every image that could not be read and was replaced.
+  std::vector<std::string> bad_images = {};
 };
 
 std::string to_line(const EpochLog& log);  // without the '\n'
 
-// One line. Only epoch, train_loss and test_acc1 must be there; Error, naming `source`, for
-// anything else than an object with these as numbers.
+// Reads one line. Only epoch, train_loss and test_acc1 must be there. Error, which begins with
+// `source`, for anything but an object in which these are numbers.
 EpochLog epoch_from_line(const std::string& line, const std::string& source);
 
-// All lines of a file of at most 64 MiB, its epochs growing; some may be missing, as in the
-// official logs. Error naming file and line. `torn`: lines that are no JSON object, which a kill or
-// a full disk has cut short, are passed over, and no line at all is no error.
+// All lines of a file of at most 64 MiB. Its epochs grow; some may be missing, as in the official
+// logs. Error, which names file and line, for anything else. With `torn`, a line that is no JSON
+// object, because a kill or a full disk has cut it short, is passed over, and a file without a line
+// is no error.
 std::vector<EpochLog> read_log(const std::string& path, bool torn = false);
 
 // summary.csv: timm's columns (epoch, train_loss, eval_loss, eval_top1, eval_top5, lr), then, where

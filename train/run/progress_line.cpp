@@ -7,8 +7,8 @@
 
 namespace rmt::train {
 
-// Characters of a line of the terminal.
-static size_t width() {
+// How many characters the terminal has in a line.
+static size_t terminal_width() {
   winsize size{};
   return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 120;
 }
@@ -38,10 +38,12 @@ StatusLine::StatusLine() : terminal_(isatty(STDERR_FILENO) == 1) {}
 
 void StatusLine::show(const std::string& text, bool now) {
   if (!terminal_ || (painted_ && !now && since_.seconds() < 0.1)) return;
-  std::fprintf(stderr, "\r%s\033[K",
-               text.substr(0, width() - 1).c_str());  // a line that wraps cannot be painted over
+  // \r goes back to the line's beginning, ESC [K clears what is left of the old one behind the text.
+  // A text that the terminal wraps into a second line could not be painted over.
+  std::fprintf(stderr, "\r%s\033[K", text.substr(0, terminal_width() - 1).c_str());
   std::fflush(stderr);
-  painted_ = true, since_ = Stopwatch();
+  painted_ = true;
+  since_ = Stopwatch();
 }
 
 void StatusLine::clear() {
@@ -55,9 +57,9 @@ ProgressLine::ProgressLine(int64_t interval, int64_t steps_to_go)
 void ProgressLine::show(const StepReport& r) {
   ++done_;
   if (interval_ == 0 || (!line_.terminal() && (r.step + 1) % interval_ != 0)) return;
-  const std::string text =
-      progress_text(r, clock_.seconds() / double(done_) *
-                           double(to_go_ - done_));  // evaluations so far are part of the clock
+  // The clock counts the evaluations so far as well, and so does what is left.
+  const double seconds_a_step = clock_.seconds() / double(done_);
+  const std::string text = progress_text(r, seconds_a_step * double(to_go_ - done_));
   if (line_.terminal())
     line_.show(text, r.step + 1 == r.steps);
   else

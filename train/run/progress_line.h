@@ -1,5 +1,5 @@
-// The line that says how a run is going, on stderr: repainted in place on a terminal, one line
-// every `interval` steps elsewhere (0: none).
+// The line on stderr that says how a run is going. On a terminal it is painted over where it
+// stands; elsewhere, in a log file for example, there is a line every `interval` steps (0: none).
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -19,40 +19,47 @@ class Stopwatch {
 
 // Where a run stands in the middle of an epoch.
 struct StepReport {
-  int64_t epoch, epochs, step, steps;  // of this epoch, counted from 0
+  int64_t epoch, epochs;  // this one, counted from 0, of so many
+  int64_t step, steps;    // of the epoch, likewise
   double loss, mean_loss, lr;
-  double images_per_s, waiting;  // share of the time spent waiting for data
-  double mfu = 0;                // model FLOPs utilization (train/peak.h); 0: not known, not shown
+  double images_per_s;
+  double waiting;  // share of the time spent waiting for data, 0 to 1
+  double mfu = 0;  // model FLOPs utilization (train/peak.h); 0: not known, not shown
 };
 
 // "epoch 3/300  step 100/2502  loss 5.3799 (5.4010)  lr 1.20e-03  1510 img/s  MFU 12.3 %  wait 2 %
-// ETA 31:05:09": the mean in brackets, the share of the time spent waiting for data. Less than 120
-// characters.
+// ETA 31:05:09". The loss in brackets is the epoch's mean so far. Less than 120 characters.
 std::string progress_text(const StepReport& report, double seconds_left);
 
-// One line on stderr that is painted over where it stands, ten times a second at most. Only for a
-// terminal.
+// One line on stderr that is painted over where it stands, ten times a second at most. It does
+// nothing useful elsewhere: ask terminal() first.
 class StatusLine {
  public:
   StatusLine();
   bool terminal() const { return terminal_; }
-  void show(const std::string& text,
-            bool now = false);  // `now`: even if the last one was less than a tenth of a second ago
-  void clear();                 // before anything else is printed
+  // `now`: even if the last one was less than a tenth of a second ago.
+  void show(const std::string& text, bool now = false);
+  // To be called before anything else is printed.
+  void clear();
 
  private:
-  bool terminal_, painted_ = false;
+  bool terminal_;
+  bool painted_ = false;
   Stopwatch since_;
 };
 
 class ProgressLine {
  public:
-  ProgressLine(int64_t interval, int64_t steps_to_go);  // of all epochs
-  void show(const StepReport& report);                  // once a step
-  void clear() { line_.clear(); }                       // before anything else is printed
+  // `steps_to_go`: of all epochs together, for the time that is left.
+  ProgressLine(int64_t interval, int64_t steps_to_go);
+  // To be called once a step.
+  void show(const StepReport& report);
+  // To be called before anything else is printed.
+  void clear() { line_.clear(); }
 
  private:
-  int64_t interval_, to_go_, done_ = 0;
+  int64_t interval_;
+  int64_t to_go_, done_ = 0;  // steps
   StatusLine line_;
   Stopwatch clock_;
 };

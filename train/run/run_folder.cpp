@@ -24,7 +24,7 @@ std::string timestamp() {
   return text;
 }
 
-// True when the folder is now there, empty and ours.
+// Makes the folder. True when it is there now and empty, so that this run may have it.
 bool claim(const std::string& path) {
   std::error_code error;
   fs::create_directories(fs::path(path).parent_path(), error);
@@ -45,7 +45,8 @@ RunFolder RunFolder::create(const std::string& output, const std::string& experi
           " or choose another --experiment");
     return RunFolder(path);
   }
-  std::string name = str(timestamp(), "-", model, "-", image_size), path = (base / name).string();
+  const std::string name = str(timestamp(), "-", model, "-", image_size);
+  std::string path = (base / name).string();
   for (int again = 2; !claim(path); ++again) path = (base / str(name, "-", again)).string();
   return RunFolder(path);
 }
@@ -67,7 +68,8 @@ void RunFolder::truncate_log(int64_t epoch) {
   const std::string text = read_file(path, size_t(1) << 30);
   std::string kept, line;
   for (std::istringstream in(text); std::getline(in, line);) {
-    auto entry = nlohmann::json::parse(line, nullptr, false);  // a torn last line does not parse
+    // A last line that a kill has torn does not parse, and is not kept either.
+    auto entry = nlohmann::json::parse(line, nullptr, false);
     if (entry.is_object() && entry.contains("epoch") && entry["epoch"].is_number_integer() &&
         entry["epoch"] < epoch)
       kept += line + '\n';

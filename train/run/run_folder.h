@@ -1,5 +1,6 @@
-// The folder of one run: args.json, log.jsonl and what is drawn from it, last.safetensors,
-// best.safetensors. Never reused for another run.
+// The folder of one run: args.json (its settings), log.jsonl and what is drawn from it, and the
+// checkpoints last.safetensors and best.safetensors. No other run ever writes into it. README.md
+// says which file is written when, and what a kill can leave of it.
 #pragma once
 #include "train/run/epoch_log.h"
 
@@ -7,13 +8,13 @@ namespace rmt::train {
 
 class RunFolder {
  public:
-  RunFolder() = default;  // none
+  RunFolder() = default;  // no folder
 
   // Makes output/experiment, or output/<timestamp>-<model>-<size> when experiment is empty. Error
   // when it is there already and not empty.
   static RunFolder create(const std::string& output, const std::string& experiment,
                           const std::string& model, int64_t image_size);
-  // The folder of a run that is to go on; Error when it is none.
+  // The folder of a run that is to go on; Error when there is no such folder.
   static RunFolder open(const std::string& path);
 
   const std::string& path() const { return path_; }
@@ -22,15 +23,16 @@ class RunFolder {
   // Adds a line to log.jsonl (with the time, where it has none) and then does what refresh() does.
   // Error when anything could not be written.
   void append(EpochLog line);
-  // Takes back the lines of `epoch` and later: a run that was killed between its log and its
-  // checkpoint logs them again.
+  // Takes back the lines of `epoch` and of later ones. A run that was killed after it wrote an
+  // epoch's line and before it wrote that epoch's checkpoint trains the epoch again, and logs it
+  // again.
   void truncate_log(int64_t epoch);
 
-  // Brings everything that is a function of log.jsonl up to it, whatever a kill or a full disk left
-  // of it. One that fails does not keep the others from being written; the Error names all that
-  // did.
+  // Writes summary.csv, curves.svg and TensorBoard's events anew from log.jsonl, whatever a kill or
+  // a full disk left of them. One that fails does not keep the others from being written; the Error
+  // names all that failed.
   void refresh() const;
-  // A log to draw beside ours in curves.svg, and to compare with.
+  // A log of another run, to draw beside ours in curves.svg and to compare with.
   void set_compare(Curve theirs) { theirs_ = std::move(theirs); }
   const Curve& compare() const { return theirs_; }
 

@@ -26,8 +26,10 @@ std::string little_endian(T x) {
   return out;
 }
 
-// --- protobuf's wire format: a field is its key (number << 3 | wire type) and a varint (type 0), 8
-// bytes (1), a length and bytes (2) or 4 bytes (5) ---
+// --- protobuf's wire format ---
+// A message is its fields one after the other. A field is a key, number << 3 | wire type, and then
+//   wire type 0: a varint | 1: 8 bytes | 2: a length and so many bytes | 5: 4 bytes
+// A varint has 7 bits of the number in each byte, the lowest first; the top bit says "more follow".
 std::string varint(uint64_t x) {
   std::string out;
   for (; x > 0x7F; x >>= 7) out += char((x & 0x7F) | 0x80);
@@ -51,8 +53,10 @@ std::string real32(int number, float x) {
   return key(number, 5) + little_endian(bits);
 }
 
-// Event { double wall_time = 1; int64 step = 2; string file_version = 3; Summary summary = 5; }
-// Summary { repeated Value value = 1; }    Value { string tag = 1; float simple_value = 2; }
+// --- the messages ---
+//   Event   { double wall_time = 1; int64 step = 2; string file_version = 3; Summary summary = 5; }
+//   Summary { repeated Value value = 1; }
+//   Value   { string tag = 1; float simple_value = 2; }
 std::string scalar(const char* tag, double x) {
   return std::isfinite(x) ? bytes(1, bytes(1, tag) + real32(2, float(x))) : "";
 }
@@ -65,7 +69,8 @@ std::string event(const EpochLog& e) {
   return real64(1, double(e.time)) + integer(2, e.epoch) + bytes(5, summary);
 }
 
-std::string host() {
+// This machine's name, without characters that a file's name should not have.
+std::string host_name() {
   char name[256] = "";
   ::gethostname(name, sizeof name - 1);
   std::string out = name;
@@ -74,7 +79,7 @@ std::string host() {
   return out.empty() ? "localhost" : out;
 }
 
-// The file that is there already, else a new name.
+// The path of the folder's event file: of the first one there, else a new one.
 std::string event_path(const std::string& folder) {
   std::vector<std::string> found;
   for (const auto& entry : fs::directory_iterator(folder))
@@ -82,7 +87,7 @@ std::string event_path(const std::string& folder) {
         name.starts_with(kPrefix) && !name.ends_with(".tmp"))
       found.push_back(name);
   if (found.empty())
-    return folder + "/" + kPrefix + std::to_string(std::time(nullptr)) + "." + host();
+    return folder + "/" + kPrefix + std::to_string(std::time(nullptr)) + "." + host_name();
   return folder + "/" + *std::min_element(found.begin(), found.end());
 }
 

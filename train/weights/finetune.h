@@ -1,6 +1,6 @@
 // Fine-tuning: training that starts from weights which were trained on other images, perhaps of
-// other classes or another size. No parameter depends on the image size (RMT.md 1.5), so all that
-// can differ is the head.
+// other classes or another size. No parameter's shape depends on the size of the images
+// (nn/rmt/README.md, "Names"), so that only the head can differ.
 #pragma once
 #include "nn/rmt/model.h"
 #include "train/groups.h"
@@ -11,7 +11,7 @@ namespace rmt::train {
 struct Pretrained {
   Archive weights;       // without a token-label head ("aux_head")
   TrainOptions options;  // of its model; of its images too where the file records them
-  bool knows_images;     // it does
+  bool knows_images;     // whether the file does
   std::vector<std::string> classes;
   std::vector<std::string> notes;  // lines for people: what was left out
 };

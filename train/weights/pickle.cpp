@@ -10,8 +10,8 @@
 namespace rmt::train {
 namespace {
 
-// Caps of ours. A tensor takes about 90 bytes and 16 values: rmt_l with average and optimizer,
-// 5,500 tensors, 0.5 MB and 85,000 values.
+// Caps of ours. A tensor takes about 90 bytes and 16 values; rmt_l with its average and optimizer has
+// 5,500 tensors, and so 0.5 MB and 85,000 values.
 constexpr size_t kMaxBytes = 16 << 20, kMaxValues = 2'000'000;
 
 // The instructions that tensor files use, of protocols 2 to 5; all others are refused.
@@ -60,6 +60,7 @@ enum Op : uint8_t {
   FRAME = 0x95,
 };
 
+// The stack machine, as far as it makes values.
 class Machine {
  public:
   Machine(const std::string& bytes, const std::string& source,
@@ -113,7 +114,8 @@ class Machine {
     return out;
   }
 
-  // --- the stack ---
+  // --- the stack. A mark is a height of it: what was pushed since belongs together, and is not taken
+  // before the mark is ---
   PyValue* push(Kind kind) {
     if (out_.values.size() == kMaxValues) refuse(str("it holds more than ", kMaxValues, " values"));
     out_.values.emplace_back().kind = kind;
@@ -145,7 +147,7 @@ class Machine {
     return values;
   }
 
-  // --- the instructions; each function returns false for those of the others ---
+  // --- the instructions, in four families; each function returns false for those of the others ---
   bool literal(uint8_t op) {
     auto integer = [this](int64_t n) { push(Kind::integer)->number = n; };
     auto string = [this](Kind kind, uint64_t count) {
@@ -174,8 +176,8 @@ class Machine {
     }
   }
 
-  // Two's complement, little endian, `count` bytes. Those above 64 bits are passed over: no size is
-  // one.
+  // `count` bytes of two's complement, little endian. An integer of more than 64 bits is nothing that
+  // a tensor has, and is passed over.
   void long_integer(uint8_t count) {
     const char* p = raw(count);
     if (count > 8) {
@@ -207,7 +209,7 @@ class Machine {
     }
   }
   void tuple(std::vector<PyValue*> items) { push(Kind::tuple)->items = std::move(items); }
-  // Calls too can be lists or dicts (a defaultdict is): they keep what they are given.
+  // What a call makes can be a list or a dict too (a defaultdict is): it keeps what it is given.
   void extend(const std::vector<PyValue*>& items, Kind kind) {
     PyValue* to = top();
     if ((to->kind != kind && to->kind != Kind::call) ||
@@ -255,8 +257,9 @@ class Machine {
         call(callee, argument);
         return true;
       }
-      case BUILD: {  // sets attributes: of a state_dict its versions, of a Namespace its values; no
-                     // tensor of a model is among them
+      // Sets attributes: of a state_dict its versions, of a Namespace its values. No tensor of a model
+      // is among them.
+      case BUILD: {
         pop();
         top();
         return true;
@@ -288,7 +291,8 @@ class Machine {
       return;
     }
     PyValue* made = push(Kind::call);
-    made->callee = callee, made->argument = argument;
+    made->callee = callee;
+    made->argument = argument;
   }
 
   const std::string &bytes_, &source_;
@@ -296,7 +300,7 @@ class Machine {
   size_t at_ = 0;
   Pickle out_;
   std::vector<PyValue*> stack_;
-  std::vector<size_t> marks_;  // heights of the stack
+  std::vector<size_t> marks_;
   std::map<uint32_t, PyValue*> memo_;
 };
 

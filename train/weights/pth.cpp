@@ -11,16 +11,18 @@ namespace rmt::train {
 namespace {
 
 constexpr size_t kMaxEntries = 100'000, kMaxDepth = 8;
-// Tensors may share bytes, or be one number a million times (stride 0). Together they may be this
-// many times the file, which a model never comes near to.
+// Tensors may share bytes, or repeat one number a million times (stride 0), so that a small file
+// could fill the memory. All tensors together may be this many times as large as the file, which a
+// model's never come near to.
 constexpr uint64_t kMaxGrowth = 16;
 
 // IEEE 754 binary16: 1 sign, 5 exponent, 10 mantissa bits.
 struct f16 {
   uint16_t bits;
   explicit operator float() const {
-    const uint32_t sign = uint32_t(bits & 0x8000) << 16, exponent = bits >> 10 & 31,
-                   mantissa = bits & 1023;
+    const uint32_t sign = uint32_t(bits & 0x8000) << 16;
+    const uint32_t exponent = bits >> 10 & 31;
+    const uint32_t mantissa = bits & 1023;
     if (exponent == 0) return std::copysign(std::ldexp(float(mantissa), -24), sign ? -1.f : 1.f);
     return std::bit_cast<float>(sign | (exponent == 31 ? 0x7f800000 : (exponent + 112) << 23) |
                                 mantissa << 13);
@@ -36,7 +38,9 @@ struct View {
   const struct Format* format;
 };
 
-// Row-major order of the tensor, from the storage's bytes.
+// out[i, j, ...] = storage[offset + i stride_0 + j stride_1 + ...], walked in the order of `out`: the
+// last index grows first, and where it would leave its extent it begins anew and the one before it
+// grows, as in counting.
 template <class From, class To>
 void gather(const char* bytes, const View& v, Tensor& out) {
   To* to = out.data<To>();
@@ -57,9 +61,9 @@ void gather(const char* bytes, const View& v, Tensor& out) {
 }
 
 struct Format {
-  const char *storage, *dtype;  // the globals that name it: torch.FloatStorage, or torch.float32
-                                // beside an untyped storage
-  size_t bytes;
+  // The globals that name it: torch.FloatStorage, or torch.float32 beside an untyped storage.
+  const char *storage, *dtype;
+  size_t bytes;  // of an element in the file
   DType result;
   void (*gather)(const char*, const View&, Tensor&);
 };
@@ -81,49 +85,27 @@ const std::string kParameter[] = {"torch._utils _rebuild_parameter",
 const std::string kTensor2 = "torch._utils _rebuild_tensor_v2",
                   kTensor3 = "torch._utils _rebuild_tensor_v3";
 
-// What stands in checkpoints beside the weights. Read as inert notes, never made.
-const char* const kBystanders[] = {"argparse Namespace",
-                                   "collections Counter",
-                                   "_codecs encode",
-                                   "torch Size",
-                                   "torch device",
-                                   "torch.storage TypedStorage",
-                                   "torch uint16",
-                                   "torch uint32",
-                                   "torch uint64",
-                                   "torch complex64",
-                                   "torch complex128",
-                                   "torch ComplexFloatStorage",
-                                   "torch ComplexDoubleStorage",
-                                   "torch float8_e4m3fn",
-                                   "torch float8_e5m2",
-                                   "numpy dtype",
-                                   "numpy ndarray",
-                                   "numpy.core.multiarray scalar",
-                                   "numpy.core.multiarray _reconstruct",
-                                   "numpy._core.multiarray scalar",
-                                   "numpy._core.multiarray _reconstruct",
-                                   "__builtin__ set",
-                                   "__builtin__ dict",
-                                   "__builtin__ complex",
-                                   "__builtin__ slice",
-                                   "__builtin__ bytearray",
-                                   "builtins set",
-                                   "builtins dict",
-                                   "builtins complex",
-                                   "builtins slice",
-                                   "builtins bytearray",
-                                   "collections defaultdict",
-                                   "pathlib PosixPath",
-                                   "pathlib PurePosixPath",
-                                   "pathlib WindowsPath"};
+// What checkpoints hold beside the weights: it is read as notes that do nothing, never made.
+// clang-format off
+const char* const kBystanders[] = {
+    "argparse Namespace", "collections Counter", "collections defaultdict", "_codecs encode",
+    "torch Size", "torch device", "torch.storage TypedStorage", "torch uint16", "torch uint32",
+    "torch uint64", "torch complex64", "torch complex128", "torch ComplexFloatStorage",
+    "torch ComplexDoubleStorage", "torch float8_e4m3fn", "torch float8_e5m2", "numpy dtype",
+    "numpy ndarray", "numpy.core.multiarray scalar", "numpy.core.multiarray _reconstruct",
+    "numpy._core.multiarray scalar", "numpy._core.multiarray _reconstruct", "__builtin__ set",
+    "__builtin__ dict", "__builtin__ complex", "__builtin__ slice", "__builtin__ bytearray",
+    "builtins set", "builtins dict", "builtins complex", "builtins slice", "builtins bytearray",
+    "pathlib PosixPath", "pathlib PurePosixPath", "pathlib WindowsPath"};
+// clang-format on
 
 template <class List, class T>
 bool among(const List& list, const T& value) {
   return std::find(std::begin(list), std::end(list), value) != std::end(list);
 }
 
-PyGlobal opinion(const std::string& name) {
+// What to think of a global that a pickle names.
+PyGlobal opinion_of(const std::string& name) {
   if (name == "collections OrderedDict") return PyGlobal::mapping;
   bool format = std::any_of(std::begin(kFormats), std::end(kFormats),
                             [&](const Format& f) { return name == f.storage || name == f.dtype; });
@@ -138,8 +120,8 @@ struct Storage {
   const std::string* type;  // "torch FloatStorage"
 };
 
-// Reads a file's tensors in two passes: which views of which storages there are, then storage by
-// storage, so that only one is in memory beside the result.
+// Reads a file's tensors in two passes. The first finds which views of which storages there are; the
+// second goes storage by storage, so that only one of them is in memory beside the result.
 class Reader {
  public:
   explicit Reader(const std::string& path) : zip_(path), folder_(find_folder()) {
@@ -147,7 +129,7 @@ class Reader {
       CHECK(zip_.read(folder_ + "byteorder") == "little", path,
             ": was written by a big-endian machine, which rmt does not read; save it again on "
             "another one");
-    pickle_ = read_pickle(zip_.read(folder_ + "data.pkl"), path, opinion);
+    pickle_ = read_pickle(zip_.read(folder_ + "data.pkl"), path, opinion_of);
   }
 
   Archive read(const std::string& key) {
@@ -161,7 +143,7 @@ class Reader {
         Tensor x = Tensor::empty(v.shape, v.format->result);
         v.format->gather(bytes.data(), v, x);
         CHECK(archive.tensors.emplace(v.name, x).second, zip_.path(), ": has two tensors ",
-              quoted(v.name));
+              quoted_name(v.name));
       }
     }
     strip_module(archive);
@@ -196,19 +178,21 @@ class Reader {
     for (const std::string& k : keys) {
       const PyValue* value = root->find(k);
       if (!value || value->kind != PyValue::dict || value->items.empty()) continue;
-      if (key.empty() ? !chosen : k == key)
-        chosen = value, from = k;
-      else
+      if (key.empty() ? !chosen : k == key) {
+        chosen = value;
+        from = k;
+      } else {
         archive.metadata["beside"] += (archive.metadata["beside"].empty() ? "" : ", ") + k;
+      }
     }
-    CHECK(key.empty() || chosen, zip_.path(), ": has no dictionary ", quoted(key),
+    CHECK(key.empty() || chosen, zip_.path(), ": has no dictionary ", quoted_name(key),
           " in it; its entries are ", entries_of(*root));
     return chosen ? chosen : root;
   }
   static std::string entries_of(const PyValue& dict) {
     std::string out;
     for (size_t i = 0; i + 1 < dict.items.size() && i < 20; i += 2)
-      out += (i ? ", " : "") + quoted(dict.items[i]->string);
+      out += (i ? ", " : "") + quoted_name(dict.items[i]->string);
     return out + (dict.items.size() > 20 ? ", ..." : "");
   }
 
@@ -218,7 +202,7 @@ class Reader {
       const PyValue &key = *dict.items[i], &value = *dict.items[i + 1];
       CHECK(++entries_ <= kMaxEntries, zip_.path(), ": has more than ", kMaxEntries, " entries");
       CHECK(key.kind == PyValue::text && !key.string.empty() && key.string.size() <= 1024,
-            zip_.path(), ": below ", quoted(prefix),
+            zip_.path(), ": below ", quoted_name(prefix),
             " it names an entry by something else than a text of 1 to 1024 bytes (",
             name_of(key.kind), "), so this is no state_dict");
       const std::string name = prefix + key.string;
@@ -230,12 +214,13 @@ class Reader {
   }
 
   [[noreturn]] void refuse(const std::string& name, const std::string& reason) const {
-    throw Error(str(zip_.path(), ": ", quoted(name), " ", reason));
+    throw Error(str(zip_.path(), ": ", quoted_name(name), " ", reason));
   }
 
-  // A tensor is a call of _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks[,
-  // metadata]), or of v3, with a dtype after the hooks; a parameter is a call that has one as its
-  // first argument.
+  // A tensor is a call of
+  //   _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks[, metadata])
+  // or of _v3, which has a dtype after the hooks. A parameter is a call whose first argument is a
+  // tensor.
   void add_view(const PyValue& value, const std::string& name) {
     const PyValue* tensor = &value;
     while (tensor->kind == PyValue::call && among(kParameter, tensor->callee->string) &&
@@ -268,7 +253,7 @@ class Reader {
     views_[storage.key].push_back(std::move(v));
   }
 
-  // The persistent id ("storage", type, key, device, elements).
+  // A storage is a persistent id, the tuple ("storage", type, key, device, elements).
   Storage storage_of(const PyValue& value, const std::string& name) const {
     const PyValue* id = value.kind == PyValue::persistent ? value.argument : nullptr;
     if (!id || id->kind != PyValue::tuple || id->items.size() != 5 ||
@@ -300,7 +285,7 @@ class Reader {
     const std::string entry = folder_ + "data/" + storage.key;
     if (!zip_.has(entry))
       refuse(v.name,
-             "lies in the storage " + quoted(storage.key) + ", which the file does not hold");
+             "lies in the storage " + quoted_name(storage.key) + ", which the file does not hold");
     const uint64_t bytes = zip_.size(entry),
                    element = among(kUntyped, *storage.type) ? 1 : v.format->bytes;
     if (bytes / element != storage.elements || bytes % element != 0)
@@ -362,7 +347,7 @@ Archive read_weights(const std::string& path, const std::string& key) {
         path, "\", map_location=\"cpu\", weights_only=False), \"new.pth\"), if you trust the file");
   CHECK(key.empty(), path,
         ": is a safetensors file, which has no entries to choose from; leave out the name ",
-        quoted(key));
+        quoted_name(key));
   return read_safetensors(path);
 }
 

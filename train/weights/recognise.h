@@ -1,5 +1,5 @@
-// Which model a set of weights belongs to, by the names and shapes alone: for files that do not say
-// it, as those of PyTorch.
+// Which model a set of weights belongs to, told by their names and shapes alone. PyTorch's files do
+// not say it.
 #pragma once
 #include "nn/rmt/config.h"
 #include "train/weights/safetensors.h"
@@ -10,7 +10,7 @@ namespace rmt::train {
 // of its classes, and with those parts switched off that it lacks. Parameters cannot tell the kind
 // of decay, and of the rotation only this: weights with neither the projection before the pooling
 // nor the convolution in the FFN are of the official code's first release, which did not rotate
-// (RMT.md 1.6). Error, saying what was found, for other models' weights.
+// (nn/rmt/README.md, "Where paper and code disagree"). Error, saying what was found, for other models' weights.
 nn::RmtConfig recognise(const Archive& archive);
 
 }  // namespace rmt::train

@@ -17,9 +17,9 @@ static_assert(std::endian::native == std::endian::little,
               "safetensors holds little-endian numbers");
 using json = nlohmann::json;
 
-// Caps of ours beside the format's own of 100,000,000 bytes of header.
-constexpr uint64_t kMaxHeader = 100'000'000, kMaxTensors = 100'000, kMaxName = 1024,
-                   kMaxNumber = uint64_t(1) << 53;
+constexpr uint64_t kMaxHeader = 100'000'000;  // bytes; the format's own cap
+// Caps of ours.
+constexpr uint64_t kMaxTensors = 100'000, kMaxName = 1024, kMaxNumber = uint64_t(1) << 53;
 
 struct Format {
   const char* name;
@@ -35,16 +35,16 @@ int place_of(DType dtype) {
   return i;
 }
 
-// Text of a file in a message: printable ASCII, not too long.
-std::string shown(const std::string& text) {
+// Text of a file for a message: its first 100 bytes as JSON writes them, in printable ASCII.
+std::string quoted_json(const std::string& text) {
   return json(text.substr(0, 100)).dump(-1, ' ', true, json::error_handler_t::replace) +
          (text.size() > 100 ? "..." : "");
 }
 
-// Of all that an archive says: metadata without the checksum itself, then the tensors, each in
-// order of the names. Texts go with their lengths, so that nothing can move from one to the next.
-// It is of the contents, not of the file: another program that writes the same again keeps it
-// valid.
+// The checksum covers all that an archive says: the metadata without the checksum itself, then the
+// tensors, both in the order of their names. A text goes in with its length, so that no character
+// can move from one text to the next unnoticed. It is a checksum of the contents and not of the
+// file: another program that writes the same tensors and notes in another order keeps it valid.
 const char* const kChecksum = "rmt.crc32c";
 
 std::string checksum(const Archive& archive) {
@@ -54,9 +54,13 @@ std::string checksum(const Archive& archive) {
     crc = crc32c(whole.data(), whole.size(), crc);
   };
   for (const auto& [key, value] : archive.metadata)
-    if (key != kChecksum) add(key), add(value);
+    if (key != kChecksum) {
+      add(key);
+      add(value);
+    }
   for (const auto& [name, x] : archive.tensors) {
-    add(name), add(str(x.dtype(), " ", x.shape()));
+    add(name);
+    add(str(x.dtype(), " ", x.shape()));
     crc = crc32c(x.raw(), x.nbytes(), crc);
   }
   char hex[9];
@@ -64,15 +68,17 @@ std::string checksum(const Archive& archive) {
   return hex;
 }
 
+// What the header says of a tensor.
 struct Info {
   std::string name, dtype;
   std::vector<uint64_t> shape, offsets;
   std::set<std::string> fields;  // seen so far
 };
 
-// Listens to the JSON parser and accepts exactly {name: {"dtype": text, "shape": [n, ...],
-// "data_offsets": [n, n]}, "__metadata__": {text: text}}. A parser that builds a tree would have
-// dropped duplicate keys silently and turned 1e2 into a number.
+// Listens to the JSON parser and accepts exactly
+//   {name: {"dtype": text, "shape": [n, ...], "data_offsets": [n, n]}, "__metadata__": {text: text}}
+// A parser that builds a tree of values would drop one of two equal keys silently, and take 1e2 for
+// a whole number.
 class Header : public nlohmann::json_sax<json> {
  public:
   explicit Header(const std::string& path) : path_(path) {}
@@ -99,23 +105,23 @@ class Header : public nlohmann::json_sax<json> {
       refuse(str("its header has a name of ", text.size(), " bytes, the most is ", kMaxName));
     if (depth_ == 1) {
       name_ = text;
-      if (!names_.insert(text).second) refuse("its header names " + shown(text) + " twice");
+      if (!names_.insert(text).second) refuse("its header names " + quoted_json(text) + " twice");
       return true;
     }
     field_ = text;
     if (name_ == "__metadata__") {
-      if (metadata.count(text)) refuse("its metadata names " + shown(text) + " twice");
+      if (metadata.count(text)) refuse("its metadata names " + quoted_json(text) + " twice");
       return true;
     }
     if (text != "dtype" && text != "shape" && text != "data_offsets")
-      refuse("tensor " + shown(name_) + " has an unknown field " + shown(text));
+      refuse("tensor " + quoted_json(name_) + " has an unknown field " + quoted_json(text));
     if (!tensors.back().fields.insert(text).second)
-      refuse("tensor " + shown(name_) + " has two fields " + shown(text));
+      refuse("tensor " + quoted_json(name_) + " has two fields " + quoted_json(text));
     return true;
   }
   bool end_object() override {
     if (--depth_ == 1 && name_ != "__metadata__" && tensors.back().fields.size() != 3)
-      refuse("tensor " + shown(name_) + " lacks one of dtype, shape and data_offsets");
+      refuse("tensor " + quoted_json(name_) + " lacks one of dtype, shape and data_offsets");
     return true;
   }
   bool start_array(size_t) override {
@@ -148,7 +154,7 @@ class Header : public nlohmann::json_sax<json> {
   }
   bool number_integer(int64_t n) override { refuse(str("negative number ", n, " as ", where())); }
   bool number_float(double, const std::string& text) override {
-    refuse(shown(text) + " as " + where() + " is not a plain integer");
+    refuse(quoted_json(text) + " as " + where() + " is not a plain integer");
   }
   bool null() override { refuse("null as " + where()); }
   bool boolean(bool) override { refuse("a truth value as " + where()); }
@@ -161,8 +167,8 @@ class Header : public nlohmann::json_sax<json> {
  private:
   std::string where() const {
     return depth_ == 0   ? "the header"
-           : depth_ == 1 ? shown(name_)
-                         : shown(field_) + " of " + shown(name_);
+           : depth_ == 1 ? quoted_json(name_)
+                         : quoted_json(field_) + " of " + quoted_json(name_);
   }
 
   const std::string& path_;
@@ -189,18 +195,18 @@ std::string header_text(const InputFile& file, uint64_t bytes, const Header& hea
   if (text.empty() || text[0] != '{') header.refuse("its header does not begin with {");
   text.erase(text.find_last_not_of(' ') + 1);
   if (text.back() != '}') header.refuse("its header does not end with } and spaces");
-  if (text.find('\0') != std::string::npos)
-    header.refuse("its header holds a zero byte");  // which the JSON parser would take for the end
+  // The JSON parser would take a zero byte for the end.
+  if (text.find('\0') != std::string::npos) header.refuse("its header holds a zero byte");
   return text;
 }
 
-// Bytes of a tensor from its shape, or refusal. Extents of 0 count as 1 on the way, so that no
-// order of them hides an overflow.
+// The bytes of a tensor, from its shape; refuses one that overflows. On the way an extent of 0
+// counts as 1: else [0, 2^60, 2^60] would pass, and [2^60, 2^60, 0] would not.
 uint64_t checked_bytes(const Info& t, size_t element, const Header& header) {
   uint64_t product = 1;
   for (uint64_t d : t.shape)
     if (__builtin_mul_overflow(product, std::max<uint64_t>(d, 1), &product) || product > kMaxNumber)
-      header.refuse("the shape of " + shown(t.name) + " overflows");
+      header.refuse("the shape of " + quoted_json(t.name) + " overflows");
   bool empty = std::count(t.shape.begin(), t.shape.end(), 0u) > 0;
   return empty ? 0 : product * element;
 }
@@ -208,7 +214,7 @@ uint64_t checked_bytes(const Info& t, size_t element, const Header& header) {
 DType dtype_named(const Info& t, const std::string& path) {
   for (const Format& f : kFormats)
     if (t.dtype == f.name) return f.dtype;
-  throw Error(str(path, ": tensor ", shown(t.name), " has dtype ", shown(t.dtype),
+  throw Error(str(path, ": tensor ", quoted_json(t.name), " has dtype ", quoted_json(t.dtype),
                   "; rmt reads F64 F32 BF16 I64 I32 U8, convert it to one of these"));
 }
 
@@ -216,7 +222,8 @@ DType dtype_named(const Info& t, const std::string& path) {
 
 const Tensor& Archive::at(const std::string& name) const {
   auto it = tensors.find(name);
-  CHECK(it != tensors.end(), path, ": has no tensor ", shown(name), " among its ", tensors.size());
+  CHECK(it != tensors.end(), path, ": has no tensor ", quoted_json(name), " among its ",
+        tensors.size());
   return it->second;
 }
 
@@ -227,23 +234,23 @@ Archive read_safetensors(const std::string& path) {
   std::string text = header_text(file, n, header);
   json::sax_parse(text.begin(), text.end(), &header);
 
-  // In order of their place: each must begin where the one before ended, and the last must end with
-  // the file. No hole, no overlap, nothing behind.
+  // In the order of their places each tensor must begin where the one before it ended, and the last
+  // one must end with the file: there is no hole, no overlap, and nothing behind.
   std::vector<Info>& list = header.tensors;
   for (const Info& t : list)
     if (t.offsets.size() != 2)
-      header.refuse("data_offsets of " + shown(t.name) + " are not two numbers");
+      header.refuse("data_offsets of " + quoted_json(t.name) + " are not two numbers");
   std::sort(list.begin(), list.end(),
             [](const Info& a, const Info& b) { return a.offsets < b.offsets; });
   uint64_t begin = 8 + n, end = 0;
   for (const Info& t : list) {
     uint64_t bytes = checked_bytes(t, size_of(dtype_named(t, path)), header);
     if (t.offsets[0] != end)
-      header.refuse(str("tensor ", shown(t.name), " begins at ", t.offsets[0],
+      header.refuse(str("tensor ", quoted_json(t.name), " begins at ", t.offsets[0],
                         ", the one before it ends at ", end));
     if (t.offsets[1] < t.offsets[0] || t.offsets[1] - t.offsets[0] != bytes)
-      header.refuse(str("tensor ", shown(t.name), " lies at [", t.offsets[0], ", ", t.offsets[1],
-                        "), its shape needs ", bytes, " bytes"));
+      header.refuse(str("tensor ", quoted_json(t.name), " lies at [", t.offsets[0], ", ",
+                        t.offsets[1], "), its shape needs ", bytes, " bytes"));
     end = t.offsets[1];
   }
   if (begin + end != file.size())
@@ -260,13 +267,13 @@ Archive read_safetensors(const std::string& path) {
   if (auto given = archive.metadata.extract(kChecksum);
       given && given.mapped() != checksum(archive))
     throw Error(str(path, ": its names, notes and tensors have the checksum ", checksum(archive),
-                    ", and its metadata ", kChecksum, " says ", shown(given.mapped()),
+                    ", and its metadata ", kChecksum, " says ", quoted_json(given.mapped()),
                     "; the file is damaged, get it or write it again (or a program changed it and "
                     "kept the old checksum: let it leave out that entry)"));
   return archive;
 }
 
-// As it will be read again.
+// The text as it will be read again.
 static std::string utf8(const std::string& text) {
   return json::parse(json(text).dump(-1, ' ', false, json::error_handler_t::replace))
       .get<std::string>();
@@ -277,10 +284,10 @@ void write_safetensors(const std::string& path, const Archive& archive) {
   for (const auto& [key, value] : archive.metadata) a.metadata[utf8(key)] = utf8(value);
   a.metadata["format"] = "pt";
   for (const auto& [name, x] : archive.tensors) {
-    CHECK(x.defined() && name != "__metadata__", path, ": tensor ", shown(name),
+    CHECK(x.defined() && name != "__metadata__", path, ": tensor ", quoted_json(name),
           " is undefined or has a reserved name");
     CHECK(a.tensors.emplace(utf8(name), x).second, path, ": two tensors are called ",
-          shown(utf8(name)));
+          quoted_json(utf8(name)));
   }
   a.metadata[kChecksum] = checksum(a);
   std::vector<std::pair<std::string, Tensor>> list(a.tensors.begin(), a.tensors.end());

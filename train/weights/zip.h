@@ -1,7 +1,11 @@
 // Zip files, as far as PyTorch writes them: entries stored without compression, with ZIP64 records
-// where sizes or counts need them. Format: PKWARE APPNOTE.TXT, sections 4.3 and 4.4. The reader
-// trusts nothing: the central directory is checked against the file's size and against the header
-// of every entry that is read, and an entry's bytes against its CRC-32.
+// where sizes or counts need more than 32 or 16 bits. Format: PKWARE APPNOTE.TXT, 4.3 and 4.4.
+//
+//   header, bytes of entry 1 | header, bytes of entry 2 | ... | directory | [ZIP64 end] | end
+//
+// A zip file is read from its end: the end record says where the directory lies, and the directory
+// where each entry lies. The reader trusts nothing: it checks the directory against the file's size
+// and against the header of every entry that it reads, and an entry's bytes against their CRC-32.
 #pragma once
 #include <map>
 #include <string>
@@ -11,12 +15,9 @@
 
 namespace rmt::train {
 
-// CRC-32 of IEEE 802.3: reflected polynomial 0xedb88320, all ones before and inverted after.
-// crc32("123456789") = 0xcbf43926.
-uint32_t crc32(const void* data, size_t bytes);
-
-// Text of a file in a message: printable ASCII, in quotes, not too long.
-std::string quoted(const std::string& text);
+// A name that a file gives to something, for a message: in quotes, its first 100 bytes, with '?'
+// for those that are not printable ASCII.
+std::string quoted_name(const std::string& name);
 
 class ZipFile {
  public:
@@ -37,13 +38,18 @@ class ZipFile {
   struct Entry {
     uint16_t flags, method;
     uint32_t crc;
-    uint64_t size, stored, header;  // bytes; bytes in the file; place of its local header
+    uint64_t size;    // bytes
+    uint64_t stored;  // bytes that it takes in the file; the same unless it is compressed
+    uint64_t header;  // where its header begins in the file
   };
   struct Directory {
-    uint64_t begin, bytes, entries;
+    uint64_t begin, bytes;
+    uint64_t entries;
   };
   const Entry& entry(const std::string& name) const;
   Directory find_directory() const;
+  uint64_t widen(Directory& d, uint64_t end) const;
+  void widen(Entry& e, const std::string& name, const std::string& extra) const;
   void read_directory(const Directory& d);
   std::string bytes(uint64_t offset, uint64_t count, const char* what) const;
   [[noreturn]] void refuse(const std::string& reason) const;

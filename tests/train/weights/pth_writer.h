@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "core/files/crc32.h"
 #include "train/weights/safetensors.h"
-#include "train/weights/zip.h"
 
 namespace rmt::test {
 using namespace train;
