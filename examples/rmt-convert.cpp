@@ -17,8 +17,8 @@ static int convert(const Flags& f) {
   const bool to_file = f.to.ends_with(".safetensors");
   if (to_file) train::check_unused(f.to, f.force);
   const train::Archive archive = train::read_weights(train::weights_path(f.from), f.key);
-  const train::ModelFile file =
-      train::model_from(archive, f.model);  // weights that no model of ours takes stop here
+  // Weights that no model of ours takes stop here.
+  const train::ModelFile file = train::model_from(archive, f.model);
   if (to_file)
     train::write_safetensors(f.to, train::published_weights(archive));
   else

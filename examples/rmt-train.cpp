@@ -20,19 +20,25 @@ namespace fs = std::filesystem;
 static const char* const kDrawings = "build/drawings";
 static train::TrainOptions drawn_defaults() {
   train::TrainOptions o;
-  o.model = "rmt_n", o.data_dir = kDrawings, o.img_size = 64;
-  o.epochs = 12, o.batch_size = 64, o.lr = 1e-3, o.warmup_epochs = 0.5, o.scale = {0.35, 1};
+  o.model = "rmt_n";
+  o.data_dir = kDrawings;
+  o.img_size = 64;
+  o.epochs = 12;
+  o.batch_size = 64;
+  o.lr = 1e-3;
+  o.warmup_epochs = 0.5;
+  o.scale = {0.35, 1};
   return o;
 }
 
-// What the given flags are laid over: the recorded options of the run that is resumed; or those for
-// the drawn images or the ones that --help shows, under what the weights to start from say of
-// themselves, under the recipe.
+// The options over which the given flags are laid. Of a run that is resumed they are the recorded
+// ones. Else they are those for the drawn images or those that --help shows; over them comes what
+// the weights to start from say of themselves; over that, the recipe.
 static train::TrainOptions base_options(const TrainFlags& given, const train::Archive& resumed,
                                         const train::Pretrained& pretrained) {
   if (!resumed.path.empty()) {
-    const bool always =
-        given.resume == "auto";  // the one command that begins the run and goes on with it
+    // With auto the same command begins the run and goes on with it, so its flags may be these.
+    const bool always = given.resume == "auto";
     CHECK(always || given.recipe.empty(), "--recipe ", given.recipe,
           " with --resume: that run goes on with its own options; leave out --recipe, or begin "
           "another run");
@@ -66,6 +72,11 @@ static train::RunFolder folder_of(const TrainFlags& f, const std::string& resume
       (fs::exists(named + "/args.json") || fs::exists(named + "/args.json.tmp")))
     return train::RunFolder::open(named);
   return train::RunFolder::create(f.output, f.experiment, f.options.model, f.options.img_size);
+}
+
+static train::Curve curve_to_compare(const std::string& path) {
+  if (path.empty()) return {};
+  return {fs::path(path).stem().string(), train::read_log(path)};
 }
 
 static int train_model(TrainFlags& f, const std::function<void()>& parse_again) {
@@ -113,10 +124,7 @@ static int train_model(TrainFlags& f, const std::function<void()>& parse_again) 
     trainer.show_utilization(
         nn::total(nn::cost(model.config, o.img_size, o.img_size)).multiply_adds,
         train::peak_flops(compute));
-  const train::Curve theirs =
-      o.compare_log.empty()
-          ? train::Curve()
-          : train::Curve{fs::path(o.compare_log).stem().string(), train::read_log(o.compare_log)};
+  const train::Curve theirs = curve_to_compare(o.compare_log);
 
   // Everything that can be wrong has been looked at: only now something is written.
   train::RunFolder folder = folder_of(f, resume);

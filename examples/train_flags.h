@@ -1,5 +1,5 @@
-// The flags of rmt-train: every setting (train/settings.def), and what only the program knows, how a
-// run begins and where it goes.
+// The flags of rmt-train: every setting (train/settings.def), and what only the program knows, how
+// a run begins and where it goes.
 #pragma once
 #include "examples/program.h"
 

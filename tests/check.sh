@@ -30,7 +30,7 @@ files() { grep -E "$1" "$tmp/all"; }
 code='\.(h|cpp|cu|cuh)$'
 files '\.md$' >"$tmp/chapters"
 
-tables() { files "$code|\.(sh|py|awk)$" | xargs wc -l >"$tmp/counts"; }
+tables() { files "$code|\.(def|sh|py|awk)$" | xargs wc -l >"$tmp/counts"; }
 if [ "${1:-}" = tables ]; then
   tables
   while read -r chapter; do

@@ -1,6 +1,6 @@
 // How each parameter learns: with weight decay or without, as in the official code
-// (nn/rmt/README.md, "The recipe"), and for fine-tuning frozen, or at a rate that falls from the head
-// down.
+// (nn/rmt/README.md, "The recipe"), and for fine-tuning frozen, or at a rate that falls from the
+// head down.
 #pragma once
 #include "nn/module.h"
 #include "train/options.h"
@@ -30,8 +30,8 @@ bool decays(const std::string& name, const Shape& shape);
 std::vector<ParameterRule> parameter_rules(const std::vector<nn::Entry>& parameters,
                                            const TrainOptions& options);
 
-// These rules as a table for people. A line is a group of parameters that learn alike: weight decay,
-// rate, number of tensors and of their elements, what they are.
+// These rules as a table for people. A line is a group of parameters that learn alike: weight
+// decay, rate, number of tensors and of their elements, what they are.
 std::string describe_groups(const std::vector<nn::Entry>& parameters,
                             const std::vector<ParameterRule>& rules);
 

@@ -6,7 +6,8 @@
 
 namespace rmt::train {
 
-// Letters to insert, delete or replace to turn a into b.
+// How many letters must be inserted, deleted or replaced to turn a into b (Levenshtein). row[j] is
+// that of the first i letters of a and the first j of b; each i makes it from that of i - 1.
 inline size_t edit_distance(const std::string& a, const std::string& b) {
   std::vector<size_t> row(b.size() + 1);
   for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
@@ -22,13 +23,16 @@ inline size_t edit_distance(const std::string& a, const std::string& b) {
   return row[b.size()];
 }
 
-// The first of those with the fewest letters to change; empty when even that one is another word
-// altogether.
+// The known word with the fewest letters to change, the first of several; empty when even that one
+// is another word altogether.
 inline std::string nearest(const std::string& word, const std::vector<std::string>& known) {
   std::string best;
   size_t least = std::max<size_t>(3, word.size() / 3 + 1);
   for (const std::string& candidate : known)
-    if (size_t d = edit_distance(word, candidate); d < least) least = d, best = candidate;
+    if (size_t d = edit_distance(word, candidate); d < least) {
+      least = d;
+      best = candidate;
+    }
   return best;
 }
 

@@ -25,19 +25,24 @@ const char* const kCurveColours[] = {"#1f83c6", "#e0701a", "#009e73", "#cc79a7",
                                      "#c59a00", "#56b4e9", "#8a8a8a"};
 const char* colour_of_curve(size_t k) { return kCurveColours[k % std::size(kCurveColours)]; }
 
-const char* const kStyle = R"(<style>
-  .page { fill: #ffffff } text { fill: #333333; font: 11px sans-serif } .title { font-weight: bold } .frame { stroke: #999999; fill: none }
-  .grid { stroke: #e4e4e4 } .curve { fill: none; stroke-width: 1.8; stroke-linejoin: round } .ema { stroke-dasharray: 5 3 }
-  @media (prefers-color-scheme: dark) { .page { fill: #0d1117 } text { fill: #c9d1d9 } .frame { stroke: #6e7681 } .grid { stroke: #262c36 } }
-</style>
-)";
+const char* const kStyle =
+    "<style>\n"
+    "  .page { fill: #ffffff } text { fill: #333333; font: 11px sans-serif } "
+    ".title { font-weight: bold } .frame { stroke: #999999; fill: none }\n"
+    "  .grid { stroke: #e4e4e4 } "
+    ".curve { fill: none; stroke-width: 1.8; stroke-linejoin: round } "
+    ".ema { stroke-dasharray: 5 3 }\n"
+    "  @media (prefers-color-scheme: dark) { .page { fill: #0d1117 } "
+    "text { fill: #c9d1d9 } .frame { stroke: #6e7681 } .grid { stroke: #262c36 } }\n"
+    "</style>\n";
 
 struct Point {
   double epoch, value;
 };
 using Points = std::vector<Point>;
 
-// What a panel shows of one log. The point of epoch 0 lies at 1: one epoch has been trained by then.
+// What a panel shows of one log. The point of epoch 0 lies at 1: one epoch has been trained by
+// then.
 template <class F>
 Points points(const Curve& curve, const F& value) {
   Points out;

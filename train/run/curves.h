@@ -1,6 +1,6 @@
-// The picture of a run: training loss and validation top-1 over the epochs. It is an SVG file, which
-// any browser shows; it has no scripts and no fonts of its own, and is light or dark as the reader's
-// browser is.
+// The picture of a run: training loss and validation top-1 over the epochs. It is an SVG file,
+// which any browser shows; it has no scripts and no fonts of its own, and is light or dark as the
+// reader's browser is.
 #pragma once
 #include <string>
 #include <vector>
@@ -13,8 +13,8 @@ namespace rmt::train {
 // not finite, or beyond 1e12, are left out; a curve goes on over epochs that its log lacks.
 std::string draw_curves(const std::vector<Curve>& curves);
 
-// The places of an axis's numbers: round distances (1, 2 or 5 times a power of ten) from one at or below `low` to one at
-// or above `high`: about `count` of them, at least two.
+// The places of an axis's numbers: round distances (1, 2 or 5 times a power of ten) from one at or
+// below `low` to one at or above `high`: about `count` of them, at least two.
 std::vector<double> round_ticks(double low, double high, int count);
 
 }  // namespace rmt::train

@@ -18,7 +18,8 @@ using nlohmann::json;
 constexpr size_t kMaxBytes = size_t(64) << 20;
 constexpr int64_t kMaxEpoch = 1'000'000'000;
 
-// The fields that are numbers, in the order in which a line has them: the official log's, then ours.
+// The fields that are numbers, in the order in which a line has them: the official log's, then
+// ours.
 template <class Log, class F>
 void for_each_number(Log& e, const F& f) {
   f("epoch", e.epoch);

@@ -38,8 +38,8 @@ StatusLine::StatusLine() : terminal_(isatty(STDERR_FILENO) == 1) {}
 
 void StatusLine::show(const std::string& text, bool now) {
   if (!terminal_ || (painted_ && !now && since_.seconds() < 0.1)) return;
-  // \r goes back to the line's beginning, ESC [K clears what is left of the old one behind the text.
-  // A text that the terminal wraps into a second line could not be painted over.
+  // \r goes back to the line's beginning, ESC [K clears what is left of the old one behind the
+  // text. A text that the terminal wraps into a second line could not be painted over.
   std::fprintf(stderr, "\r%s\033[K", text.substr(0, terminal_width() - 1).c_str());
   std::fflush(stderr);
   painted_ = true;

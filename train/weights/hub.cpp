@@ -12,7 +12,7 @@ namespace {
 namespace fs = std::filesystem;
 using json = nlohmann::ordered_json;
 
-// The switches that differ from the published model of that name.
+// What differs from the published model of that name.
 json model_args(const ModelFile& file) {
   const nn::RmtConfig &c = file.model->config, published = nn::rmt_config(c.name);
   json out = json::object();
@@ -45,7 +45,9 @@ Archive published_weights(const Archive& archive) {
     out.metadata.erase("options");
   } else {
     TrainOptions o = options_from_json(options, archive.path);
-    o.data_dir.clear(), o.initial_checkpoint.clear(), o.compare_log.clear();
+    o.data_dir.clear();
+    o.initial_checkpoint.clear();
+    o.compare_log.clear();
     options = to_json(o);
   }
   return out;
@@ -102,8 +104,10 @@ library_name: rmt
              o.img_size, R"( |
 | mean, deviation of the channels | )",
              o.mean[0], " ", o.mean[1], " ", o.mean[2], ", ", o.std[0], " ", o.std[1], " ",
-             o.std[2], R"( |
-| parameters | f32, under the names of the official code (github.com/qhfan/RMT), with batch norm's statistics |
+             o.std[2],
+             R"( |
+| parameters | f32, under the names of the official code (github.com/qhfan/RMT), )"
+             R"(with batch norm's statistics |
 )",
              file.classes.empty()
                  ? ""

@@ -1,23 +1,23 @@
 // A model as others expect to find it on a model hub: a folder of
-//   model.safetensors   f32, the official parameter names
+//   model.safetensors   f32, under the official parameter names
 //   config.json         architecture, classes, and what an image must look like, in the fields of
-//   timm/models/_hub.py README.md           the model card: YAML for the hub's search, then how to
-//   load the weights, for people
+//                       timm/models/_hub.py
+//   README.md           the model card: YAML for the hub's search, then how to load the weights
 #pragma once
 #include "train/weights/model_file.h"
 
 namespace rmt::train {
 
 // The model's tensors alone, floating-point ones in f32, without what training needs. Of the
-// metadata stays what rebuilds the model and names its classes; the folder of the training images
-// does not.
+// metadata it keeps what rebuilds the model and names its classes, and leaves out the paths of the
+// machine that trained it.
 Archive published_weights(const Archive& archive);
 
-std::string hub_config(const ModelFile& file);
-std::string hub_card(const ModelFile& file, const std::string& title);
+std::string hub_config(const ModelFile& file);                          // config.json
+std::string hub_card(const ModelFile& file, const std::string& title);  // README.md
 
-// The three files' names and contents are written into `folder`, which is made. Error before
-// anything is written when one of them exists, unless `force`.
+// Makes `folder` and writes the three files into it. Error, before anything is written, when one of
+// them exists, unless `force`.
 void write_hub_folder(const std::string& folder, const Archive& archive, const ModelFile& file,
                       bool force);
 

@@ -26,8 +26,8 @@ void set_stages(nn::RmtConfig& c, bool nn::StageConfig::*field, const std::strin
   for (size_t i = 0; i < 4; ++i) c.stages[i].*field = text[i] == '1';
 }
 
-// The other way round: the options that make this model, but for its projection, which no option
-// changes.
+// The other way round: the options that make this model. Its projection is not among them, since no
+// option changes it.
 void record_switches(const nn::RmtConfig& c, TrainOptions& o) {
   o.model = c.name;
   for_each_switch([&](const char*, auto option, auto field) { o.*option = c.*field; });
@@ -52,15 +52,20 @@ nn::RmtConfig model_config(const TrainOptions& o, int64_t num_classes) {
 data::TransformOptions transform_options(const TrainOptions& o) {
   data::TransformOptions t;
   t.image_size = o.img_size;
-  t.scale_min = o.scale[0], t.scale_max = o.scale[1];
-  t.ratio_min = o.ratio[0], t.ratio_max = o.ratio[1];
+  t.scale_min = o.scale[0];
+  t.scale_max = o.scale[1];
+  t.ratio_min = o.ratio[0];
+  t.ratio_max = o.ratio[1];
   t.crop_padding = o.crop_padding;
   t.flip = o.hflip;
   t.augment = data::parse_augment(o.aa);
   t.color_jitter = o.color_jitter;
   t.erasing.probability = o.reprob;
   t.crop_pct = o.crop_pct;
-  for (size_t c = 0; c < 3; ++c) t.mean[c] = float(o.mean[c]), t.deviation[c] = float(o.std[c]);
+  for (size_t c = 0; c < 3; ++c) {
+    t.mean[c] = float(o.mean[c]);
+    t.deviation[c] = float(o.std[c]);
+  }
   return t;
 }
 

@@ -13,13 +13,13 @@ namespace rmt::train {
 nn::RmtConfig model_config(const TrainOptions& options, int64_t num_classes);
 data::TransformOptions transform_options(const TrainOptions& options);
 
-// What an archive holds: the model of `model`'s name; that is empty: as the file says, or else by
-// its shapes (train/weights/recognise.h).
+// Which model an archive holds: the one called `model`; where that is empty, the one that the file
+// names; where it names none, the one that has its shapes (train/weights/recognise.h).
 struct ModelKind {
   nn::RmtConfig config;
-  TrainOptions
-      options;    // as the file records them, else defaults; its model and switches in any case
-  bool recorded;  // the file said it
+  // As the file records them, else the defaults; with this model and its switches in any case.
+  TrainOptions options;
+  bool recorded;  // false: told by the shapes
 };
 ModelKind model_kind(const Archive& archive, const std::string& model = "");
 
@@ -27,8 +27,9 @@ struct ModelFile {
   TrainOptions options;  // as the file records them; defaults for a file from elsewhere
   std::vector<std::string> classes;
   std::unique_ptr<nn::Rmt> model;
-  std::string origin;  // what the file is, in a line for people: "best.pth: rmt_t by its shapes,
-                       // 1000 classes; weights of \"model_ema\" (beside: model)"
+  // What the file is, in a line for people: "best.pth: rmt_t by its shapes, 1000 classes; weights
+  // of \"model_ema\" (beside: model)".
+  std::string origin;
 
   std::string class_name(int64_t k) const {
     return size_t(k) < classes.size() ? classes[size_t(k)] : str("class ", k);

@@ -10,8 +10,8 @@
 namespace rmt::train {
 namespace {
 
-// Caps of ours. A tensor takes about 90 bytes and 16 values; rmt_l with its average and optimizer has
-// 5,500 tensors, and so 0.5 MB and 85,000 values.
+// Caps of ours. A tensor takes about 90 bytes and 16 values; rmt_l with its average and optimizer
+// has 5,500 tensors, and so 0.5 MB and 85,000 values.
 constexpr size_t kMaxBytes = 16 << 20, kMaxValues = 2'000'000;
 
 // The instructions that tensor files use, of protocols 2 to 5; all others are refused.
@@ -114,8 +114,8 @@ class Machine {
     return out;
   }
 
-  // --- the stack. A mark is a height of it: what was pushed since belongs together, and is not taken
-  // before the mark is ---
+  // --- the stack. A mark is a height of it: what was pushed since belongs together, and is not
+  // taken before the mark is ---
   PyValue* push(Kind kind) {
     if (out_.values.size() == kMaxValues) refuse(str("it holds more than ", kMaxValues, " values"));
     out_.values.emplace_back().kind = kind;
@@ -176,8 +176,8 @@ class Machine {
     }
   }
 
-  // `count` bytes of two's complement, little endian. An integer of more than 64 bits is nothing that
-  // a tensor has, and is passed over.
+  // `count` bytes of two's complement, little endian. An integer of more than 64 bits is nothing
+  // that a tensor has, and is passed over.
   void long_integer(uint8_t count) {
     const char* p = raw(count);
     if (count > 8) {
@@ -257,8 +257,8 @@ class Machine {
         call(callee, argument);
         return true;
       }
-      // Sets attributes: of a state_dict its versions, of a Namespace its values. No tensor of a model
-      // is among them.
+      // Sets attributes: of a state_dict its versions, of a Namespace its values. No tensor of a
+      // model is among them.
       case BUILD: {
         pop();
         top();

@@ -22,15 +22,17 @@ namespace rmt::train {
 struct PyValue {
   // persistent: something stored beside the pickle; other: an integer beyond 64 bits.
   // clang-format off
-  enum Kind { none, boolean, integer, real, text, bytes, tuple, list, dict, global, call, persistent,
-              other };
+  enum Kind {
+    none, boolean, integer, real, text, bytes,
+    tuple, list, dict, global, call, persistent, other
+  };
   // clang-format on
   Kind kind = none;
   int64_t number = 0;      // of a boolean or integer
   double real_number = 0;  // of a real
   std::string string;      // text and bytes; "module name" of a global
-  // Of a tuple or list; of a dict: key, value, key, value, ...; of a call: what the object was given
-  // after it was made.
+  // Of a tuple or list; of a dict: key, value, key, value, ...; of a call: what the object was
+  // given after it was made.
   std::vector<PyValue*> items;
   PyValue* callee = nullptr;    // of a call: its global
   PyValue* argument = nullptr;  // of a call: a tuple; of a persistent: its id

@@ -38,9 +38,9 @@ struct View {
   const struct Format* format;
 };
 
-// out[i, j, ...] = storage[offset + i stride_0 + j stride_1 + ...], walked in the order of `out`: the
-// last index grows first, and where it would leave its extent it begins anew and the one before it
-// grows, as in counting.
+// out[i, j, ...] = storage[offset + i stride_0 + j stride_1 + ...], walked in the order of `out`:
+// the last index grows first, and where it would leave its extent it begins anew and the one before
+// it grows, as in counting.
 template <class From, class To>
 void gather(const char* bytes, const View& v, Tensor& out) {
   To* to = out.data<To>();
@@ -120,8 +120,8 @@ struct Storage {
   const std::string* type;  // "torch FloatStorage"
 };
 
-// Reads a file's tensors in two passes. The first finds which views of which storages there are; the
-// second goes storage by storage, so that only one of them is in memory beside the result.
+// Reads a file's tensors in two passes. The first finds which views of which storages there are;
+// the second goes storage by storage, so that only one of them is in memory beside the result.
 class Reader {
  public:
   explicit Reader(const std::string& path) : zip_(path), folder_(find_folder()) {

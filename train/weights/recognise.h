@@ -10,7 +10,8 @@ namespace rmt::train {
 // of its classes, and with those parts switched off that it lacks. Parameters cannot tell the kind
 // of decay, and of the rotation only this: weights with neither the projection before the pooling
 // nor the convolution in the FFN are of the official code's first release, which did not rotate
-// (nn/rmt/README.md, "Where paper and code disagree"). Error, saying what was found, for other models' weights.
+// (nn/rmt/README.md, "Where paper and code disagree"). Error, saying what was found, for other
+// models' weights.
 nn::RmtConfig recognise(const Archive& archive);
 
 }  // namespace rmt::train

@@ -76,9 +76,9 @@ struct Info {
 };
 
 // Listens to the JSON parser and accepts exactly
-//   {name: {"dtype": text, "shape": [n, ...], "data_offsets": [n, n]}, "__metadata__": {text: text}}
-// A parser that builds a tree of values would drop one of two equal keys silently, and take 1e2 for
-// a whole number.
+//   {name: {"dtype": text, "shape": [n, ...], "data_offsets": [n, n]}, "__metadata__": {text:
+// text}} A parser that builds a tree of values would drop one of two equal keys silently, and take
+// 1e2 for a whole number.
 class Header : public nlohmann::json_sax<json> {
  public:
   explicit Header(const std::string& path) : path_(path) {}

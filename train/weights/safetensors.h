@@ -23,15 +23,15 @@ struct Archive {
   const Tensor& at(const std::string& name) const;
 };
 
-// Reads tensors of F64 F32 BF16 I64 I32 U8. Error, which names the file, the reason and a remedy, for
-// anything that is not a valid archive of these, and for metadata or tensors that differ from those
-// of which the checksum was made.
+// Reads tensors of F64 F32 BF16 I64 I32 U8. Error, which names the file, the reason and a remedy,
+// for anything that is not a valid archive of these, and for metadata or tensors that differ from
+// those of which the checksum was made.
 Archive read_safetensors(const std::string& path);
 
 // Writes the file whole or not at all (core/files/files.h). The tensors stand by falling size of
-// their dtype, then by name, as the reference writer orders them. To the metadata are added "format"
-// = "pt", by which other tools recognise the file, and the checksum. What is not UTF-8 in a name or
-// note becomes U+FFFD.
+// their dtype, then by name, as the reference writer orders them. To the metadata are added
+// "format" = "pt", by which other tools recognise the file, and the checksum. What is not UTF-8 in
+// a name or note becomes U+FFFD.
 void write_safetensors(const std::string& path, const Archive& archive);
 
 }  // namespace rmt::train

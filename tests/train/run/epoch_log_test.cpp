@@ -15,7 +15,11 @@ namespace {
 
 // A line of the official code's RMT-T log.
 const char* const kOfficial =
-    R"({"epoch": 2, "n_parameters": 14334216, "train_lr": 0.00040080000000000486, "train_loss": 6.529000393104553, "test_loss": 5.155427697826834, "test_acc1": 8.120000238990784, "test_acc5": 22.166000623321533, "test_ema_loss": 6.908790649736629, "test_ema_acc1": 0.09800000061035156, "test_ema_acc5": 0.506000007019043})";
+    R"({"epoch": 2, "n_parameters": 14334216, "train_lr": 0.00040080000000000486, )"
+    R"("train_loss": 6.529000393104553, "test_loss": 5.155427697826834, )"
+    R"("test_acc1": 8.120000238990784, "test_acc5": 22.166000623321533, )"
+    R"("test_ema_loss": 6.908790649736629, "test_ema_acc1": 0.09800000061035156, )"
+    R"("test_ema_acc5": 0.506000007019043})";
 
 TEST(EpochLog, ReadsTheOfficialLine) {
   const EpochLog e = epoch_from_line(kOfficial, "log");

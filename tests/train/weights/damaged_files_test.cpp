@@ -33,7 +33,8 @@ class Draws {
  private:
   static uint64_t uniform_bits(uint64_t key, uint64_t counter) {  // splitmix64
     uint64_t z = (key << 20) + (counter + 1) * 0x9e3779b97f4a7c15;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9, z = (z ^ z >> 27) * 0x94d049bb133111eb;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+    z = (z ^ z >> 27) * 0x94d049bb133111eb;
     return z ^ z >> 31;
   }
   uint64_t copy_, count_ = 0;

@@ -28,7 +28,10 @@ nn::RmtConfig tiny_for(int64_t classes) {
 // Of a tiny model for these classes, at 48 px.
 Pretrained pretrained(nn::Rmt& model, const std::vector<std::string>& classes) {
   Pretrained p;
-  p.options.model = "tiny", p.options.img_size = 48, p.knows_images = true, p.classes = classes;
+  p.options.model = "tiny";
+  p.options.img_size = 48;
+  p.knows_images = true;
+  p.classes = classes;
   p.weights = model_archive(model, {"tiny", classes, ""});
   p.weights.path = "old.safetensors";
   return p;
@@ -78,10 +81,12 @@ struct Tuning {
 
 TEST(FineTune, EverythingButTheHeadComesAlong) {
   nn::Rmt old(tiny_for(5)), model(tiny_for(3));
-  old.init(1), model.init(2);
+  old.init(1);
+  model.init(2);
   const Tensor head = model.head.weight.clone(), bias = model.head.bias.clone();
   TrainOptions o;
-  o.model = "tiny", o.img_size = 64;
+  o.model = "tiny";
+  o.img_size = 64;
   const std::vector<std::string> lines =
       start_from(model, pretrained(old, {"a", "b", "c", "d", "e"}), {"x", "y", "z"}, o);
   EXPECT_EQ(lines, (std::vector<std::string>{
@@ -102,10 +107,12 @@ TEST(FineTune, EverythingButTheHeadComesAlong) {
 
 TEST(FineTune, TheRowsOfTheSameClassesFollowTheirNames) {
   nn::Rmt old(tiny_for(3)), model(tiny_for(3));
-  old.init(1), model.init(2);
+  old.init(1);
+  model.init(2);
   old.head.bias.copy_from(Tensor::from<float>({10, 20, 30}, {3}));
   TrainOptions o;
-  o.model = "tiny", o.img_size = 48;
+  o.model = "tiny";
+  o.img_size = 48;
   EXPECT_EQ(
       start_from(model, pretrained(old, {"cat", "dog", "emu"}), {"emu", "cat", "dog"}, o).back(),
       "head: kept, its 3 classes put into the order of the images'");
@@ -117,7 +124,8 @@ TEST(FineTune, TheRowsOfTheSameClassesFollowTheirNames) {
     for (size_t c = 0; c < C; ++c) ASSERT_EQ(moved[k * C + c], rows[(k + 2) % 3 * C + c]);
 
   nn::Rmt same(tiny_for(3)), nameless(tiny_for(3));
-  same.init(7), nameless.init(8);
+  same.init(7);
+  nameless.init(8);
   EXPECT_EQ(
       start_from(same, pretrained(old, {"cat", "dog", "emu"}), {"cat", "dog", "emu"}, o).back(),
       "head: kept, the same 3 classes");
@@ -129,7 +137,8 @@ TEST(FineTune, TheRowsOfTheSameClassesFollowTheirNames) {
 
 TEST(FineTune, WhatDoesNotFitIsNamedWithBothShapes) {
   nn::Rmt old(tiny_for(5)), model(tiny_for(3));
-  old.init(1), model.init(2);
+  old.init(1);
+  model.init(2);
   const std::map<std::string, Tensor> before = copy_of(model);
   TrainOptions o;
   o.model = "tiny";
@@ -152,15 +161,18 @@ TEST(FineTune, WhatDoesNotFitIsNamedWithBothShapes) {
 TEST(FineTune, FilesOfEveryKindTokenLabelsLeftOut) {
   TemporaryFolder folder;
   nn::RmtConfig c = nn::rmt_config("rmt_n");
-  c.num_classes = 3, c.rotary = true, c.position_conv = false;
+  c.num_classes = 3;
+  c.rotary = true;
+  c.position_conv = false;
   nn::Rmt model(c);
   model.init(1);
   Archive a = model_archive(model, {"", {}, ""});
-  a.tensors["aux_head.weight"] = Tensor::zeros({3, 256}),
+  a.tensors["aux_head.weight"] = Tensor::zeros({3, 256});
   a.tensors["aux_head.bias"] = Tensor::zeros({3});
   write_safetensors(folder / "labels.safetensors", a);
   TrainOptions o;
-  o.img_size = 96, o.mean = {0.1, 0.2, 0.3};
+  o.img_size = 96;
+  o.mean = {0.1, 0.2, 0.3};
   Pretrained p = read_pretrained(folder / "labels.safetensors");
   ASSERT_EQ(p.notes.size(), 1u);
   EXPECT_NE(p.notes[0].find("aux_head"), std::string::npos);
@@ -173,8 +185,12 @@ TEST(FineTune, FilesOfEveryKindTokenLabelsLeftOut) {
   EXPECT_EQ(start_from(next, p, {"1", "2", "3", "4"}, with).size(), 3u);
 
   TrainOptions recorded;  // a run folder says more
-  recorded.model = "rmt_n", recorded.position_conv = false, recorded.img_size = 72,
-  recorded.mean = {0.5, 0.5, 0.5}, recorded.crop_pct = 0.9, recorded.lr = 7;
+  recorded.model = "rmt_n";
+  recorded.position_conv = false;
+  recorded.img_size = 72;
+  recorded.mean = {0.5, 0.5, 0.5};
+  recorded.crop_pct = 0.9;
+  recorded.lr = 7;
   a = model_archive(model, {"rmt_n", {"a", "b", "c"}, to_json(recorded)});
   std::filesystem::create_directories(folder / "run");
   write_safetensors(folder / "run/best.safetensors", a);
@@ -192,7 +208,9 @@ TEST(FineTune, FlagsThatNeedWeights) {
   expect_error([&] { check_fine_tuning(o); }, {"--freeze body", "--initial-checkpoint"});
   o.initial_checkpoint = "x";
   check_fine_tuning(o);
-  o.initial_checkpoint = "", o.freeze = "", o.layer_decay = 0.9;
+  o.initial_checkpoint = "";
+  o.freeze = "";
+  o.layer_decay = 0.9;
   expect_error([&] { check_fine_tuning(o); },
                {"--layer-decay 0.9", "--initial-checkpoint", "--recipe finetune"});
 }

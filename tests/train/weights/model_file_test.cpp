@@ -80,8 +80,12 @@ TEST(Hub, AFolderThatOthersAndWeRead) {
   TemporaryFolder folder;
   const std::string run = folder / "best.safetensors", hub = folder / "cats-and-dogs";
   TrainOptions o;
-  o.model = "rmt_n", o.img_size = 64, o.crop_pct = 0.9, o.mean = {0.5, 0.25, 0},
-  o.data_dir = "/home/somebody/private", o.rotary = false;
+  o.model = "rmt_n";
+  o.img_size = 64;
+  o.crop_pct = 0.9;
+  o.mean = {0.5, 0.25, 0};
+  o.data_dir = "/home/somebody/private";
+  o.rotary = false;
   nn::Rmt model(model_config(o, 2));
   model.init(5);
   Archive a = model_archive(model, {"rmt_n", {"cat", "dog"}, to_json(o)});
