@@ -1,6 +1,6 @@
 // Fine-tuning: training that starts from weights which were trained on other images, perhaps of
 // other classes or another size. No parameter's shape depends on the size of the images
-// (nn/rmt/README.md, "Names"), so that only the head can differ.
+// (nn/rmt/README.md, "The models"), so that only the head can differ.
 #pragma once
 #include "nn/rmt/model.h"
 #include "train/groups.h"

@@ -141,6 +141,18 @@ TEST(DamagedCheckpoint, EveryFlippedBitOfASmallFileIsNoticed) {
   }
 }
 
+TEST(DamagedCheckpoint, ALetterThatMovesFromANameToItsNoteIsNoticed) {
+  TemporaryFolder folder;
+  Archive archive;
+  archive.metadata["a"] = "bc";
+  const std::string path = folder / "x.safetensors";
+  write_safetensors(path, archive);
+  std::string bytes = read_file(path, 4096);
+  bytes.replace(bytes.find("\"a\":\"bc\""), 8, "\"ab\":\"c\"");
+  write_file(path, bytes);
+  expect_error([&] { read_safetensors(path); }, {path, "rmt.crc32c"});
+}
+
 TEST(DamagedCheckpoint, TheChecksumIsOfTheContentsAndNotOfTheirPlace) {
   Archive a;
   a.tensors["b"] = Tensor::from<float>({1, 2}, {2});

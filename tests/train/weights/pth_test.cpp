@@ -10,6 +10,7 @@
 #include "tests/train/folder.h"
 #include "tests/train/weights/pth_writer.h"
 #include "train/weights/pickle.h"
+#include "train/weights/zip.h"
 
 namespace rmt::test {
 using namespace train;
