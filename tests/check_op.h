@@ -1,7 +1,9 @@
 // check_op: everything that must hold for an op, in one call. tests/ops/<op>_test.cpp gives the op,
-// its inputs and a slow definition of it.
+// its inputs and a slow definition of it. tests/README.md says what is asserted, how exactly, and
+// why.
 #pragma once
 #include <functional>
+#include <source_location>
 #include <string>
 #include <vector>
 
@@ -12,42 +14,59 @@ namespace rmt::test {
 
 using Inputs = const std::vector<Tensor>&;
 using Op = std::function<Tensor(Inputs)>;
-using Naive = std::function<std::vector<double>(Inputs)>;  // the definition, on f64 tensors, by
-                                                           // plain loops: y's elements in order
+// The definition, on f64 tensors, by plain loops: the elements of y in order.
+using Naive = std::function<std::vector<double>(Inputs)>;
 
 struct CheckOptions {
-  Naive reference = nullptr;  // compare the f64 result with it: |y - ref| <= 1e-12 (1 + |ref|)
-                              // (sums of a few thousand rounded terms)
-  std::vector<bool> differentiable =
-      {};  // which inputs have a gradient; default: all floating-point ones
-  // f32 against f64 on the same (f32-representable) inputs, for y and every gradient: ||y32 - y64||
-  // <= f32_tolerance ||y64||. The default is 16 roundings of 2^-24 an element; an op with long
-  // chains states its own and why.
+  // The f64 result is compared with it: |y - ref| <= 1e-12 (1 + |ref|), which leaves room for sums
+  // of a few thousand rounded terms.
+  Naive reference = nullptr;
+
+  // Which inputs have a gradient; default: all of floating point.
+  std::vector<bool> differentiable = {};
+
+  // f32 against f64 on the same (f32-representable) inputs, for y and every gradient:
+  // ||y32 - y64|| <= f32_tolerance ||y64||. The default is 16 roundings of 2^-24 an element; an op
+  // with long chains states its own and why.
   double f32_tolerance = 16 * 0x1p-24;
+
   // Central differences (x +- h, h = 1e-5 (1 + |x|)) in f64: error h^2 f''' / 6 + 2e-16 |y| / h,
   // about 1e-10 for values of order 1.
   double gradient_tolerance = 2e-8;
+
   // On the GPU in bf16: inputs that are f32 there (parameters; activations are bf16). Error against
   // f64 on the same bf16-representable inputs: for a result in f32 the f32_tolerance, for one in
-  // bf16 twice the error of rounding the f64 result to bf16, plus the f32_tolerance, plus this, for
-  // an op that rounds to bf16 on the way and says how often and why.
+  // bf16 twice the error of rounding the f64 result to bf16, plus the f32_tolerance, plus
+  // bf16_tolerance, for an op that rounds to bf16 on the way and says how often and why.
   std::vector<bool> parameters = {};
   double bf16_tolerance = 0;
-  bool on_gpu = true;        // false for an op that has no kernel there, and says so
-  bool may_be_zero = false;  // else an all-zero result or gradient fails
-  int64_t max_probes = 200;  // elements of an input whose derivative is taken numerically (evenly
-                             // spread when there are more)
+
+  // False for an op that has no kernel there, and says so.
+  bool on_gpu = true;
+
+  // Else a result or a gradient of zeros alone fails.
+  bool may_be_zero = false;
+
+  // Elements of an input whose derivative is taken numerically, evenly spread when there are more.
+  int64_t max_probes = 200;
 };
 
-// y = op(inputs), for inputs in f64 (integer inputs as they are). Checks: against the definition;
-// gradients in f64 against central differences of sum(y u) with a random u; f32 against f64 forward
-// and backward; finite; inputs unchanged; a second backward adds exactly the same again; results
-// and gradients identical bit for bit with 1, 2 and 3 threads. On the GPU, real or emulated: f64
-// results and gradients equal the CPU's up to rounding; f32 and bf16 within their tolerances;
-// identical bit for bit under every order of threads (emulated) or from run to run (real). Failures
-// are reported through GoogleTest with `name`.
+// y = op(inputs), for inputs in f64 (integer inputs as they are). Checks
+//   * y against the definition, and finite;
+//   * gradients in f64 against central differences of sum(y u) with a random u;
+//   * f32 against f64, forward and backward;
+//   * that inputs stay as they were, that recording does not change y, and that a second backward
+//     adds exactly the same again;
+//   * that 1, 2 and 3 threads give the same bits;
+//   * for an elementwise op (each y[i] depends on the i-th elements alone, which is tried out):
+//     zeros, denormals and numbers up to 1e30 in f64, f32 and bf16, whose results and gradients
+//     must be finite wherever the exact ones are;
+//   * on the GPU, real or emulated: f64 equal to the CPU's up to rounding, f32 and bf16 within
+//     their tolerances, the same bits under every order of threads (emulated) or from run to run.
+// Failures are reported through GoogleTest at the line of the call, with name, shapes and dtype.
 void check_op(const std::string& name, const Op& op, std::vector<Tensor> inputs,
-              const CheckOptions& options = {});
+              const CheckOptions& options = {},
+              std::source_location where = std::source_location::current());
 
 // f64 numbers from N(0, 1), rounded to f32 so that both precisions see the same values.
 Tensor randn(const Shape& shape, uint64_t seed = 1, double mean = 0, double deviation = 1);
