@@ -1,13 +1,20 @@
-# rmt: build, train, test. `make help` lists the targets; the first line of every build says what was found.
-#   ARCH=native      instruction set to build for (x86-64-v3 = AVX2, runs on any x86 of the last ten years; x86-64-v4 = AVX-512)
-#   CUDA=1           kernels for a GPU by nvcc (needs the CUDA toolkit and no GPU; own objects under build/cuda). Without it the GPU is emulated.
-#   CUDA_ARCHS="90"  compute capabilities to build for; default: all of 80 86 89 90 100 120 that nvcc knows, and PTX of the newest
-#   SAN=1            address and undefined-behaviour sanitizers in everything (own objects under build/san); the kernels in `make test` always have them
+# rmt: build, train, test. `make help` lists the targets; a build's first line says what was found.
+#   ARCH=native      instruction set to build for (x86-64-v3 = AVX2, runs on any x86 of the last ten
+#                    years; x86-64-v4 = AVX-512)
+#   CUDA=1           kernels for a GPU by nvcc (needs the CUDA toolkit and no GPU; own objects under
+#                    build/cuda). Without it the GPU is emulated.
+#   CUDA_ARCHS="90"  compute capabilities to build for; default: all of 80 86 89 90 100 120 that
+#                    nvcc knows, and PTX of the newest
+#   DEBUG=1          nothing optimised, so that a debugger stops at every line and finds every
+#                    variable (own objects under build/debug)
+#   SAN=1            address and undefined-behaviour sanitizers in everything (own objects under
+#                    build/san); the kernels in `make test` always have them
 #   V=1              print the commands
 
 CXX      ?= g++
 ARCH     ?= native
 CUDA     ?= 0
+DEBUG    ?= 0
 SAN      ?= 0
 V        ?= 0
 MODEL    ?= rmt_n
@@ -15,127 +22,245 @@ DATA     ?=
 EPOCHS   ?=
 ARGS     ?=
 FILTER   ?= *
+NAME     ?=
 
-BUILD    := build$(if $(filter 1,$(CUDA)),/cuda)$(if $(filter 1,$(SAN)),/san)$(if $(filter-out native,$(ARCH)),/$(ARCH))
-# aarch64 compilers spell the same wish -mcpu.
-MARCH    := $(if $(filter aarch64,$(shell uname -m)),-mcpu=$(ARCH),-march=$(ARCH))
-SANITIZE := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
-OPT      := $(if $(filter 1,$(SAN)),$(SANITIZE),-O3)
-CXXFLAGS += -std=c++20 -g1 $(OPT) $(MARCH) -fno-math-errno -fno-trapping-math -ffp-contract=fast -Wall -Wextra -Wshadow -Wno-psabi -Wno-missing-field-initializers $(if $(filter 1,$(CUDA)),-DRMT_CUDA) -I. -pthread
-LDFLAGS  += -pthread
-NVCC     ?= $(shell command -v nvcc 2>/dev/null || ls /usr/local/cuda/bin/nvcc 2>/dev/null)
-ISA      := $(shell echo | $(CXX) $(MARCH) -dM -E -x c++ - 2>/dev/null | awk '/__AVX512F__/{a=1} /__AVX2__/{b=1} /__ARM_NEON /{c=1} END{print a?"AVX-512":b?"AVX2":c?"NEON":"generic"}')
+ON       := $(foreach v,CUDA SAN DEBUG,$(if $(filter 1,$($v)),$v))
+VARIANT  := $(patsubst CUDA,cuda,$(patsubst SAN,san,$(patsubst DEBUG,debug,$(ON))))
+empty    :=
+space    := $(empty) $(empty)
+BUILD    := $(subst $(space),/,$(strip build $(VARIANT) $(filter-out native,$(ARCH))))
 Q        := $(if $(filter 1,$(V)),,@)
 
-EMULATOR := $(wildcard core/cuda/emulator/*.cpp)
-LIB_DIRS := core core/files autograd ops ops/attention ops/kernels nn nn/rmt data data/images data/sets train train/weights train/run
+# --- how to compile: each kind of source has its flags ---
+# aarch64 compilers spell the same wish -mcpu.
+MARCH    := $(if $(filter aarch64,$(shell uname -m)),-mcpu,-march)=$(ARCH)
+SANITIZE := -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+WARN     := -Wall -Wextra -Wshadow -Wno-psabi -Wno-missing-field-initializers
+OPTIONS  := -fno-math-errno -fno-trapping-math -ffp-contract=fast $(WARN) -I. -pthread \
+            $(if $(filter CUDA,$(ON)),-DRMT_CUDA)
+# Flags where $(1) optimises, unless all is to be debugged or sanitized.
+level     = $(if $(filter DEBUG,$(ON)),-g -O0,$(if $(filter SAN,$(ON)),-g1 -O1 $(SANITIZE),-g1 $(1)))
+flags     = $(strip $(CXXFLAGS) -std=c++20 $(call level,$(1)) $(MARCH) $(OPTIONS))
+EMULATED := -Og -g -gno-statement-frontiers -fcf-protection=none -Wno-unknown-pragmas
+FLAGS_library   := $(call flags,-O3)
+FLAGS_program   := $(call flags,-O3)
+FLAGS_test      := $(FLAGS_program)
+FLAGS_kernel    := $(FLAGS_library) $(EMULATED)
+FLAGS_sanitized := $(FLAGS_kernel) -O1 $(SANITIZE)
+# The fastest linker that is there: mold, lld, gold, or the system's.
+LINKERS  := mold lld gold
+LINKER   := $(firstword $(foreach l,$(LINKERS),$(if $(shell command -v ld.$l 2>/dev/null),$l)))
+LDFLAGS  += -pthread $(LINKER:%=-fuse-ld=%)
+NVCC     ?= $(shell command -v nvcc 2>/dev/null || ls /usr/local/cuda/bin/nvcc 2>/dev/null)
+MACROS   := $(shell echo | $(CXX) $(MARCH) -dM -E -x c++ - 2>/dev/null | cut -d ' ' -f 2)
+HAS       = $(filter $(1),$(MACROS))
+ISA      := $(if $(call HAS,__AVX512F__),AVX-512,$(if $(call HAS,__AVX2__),AVX2,$\
+              $(if $(call HAS,__ARM_NEON),NEON,generic)))
+
+# --- what there is ---
+LIB_DIRS := core core/files autograd ops ops/attention ops/kernels nn nn/rmt \
+            data data/images data/sets train train/weights train/run
 LIB_SRC  := $(wildcard $(LIB_DIRS:%=%/*.cpp))
 CU_SRC   := $(wildcard core/cuda/*.cu ops/*.cu ops/*/*.cu train/*.cu)
+EMULATOR := $(wildcard core/cuda/emulator/*.cpp)
 TEST_SRC := $(wildcard tests/*.cpp tests/*/*.cpp tests/*/*/*.cpp tests/*/*/*/*.cpp)
 TEST_CU  := $(wildcard tests/*/*.cu tests/*/*/*.cu tests/*/*/*/*.cu)
+PROGRAMS := $(wildcard examples/*.cpp)
+TOURS    := $(wildcard examples/tours/*.cpp examples/tours/*.cu)
 FUZZERS  := $(patsubst tests/fuzz/%_fuzz.cpp,%,$(wildcard tests/fuzz/*_fuzz.cpp))
-BIN_SRC  := $(wildcard examples/*.cpp examples/tours/*.cpp)
-LIB      := $(BUILD)/lib/librmt.a
-TOUR_CU  := $(wildcard examples/tours/*.cu)
-BINS     := $(addprefix $(BUILD)/bin/,$(notdir $(BIN_SRC:.cpp=) $(TOUR_CU:.cu=)))
-TESTS    := $(BUILD)/tests/rmt-tests
-OBJ      = $(1:%.cpp=$(BUILD)/obj/%.o)
 
-# --- the GPU: kernels by nvcc, or by the host's compiler for the emulated device; `make test` runs the latter under the sanitizers ---
-ifeq ($(CUDA),1)
+OBJ       = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(1:%.cu=$(BUILD)/obj/%.cu.o))
+SANITIZED = $(patsubst %.cpp,$(BUILD)/kernels/%.o,$(1:%.cu=$(BUILD)/kernels/%.cu.o))
+LIB      := $(BUILD)/lib/librmt.a
+BINS     := $(addprefix $(BUILD)/bin/,$(notdir $(basename $(PROGRAMS) $(TOURS))))
+TESTS    := $(BUILD)/tests/rmt-tests
+CU_OBJ   := $(call OBJ,$(CU_SRC))
+# The GPU: kernels by nvcc, or by the host's compiler for the emulated device; tests sanitize these.
+ifneq ($(filter CUDA,$(ON)),)
 ifeq ($(NVCC),)
-$(error CUDA=1 needs nvcc, and there is none on PATH or in /usr/local/cuda; install the CUDA toolkit, or build without CUDA=1)
+$(error CUDA=1 needs nvcc, and there is none on PATH or in /usr/local/cuda; install the CUDA \
+        toolkit, or build without CUDA=1)
 endif
 CUDA_HOME  ?= $(patsubst %/bin/nvcc,%,$(realpath $(NVCC)))
-CUDA_ARCHS ?= $(filter $(patsubst compute_%,%,$(shell $(NVCC) --list-gpu-arch)),80 86 89 90 100 120)
-GENCODE    := $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) -gencode arch=compute_$(lastword $(CUDA_ARCHS)),code=compute_$(lastword $(CUDA_ARCHS))
-CU_OBJ     := $(CU_SRC:%.cu=$(BUILD)/obj/%.cu.o)
-TEST_KERNELS :=
+NVCC_KNOWS := $(patsubst compute_%,%,$(shell $(NVCC) --list-gpu-arch))
+CUDA_ARCHS ?= $(filter $(NVCC_KNOWS),80 86 89 90 100 120)
+NEWEST     := $(lastword $(CUDA_ARCHS))
+GENCODE    := $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$a,code=sm_$a) \
+              -gencode arch=compute_$(NEWEST),code=compute_$(NEWEST)
 LDLIBS     += -L$(CUDA_HOME)/lib64 -lcublasLt -lcudart -Wl,-rpath,$(CUDA_HOME)/lib64
+TEST_KERNELS := $(CU_OBJ)
+GPU        := by $(shell $(NVCC) --version | sed -n 's/.*\(release [0-9.]*\).*/nvcc \1/p') \
+              for $(CUDA_ARCHS)
 else
-CU_OBJ     := $(CU_SRC:%.cu=$(BUILD)/obj/%.cu.o) $(call OBJ,$(EMULATOR))
-TEST_KERNELS := $(patsubst %.cu,$(BUILD)/kernels/%.cu.o,$(CU_SRC) $(TEST_CU)) $(EMULATOR:%.cpp=$(BUILD)/kernels/%.o)
-TEST_FLAGS := $(SANITIZE)
+CU_OBJ     += $(call OBJ,$(EMULATOR))
+TEST_KERNELS := $(call SANITIZED,$(CU_SRC) $(TEST_CU) $(EMULATOR))
+TEST_LINK  := $(SANITIZE)
+GPU        := emulated$(if $(NVCC), (make CUDA=1 for a real one))
 endif
-NVCCFLAGS := -std=c++20 -O3 -lineinfo --expt-relaxed-constexpr -Werror all-warnings -Xcompiler -Wall,-Wextra,-Wno-psabi -ccbin $(CXX) -I.
+NVCCFLAGS := -std=c++20 -O3 -lineinfo --expt-relaxed-constexpr -Werror all-warnings \
+             -Xcompiler -Wall,-Wextra,-Wno-psabi -ccbin $(CXX) -I.
 
-.PHONY: all help setup found train test check fuzz ptxas gpu format clean
+.PHONY: all help setup found train test built op check fuzz ptxas gpu format clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
 all: found $(LIB) $(BINS)
+	@:
 
 help:
 	@echo "make            the library build/lib/librmt.a and the programs build/bin/*"
-	@echo "make train      install what is missing, build, and train (DATA=folder MODEL=rmt_t EPOCHS=n ARGS='...'; without DATA on images that it draws)"
-	@echo "make test       install what is missing, build, and run every test (FILTER='Gelu*', SAN=1)"
-	@echo "make check      formatting, include layers, a check_op for every op, every kernel through nvcc where there is one, then the tests"
-	@echo "make fuzz       libFuzzer against a reader (TARGET=name SECONDS=600, of $(FUZZERS); needs clang++)"
-	@echo "make gpu        all that needs a real GPU: tests, sanitizers, kernels and models measured (tests/gpu.sh says with what beside them)"
-	@echo "make ptxas      a table of the kernels: registers, shared memory, spills (needs nvcc, no GPU)"
+	@echo "make train      install what is missing, build, and train (DATA=folder MODEL=rmt_t"
+	@echo "                EPOCHS=n ARGS='...'; without DATA on images that it draws)"
+	@echo "make op         NAME=softmax: compile that op, its kernels and its proof, and run the proof"
+	@echo "make test       install what is missing, build, run every test (FILTER='Gelu*', SAN=1)"
+	@echo "make check      form, layers, proofs, prose, every kernel through nvcc, then the tests"
+	@echo "make fuzz       libFuzzer against a reader (needs clang++; SECONDS=600, TARGET=name of"
+	@echo "                $(FUZZERS))"
+	@echo "make gpu        all that needs a real GPU: tests, sanitizers, kernels and models measured"
+	@echo "make ptxas      the kernels' registers, shared memory and spills (needs nvcc, no GPU)"
 	@echo "make format     rewrite the sources in the project's style"
 	@echo "make clean      remove build/"
 
 found:
-	@echo "rmt: $$($(CXX) --version | head -n 1), $(ISA) ($(ARCH)), GPU $(if $(filter 1,$(CUDA)),by $(shell $(NVCC) --version | sed -n 's/.*\(release [0-9.]*\).*/nvcc \1/p') for $(CUDA_ARCHS),emulated$(if $(NVCC), (make CUDA=1 for a real one)))"
+	@echo "rmt: $$($(CXX) --version | head -n 1), $(ISA) ($(ARCH)), GPU $(GPU)"
 
 # --- what the system must have: nothing is asked for when all is there ---
 setup:
 	@sh tests/setup.sh "$(CXX)"
 
+# --- precompiled headers of other libraries, to be quick; sources still include what they need ---
+# With ccache, or another compiler than GCC, there are none. One is for one set of flags.
+STD := algorithm array atomic charconv chrono cmath condition_variable cstdint cstdio cstdlib \
+       cstring filesystem fstream functional iostream limits map memory mutex optional set span \
+       sstream string string_view thread tuple unordered_map utility vector
+HEADERS_library := $(STD) nlohmann/json.hpp
+HEADERS_program := $(STD) CLI/CLI.hpp
+HEADERS_test    := $(STD) gtest/gtest.h
+HEADERS_kernel  := $(STD)
+HEADERS_sanitized := $(STD)
+COMPILER := $(realpath $(shell command -v $(firstword $(CXX))))
+ifeq ($(findstring ccache,$(CXX) $(COMPILER))$(call HAS,__clang__),)
+PCH       = $(BUILD)/pch/$(1).h.gch
+PRE       = -include $(BUILD)/pch/$(1).h
+endif
+KINDS    := library program test kernel sanitized
+$(KINDS:%=$(BUILD)/pch/%.h): $(BUILD)/pch/%.h:
+	@mkdir -p $(@D)
+	@printf '#include <%s>\n' $(HEADERS_$*) >$@
+$(KINDS:%=$(BUILD)/pch/%.h.gch): $(BUILD)/pch/%.h.gch: $(BUILD)/pch/%.h
+	@echo "  $(CXX) $(notdir $<) (headers for $* sources)"
+	$(Q)$(CXX) $(FLAGS_$*) -x c++-header -c $< -o $@
+
+# --- objects. OWN: what one file alone needs; the last section says for which and why ---
+define compile
+@mkdir -p $(@D)
+@echo "  $(CXX) $<$(if $(filter sanitized,$(1)), (sanitized))"
+$(Q)$(CXX) $(call PRE,$(1)) $(FLAGS_$(1)) $(OWN) -MMD -MP $(if $(filter %.cu,$<),-x c++) -c $< -o $@
+endef
+$(BUILD)/obj/%.o: %.cpp | $(call PCH,library)
+	$(call compile,library)
+$(BUILD)/obj/examples/%.o: examples/%.cpp | $(call PCH,program)
+	$(call compile,program)
+$(BUILD)/obj/examples/tours/%.o: examples/tours/%.cpp | $(call PCH,library)
+	$(call compile,library)
+$(BUILD)/obj/tests/%.o: tests/%.cpp | $(call PCH,test)
+	$(call compile,test)
+ifneq ($(filter CUDA,$(ON)),)
+$(BUILD)/obj/%.cu.o: %.cu
+	@mkdir -p $(@D)
+	@echo "  $(NVCC) $<"
+	$(Q)$(NVCC) $(NVCCFLAGS) $(GENCODE) -MMD -MP -c $< -o $@
+else
+$(BUILD)/obj/%.cu.o: %.cu | $(call PCH,kernel)
+	$(call compile,kernel)
+endif
+$(BUILD)/kernels/%.cu.o: %.cu | $(call PCH,sanitized)
+	$(call compile,sanitized)
+$(BUILD)/kernels/%.o: %.cpp | $(call PCH,sanitized)
+	$(call compile,sanitized)
+
+# --- the library, the programs, the tests ---
+# Programs and tests are compiled quickly. What they share with the library, inline functions say,
+# is taken from where the linker meets it first: the library stands first, and whole.
 $(LIB): $(call OBJ,$(LIB_SRC)) $(CU_OBJ)
 	@mkdir -p $(@D)
 	@rm -f $@
 	$(Q)ar rcs $@ $^
 
-LINK = $(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+WHOLE := -Wl,--whole-archive $(LIB) -Wl,--no-whole-archive
+link   = $(Q)$(CXX) $(FLAGS_library) $(1) $(LDFLAGS) $(2) $(LDLIBS) -o $@
 $(BUILD)/bin/%: $(BUILD)/obj/examples/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(LINK)
+	$(call link,,$(WHOLE) $<)
 $(BUILD)/bin/%: $(BUILD)/obj/examples/tours/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(LINK)
+	$(call link,,$^)
 $(BUILD)/bin/%: $(BUILD)/obj/examples/tours/%.cu.o $(LIB)
 	@mkdir -p $(@D)
-	$(LINK)
-
-$(TESTS): $(call OBJ,$(TEST_SRC)) $(TEST_KERNELS) $(LIB)
+	$(call link,,$^)
+$(TESTS): $(call OBJ,$(LIB_SRC)) $(TEST_KERNELS) $(call OBJ,$(TEST_SRC))
 	@mkdir -p $(@D)
-	$(Q)$(CXX) $(CXXFLAGS) $(TEST_FLAGS) $(LDFLAGS) $^ $(LDLIBS) -lgtest -lgtest_main -o $@
+	$(call link,$(TEST_LINK),$^ -lgtest -lgtest_main)
 
-$(BUILD)/obj/%.o: %.cpp
-	@mkdir -p $(@D)
-	@echo "  $(CXX) $<"
-	$(Q)$(CXX) $(CXXFLAGS) -MMD -MP -c $< -o $@
+# With as many processes as there are processors, where nobody said -j.
+BUILD_ALL = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+train: setup
+	+@$(BUILD_ALL) all
+	$(BUILD)/bin/rmt-train $(if $(DATA),--data-dir $(DATA)) --model $(MODEL) \
+	    $(if $(EPOCHS),--epochs $(EPOCHS)) $(ARGS)
 
-# Optimised a little, so that emulation is quick and a debugger still stops at every line and finds every variable.
-FOR_EMULATOR = $(CXX) $(CXXFLAGS) -Og -g -gno-statement-frontiers -fcf-protection=none -Wno-unknown-pragmas
-$(BUILD)/obj/%.cu.o: %.cu
-	@mkdir -p $(@D)
-	@echo "  $(if $(filter 1,$(CUDA)),$(NVCC),$(CXX)) $<"
-ifeq ($(CUDA),1)
-	$(Q)$(NVCC) $(NVCCFLAGS) $(GENCODE) -MMD -MP -c $< -o $@
+test: setup
+	+@$(BUILD_ALL) built
+	@BIN=$(BUILD)/bin sh tests/run.sh $(TESTS) --gtest_filter='$(FILTER)'
+built: found $(TESTS) $(BINS)
+	@:
+
+check: setup
+	@mkdir -p build
+	@NVCC="$(NVCC)" sh tests/check.sh
+	@$(MAKE) --no-print-directory test
+
+# --- one op: its own four files, with the library as it stands (built where there is none) ---
+OP        := $(wildcard ops/$(NAME).cpp ops/*/$(NAME).cpp)
+OP_CU     := $(wildcard $(OP:.cpp=.cu))
+OP_PROOF  := $(OP:%.cpp=tests/%_test.cpp)
+OP_LIB    := $(if $(wildcard $(LIB)),,$(LIB))
+OP_KERNEL := $(if $(filter CUDA,$(ON)),$(call OBJ,$(OP_CU)),\
+               $(call SANITIZED,$(OP_CU) $(EMULATOR)))
+OP_NAMES   = $(sort $(notdir $(basename $(shell grep -l "record[^a-z ]" ops/*.cpp ops/*/*.cpp))))
+CHECK_OP  := $(wildcard tests/check_op*.cpp)
+op:
+ifeq ($(NAME),)
+	@echo "make op NAME=softmax: which op? There are: $(OP_NAMES)" >&2; exit 2
+else ifeq ($(OP),)
+	@echo "make op: there is no ops/$(NAME).cpp; there are: $(OP_NAMES)" >&2; exit 2
+else ifeq ($(wildcard $(OP_PROOF)),)
+	@echo "make op: $(OP) has no proof: write $(OP_PROOF), one call of check_op" >&2; exit 2
 else
-	$(Q)$(FOR_EMULATOR) -MMD -MP -x c++ -c $< -o $@
+	+@$(BUILD_ALL) op-built
+	$(if $(OP_CU),,@echo "make op: there is no $(OP:.cpp=.cu): the op is proved on the CPU alone")
+	@sh tests/run.sh $(BUILD)/op/$(NAME) --gtest_filter='$(FILTER)'
+.PHONY: op-built
+op-built: $(BUILD)/op/$(NAME)
+	@:
+$(BUILD)/op/$(NAME): $(call OBJ,$(OP) $(OP_PROOF) $(CHECK_OP)) $(OP_KERNEL) | $(OP_LIB)
+	@mkdir -p $(@D)
+	$(call link,$(TEST_LINK),$^ $(LIB) -lgtest -lgtest_main)
 endif
-$(BUILD)/kernels/%.cu.o: %.cu
-	@mkdir -p $(@D)
-	@echo "  $(CXX) $< (sanitized)"
-	$(Q)$(FOR_EMULATOR) $(SANITIZE) -MMD -MP -x c++ -c $< -o $@
-$(BUILD)/kernels/%.o: %.cpp
-	@mkdir -p $(@D)
-	$(Q)$(FOR_EMULATOR) $(SANITIZE) -MMD -MP -c $< -o $@
 
-# --- fuzzing: what reads by clang++ for libFuzzer, what computes as it is. What is found new collects in build/fuzz/corpus ---
+# --- fuzzing: what reads by clang++ for libFuzzer, what computes as it is. What is found new collects
+# in build/fuzz/corpus ---
 TARGET   ?= safetensors
 SECONDS  ?= 600
 FUZZ_CXX ?= clang++
-FUZZ_FLAGS := $(filter-out -O% -Wshadow,$(CXXFLAGS)) $(SANITIZE) -fsanitize=fuzzer-no-link -DRMT_FUZZ
-FUZZ_LIB := $(patsubst %.cpp,build/fuzz/obj/%.o,$(filter core/% data/% train/%,$(LIB_SRC))) $(call OBJ,$(filter autograd/% ops/% nn/%,$(LIB_SRC)))
+FUZZ_FLAGS := $(filter-out -O% -Wshadow,$(FLAGS_library)) -O1 $(SANITIZE) -fsanitize=fuzzer-no-link \
+              -DRMT_FUZZ
+FUZZ_LIB := $(patsubst %.cpp,build/fuzz/obj/%.o,$(filter core/% data/% train/%,$(LIB_SRC))) \
+            $(call OBJ,$(filter autograd/% ops/% nn/%,$(LIB_SRC)))
 build/fuzz/obj/%.o: %.cpp
 	@mkdir -p $(@D)
 	@echo "  $(FUZZ_CXX) $< (for libFuzzer)"
-	$(Q)$(FUZZ_CXX) $(FUZZ_FLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(FUZZ_CXX) $(FUZZ_FLAGS) $(FUZZ_OWN) -MMD -MP -c $< -o $@
 build/fuzz/librmt.a: $(FUZZ_LIB) $(CU_OBJ)
 	@rm -f $@
 	$(Q)ar rcs $@ $^
@@ -143,7 +268,8 @@ $(FUZZERS:%=build/fuzz/%): build/fuzz/%: build/fuzz/obj/tests/fuzz/%_fuzz.o buil
 	$(Q)$(FUZZ_CXX) $(FUZZ_FLAGS) -fsanitize=fuzzer $(LDFLAGS) $^ -o $@
 fuzz: build/fuzz/$(TARGET)
 	@mkdir -p build/fuzz/corpus/$(TARGET)
-	$< -max_total_time=$(SECONDS) -timeout=20 -rss_limit_mb=1024 -malloc_limit_mb=64 -max_len=16384 -artifact_prefix=build/fuzz/$(TARGET)- -print_final_stats=1 \
+	$< -max_total_time=$(SECONDS) -timeout=20 -rss_limit_mb=1024 -malloc_limit_mb=64 \
+	    -max_len=16384 -artifact_prefix=build/fuzz/$(TARGET)- -print_final_stats=1 \
 	    build/fuzz/corpus/$(TARGET) tests/fuzz/corpus/$(TARGET)
 
 gpu:
@@ -152,34 +278,24 @@ gpu:
 ptxas:
 	@NVCC="$(NVCC)" FLAGS="$(NVCCFLAGS)" sh tests/ptxas.sh $(CU_SRC)
 
-# The one file with stb_image in it, which reads bytes from anywhere. Its Huffman decoder shifts by 32 on damaged files: undefined, without effect.
-build/fuzz/obj/data/images/image.o: FUZZ_FLAGS += -fno-strict-aliasing -fno-sanitize=shift
-$(BUILD)/obj/data/images/image.o: CXXFLAGS += -fno-strict-aliasing -fstack-protector-strong $(if $(filter 1,$(SAN)),-fno-sanitize=shift,-D_FORTIFY_SOURCE=2)
-
-# Pillow rounds each product, and so must these for its bytes.
-$(addprefix $(BUILD)/obj/data/images/,augment.o affine.o pixel_ops.o): CXXFLAGS += -ffp-contract=off
-
-# With as many processes as there are processors, where nobody said -j.
-BUILD_ALL = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
-train: setup
-	+@$(BUILD_ALL) all
-	$(BUILD)/bin/rmt-train $(if $(DATA),--data-dir $(DATA)) --model $(MODEL) $(if $(EPOCHS),--epochs $(EPOCHS)) $(ARGS)
-
-test: setup
-	+@$(BUILD_ALL) found $(TESTS) $(BINS)
-	@BIN=$(BUILD)/bin sh tests/run.sh $(TESTS) --gtest_filter='$(FILTER)'
-
-check: setup
-	@mkdir -p build
-	@NVCC="$(NVCC)" sh tests/check.sh
-	@$(MAKE) --no-print-directory test
-
 format:
-	git ls-files -co --exclude-standard '*.h' '*.cpp' '*.cu' '*.cuh' | xargs -P $(shell nproc) -n 40 clang-format -i
+	git ls-files -co --exclude-standard '*.h' '*.cpp' '*.cu' '*.cuh' | \
+	    xargs -P $(shell nproc) -n 40 clang-format -i
 	@sh tests/check.sh tables
 
 clean:
 	rm -rf build
 
--include $(patsubst %.o,%.d,$(call OBJ,$(LIB_SRC) $(TEST_SRC) $(BIN_SRC)) $(CU_OBJ) $(TOUR_CU:%.cu=$(BUILD)/obj/%.cu.o) $(TEST_KERNELS))
+# --- what one file alone needs ---
+# The one file with stb_image in it, which reads bytes from anywhere. Its Huffman decoder shifts by
+# 32 on damaged files: undefined, without effect.
+build/fuzz/obj/data/images/image.o: private FUZZ_OWN := -fno-strict-aliasing -fno-sanitize=shift
+$(BUILD)/obj/data/images/image.o: private OWN := -fno-strict-aliasing -fstack-protector-strong \
+    $(if $(filter SAN,$(ON)),-fno-sanitize=shift,$(if $(filter DEBUG,$(ON)),,-D_FORTIFY_SOURCE=2))
+# Pillow rounds each product, and so must these for its bytes.
+PILLOW := $(addprefix $(BUILD)/obj/data/images/,augment.o affine.o pixel_ops.o)
+$(PILLOW): private OWN := -ffp-contract=off
+
+SOURCES := $(LIB_SRC) $(TEST_SRC) $(PROGRAMS) $(TOURS)
+-include $(patsubst %.o,%.d,$(call OBJ,$(SOURCES)) $(CU_OBJ) $(TEST_KERNELS))
 -include $(wildcard build/fuzz/obj/*/*.d build/fuzz/obj/*/*/*.d build/fuzz/obj/*/*/*/*.d)
