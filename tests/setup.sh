@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what the build needs and the system lacks, by the system's package manager, and says so. Silent when all is there.
+# Installs what the build needs and the system lacks, by the system's package manager, and says so.
+# Silent when all is there.
 set -eu
 cxx=${1:-g++}
 have() { echo "#include <$1>" | "$cxx" -std=c++20 -E -x c++ - >/dev/null 2>&1; }
@@ -11,7 +12,8 @@ have nlohmann/json.hpp || missing="$missing nlohmann-json3-dev"
 have CLI/CLI.hpp || missing="$missing libcli11-dev"
 [ -n "$missing" ] || exit 0
 if ! command -v apt-get >/dev/null 2>&1; then
-  echo "missing:$missing (Debian's package names). Install them with this system's package manager, then run make again." >&2
+  echo "missing:$missing (Debian's package names)." >&2
+  echo "Install them with this system's package manager, then run make again." >&2
   exit 1
 fi
 sudo=""
