@@ -128,42 +128,19 @@ found:
 setup:
 	@sh tests/setup.sh "$(CXX)"
 
-# --- precompiled headers of other libraries, to be quick; sources still include what they need ---
-# With ccache, or another compiler than GCC, there are none. One is for one set of flags.
-STD := algorithm array atomic charconv chrono cmath condition_variable cstdint cstdio cstdlib \
-       cstring filesystem fstream functional iostream limits map memory mutex optional set span \
-       sstream string string_view thread tuple unordered_map utility vector
-HEADERS_library := $(STD) nlohmann/json.hpp
-HEADERS_program := $(STD) CLI/CLI.hpp
-HEADERS_test    := $(STD) gtest/gtest.h
-HEADERS_kernel  := $(STD)
-HEADERS_sanitized := $(STD)
-COMPILER := $(realpath $(shell command -v $(firstword $(CXX))))
-ifeq ($(findstring ccache,$(CXX) $(COMPILER))$(call HAS,__clang__),)
-PCH       = $(BUILD)/pch/$(1).h.gch
-PRE       = -include $(BUILD)/pch/$(1).h
-endif
-KINDS    := library program test kernel sanitized
-$(KINDS:%=$(BUILD)/pch/%.h): $(BUILD)/pch/%.h:
-	@mkdir -p $(@D)
-	@printf '#include <%s>\n' $(HEADERS_$*) >$@
-$(KINDS:%=$(BUILD)/pch/%.h.gch): $(BUILD)/pch/%.h.gch: $(BUILD)/pch/%.h
-	@echo "  $(CXX) $(notdir $<) (headers for $* sources)"
-	$(Q)$(CXX) $(FLAGS_$*) -x c++-header -c $< -o $@
-
 # --- objects. OWN: what one file alone needs; the last section says for which and why ---
 define compile
 @mkdir -p $(@D)
 @echo "  $(CXX) $<$(if $(filter sanitized,$(1)), (sanitized))"
-$(Q)$(CXX) $(call PRE,$(1)) $(FLAGS_$(1)) $(OWN) -MMD -MP $(if $(filter %.cu,$<),-x c++) -c $< -o $@
+$(Q)$(CXX) $(FLAGS_$(1)) $(OWN) -MMD -MP $(if $(filter %.cu,$<),-x c++) -c $< -o $@
 endef
-$(BUILD)/obj/%.o: %.cpp | $(call PCH,library)
+$(BUILD)/obj/%.o: %.cpp
 	$(call compile,library)
-$(BUILD)/obj/examples/%.o: examples/%.cpp | $(call PCH,program)
+$(BUILD)/obj/examples/%.o: examples/%.cpp
 	$(call compile,program)
-$(BUILD)/obj/examples/tours/%.o: examples/tours/%.cpp | $(call PCH,library)
+$(BUILD)/obj/examples/tours/%.o: examples/tours/%.cpp
 	$(call compile,library)
-$(BUILD)/obj/tests/%.o: tests/%.cpp | $(call PCH,test)
+$(BUILD)/obj/tests/%.o: tests/%.cpp
 	$(call compile,test)
 ifneq ($(filter CUDA,$(ON)),)
 $(BUILD)/obj/%.cu.o: %.cu
@@ -171,12 +148,12 @@ $(BUILD)/obj/%.cu.o: %.cu
 	@echo "  $(NVCC) $<"
 	$(Q)$(NVCC) $(NVCCFLAGS) $(GENCODE) -MMD -MP -c $< -o $@
 else
-$(BUILD)/obj/%.cu.o: %.cu | $(call PCH,kernel)
+$(BUILD)/obj/%.cu.o: %.cu
 	$(call compile,kernel)
 endif
-$(BUILD)/kernels/%.cu.o: %.cu | $(call PCH,sanitized)
+$(BUILD)/kernels/%.cu.o: %.cu
 	$(call compile,sanitized)
-$(BUILD)/kernels/%.o: %.cpp | $(call PCH,sanitized)
+$(BUILD)/kernels/%.o: %.cpp
 	$(call compile,sanitized)
 
 # --- the library, the programs, the tests ---
