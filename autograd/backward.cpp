@@ -10,8 +10,8 @@ namespace {
 
 thread_local bool recording = true;
 
-// sum + x. Writes into sum's storage when nobody else holds it: the op that returned it may still
-// share it with another input or with dy.
+// sum + x, in sum's storage where nobody else holds that. Otherwise into a copy, since the op that
+// returned it may have given the same storage to another input, or have passed on its dy.
 Tensor accumulate(Tensor sum, const Tensor& x) {
   if (!sum.defined()) return x;
   if (!sum.sole_owner()) sum = sum.clone();
@@ -58,12 +58,14 @@ std::vector<Node*> order_from(Node* y) {
 
 }  // namespace
 
+// Every input that only this node holds goes with it, and so on down the tape. The list takes their
+// inputs over before they go: destructors that call each other would overflow the stack.
 Node::~Node() {
   std::vector<std::shared_ptr<Node>> doomed = std::move(inputs);
   while (!doomed.empty()) {
     std::shared_ptr<Node> n = std::move(doomed.back());
     doomed.pop_back();
-    if (n && n.use_count() == 1) {  // ours is the last handle: take over its inputs before it goes
+    if (n && n.use_count() == 1) {  // ours is the last handle
       for (auto& input : n->inputs) doomed.push_back(std::move(input));
       n->inputs.clear();
     }
@@ -174,6 +176,9 @@ void backward(const Tensor& loss) {
   backward(loss, Tensor::full(loss.shape(), 1, loss.dtype(), loss.device()));
 }
 
+// Walks the tape from y. `pending` holds, for every node that was reached, the sum of the gradients
+// that came from its users; when its turn comes they all have, and the sum is complete. What has
+// been used is let go at once, to save memory.
 void backward(const Tensor& y, const Tensor& dy) {
   CHECK(y.node, "backward: this tensor depends on nothing that needs a gradient");
   CHECK(dy.shape() == y.shape() && dy.dtype() == y.dtype(), "backward: dy is ", dy.dtype(), " ",
@@ -202,6 +207,7 @@ void backward(const Tensor& y, const Tensor& dy) {
       check_gradient(*node, i, grads[i]);
       check_finite("backward of ", node->op, grads[i]);
       Tensor& sum = pending[node->inputs[i].get()];
+      // grads gives its handle up, so that the sum may become the only owner.
       sum = accumulate(std::move(sum), std::exchange(grads[i], Tensor()));
     }
   }

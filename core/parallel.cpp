@@ -19,6 +19,7 @@ namespace {
 
 thread_local bool inside = false;  // this thread is running a piece
 
+// Tells the processor that the thread turns in a waiting loop.
 void relax() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
@@ -41,12 +42,15 @@ struct Job {
   // Claims pieces until none is left.
   void work() {
     inside = true;
-    for (int64_t i; (i = next.fetch_add(1)) < pieces; done.fetch_add(1)) {
+    for (;;) {
+      const int64_t piece = next.fetch_add(1);
+      if (piece >= pieces) break;
       try {
-        (*f)(i * grain, std::min(n, (i + 1) * grain));
+        (*f)(piece * grain, std::min(n, (piece + 1) * grain));
       } catch (...) {
         if (!failed.exchange(true)) error = std::current_exception();
       }
+      done.fetch_add(1);
     }
     inside = false;
   }
@@ -75,8 +79,14 @@ class Workers {
     if (!use) return false;
     post(job);
     job->work();
-    for (int spins = 0; job->done.load(std::memory_order_acquire) < job->pieces;)
-      ++spins < kSpins ? relax() : std::this_thread::yield();
+    int spins = 0;
+    while (job->done.load(std::memory_order_acquire) < job->pieces) {
+      ++spins;
+      if (spins < kSpins)
+        relax();
+      else
+        std::this_thread::yield();
+    }
     return true;
   }
 
@@ -94,6 +104,7 @@ class Workers {
     wake_.notify_all();
   }
 
+  // A worker's life: wait for a ticket that it has not seen, work on the job that came with it.
   void loop(uint64_t seen) {
     for (;;) {
       for (int i = 0; i < kSpins && ticket_.load(std::memory_order_acquire) == seen; ++i) relax();
@@ -116,7 +127,8 @@ class Workers {
     threads_.clear();
   }
 
-  std::mutex use_, mutex_;
+  std::mutex use_;    // held by the thread whose job it is, while the job runs
+  std::mutex mutex_;  // guards job_, and ticket_ for those that sleep
   std::condition_variable wake_;
   std::atomic<uint64_t> ticket_{0};  // counts the jobs: a worker compares it with the last it saw
   std::atomic<int> size_{1};

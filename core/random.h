@@ -14,6 +14,8 @@ namespace rmt {
 // What a number is for: the same seed gives unrelated streams to each.
 enum class Purpose : uint32_t { test = 1, init, shuffle, augment, drop_path, drawing, mix, erase };
 
+// Philox4x32-10: (counter, key) -> four random words. Ten rounds of two multiplications, whose high
+// and low halves are mixed with the other words and the key; the constants are the paper's.
 HD inline std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter,
                                          std::array<uint32_t, 2> key) {
   auto [a, b, c, d] = counter;
@@ -52,16 +54,19 @@ HD inline std::array<float, 4> normals_of(const std::array<uint32_t, 4>& words) 
   std::array<float, 4> z{};
   for (int pair = 0; pair < 2; ++pair) {
     const uint32_t first = words[2 * pair], second = words[2 * pair + 1];
-    // The bits of u, less those of sqrt(1 / 2): u = m 2^e with m in [sqrt(1 / 2), sqrt 2).
+    // u = m 2^e with m in [sqrt(1 / 2), sqrt 2). Less the bits of sqrt(1 / 2), the bits of u have e
+    // above the 23 of the fraction, and in these m's own bits, less the same.
     constexpr uint32_t half_root = 0x3f3504f3u;
-    const uint32_t u = std::bit_cast<uint32_t>(float(first | 1) * 0x1p-32f) - half_root;
-    const float m = std::bit_cast<float>((u & 0x7fffffu) + half_root);
-    const float e = float(int32_t(u) >> 23);
+    const float u = float(first | 1) * 0x1p-32f;
+    const uint32_t shifted = std::bit_cast<uint32_t>(u) - half_root;
+    const float m = std::bit_cast<float>((shifted & 0x7fffffu) + half_root);
+    const float e = float(int32_t(shifted) >> 23);
     const float s = (m - 1) / (m + 1), s2 = s * s;
     const float log_m =
         s * fmaf(s2, fmaf(s2, fmaf(s2, fmaf(s2, 2.f / 9, 2.f / 7), 2.f / 5), 2.f / 3), 2.f);
     const float radius = sqrtf(-2 * fmaf(e, 0.69314718f, log_m));
-    // In [-pi / 4, pi / 4].
+    // The angle, in [-pi / 4, pi / 4], from all of `second` but its two upper bits, which choose
+    // the quarter.
     const float a = float(int32_t(second << 2)) * (0x1p-32f * 1.57079633f);
     const float a2 = a * a;
     const float cosine =
@@ -98,18 +103,23 @@ class Random {
       ++counter_[0];
       have_ = 4;
     }
-    return block_[size_t(4 - have_--)];
+    const size_t at = size_t(4 - have_);
+    --have_;
+    return block_[at];
   }
-  double uniform() {  // [0, 1), 53 bits
+  // In [0, 1), with 53 bits.
+  double uniform() {
     const uint32_t first = bits(), second = bits();
     return uniform_of(first, second);
   }
   double uniform(double lo, double hi) { return lo + (hi - lo) * uniform(); }
-  int64_t below(int64_t n) {  // 0 ... n - 1
+  // One of 0 ... n - 1.
+  int64_t below(int64_t n) {
     CHECK(n > 0, "Random::below(", n, ")");
     return int64_t(uniform() * double(n));
   }
-  double normal() {  // mean 0, variance 1, by Box and Muller
+  // Of mean 0 and variance 1, by Box and Muller.
+  double normal() {
     double u = 1 - uniform(), v = uniform();
     return std::sqrt(-2 * std::log(u)) * std::cos(6.283185307179586 * v);
   }
@@ -117,7 +127,7 @@ class Random {
  private:
   std::array<uint32_t, 2> key_;
   std::array<uint32_t, 4> counter_, block_{};
-  int have_ = 0;
+  int have_ = 0;  // numbers of block_ that have not been given out
 };
 
 // A pseudo-random permutation of [0, n) that needs no memory: position -> index. Four Feistel
@@ -141,7 +151,8 @@ class Permutation {
                         {uint32_t(seed_), uint32_t(seed_ >> 32)});
         uint64_t f = (uint64_t(r[1]) << 32 | r[0]) & mask;
         uint64_t next = left ^ f;
-        left = right, right = next;
+        left = right;
+        right = next;
       }
       x = left << half_ | right;
     } while (x >= n_);
@@ -150,7 +161,7 @@ class Permutation {
 
  private:
   uint64_t n_, seed_, epoch_;
-  int half_ = 1;
+  int half_ = 1;  // bits of each half of a Feistel round: [0, 4^half_) holds [0, n)
 };
 
 }  // namespace rmt

@@ -11,11 +11,12 @@
 namespace rmt::data {
 
 struct Loader::Slot {
-  int64_t number, size;
+  int64_t number, size;  // the batch's place in its epoch, and its samples
   Batch batch;
   int64_t taken = 0, finished = 0;  // samples
   std::vector<Skip> skips;
-  std::exception_ptr error;  // the first in order of position
+  // Of all samples that failed, the first one's by position: not by time, which varies.
+  std::exception_ptr error;
   int64_t error_position = -1;
 };
 
@@ -40,7 +41,8 @@ Loader::Loader(const Dataset& data, const LoaderOptions& options) : data_(data),
   batches_ = drop_last ? n / size : (n + size - 1) / size;
   CHECK(batches_ > 0, "loader: ", data.place(), " has ", data.size(),
         " images, fewer than one batch of ", size, "; use a smaller batch size");
-  CHECK(!options.train || !options.mix.on() || (size % 2 == 0 && (drop_last || n % size % 2 == 0)),
+  const int64_t last_size = drop_last ? size : n % size;
+  CHECK(!options.train || !options.mix.on() || (size % 2 == 0 && last_size % 2 == 0),
         "loader: Mixup and CutMix pair the images of a batch; ", n, " images in batches of ", size,
         " leave one alone: use an even batch size, and drop the last batch");
   if (options.cache_bytes > 0) cache_.resize(size_t(data.size()));
@@ -61,7 +63,8 @@ void Loader::start(int64_t epoch, int64_t first_batch) {
   // Enough to do for every thread while the caller holds one batch.
   int64_t ahead = 3 + 2 * options_.workers / options_.batch_size;
   while (ahead-- > 0 && slots_made_ < batches_) add_slot();
-  // Signals are for the thread that trains.
+  // A new thread inherits this one's signal mask. The workers block every signal, so that each goes
+  // to the thread that trains.
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -138,12 +141,15 @@ void Loader::work() {
   }
 }
 
-// The samples from `position` on that show one image: read once, by one thread.
+// The end of the samples from `position` on that show one image, which one thread reads once. The
+// epoch's place p holds copy p % repeats of its image, so repeats - copy samples are left of it.
 int64_t Loader::end_of_copies(const Slot& slot, int64_t position) const {
   const int64_t place = slot.number * options_.batch_size + position;
-  return std::min(slot.size, position + options_.repeats - place % options_.repeats);
+  const int64_t copy = place % options_.repeats;
+  return std::min(slot.size, position + options_.repeats - copy);
 }
 
+// Makes the samples [begin, end), and notes under the lock what became of them.
 void Loader::finish_samples(Slot& slot, int64_t begin, int64_t end) {
   std::vector<Skip> skips;
   std::exception_ptr error;
@@ -160,18 +166,21 @@ void Loader::finish_samples(Slot& slot, int64_t begin, int64_t end) {
       slot.error = error;
       slot.error_position = begin;
     }
-    last = (slot.finished += end - begin) == slot.size;
+    slot.finished += end - begin;
+    last = slot.finished == slot.size;
   }
   if (last) done_.notify_all();
 }
 
+// Reads the image of the samples [begin, end), or the next readable one, and makes its copies.
 void Loader::make_samples(Slot& slot, int64_t begin, int64_t end, std::vector<Skip>& skips) {
   const int64_t n = data_.size(), place = slot.number * options_.batch_size + begin;
   int64_t index = options_.train
                       ? Permutation(n, options_.seed, uint64_t(epoch_))(place / options_.repeats)
                       : place;
   std::shared_ptr<const Image> image;
-  while (!image) try {
+  while (!image) {
+    try {
       image = read(index);
     } catch (const Error& e) {
       skips.push_back({begin, index, e.what()});
@@ -180,19 +189,21 @@ void Loader::make_samples(Slot& slot, int64_t begin, int64_t end, std::vector<Sk
             " images in a row could not be read, the last one: ", e.what());
       index = (index + 1) % n;
     }
+  }
   for (int64_t position = begin; position < end; ++position)
     make_sample(slot, position, *image, index);
 }
 
 // Writes one sample to its place: a function of (seed, epoch, index, copy) and of nothing else.
 void Loader::make_sample(Slot& slot, int64_t position, const Image& image, int64_t index) {
-  const int64_t side = options_.transform.image_size,
-                copy = (slot.number * options_.batch_size + position) % options_.repeats;
+  const int64_t side = options_.transform.image_size;
+  const int64_t place = slot.number * options_.batch_size + position;
+  const int64_t copy = place % options_.repeats;
   Batch& batch = slot.batch;
   uint8_t* pixels = batch.images.data<uint8_t>() + position * side * side * 3;
   if (options_.train) {
-    Random random(options_.seed, Purpose::augment, uint64_t(epoch_) | uint64_t(copy) << 32,
-                  uint64_t(index));
+    const uint64_t epoch_and_copy = uint64_t(epoch_) | uint64_t(copy) << 32;
+    Random random(options_.seed, Purpose::augment, epoch_and_copy, uint64_t(index));
     const TrainDraws draws = draw_train(image.width, image.height, options_.transform, random);
     batch.mirror.data<uint8_t>()[position] = train_pixels(image, options_.transform, draws, pixels);
     if (const auto& e = draws.erasing) {
@@ -207,6 +218,8 @@ void Loader::make_sample(Slot& slot, int64_t position, const Image& image, int64
   batch.indices[size_t(position)] = index;
 }
 
+// The decoded image, from the cache if it is there. The lock is not held while a file is decoded:
+// two threads may decode the same one, and the first to come back puts it into the cache.
 std::shared_ptr<const Image> Loader::read(int64_t index) {
   if (!cache_.empty()) {
     std::lock_guard lock(cache_mutex_);
@@ -231,8 +244,12 @@ std::optional<Batch> Loader::next() {
   if (options_.workers == 0) {
     add_slot();
     Slot& slot = *ring_.front();
-    for (int64_t i = 0, end; i < slot.size; i = end)
-      finish_samples(slot, i, end = end_of_copies(slot, i));
+    int64_t begin = 0;
+    while (begin < slot.size) {
+      const int64_t end = end_of_copies(slot, begin);
+      finish_samples(slot, begin, end);
+      begin = end;
+    }
   }
   std::unique_ptr<Slot> slot;
   {
@@ -250,6 +267,8 @@ std::optional<Batch> Loader::next() {
   return hand_out(*slot);
 }
 
+// A finished batch, unless one of its images is an error. The skips came in as the threads
+// finished; sorted, they name the bad images in the same order however many threads there are.
 Batch Loader::hand_out(Slot& slot) {
   if (slot.error) std::rethrow_exception(slot.error);
   std::stable_sort(slot.skips.begin(), slot.skips.end(),

@@ -62,9 +62,8 @@ class Loader {
 
   int64_t batches() const { return batches_; }           // in a whole epoch
   double wait_seconds() const { return wait_seconds_; }  // spent in next() since start()
-  const std::vector<BadImage>& bad() const {
-    return bad_;
-  }  // met in the batches handed out so far, each file once, in order of appearance
+  // The unreadable images of the batches handed out so far, each file once, in order of appearance.
+  const std::vector<BadImage>& bad() const { return bad_; }
 
  private:
   struct Skip {  // a bad image met at a position of a batch
@@ -94,7 +93,7 @@ class Loader {
   std::mutex mutex_;  // guards quit_, ring_ and the counts in its slots
   std::condition_variable work_, done_;
   std::deque<std::unique_ptr<Slot>> ring_;  // the next batches, in order
-  int64_t slots_made_ = 0;                  // the number of the batch after the ring's last
+  int64_t slots_made_ = 0;                  // the number that the next slot's batch gets
   bool quit_ = false;
 
   std::mutex cache_mutex_;  // guards the cache: by index, null where not kept

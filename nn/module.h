@@ -104,9 +104,12 @@ class Module {
     std::string name;
     std::unique_ptr<Tensor> tensor;
   };
+  // Makes a module a child, which from then on sees this one's Mode.
   void adopt(const std::string& name, std::unique_ptr<Module> child);
   void share(const std::shared_ptr<Mode>& mode);
+  // Appends this module's entries and those below it, each name behind `prefix`.
   void collect(const std::string& prefix, std::vector<Entry>& out);
+  // init() for this module and those below it; `count` numbers the random streams.
   void init_all(uint64_t seed, uint64_t& count);
 
   std::vector<Own> parameters_, buffers_;

@@ -25,17 +25,19 @@ namespace {
 template <class T>
 void linear_forward(const T* x, const T* w, const T* bias, T* y, int64_t rows, int64_t I,
                     int64_t O) {
-  multiply_rows<T>(rows, x, I, PackedB<T>(w, 1, I, I, O), {y, O, bias});
+  const PackedB<T> w_transposed(w, 1, I, I, O);  // (I, O): element (i, o) is w[i + o * I]
+  multiply_rows<T>(rows, x, I, w_transposed, {.c = y, .stride = O, .bias = bias});
 }
 
 // dy (rows, O) -> dx (rows, I), which is added to what dx holds when `accumulate`
 template <class T>
 void linear_backward_x(const T* dy, const T* w, T* dx, int64_t rows, int64_t I, int64_t O,
                        bool accumulate) {
-  multiply_rows<T>(rows, dy, O, PackedB<T>(w, I, 1, O, I), {dx, I, nullptr, accumulate});
+  const PackedB<T> packed(w, I, 1, O, I);  // (O, I): element (o, i) is w[o * I + i]
+  multiply_rows<T>(rows, dy, O, packed, {.c = dx, .stride = I, .accumulate = accumulate});
 }
 
-// -> dw (O, I), dbias (O) or null
+// dy (rows, O), x (rows, I) -> dw (O, I), dbias (O) or null
 template <class T>
 void linear_backward_w(const T* dy, const T* x, T* dw, T* dbias, int64_t rows, int64_t I,
                        int64_t O) {
@@ -78,7 +80,7 @@ struct Linear {
     DISPATCH(x, linear_forward, x, w, bias_x, y, rows, I, O);
     return y;
   }
-  // Into dx: this product's, or added to what others of the same x left there.
+  // Writes dx, or adds to it where other products of the same x have left theirs there.
   void backward_x(const Tensor& dy, Tensor& dx) const {
     const bool accumulate = dx.defined();
     if (!accumulate) dx = Tensor::empty_like(x);
@@ -104,6 +106,8 @@ Tensor ops::linear(const Tensor& x, const Tensor& w, const Tensor& bias) {
                 });
 }
 
+// inputs: x, w_0, bias_0, w_1, bias_1, ... and grads in the same order: one dx, the sum over all
+// products, then dw_i at 1 + 2 i and dbias_i at 2 + 2 i.
 std::vector<Tensor> ops::linears(const Tensor& x, const std::vector<Tensor>& w,
                                  const std::vector<Tensor>& bias) {
   CHECK(w.size() == bias.size(), "linears: ", w.size(), " weights and ", bias.size(), " biases");

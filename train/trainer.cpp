@@ -100,7 +100,7 @@ OptimizerOptions optimizer_options(const TrainOptions& o) {
           .average_decay = ema_decay(o)};
 }
 
-// Of a number that is not finite. Printed as it is, a nan may carry a sign.
+// The name of a number that is not finite: printed as it is, a nan may carry a sign.
 const char* non_finite(double x) { return std::isnan(x) ? "nan" : "infinite"; }
 
 }  // namespace
@@ -144,7 +144,8 @@ std::vector<Verdict> TrainStep::repeat_on_gpu(const std::vector<data::Batch>& pa
   }
 }
 
-// Tries smaller batches, without the optimizer, to say which one fits.
+// Throws e again, with advice: tries smaller batches, without the optimizer, to say which one fits.
+// clean_up undoes what a trial has left: gradients, and batch norm's statistics (guard.h).
 void TrainStep::advise_on_memory(const OutOfMemory& e, const data::Batch& batch) {
   auto clean_up = [&] {
     model_.zero_grad();
@@ -213,7 +214,7 @@ void Trainer::resume(const Archive& archive, bool force) {
   same(then.train_images, counts_.train_images, "training images");
   same(then.test_images, counts_.test_images, "validation images");
   EpochSums& now = progress_.now;
-  // Forced: that epoch, in another order now, begins again.
+  // Here the run is forced on: other images come in another order, so their epoch begins again.
   if (then.train_images != counts_.train_images && then.classes > 0) now = {};
   if (now.steps == 0 || now.images == now.steps * images_a_step(options_)) return;
   CHECK(force, archive.path, ": stands after ", now.steps, " steps of ", now.images / now.steps,
@@ -223,13 +224,14 @@ void Trainer::resume(const Archive& archive, bool force) {
   now = {};
 }
 
-// In the middle, where a run goes on there.
+// Starts the loader after the batches that the epoch's finished steps have used: none, unless a
+// resumed run goes on in the middle of an epoch.
 void Trainer::begin_epoch() {
   report_.begin_epoch(progress_.now);
   train_loader_.start(progress_.epoch, progress_.now.steps * options_.grad_accum_steps);
 }
 
-// As many as a step takes.
+// The batches of one step, which the run folder shows if it is the run's first.
 std::vector<data::Batch> Trainer::next_batches(int64_t step) {
   std::vector<data::Batch> batches;
   for (int64_t i = 0; i < options_.grad_accum_steps; ++i) batches.push_back(*train_loader_.next());
@@ -237,6 +239,7 @@ std::vector<data::Batch> Trainer::next_batches(int64_t step) {
   return batches;
 }
 
+// Counts a step that was begun, and shows it; its loss is counted when it is known, by count().
 void Trainer::note_step(double lr) {
   EpochSums& now = progress_.now;
   ++now.steps;
@@ -245,7 +248,8 @@ void Trainer::note_step(double lr) {
   report_.step(progress_.epoch, now, lr, last_loss_, train_loader_.wait_seconds());
 }
 
-// Adds the losses of steps that counted; too many that did not, one after the other, end the run.
+// Adds the losses of the steps that moved the parameters. A step with a loss or a gradient that is
+// not finite was skipped; too many of these in a row end the run.
 void Trainer::count(const std::vector<Verdict>& verdicts) {
   EpochSums& now = progress_.now;
   for (const Verdict& v : verdicts) {
@@ -279,7 +283,7 @@ void Trainer::stop_or_save() {
   saving_.last();
 }
 
-// Everything that is needed to go on is saved.
+// Ends the run between two steps or epochs, and saves all that is needed to go on from there.
 void Trainer::stop() {
   stopped_ = true;
   count(train_step_.finish());
@@ -294,8 +298,8 @@ void Trainer::stop() {
                  << "; go on with --resume " << saving_.folder().path() << std::endl;
 }
 
-// The weights and, where the run keeps one, their average. Nothing when a signal came while it ran:
-// the epoch's steps stay done, its evaluation is made again.
+// Tests the weights and, where the run keeps one, their average. A signal in the meantime stops the
+// run and leaves nothing: the epoch's steps stay done, and the resumed run tests again.
 std::optional<EpochLog> Trainer::evaluate_epoch() {
   report_.clear();
   const EpochSums& now = progress_.now;
@@ -324,7 +328,7 @@ std::optional<EpochLog> Trainer::evaluate_epoch() {
   return std::nullopt;
 }
 
-// Of the model as it is. A signal ends it early.
+// Tests the model as it is. A signal ends this early, with a result that the caller must not use.
 Metrics Trainer::test_metrics() {
   const Metrics m = evaluate(model_, forward_, test_loader_, compute_, transform_options(options_),
                              "--validation-batch-size", [](const data::Batch&, const Tensor&) {
@@ -336,7 +340,7 @@ Metrics Trainer::test_metrics() {
   return m;
 }
 
-// Logged, printed and saved.
+// Prints, logs and saves the epoch, and moves on to the next one.
 void Trainer::finish_epoch(EpochLog log) {
   note_bad_images();
   log.bad_images = progress_.now.bad_images;
@@ -352,7 +356,7 @@ void Trainer::finish_epoch(EpochLog log) {
   saving_.epoch(log, best);
 }
 
-// Those met for the first time since the last call.
+// Logs and prints the bad images of both loaders that were met since the last call.
 void Trainer::note_bad_images() {
   for (auto [loader, seen] :
        {std::pair{&train_loader_, &bad_seen_[0]}, std::pair{&test_loader_, &bad_seen_[1]}})

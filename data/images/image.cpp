@@ -23,7 +23,8 @@ constexpr int64_t kMaxPixels = 100'000'000;
 #endif
 
 // The memory of one decode call: refuses to grow beyond its limit, and gives back at its end
-// whatever stb_image still held when it failed.
+// whatever stb_image has not, its result or what it held when it failed. While it lives it is this
+// thread's `current`, which stb_image allocates from.
 class DecoderMemory {
  public:
   explicit DecoderMemory(size_t limit) : limit_(limit), outer_(current) { current = this; }
@@ -52,7 +53,8 @@ class DecoderMemory {
   void give(void* p) {
     if (!p) return;
     Block* block = static_cast<Block*>(p) - 1;
-    (block->previous ? block->previous->next : blocks_) = block->next;
+    Block*& link = block->previous ? block->previous->next : blocks_;  // the one that leads to it
+    link = block->next;
     if (block->next) block->next->previous = block->previous;
     used_ -= block->bytes;
     std::free(block);
@@ -108,6 +110,7 @@ void check_stb(bool ok) { CHECK(ok, "the decoder met an impossible state"); }
 namespace rmt::data {
 namespace {
 
+// A file's bytes. has(): do `count` of them lie at `at`? A length that a file claims may be false.
 struct Encoded {
   const uint8_t* data;
   size_t n;
@@ -162,20 +165,22 @@ void check_jpeg(Encoded in, const std::string& name) {
     if (marker == 0xFF) continue;  // fill byte
     ++at;
     if (marker == 0xD9) break;  // EOI
-    // An escaped FF of a scan, TEM, RSTn, SOI: no length follows.
+    // No length follows an escaped FF of a scan (0), TEM (1), RSTn (D0 to D7) and SOI (D8).
     if (marker == 0 || marker == 1 || (marker >= 0xD0 && marker <= 0xD8)) continue;
     if (!in.has(at, 2)) truncated(name, "end-of-image marker");
     size_t length = in.big_endian(at, 2);
     if (!in.has(at, length)) truncated(name, "end-of-image marker");
     CHECK(length >= 2, name, ": broken JPEG segment; replace or remove the file");
-    if (marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 &&
-        marker != 0xCC) {  // SOFn
+    // SOFn, C0 to CF less the three that mean something else: DHT, JPG and DAC.
+    const bool frame_header =
+        marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
+    if (frame_header) {
       CHECK(length >= 8 && ++frames == 1, name,
             ": broken JPEG frame header; replace or remove the file");
       check_size(in.big_endian(at + 5, 2), in.big_endian(at + 3, 2), name);
     }
     if (marker == 0xC4) check_huffman_tables(in, at + 2, at + length, name);
-    scans += marker == 0xDA;
+    if (marker == 0xDA) ++scans;  // SOS
     CHECK(scans <= 256, name,
           ": more than 256 scans in one JPEG, which no camera or editor writes; remove it");
     // After SOS this is the entropy-coded data: the search for the next marker runs through it.
@@ -216,7 +221,8 @@ void check_structure(Encoded in, const std::string& name) {
                   ", neither JPEG nor PNG by its first bytes; convert it or remove it"));
 }
 
-// Four pixels at a time: the four bytes that a store writes too many are the next pixels' place.
+// RGBA -> RGB, four pixels at a time. A store writes 16 bytes, of which 12 are the four pixels: the
+// other 4 lie where the next pixels go, so at least 6 pixels, 18 bytes, must be left.
 void drop_fourth(const uint8_t* rgba, int64_t pixels, std::vector<uint8_t>& rgb) {
   typedef uint8_t Four __attribute__((vector_size(16)));
   rgb.resize(size_t(pixels * 3));
@@ -236,17 +242,17 @@ Image decode_image(const uint8_t* bytes, size_t n, const std::string& name) {
   check_file_size(n, name);
   check_structure({bytes, n}, name);
   int width = 0, height = 0, channels = 0;
-  // What stb_image needs at most: 8 bytes a pixel compressed-side (16-bit RGBA, or progressive
-  // coefficients) twice, and the results at 3 + 3.
   DecoderMemory probe(1 << 20);
   CHECK(stbi_info_from_memory(bytes, int(n), &width, &height, &channels), name,
         ": cannot be decoded (", stbi_failure_reason(), "); replace or remove the file");
   check_size(width, height, name);
+  // What stb_image needs at most: twice 8 bytes a pixel on the compressed side (16-bit RGBA, or
+  // progressive coefficients) and its results, for which 24 bytes a pixel and some room suffice.
   DecoderMemory heap((size_t(16) << 20) + 2 * n + size_t(width) * size_t(height) * 24);
   // A JPEG's colours are converted by SIMD when there are four channels, and one by one when there
   // are three: so take four and drop the last.
   const bool jpeg = bytes[0] == 0xFF;
-  const stbi_uc* pixels = nullptr;
+  const stbi_uc* pixels = nullptr;  // in the heap, which frees it
   try {
     pixels = stbi_load_from_memory(bytes, int(n), &width, &height, &channels, jpeg ? 4 : 3);
   } catch (const Error& e) {

@@ -46,7 +46,7 @@ int greatest(const Histogram& h) {
 
 const Table kIdentity = table_of([](int v) { return v; });
 
-// ITU-R 601 luma in 16 fractional bits, rounded.
+// ITU-R 601 luma, 0.299 R + 0.587 G + 0.114 B, in 16 fractional bits, rounded.
 int grey(const uint8_t* rgb) {
   return (rgb[0] * 19595 + rgb[1] * 38470 + rgb[2] * 7471 + (1 << 15)) >> 16;
 }

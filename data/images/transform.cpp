@@ -13,7 +13,7 @@ namespace {
 // Python's round(): ties to even.
 int64_t round_even(double x) { return int64_t(std::nearbyint(x)); }
 
-// The mean in bytes.
+// The normalisation's mean as bytes: what an augmentation puts where a picture has moved away.
 Colour mean_colour(const TransformOptions& o) {
   Colour colour;
   for (size_t c = 0; c < 3; ++c)
@@ -31,7 +31,8 @@ Size resized(int64_t width, int64_t height, int64_t shorter) {
                         : Size{shorter, shorter * height / width};
 }
 
-// The part `box` of an image resized to `size`, black where that lies outside.
+// The part `box` of an image resized to `size`, black where that lies outside. `seen` is what lies
+// inside: it alone is resized, into `part`, and copied to its place row by row.
 void resize_padded(const Image& image, const Size& size, const Crop& box, uint8_t* out) {
   const int64_t left = std::max<int64_t>(box.x, 0), top = std::max<int64_t>(box.y, 0);
   const Crop seen{left, top, std::min(box.x + box.width, size.width) - left,
@@ -70,14 +71,17 @@ void check_transform_options(const TransformOptions& o) {
 }
 
 Crop random_crop(int64_t width, int64_t height, const TransformOptions& o, Random& random) {
-  const double area = double(width) * double(height), log_min = std::log(o.ratio_min),
-               log_max = std::log(o.ratio_max);
+  const double area = double(width) * double(height);
+  const double log_min = std::log(o.ratio_min), log_max = std::log(o.ratio_max);
   for (int attempt = 0; attempt < 10; ++attempt) {
-    double target = area * random.uniform(o.scale_min, o.scale_max),
-           ratio = std::exp(random.uniform(log_min, log_max));
-    int64_t w = round_even(std::sqrt(target * ratio)), h = round_even(std::sqrt(target / ratio));
+    // From w h = target and w / h = ratio.
+    const double target = area * random.uniform(o.scale_min, o.scale_max);
+    const double ratio = std::exp(random.uniform(log_min, log_max));
+    const int64_t w = round_even(std::sqrt(target * ratio));
+    const int64_t h = round_even(std::sqrt(target / ratio));
     if (w < 1 || h < 1 || w > width || h > height) continue;
-    int64_t y = random.below(height - h + 1), x = random.below(width - w + 1);
+    const int64_t y = random.below(height - h + 1);
+    const int64_t x = random.below(width - w + 1);
     return {x, y, w, h};
   }
   // The largest centred rectangle with an allowed ratio.
@@ -92,8 +96,9 @@ Crop padded_crop(int64_t width, int64_t height, const TransformOptions& o, Rando
   const int64_t size = o.image_size, padding = o.crop_padding;
   CHECK(width >= size && height >= size && padding >= 0, "no crop of ", size, " x ", size,
         " out of ", width, " x ", height, " pixels");
-  const int64_t y = random.below(height + 2 * padding - size + 1),
-                x = random.below(width + 2 * padding - size + 1);
+  // Drawn in the padded image, whose corner is at (-padding, -padding) of this one.
+  const int64_t y = random.below(height + 2 * padding - size + 1);
+  const int64_t x = random.below(width + 2 * padding - size + 1);
   return {x - padding, y - padding, size, size};
 }
 
@@ -122,7 +127,8 @@ bool train_pixels(const Image& image, const TransformOptions& o, const TrainDraw
     resize_padded(image, resized(image.width, image.height, side), draws.crop, pixels);
   if (!o.augment && o.color_jitter == 0) return draws.mirror;
   const Pixels all{pixels, side, side};
-  if (draws.mirror) mirror(all);  // first: a picture turned and then mirrored is another one
+  // The mirror comes first: a picture that is turned and then mirrored is another one.
+  if (draws.mirror) mirror(all);
   for (const AugmentStep& step : draws.steps) apply_step(step, all, mean_colour(o));
   return false;
 }
@@ -133,8 +139,8 @@ bool train_pixels(const Image& image, const TransformOptions& o, Random random, 
 
 void eval_pixels(const Image& image, const TransformOptions& o, uint8_t* pixels) {
   const int64_t size = o.image_size;
-  const auto [width, height] =
-      resized(image.width, image.height, int64_t(std::floor(double(size) / o.crop_pct)));
+  const int64_t shorter = int64_t(std::floor(double(size) / o.crop_pct));
+  const auto [width, height] = resized(image.width, image.height, shorter);
   const Crop window{round_even(double(width - size) / 2), round_even(double(height - size) / 2),
                     size, size};
   resize(image, {0, 0, image.width, image.height}, width, height, window, pixels);

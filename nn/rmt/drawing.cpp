@@ -32,15 +32,20 @@ std::string billions(int64_t n) {
 struct Column {
   Cost cost;
   double middle = 0, width = 0;
-  int64_t H = 0, W = 0, C = 0;         // of its output
+  // The map that a stem or a stage gives out. Downsamplings and head draw none: theirs is the map
+  // that they take in.
+  int64_t H = 0, W = 0, C = 0;
   const StageConfig* stage = nullptr;  // null for stem, downsamplings and head
   bool has_map() const { return stage || cost.name == "stem"; }
 };
 
+// The model's parts, side by side from the gutter on: a stage gets the widest column, a
+// downsampling the narrowest. From the stem on (H, W) is the map of the part at hand.
 std::vector<Column> columns(const RmtConfig& c, int64_t H, int64_t W) {
   std::vector<Column> out;
   double left = kGutter;
   const std::vector<Cost> parts = cost(c, H, W);
+  // Two padded convolutions of stride 2 round up, one of 4 x 4 without padding rounds down.
   H = c.conv_stem ? (H + 3) / 4 : H / 4;
   W = c.conv_stem ? (W + 3) / 4 : W / 4;
   size_t stage = 0;

@@ -222,9 +222,10 @@ void manhattan_attention_backward(const T* q, const T* k, const T* v, const Wide
     if (tensor_cores::serve(lines, q, k, v, rotary, dy, dq, dk, dv))
       return tensor_cores::backward(a, dq, dk, dv);
   const int64_t count = lines.units() * lines.n();
+  // The first kernel writes the rows' sums while it makes dq, the second reads them for dk and dv.
   const Storage sums(3 * count * sizeof(W), Device::cuda);
   W* first = static_cast<W*>(sums.data());
-  const RowSums<W> rows{first, first + count, first + 2 * count};
+  const RowSums<W> rows{.most = first, .scale = first + count, .dot = first + 2 * count};
   for_tiles<T>(lines, [&](auto N, auto C) {
     using G = TileGroup<T, N, C>;
     launch_groups<G>("manhattan_attention_backward_queries", backward_queries_kernel<T, N, C>, 4,

@@ -26,8 +26,8 @@ void set_stages(nn::RmtConfig& c, bool nn::StageConfig::*field, const std::strin
   for (size_t i = 0; i < 4; ++i) c.stages[i].*field = text[i] == '1';
 }
 
-// The other way round: the options that make this model. Its projection is not among them, since no
-// option changes it.
+// model_config() the other way round, for a model recognised by its weights: writes the options
+// that make it. Its projection is not among them, since no option changes it.
 void record_switches(const nn::RmtConfig& c, TrainOptions& o) {
   o.model = c.name;
   for_each_switch([&](const char*, auto option, auto field) { o.*option = c.*field; });

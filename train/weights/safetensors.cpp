@@ -76,9 +76,12 @@ struct Info {
 };
 
 // Listens to the JSON parser and accepts exactly
-//   {name: {"dtype": text, "shape": [n, ...], "data_offsets": [n, n]}, "__metadata__": {text:
-// text}} A parser that builds a tree of values would drop one of two equal keys silently, and take
-// 1e2 for a whole number.
+//
+//   {name: {"dtype": text, "shape": [n, ...], "data_offsets": [n, n]}, ...,
+//    "__metadata__": {text: text, ...}}
+//
+// A parser that builds a tree of values would drop one of two equal keys silently, and take 1e2 for
+// a whole number.
 class Header : public nlohmann::json_sax<json> {
  public:
   explicit Header(const std::string& path) : path_(path) {}
@@ -152,6 +155,8 @@ class Header : public nlohmann::json_sax<json> {
     list.push_back(n);
     return true;
   }
+  // The parser calls number_unsigned for an integer that has no minus sign, and this for one that
+  // has.
   bool number_integer(int64_t n) override { refuse(str("negative number ", n, " as ", where())); }
   bool number_float(double, const std::string& text) override {
     refuse(quoted_json(text) + " as " + where() + " is not a plain integer");

@@ -169,14 +169,16 @@ void check_range(const char* what, const char* side, const void* p, size_t n, bo
           ", is not host memory");
 }
 
+// Both sides must lie where `kind` says; cudaMemcpyDefault lets the addresses themselves say it.
 void check_copy(const void* to, const void* from, size_t n, cudaMemcpyKind kind) {
-  const bool any = kind == cudaMemcpyDefault;
-  check_range(
-      "cudaMemcpy", "the destination", to, n,
-      any ? memory.owns(to) : kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice);
-  check_range(
-      "cudaMemcpy", "the source", from, n,
-      any ? memory.owns(from) : kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice);
+  bool to_device = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
+  bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
+  if (kind == cudaMemcpyDefault) {
+    to_device = memory.owns(to);
+    from_device = memory.owns(from);
+  }
+  check_range("cudaMemcpy", "the destination", to, n, to_device);
+  check_range("cudaMemcpy", "the source", from, n, from_device);
 }
 
 Op copy(void* to, const void* from, size_t n, cudaMemcpyKind kind) {
