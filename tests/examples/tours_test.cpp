@@ -34,7 +34,8 @@ TEST_P(Tours, DoWhatTheySay) {
 
 INSTANTIATE_TEST_SUITE_P(All, Tours,
                          testing::Values("tour_tensor", "tour_autograd", "tour_write_an_op",
-                                         "tour_cuda_kernel", "tour_module"),
+                                         "tour_cuda_kernel", "tour_module", "tour_loader",
+                                         "tour_train"),
                          [](const auto& tour) { return std::string(tour.param); });
 
 }  // namespace rmt::test
