@@ -41,12 +41,14 @@ OPTIONS  := -fno-math-errno -fno-trapping-math -ffp-contract=fast $(WARN) -I. -p
 # Flags where $(1) optimises, unless all is to be debugged or sanitized.
 level     = $(if $(filter DEBUG,$(ON)),-g -O0,$(if $(filter SAN,$(ON)),-g1 -O1 $(SANITIZE),-g1 $(1)))
 flags     = $(strip $(CXXFLAGS) -std=c++20 $(call level,$(1)) $(MARCH) $(OPTIONS))
-EMULATED := -Og -g -gno-statement-frontiers -fcf-protection=none -Wno-unknown-pragmas
+EMULATED := -fcf-protection=none -Wno-unknown-pragmas
+# A debugger stops in a kernel at every line and finds every variable; the tests' copies need not.
+STEPPED  := -g -gno-statement-frontiers
 FLAGS_library   := $(call flags,-O3)
-FLAGS_program   := $(call flags,-O3)
+FLAGS_program   := $(call flags,-O1)
 FLAGS_test      := $(FLAGS_program)
-FLAGS_kernel    := $(FLAGS_library) $(EMULATED)
-FLAGS_sanitized := $(FLAGS_kernel) -O1 $(SANITIZE)
+FLAGS_kernel    := $(call flags,-Og) $(EMULATED) $(STEPPED)
+FLAGS_sanitized := $(call flags,-Og) $(EMULATED) $(SANITIZE)
 # The fastest linker that is there: mold, lld, gold, or the system's.
 LINKERS  := mold lld gold
 LINKER   := $(firstword $(foreach l,$(LINKERS),$(if $(shell command -v ld.$l 2>/dev/null),$l)))

@@ -3,7 +3,7 @@
 // seconds and memory, as a table and as a picture.
 //
 //   whole map    2 L^2 C multiply-adds
-//   W, then H    2 L (H + W) C multiply-adds: of L to the power of 3/2, neither quadratic nor linear
+//   W, then H    2 L (H + W) C multiply-adds: as L^(3/2), neither quadratic nor linear
 //
 // The memory is what the op holds beside q, k, v and y: our kernels never keep the L x L matrix of
 // scores, whose size stands beside it.

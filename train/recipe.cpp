@@ -57,7 +57,8 @@ std::string describe_recipe(const std::string& name, const TrainOptions& options
   for_each_setting([&](const auto& s) {
     if (!s.recipes[c]) return;
     const auto &set = *s.recipes[c], &now = options.*s.field;
-    text += " " + as_flag(s, set);
+    text += ' ';
+    text += as_flag(s, set);
     if (set != now)
       otherwise +=
           str(otherwise.empty() ? "" : ", ", as_flag(s, now), " (recipe: ", as_flag(s, set), ")");

@@ -3,7 +3,7 @@
 //
 //   column_sums   out_c = sum over the rows of what row r gives: the gradients of parameters. It
 //                 takes two steps, both in a fixed order, so that the bits are the same on every
-//                 run: `parts` blocks of threads each sum a share of the rows, then these are added.
+//                 run: `parts` blocks of threads each sum a share of the rows; these are added.
 //   map_columns   y_rc = f(what f knows of column c, what it knows of row r, x_rc, ...).
 #pragma once
 #include <algorithm>

@@ -33,8 +33,8 @@ static std::vector<uint8_t> epoch_bytes(data::Loader& loader, int64_t epoch, int
 }
 
 int main() {
-  // 1. A data set is files with labels. This one is drawn; open_dataset() also knows folders, lists,
-  //    archives and packed records.
+  // 1. A data set is files with labels. This one is drawn; open_dataset() also knows folders,
+  //    lists, archives and packed records.
   data::draw_dataset("build/tour", {.train_images = 200, .val_images = 50, .size = 48});
   const auto images = data::open_dataset("build/tour", "train");
   std::printf("%lld images of %zu classes; the first is %s, a %s\n",
@@ -55,8 +55,8 @@ int main() {
               str(batch.images.dtype()).c_str(), str(batch.images.shape()).c_str(),
               str(batch.labels.shape()).c_str(), str(x.dtype()).c_str(), str(x.shape()).c_str());
 
-  // 3. The same bytes for one thread and for three, and for an epoch that is begun in its middle, as
-  //    a run that was stopped there does.
+  // 3. The same bytes for one thread and for three, and for an epoch that is begun in its middle,
+  //    as a run that was stopped there does.
   data::Loader three(*images, options(3));
   const std::vector<uint8_t> whole = epoch_bytes(loader, 1);
   const bool same = whole == epoch_bytes(three, 1);

@@ -69,8 +69,8 @@ int main() {
                 e.parameter ? "learned" : "a statistic, kept");
   std::printf("%lld numbers are learned\n", static_cast<long long>(net.parameter_count()));
 
-  // 2. A mode that all of its modules see: batch norm takes the statistics of the batch in training,
-  //    and the running ones otherwise. So the same images give other logits.
+  // 2. A mode that all of its modules see: batch norm takes the statistics of the batch in
+  //    training, and the running ones otherwise. So the same images give other logits.
   Tensor images, labels;
   draw_halves(256, images, labels);
   net.mode().training = true;

@@ -33,8 +33,8 @@ int main() {
             << flat.data<float>()[0] << ", the clone " << own.data<float>()[0] << "\n";
   print("second row", row);
 
-  // What is done with tensors are the functions of ops/, one page each: ops/linear.h declares linear
-  // with its formula and shapes. Each returns a new tensor.
+  // What is done with tensors are the functions of ops/, one page each: ops/linear.h declares
+  // linear with its formula and shapes. Each returns a new tensor.
   Tensor w = Tensor::from<float>({1, 0, -1, 0.5f, 0.5f, 0.5f}, {2, 3});  // (outputs, inputs)
   print("linear(own, w) = own w^T", ops::linear(own, w));
   print("softmax over the last dimension", ops::softmax(own));

@@ -46,9 +46,9 @@ int main() {
   model.init(1);
   train::Optimizer optimizer(model.parameters(), {.adamw = {.weight_decay = 0.05}});
 
-  const train::Schedule schedule{.lr = 2e-3, .epochs = 6, .warmup_epochs = 1};
+  const train::Schedule schedule{.lr = 2e-3, .epochs = 10, .warmup_epochs = 1};
   int64_t step = 0;
-  for (int epoch = 0; epoch < 6; ++epoch) {
+  for (int epoch = 0; epoch < 10; ++epoch) {
     double sum = 0;
     model.mode().training = true;
     train_loader.start(epoch);

@@ -3,8 +3,8 @@
 // threads that read far apart need one each, 32 in all, and use an eighth of what they fetch.
 //
 // A kernel that reads through Counting tells each of its reads. The n-th read of each thread of a
-// warp belongs to one instruction, so the sectors of that group are what one access costs. The count
-// is of requests: a cache between the warp and the memory may have some of the sectors already.
+// warp belongs to one instruction, so the sectors of that group are what one access costs. The
+// count is of requests: a cache between warp and memory may have some of the sectors already.
 // Counting works on the emulated device, where kernels are host code; Plain reads on a real one.
 #pragma once
 #include <cstdint>

@@ -1,5 +1,5 @@
-// rmt-look draws a picture of five tiles a stage, and what it draws are weights: the two passes of a
-// decomposed stage together are a distribution over the whole map.
+// rmt-look draws a picture of five tiles a stage and one of the decay; its colours rise with the
+// numbers.
 #include <gtest/gtest.h>
 
 #include <cstdio>

@@ -1,5 +1,5 @@
-// The tours do what they say: each ends with status 0, which it gives only when its own claims held.
-// BIN is the folder of the programs (tests/run.sh is given it by the Makefile).
+// The tours do what they say: each ends with status 0, which it gives only when its own claims
+// held. BIN is the folder of the programs (tests/run.sh is given it by the Makefile).
 #include <gtest/gtest.h>
 
 #include <cstdio>

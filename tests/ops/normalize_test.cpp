@@ -1,5 +1,5 @@
-// ops::normalize finishes what data/images/transform.h begins: its floats are those of the formula in
-// plain loops, bit for bit, on either device.
+// ops::normalize finishes what data/images/transform.h begins: its floats are those of the formula
+// in plain loops, bit for bit, on either device.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -42,8 +42,8 @@ struct Case {
   Tensor pixels, mirror, expected, erase;  // (B, S, S, 3) u8, (B) u8, (B, S, S, 3) f32, (B, 5) i64
 };
 
-// The definition: y_hwc = (x_hw'c / 255 - mean_c) / deviation_c, w' = S - 1 - w where it is mirrored,
-// and then the rectangle is filled with noise.
+// The definition: y_hwc = (x_hw'c / 255 - mean_c) / deviation_c, w' = S - 1 - w where it is
+// mirrored, and then the rectangle is filled with noise.
 void define(const uint8_t* x, bool mirror, const std::optional<Erasing>& e,
             const TransformOptions& t, float* y) {
   for (int64_t h = 0; h < kSide; ++h)

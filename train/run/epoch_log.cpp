@@ -119,8 +119,10 @@ std::string summary_csv(const std::vector<EpochLog>& log) {
     std::vector<std::optional<double>> columns{e.train_loss, e.test_loss, e.test_acc1, e.test_acc5,
                                                e.train_lr};
     if (ema) columns.insert(columns.end(), {e.test_ema_loss, e.test_ema_acc1, e.test_ema_acc5});
-    for (const std::optional<double>& x : columns)
-      out += "," + (x && std::isfinite(*x) ? json(*x).dump() : "");
+    for (const std::optional<double>& x : columns) {
+      out += ',';
+      if (x && std::isfinite(*x)) out += json(*x).dump();
+    }
     out += '\n';
   }
   return out;

@@ -31,6 +31,33 @@ json model_args(const ModelFile& file) {
   return out;
 }
 
+// The end of every card.
+constexpr const char* kHowToUse = R"(
+With rmt:
+
+```sh
+rmt-eval     FOLDER --data-dir IMAGES     # top-1, top-5, loss
+rmt-classify FOLDER photo.jpg
+```
+
+With PyTorch and the official code (images are normalised, (batch, 3, height, width)):
+
+```python
+from safetensors.torch import load_file
+model.load_state_dict(load_file('model.safetensors'), strict=True)
+model.eval()
+```
+
+```bibtex
+@inproceedings{fan2024rmt,
+  title     = {RMT: Retentive Networks Meet Vision Transformers},
+  author    = {Fan, Qihang and Huang, Huaibo and Chen, Mingrui and Liu, Hongmin and He, Ran},
+  booktitle = {CVPR},
+  year      = {2024}
+}
+```
+)";
+
 }  // namespace
 
 Archive published_weights(const Archive& archive) {
@@ -112,31 +139,7 @@ library_name: rmt
              file.classes.empty()
                  ? ""
                  : "| classes | `label_names` in config.json, in the order of the logits |\n",
-             R"(
-With rmt:
-
-```sh
-rmt-eval     FOLDER --data-dir IMAGES     # top-1, top-5, loss
-rmt-classify FOLDER photo.jpg
-```
-
-With PyTorch and the official code (images are normalised, (batch, 3, height, width)):
-
-```python
-from safetensors.torch import load_file
-model.load_state_dict(load_file('model.safetensors'), strict=True)
-model.eval()
-```
-
-```bibtex
-@inproceedings{fan2024rmt,
-  title     = {RMT: Retentive Networks Meet Vision Transformers},
-  author    = {Fan, Qihang and Huang, Huaibo and Chen, Mingrui and Liu, Hongmin and He, Ran},
-  booktitle = {CVPR},
-  year      = {2024}
-}
-```
-)");
+             kHowToUse);
 }
 
 void check_unused(const std::string& path, bool force) {

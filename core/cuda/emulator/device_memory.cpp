@@ -69,11 +69,21 @@ void* DeviceMemory::take(size_t bytes) {
   return p;
 }
 
+// Hands the whole pages inside [p, p + n) back to the system, for Access has the kernel walk
+// through every page that is there. They read as zeros until a block is taken there again.
+static void drop_pages(char* p, size_t n) {
+  constexpr uintptr_t kPage = 4096;
+  const uintptr_t first = (reinterpret_cast<uintptr_t>(p) + kPage - 1) / kPage * kPage;
+  const uintptr_t last = (reinterpret_cast<uintptr_t>(p) + n) / kPage * kPage;
+  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+}
+
 bool DeviceMemory::give(void* block, std::string* damage) {
   auto it = blocks_.find(static_cast<char*>(block));
   if (it == blocks_.end()) return false;
   *damage = damage_of(*it);
   poison(it->first - kGap, kGap + extent(it->second));
+  if (it->second >= 1 << 18) drop_pages(it->first, it->second);
   used_ -= it->second;
   blocks_.erase(it);
   return true;
