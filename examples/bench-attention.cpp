@@ -120,7 +120,7 @@ struct Line {
 // `label` writes a value of the vertical axis.
 static std::string panel(double left, const char* title, const std::vector<Row>& rows,
                          const std::vector<Line>& lines, std::string (*label)(double)) {
-  constexpr double top = 40, width = 330, height = 240;
+  constexpr double top = 40, width = 320, height = 240;
   double low = 1e300;
   double high = 0;
   for (const Line& line : lines)
@@ -193,10 +193,11 @@ static std::string picture(const Flags& f, const std::vector<Row>& rows) {
 <rect class="page" width="860" height="330"/>
 )",
       panel(70, "seconds of one forward pass", rows, {whole_time, decomposed_time}, seconds_text),
-      panel(510, "memory beside q, k, v and y", rows, {scores, whole_memory, decomposed_memory},
+      panel(500, "memory beside q, k, v and y", rows, {scores, whole_memory, decomposed_memory},
             bytes_text),
       "<text x=\"430\" y=\"322\" text-anchor=\"middle\">tokens of the map; ", f.channels,
-      " channels in ", f.heads, " heads, one image, f32, ", threads(), " threads</text>\n</svg>\n");
+      " channels in ", f.heads, " heads, one image, f32, ", threads(),
+      threads() == 1 ? " thread" : " threads", "</text>\n</svg>\n");
 }
 
 static int bench(const Flags& f) {

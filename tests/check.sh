@@ -6,7 +6,7 @@
 #   STRICT=0          what concerns sizes, folders and prose warns and does not fail
 set -u
 cd "$(dirname "$0")/.." || exit
-: "${STRICT:=0}"
+: "${STRICT:=1}"
 columns=100 most_lines=400 most_function=60 most_words=1200
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
