@@ -31,7 +31,9 @@ space    := $(empty) $(empty)
 BUILD    := $(subst $(space),/,$(strip build $(VARIANT) $(filter-out native,$(ARCH))))
 Q        := $(if $(filter 1,$(V)),,@)
 # As many processes as there are processors; a -j of yours wins.
+ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(shell nproc)
+endif
 
 # --- how to compile: each kind of source has its flags ---
 # aarch64 compilers spell the same wish -mcpu.
