@@ -4,6 +4,7 @@
 #include "core/files/files.h"
 #include "core/parallel.h"
 #include "data/sets/drawings.h"
+#include "examples/program.h"
 #include "examples/train_flags.h"
 #include "nn/rmt/cost.h"
 #include "train/peak.h"

@@ -1,7 +1,7 @@
 // The flags of rmt-train: every setting (train/settings.def), and what only the program knows, how
 // a run begins and where it goes.
 #pragma once
-#include "examples/program.h"
+#include "examples/flags.h"
 
 namespace rmt {
 
