@@ -9,6 +9,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -68,9 +69,13 @@ class Workers {
     std::lock_guard use(use_);
     stop();
     quit_ = false;
-    size_ = n;
-    for (int i = 1; i < n; ++i)
-      threads_.emplace_back([this, seen = ticket_.load()] { loop(seen); });
+    try {
+      for (int i = 1; i < n; ++i)
+        threads_.emplace_back([this, seen = ticket_.load()] { loop(seen); });
+    } catch (const std::system_error&) {
+      // A limit of the system (ulimit -u, memory for stacks): those that started do the work.
+    }
+    size_ = int(threads_.size()) + 1;
   }
 
   // False when another thread's job is running: then the caller does its own alone.

@@ -13,7 +13,7 @@ void parallel_for(int64_t n, int64_t grain,
                   const std::function<void(int64_t begin, int64_t end)>& f);
 
 // Threads that parallel_for uses, the caller among them. Default: RMT_THREADS, else the processors
-// this process may run on.
+// this process may run on. Fewer than asked for where the system grants no more (ulimit -u).
 int threads();
 void set_threads(int n);
 

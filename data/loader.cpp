@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <system_error>
 
 #include "core/error.h"
 
@@ -70,13 +71,13 @@ void Loader::start(int64_t epoch, int64_t first_batch) {
   pthread_sigmask(SIG_SETMASK, &all, &before);
   try {
     for (int i = 0; i < options_.workers; ++i) threads_.emplace_back([this] { work(); });
-  } catch (...) {  // no more threads to be had: those that started do the work, or nobody
-    if (threads_.empty()) {
-      pthread_sigmask(SIG_SETMASK, &before, nullptr);
-      throw;
-    }
+  } catch (const std::system_error&) {
+    // No more threads to be had: those that started do the work, or, where none did, next().
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (!threads_.empty()) return;
+  ring_.clear();
+  slots_made_ = first_batch;
 }
 
 void Loader::stop() {
@@ -241,7 +242,7 @@ std::optional<Batch> Loader::next() {
   CHECK(epoch_ >= 0, "loader: next() before start()");
   if (next_batch_ == batches_) return std::nullopt;
   auto began = std::chrono::steady_clock::now();
-  if (options_.workers == 0) {
+  if (threads_.empty()) {
     add_slot();
     Slot& slot = *ring_.front();
     int64_t begin = 0;
@@ -259,7 +260,7 @@ std::optional<Batch> Loader::next() {
     ring_.pop_front();
   }
   ++next_batch_;
-  if (options_.workers > 0 && slots_made_ < batches_) {
+  if (!threads_.empty() && slots_made_ < batches_) {
     add_slot();
     work_.notify_all();
   }

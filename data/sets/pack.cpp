@@ -182,7 +182,9 @@ PackReport pack_dataset(const Dataset& data, const std::string& folder, const st
     parallel_for(int64_t(made->size()), 1,
                  [&](int64_t i, int64_t) { (*made)[size_t(i)] = pack_image(data, begin + i, o); });
     if (writing.valid()) writing.get();
-    writing = std::async(std::launch::async, [&shards, &report, made] {
+    // By a thread of its own; where there is none to be had, when it is waited for.
+    const auto how = std::launch::async | std::launch::deferred;
+    writing = std::async(how, [&shards, &report, made] {
       for (Packed& p : *made) p.error.empty() ? shards.add(p) : report.skipped.push_back(p.error);
     });
     if (progress) progress(std::min(n, begin + part));

@@ -1,17 +1,12 @@
 // The programs as a user runs them: exit status, what they print, what they leave. BIN is their
 // folder (tests/run.sh is given it by the Makefile).
-#include <gtest/gtest.h>
-#include <sys/wait.h>
-
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "tests/check_op.h"
-#include "tests/train/folder.h"
+#include "tests/examples/programs.h"
 #include "tests/train/small_images.h"
 #include "tests/train/weights/pth_writer.h"
 #include "train/weights/safetensors.h"
@@ -19,45 +14,7 @@
 namespace rmt::test {
 using namespace data;
 using namespace train;
-namespace {
-
 namespace fs = std::filesystem;
-
-struct Result {
-  int status;
-  std::string text;  // stdout and stderr
-};
-
-struct Programs : testing::Test {
-  TemporaryFolder folder;
-  std::string data = folder / "data",
-              bin = std::getenv("BIN") ? fs::absolute(std::getenv("BIN")).string() : "";
-  void SetUp() override {
-    if (bin.empty())
-      GTEST_SKIP() << "BIN is not set: 'make test' sets it to the folder of the programs";
-  }
-  // Runs it inside the temporary folder.
-  Result run(const std::string& command) {
-    std::string line = "cd '" + folder.path() + "' && '" + bin + "'/" + command + " 2>&1";
-    FILE* pipe = popen(line.c_str(), "r");
-    Result r{-1, ""};
-    char buffer[4096];
-    for (size_t n; (n = fread(buffer, 1, sizeof buffer, pipe)) > 0;) r.text.append(buffer, n);
-    int status = pclose(pipe);
-    r.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    return r;
-  }
-  void expect(const std::string& command, int status, const std::vector<std::string>& parts) {
-    Result r = run(command);
-    EXPECT_EQ(r.status, status) << command << "\n" << r.text;
-    for (const std::string& part : parts)
-      EXPECT_NE(r.text.find(part), std::string::npos)
-          << command << ": \"" << part << "\" is not in\n"
-          << r.text;
-  }
-};
-
-}  // namespace
 
 TEST_F(Programs, HelpShowsFlagsAndDefaults) {
   for (const char* name : {"rmt-train", "rmt-eval", "rmt-classify", "rmt-info", "rmt-convert",
