@@ -6,6 +6,7 @@
 #include <set>
 #include <string_view>
 
+#include "examples/process.h"
 #include "train/nearest.h"
 #include "train/settings.h"
 
@@ -28,14 +29,15 @@ inline std::string suggestion(const CLI::App& app) {
   return "";
 }
 
-// Parses the flags into what the app's options are bound to: -1 to go on, else the exit status
-// (after --help: 0).
+// The first call of every program: prepares the process (process.h) and parses the flags into what
+// the app's options are bound to. Returns -1 to go on, else the exit status (after --help: 0).
 inline int parse_flags(CLI::App& app, int argc, char** argv) {
+  begin_process();
   try {
     app.parse(argc, argv);
     return -1;
   } catch (const CLI::ParseError& e) {
-    if (e.get_exit_code() == 0) return app.exit(e);
+    if (e.get_exit_code() == 0) return end_process(app.get_name(), app.exit(e));
     std::cerr << app.get_name() << ": " << e.what() << suggestion(app) << " (" << app.get_name()
               << " --help lists the flags)" << std::endl;
     return 2;

@@ -9,10 +9,13 @@ namespace {
 
 std::atomic<int> received{0};  // lock-free, so that the handler may touch it
 
-constexpr int kSignals[] = {SIGTERM, SIGINT};
+constexpr int kSignals[] = {SIGTERM, SIGINT, SIGHUP};
 
+// A terminal that closes may say SIGHUP twice, by its shell and by the kernel, and systemd says it
+// after SIGTERM: never does it mean "at once".
 void on_signal(int signal) {
-  if (received.exchange(signal) == 0) return;
+  int none = 0;
+  if (received.compare_exchange_strong(none, signal) || signal == SIGHUP) return;
   ::signal(signal, SIG_DFL);  // the shell sees a process that this signal ended
   ::raise(signal);
 }
@@ -24,15 +27,21 @@ StopSignals::StopSignals() {
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;
   sigemptyset(&action.sa_mask);
-  for (int i = 0; i < 2; ++i) sigaction(kSignals[i], &action, &before_[i]);
+  for (int i = 0; i < 3; ++i) {
+    sigaction(kSignals[i], &action, &before_[i]);
+    if (kSignals[i] == SIGHUP && before_[i].sa_handler == SIG_IGN)  // nohup rmt-train ...
+      sigaction(SIGHUP, &before_[i], nullptr);
+  }
 }
 
 StopSignals::~StopSignals() {
-  for (int i = 0; i < 2; ++i) sigaction(kSignals[i], &before_[i], nullptr);
+  for (int i = 0; i < 3; ++i) sigaction(kSignals[i], &before_[i], nullptr);
 }
 
 bool StopSignals::requested() { return received != 0; }
-const char* StopSignals::name() { return received == SIGINT ? "SIGINT" : "SIGTERM"; }
+const char* StopSignals::name() {
+  return received == SIGINT ? "SIGINT" : received == SIGHUP ? "SIGHUP" : "SIGTERM";
+}
 void StopSignals::forget() { received = 0; }
 
 }  // namespace rmt::train

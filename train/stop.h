@@ -1,12 +1,12 @@
-// SIGTERM (a cluster that wants its machine back) and SIGINT (Ctrl-C) ask a run to stop where it
-// can go on later: the step is finished, the run saved.
+// SIGTERM (a cluster that wants its machine back), SIGINT (Ctrl-C) and SIGHUP (a terminal that
+// closes) ask a run to stop where it can go on later: the step is finished, the run saved.
 #pragma once
 #include <signal.h>
 
 namespace rmt::train {
 
-// While one lives, the first of these signals is only noted; the second ends the process at once,
-// as if nobody had caught it.
+// While one lives, the first of these signals is only noted; a second SIGTERM or SIGINT ends the
+// process at once, as if nobody had caught it. A SIGHUP that was ignored before (nohup) still is.
 class StopSignals {
  public:
   StopSignals();
@@ -19,7 +19,7 @@ class StopSignals {
   static void forget();       // as if none had come
 
  private:
-  struct sigaction before_[2];
+  struct sigaction before_[3];
 };
 
 }  // namespace rmt::train
