@@ -1,10 +1,12 @@
 #include "data/dataset.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <unordered_map>
 
 #include "core/error.h"
+#include "core/parallel.h"
 #include "data/sets/cifar.h"
 #include "data/sets/flat_folder.h"
 #include "data/sets/image_folder.h"
@@ -118,6 +120,33 @@ std::vector<int64_t> known_labels(const std::vector<std::string>& own,
     labels.push_back(at->second);
   }
   return labels;
+}
+
+std::string checksum(const Dataset& data) {
+  std::vector<uint64_t> sums(size_t(data.size()));
+  parallel_for(data.size(), 256, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) sums[size_t(i)] = data.checksum(i);
+  });
+  uint64_t all = 0;
+  for (int64_t i = 0; i < data.size(); ++i)  // each depends on all before it: order counts
+    all = checksum_of(std::to_string(data.label(i)), all ^ sums[size_t(i)]);
+  char text[17];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(all));
+  return text;
+}
+
+// For each byte: exclusive or, then a multiplication modulo 2^64, which spreads it upwards.
+uint64_t checksum_of(const std::string& name, uint64_t number) {
+  uint64_t sum = 0xcbf29ce484222325;
+  auto add = [&](uint8_t byte) { sum = (sum ^ byte) * 0x100000001b3; };
+  for (char c : name) add(uint8_t(c));
+  for (int shift = 0; shift < 64; shift += 8) add(uint8_t(number >> shift));
+  return sum;
+}
+
+uint64_t checksum_of_file(const std::string& folder, const std::string& name) {
+  std::error_code missing;  // is found when the image is read
+  return checksum_of(name, uint64_t(fs::file_size(folder + "/" + name, missing)));
 }
 
 bool natural_less(const std::string& a, const std::string& b) {

@@ -1,5 +1,6 @@
 #include "train/checkpoint.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace rmt::train {
@@ -118,7 +119,9 @@ void add_optimizer(Archive& a, Optimizer& optimizer, const Progress& p, const Da
                                  {"bad_images", now.bad_images}});
   a.metadata["data"] = text({{"classes", data.classes},
                              {"train_images", data.train_images},
-                             {"test_images", data.test_images}});
+                             {"test_images", data.test_images},
+                             {"train_checksum", data.train_checksum},
+                             {"test_checksum", data.test_checksum}});
 }
 
 void load_model(nn::Module& model, const Archive& a, const std::string& architecture) {
@@ -175,8 +178,35 @@ Progress load_optimizer(Optimizer& optimizer, const Archive& a) {
 DataCounts data_counts(const Archive& a) {
   const json d = metadata_json(a, "data");
   if (!d.is_object()) return {};  // an older file
-  return {field<int64_t>(a, d, "classes"), field<int64_t>(a, d, "train_images"),
-          field<int64_t>(a, d, "test_images")};
+  DataCounts counts{field<int64_t>(a, d, "classes"), field<int64_t>(a, d, "train_images"),
+                    field<int64_t>(a, d, "test_images")};
+  if (!d.contains("train_checksum")) return counts;  // an older file
+  counts.train_checksum = field<std::string>(a, d, "train_checksum");
+  counts.test_checksum = field<std::string>(a, d, "test_checksum");
+  return counts;
+}
+
+void check_same_data(const Archive& a, const std::vector<std::string>& classes,
+                     const DataCounts& now, const std::string& place) {
+  const char* const remedy = "; give it back its data, or --force-resume to go on with these";
+  const DataCounts then = data_counts(a);
+  auto same = [&](int64_t before, int64_t count, const char* what) {
+    CHECK(then.classes == 0 || before == count, a.path, ": the run began with ", before, " ", what,
+          ", ", place, " has ", count, remedy);
+  };
+  same(then.classes, now.classes, "classes");
+  same(then.train_images, now.train_images, "training images");
+  same(then.test_images, now.test_images, "validation images");
+  const json names = metadata_json(a, "classes"), now_names = json::parse(text(classes));
+  for (size_t k = 0; names.is_array() && k < std::min(names.size(), now_names.size()); ++k)
+    CHECK(names[k] == now_names[k], a.path, ": class ", k, " was ", text(names[k]),
+          " when the run began, in ", place, " it is ", text(now_names[k]), remedy);
+  auto equal = [&](const std::string& before, const std::string& sum, const char* what) {
+    CHECK(before.empty() || before == sum, a.path, ": the ", what, " images in ", place,
+          " are not those that the run began with: names, sizes or classes of some differ", remedy);
+  };
+  equal(then.train_checksum, now.train_checksum, "training");
+  equal(then.test_checksum, now.test_checksum, "validation");
 }
 
 Description description_of(const Archive& a) {

@@ -34,6 +34,7 @@ struct DataCounts {
   int64_t classes = 0;
   int64_t train_images = 0;
   int64_t test_images = 0;
+  std::string train_checksum = {}, test_checksum = {};  // data::checksum; "" in older files
 };
 
 // What a file is and where it came from.
@@ -56,6 +57,10 @@ void load_model(nn::Module& model, const Archive& archive, const std::string& ar
 // archive has no optimizer or another model's. An archive without averages leaves them as they are.
 Progress load_optimizer(Optimizer& optimizer, const Archive& archive);
 DataCounts data_counts(const Archive& archive);
+// Error, which names what differs, when the archive's run began with other classes or images than
+// those in `place`. Older archives know less of theirs.
+void check_same_data(const Archive& archive, const std::vector<std::string>& classes,
+                     const DataCounts& now, const std::string& place);
 
 Description description_of(const Archive& archive);
 

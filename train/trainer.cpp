@@ -181,7 +181,9 @@ Trainer::Trainer(nn::Module& model, Forward forward, const data::Dataset& train,
       schedule_(schedule_of(options)),
       train_loader_(train, loader_options(options, true)),
       test_loader_(test, loader_options(options, false)),
-      counts_{int64_t(train.classes().size()), train.size(), test.size()},
+      classes_(train.classes()),
+      counts_{int64_t(classes_.size()), train.size(), test.size(), data::checksum(train),
+              data::checksum(test)},
       steps_(train_loader_.batches() / options.grad_accum_steps),
       optimizer_(model.parameters(), optimizer_options(options),
                  parameter_rules(model.parameters(), options), model.state()),
@@ -204,18 +206,13 @@ void Trainer::resume(const Archive& archive, bool force) {
   progress_ = load_optimizer(optimizer_, archive);
   saving_.resumed();
 
+  if (!force) check_same_data(archive, classes_, counts_, options_.data_dir);
   const DataCounts then = data_counts(archive);
-  auto same = [&](int64_t before, int64_t now, const char* what) {
-    CHECK(force || then.classes == 0 || before == now, archive.path, ": the run began with ",
-          before, " ", what, ", ", options_.data_dir, " has ", now,
-          "; give it back its data, or --force-resume to go on with these");
-  };
-  same(then.classes, counts_.classes, "classes");
-  same(then.train_images, counts_.train_images, "training images");
-  same(then.test_images, counts_.test_images, "validation images");
   EpochSums& now = progress_.now;
   // Here the run is forced on: other images come in another order, so their epoch begins again.
-  if (then.train_images != counts_.train_images && then.classes > 0) now = {};
+  const bool other_sum =
+      !then.train_checksum.empty() && then.train_checksum != counts_.train_checksum;
+  if (then.classes > 0 && (then.train_images != counts_.train_images || other_sum)) now = {};
   if (now.steps == 0 || now.images == now.steps * images_a_step(options_)) return;
   CHECK(force, archive.path, ": stands after ", now.steps, " steps of ", now.images / now.steps,
         " images in epoch ", progress_.epoch + 1, ", a step is ", images_a_step(options_),

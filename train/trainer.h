@@ -71,8 +71,8 @@ class Trainer {
           const TrainOptions& options, std::ostream& out, const Compute& compute = {});
 
   // Goes on where a last.safetensors of the same model and options stopped, in the middle of an
-  // epoch if need be. Error when the images are not as many as then, or an epoch that was begun
-  // would be cut into other steps, unless `force`.
+  // epoch if need be. Error when the classes or the images are not those of then, or an epoch that
+  // was begun would be cut into other steps, unless `force`.
   void resume(const Archive& archive, bool force = false);
   // As Report's.
   void show_utilization(int64_t multiply_adds, double peak) {
@@ -103,6 +103,7 @@ class Trainer {
   Schedule schedule_;
   data::Loader train_loader_;
   data::Loader test_loader_;
+  std::vector<std::string> classes_;
   DataCounts counts_;
   int64_t steps_;  // of an epoch
   Optimizer optimizer_;

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "core/error.h"
+#include "core/files/crc32c.h"
 
 namespace rmt::data {
 namespace {
@@ -90,6 +91,11 @@ Image Cifar::image(int64_t i) const {
   for (size_t p = 0; p < size_t(kPlane); ++p)
     for (size_t c = 0; c < 3; ++c) image.rgb[3 * p + c] = planes[c * size_t(kPlane) + p];
   return image;
+}
+
+uint64_t Cifar::checksum(int64_t i) const {
+  const std::vector<uint8_t> planes = bytes(i);
+  return checksum_of("", crc32c(planes.data(), planes.size()));
 }
 
 std::string Cifar::name(int64_t i) const {

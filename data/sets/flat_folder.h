@@ -32,6 +32,9 @@ class FlatFolder : public Dataset {
   Image image(int64_t i) const override { return read_image(name(i)); }
   std::vector<uint8_t> bytes(int64_t i) const override;
   std::string name(int64_t i) const override { return directory_ + "/" + files_[size_t(i)]; }
+  uint64_t checksum(int64_t i) const override {
+    return checksum_of_file(directory_, files_[size_t(i)]);
+  }
   const std::vector<std::string>& classes() const override { return classes_; }
   const std::string& place() const override { return directory_; }
 

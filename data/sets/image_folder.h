@@ -22,6 +22,9 @@ class ImageFolder : public Dataset {
   std::string name(int64_t i) const override {
     return directory_ + "/" + files_[size_t(i)].name;
   }  // the file's path
+  uint64_t checksum(int64_t i) const override {
+    return checksum_of_file(directory_, files_[size_t(i)].name);
+  }
   const std::vector<std::string>& classes() const override { return classes_; }
   const std::string& place() const override {
     return directory_;

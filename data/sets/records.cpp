@@ -94,6 +94,11 @@ Image Records::image(int64_t i) const {
   return image;
 }
 
+uint64_t Records::checksum(int64_t i) const {
+  const RecordEntry& entry = records_[size_t(i)].entry;
+  return checksum_of(entry.name, uint64_t(entry.crc) << 32 | entry.bytes);
+}
+
 std::string Records::name(int64_t i) const {
   return shards_[records_[size_t(i)].shard]->path() + ":" + records_[size_t(i)].entry.name;
 }

@@ -22,7 +22,8 @@ class Records : public Dataset {
   int64_t label(int64_t i) const override { return labels_[records_[size_t(i)].entry.label]; }
   Image image(int64_t i) const override;
   std::vector<uint8_t> bytes(int64_t i) const override;
-  std::string name(int64_t i) const override;  // shard:original name
+  std::string name(int64_t i) const override;   // shard:original name
+  uint64_t checksum(int64_t i) const override;  // its name in the index, its size and CRC
   const std::vector<std::string>& classes() const override { return classes_; }
   const std::string& place() const override { return place_; }  // root/train-*.rmtrec
 

@@ -37,6 +37,9 @@ class TarShards : public Dataset {
   Image image(int64_t i) const override;
   std::vector<uint8_t> bytes(int64_t i) const override;
   std::string name(int64_t i) const override;  // archive:member
+  uint64_t checksum(int64_t i) const override {
+    return checksum_of(samples_[size_t(i)].name, samples_[size_t(i)].bytes);
+  }
   const std::vector<std::string>& classes() const override { return classes_; }
   const std::string& place() const override { return place_; }
 

@@ -171,6 +171,35 @@ TEST_F(TrainerTest, OtherImagesOrStepsThanBeforeAreRefusedUnlessForced) {
                {"after 1 steps of 8 images in epoch 2", "a step is 4 now", "--force-resume"});
   EXPECT_NO_THROW(TinyRun(smaller).trainer.resume(last, true));
 
+  // The same number of images, and yet others: a class renamed, a file renamed, a file replaced.
+  auto expect_refused = [&](const std::string& what) {
+    expect_error([&] { TinyRun(options).trainer.resume(last); }, {what, "--force-resume"});
+    EXPECT_NO_THROW(TinyRun(options).trainer.resume(last, true));
+  };
+  auto rename = [&](const std::string& from, const std::string& to) {
+    fs::rename(data + "/" + from, data + "/" + to);
+  };
+  rename("train/dark", "train/dim"), rename("val/dark", "val/dim");
+  expect_refused("class 0 was \"dark\" when the run began");
+  rename("train/dim", "train/dark"), rename("val/dim", "val/dark");
+  rename("train/dark/0.jpg", "train/dark/0a.jpg");
+  expect_refused("the training images in " + data + " are not those");
+  rename("train/dark/0a.jpg", "train/dark/0.jpg");
+  fs::resize_file(data + "/val/dark/1.jpg", fs::file_size(data + "/val/dark/1.jpg") + 1);
+  expect_refused("the validation images in " + data + " are not those");
+  fs::resize_file(data + "/val/dark/1.jpg", fs::file_size(data + "/val/dark/1.jpg") - 1);
+  // The data moved elsewhere is the same; and an older file does not know of it.
+  fs::rename(data, folder / "moved");
+  TrainOptions moved = options;
+  moved.data_dir = folder / "moved";
+  EXPECT_NO_THROW(TinyRun(moved).trainer.resume(last));
+  fs::rename(folder / "moved", data);
+  Archive older = last;
+  older.metadata["data"] = "{\"classes\":2,\"train_images\":24,\"test_images\":8}";
+  fs::resize_file(data + "/train/light/2.jpg", fs::file_size(data + "/train/light/2.jpg") + 1);
+  expect_refused("the training images in");
+  EXPECT_NO_THROW(TinyRun(options).trainer.resume(older));
+
   fs::copy(data + "/train/dark/0.jpg", data + "/train/dark/another.jpg");
   expect_error([&] { TinyRun(options).trainer.resume(last); },
                {"began with 24 training images", "has 25", "--force-resume"});

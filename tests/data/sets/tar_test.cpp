@@ -56,6 +56,25 @@ std::vector<std::string> members(const std::string& path) {
 
 }  // namespace
 
+TEST(TarShards, ChecksumIsOfNamesSizesAndLabels) {
+  TemporaryFolder folder;
+  auto sum = [&](const std::string& key, int variant, const std::string& label) {
+    folder.write("train-0.tar", Tar()
+                                    .add("a.jpg", jpeg(1))
+                                    .add("a.cls", "1")
+                                    .add(key + ".jpg", jpeg(variant))
+                                    .add(key + ".cls", label)
+                                    .end());
+    return checksum(TarShards(folder.path(), "train"));
+  };
+  const std::string before = sum("b", 2, "0");
+  EXPECT_EQ(sum("b", 2, "0"), before);
+  EXPECT_NE(sum("c", 2, "0"), before);
+  EXPECT_NE(sum("b", 2, "1"), before);
+  ASSERT_NE(jpeg(2).size(), jpeg(5).size());
+  EXPECT_NE(sum("b", 5, "0"), before);
+}
+
 TEST(TarShards, ReadsSamplesOfAllArchives) {
   TemporaryFolder folder;
   folder.write("train-000001.tar", Tar().add("a.png", jpeg(3)).add("a.cls", "2\n").end());
