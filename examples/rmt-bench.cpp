@@ -8,6 +8,7 @@
 #include "core/cuda/device.h"
 #include "core/parallel.h"
 #include "examples/program.h"
+#include "examples/timm_flags.h"
 #include "nn/rmt/cost.h"
 #include "train/memory.h"
 #include "train/run/progress_line.h"
@@ -173,6 +174,7 @@ int main(int argc, char** argv) {
   app.add_option("--threads", f.threads, "threads; 0: RMT_THREADS, else every processor")
       ->check(CLI::Range(0, 1024));
   app.add_flag("--json", f.json, "print one JSON line");
+  add_timm_flags(app);
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
   return run_program(app, [&] { return bench(f); });
 }

@@ -7,6 +7,7 @@
 #include "core/parallel.h"
 #include "data/sets/class_names.h"
 #include "examples/program.h"
+#include "examples/timm_flags.h"
 #include "ops/softmax.h"
 #include "train/compute.h"
 #include "train/weights/model_file.h"
@@ -132,6 +133,7 @@ int main(int argc, char** argv) {
   add_compute_flags(app, f.compute);
   app.add_option("--threads", f.threads, "threads; 0: RMT_THREADS, else every processor")
       ->check(CLI::Range(0, 1024));
+  add_timm_flags(app);
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
   return run_program(app, [&] { return classify(f); });
 }

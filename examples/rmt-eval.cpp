@@ -3,6 +3,7 @@
 
 #include "core/parallel.h"
 #include "examples/program.h"
+#include "examples/timm_flags.h"
 #include "train/evaluation.h"
 #include "train/mistakes.h"
 #include "train/trainer.h"
@@ -119,6 +120,7 @@ int main(int argc, char** argv) {
   app.add_option("--threads", f.threads,
                  "threads that compute; 0: RMT_THREADS, else every processor")
       ->check(CLI::Range(0, 1024));
+  add_timm_flags(app);
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
   return run_program(app, [&] { return eval(f); });
 }

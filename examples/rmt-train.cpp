@@ -80,6 +80,15 @@ static train::Curve curve_to_compare(const std::string& path) {
   return {fs::path(path).stem().string(), train::read_log(path)};
 }
 
+static int64_t class_count(const TrainFlags& f, const data::Dataset& images) {
+  const int64_t classes = int64_t(images.classes().size());
+  CHECK(f.num_classes == 0 || f.num_classes == classes, "--num-classes ", f.num_classes, ": ",
+        images.place(), " has ", classes,
+        "; the model gets a class for each of these without the flag: leave it out, or name the "
+        "right folder with --data-dir");
+  return classes;
+}
+
 static int train_model(TrainFlags& f, const std::function<void()>& parse_again) {
   train::Archive resumed;
   train::Pretrained pretrained;
@@ -108,7 +117,7 @@ static int train_model(TrainFlags& f, const std::function<void()>& parse_again) 
   }
   const auto train_images = data::open_dataset(o.data_dir, "train"),
              test_images = data::open_dataset(o.data_dir, "val", train_images->classes());
-  nn::Rmt model(train::model_config(o, int64_t(train_images->classes().size())));
+  nn::Rmt model(train::model_config(o, class_count(f, *train_images)));
   model.init(o.seed);
   if (!pretrained.weights.path.empty())
     for (const std::string& line : train::start_from(model, pretrained, train_images->classes(), o))
@@ -148,5 +157,5 @@ int main(int argc, char** argv) {
   app.option_defaults()->always_capture_default();
   add_train_flags(app, f);
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
-  return run_program(app, [&] { return train_model(f, [&] { app.parse(argc, argv); }); });
+  return run_program(app, [&] { return train_model(f, [&] { parse_words(app, argc, argv); }); });
 }

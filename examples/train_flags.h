@@ -1,7 +1,7 @@
 // The flags of rmt-train: every setting (train/settings.def), and what only the program knows, how
 // a run begins and where it goes.
 #pragma once
-#include "examples/flags.h"
+#include "examples/timm_flags.h"
 
 namespace rmt {
 
@@ -10,6 +10,7 @@ struct TrainFlags {
   std::string output = "output", experiment, resume, recipe;
   bool print_schedule = false;
   bool force_resume = false;
+  int64_t num_classes = 0;
 };
 
 inline void add_train_flags(CLI::App& app, TrainFlags& f) {
@@ -28,7 +29,7 @@ inline void add_train_flags(CLI::App& app, TrainFlags& f) {
                "print \"epoch rate\" for every epoch of the run that the flags describe and exit; "
                "where the rate moves every step, that of the epoch's first; needs no data")
       ->group("Run");
-  option("--output,--output_dir", f.output, "folder of the run folders");
+  option("--output,--output-dir", f.output, "folder of the run folders");
   option("--experiment", f.experiment, "name of the run folder; empty: <timestamp>-<model>-<size>");
   option("--resume", f.resume,
          "run folder (or its last.safetensors) to go on with, in the same folder and with its "
@@ -37,6 +38,11 @@ inline void add_train_flags(CLI::App& app, TrainFlags& f) {
   app.add_flag("--force-resume", f.force_resume,
                "resume although the images or options are others now")
       ->group("Run");
+  app.add_option("--num-classes", f.num_classes,
+                 "classes that the images must have, else the run does not start; 0: any")
+      ->group("Data")
+      ->check(CLI::Range(0, 1 << 20));
+  add_timm_flags(app);
 }
 
 }  // namespace rmt

@@ -53,14 +53,16 @@ void check(const TrainOptions& o) {
     if constexpr (std::is_arithmetic_v<T>) {
       const double value = double(o.*s.field);
       const Range& r = s.range;
-      CHECK(r.least > r.most || (value >= r.least && value <= r.most), flag_of(s.name), " ", value,
-            " is not between ", r.least, " and ", r.most, r.unit);
+      CHECK(r.least > r.most || (value >= r.least && value <= r.most), flag_of(s.name), " ",
+            o.*s.field, " is not between ", r.least, " and ", r.most, r.unit);
     }
   });
   data::parse_augment(o.aa);
   for (double beta : o.opt_betas)
     CHECK(beta >= 0 && beta < 1, "--opt-betas ", o.opt_betas[0], " ", o.opt_betas[1],
           ": both must be from 0 to below 1, where a mean forgets");
+  CHECK(o.model_ema_decay < 1,
+        "--model-ema-decay 1: the average would stay as it began; give less");
   CHECK(o.warmup_epochs <= double(o.epochs), "--warmup-epochs ", o.warmup_epochs,
         " is longer than the run of --epochs ", o.epochs,
         ": the peak rate would never be reached; give fewer");

@@ -17,6 +17,7 @@ struct Program {  // made once: that takes most of the time
   Program() {
     app.option_defaults()->always_capture_default();
     add_train_flags(app, flags);
+    prepare_flags(app);
   }
 };
 }  // namespace
@@ -34,14 +35,14 @@ FUZZ(flags) {
   CLI::App& app = program.app;
   f = {};
   try {
-    app.parse(count, words.data());
+    parse_words(app, count, words.data());
   } catch (const CLI::ParseError&) {
-    suggestion(app);
+    unknown_flags(app);
     return;
   }
   fuzz::result_or_error("", [&] {
     if (!f.recipe.empty()) f.options = with_recipe(f.recipe, f.options);
-    app.parse(count, words.data());
+    parse_words(app, count, words.data());
     check(f.options);
     if (f.options.epochs <= 1000) schedule_table(f.options);
     check_transform_options(transform_options(resolved(f.options)));
