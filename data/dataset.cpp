@@ -11,6 +11,8 @@
 #include "data/sets/flat_folder.h"
 #include "data/sets/image_folder.h"
 #include "data/sets/records.h"
+#include "data/sets/splits.h"
+#include "data/sets/subset.h"
 #include "data/sets/tar.h"
 
 namespace rmt::data {
@@ -28,11 +30,24 @@ std::string read_number(const std::string& s, size_t& i) {  // without leading z
   return s.substr(begin, i - begin);
 }
 
-}  // namespace
+// Is it there under its own name, in any layout?
+bool is_there(const std::string& root, const std::string& split) {
+  return !split_folder(root, split).empty() || !record_files(root, split).empty() ||
+         !tar_files(root, split).empty() ||
+         (split != "test" && split != "all" && !Cifar::find(root).empty());
+}
 
-std::unique_ptr<Dataset> open_dataset(const std::string& root, const std::string& split,
-                                      const std::vector<std::string>& known_classes) {
-  const std::string folder = split_folder(root, split);
+// test/ is validated on where there is no val/. ImageNet's own test/ is no such: it has no labels.
+bool test_stands_in(const std::string& root) {
+  if (is_there(root, "val")) return false;
+  const std::string folder = split_folder(root, "test");
+  return folder.empty() ? is_there(root, "test") : !names_in(folder, true).empty();
+}
+
+std::unique_ptr<Dataset> open_part(const std::string& root, const std::string& asked,
+                                   const std::vector<std::string>& known_classes) {
+  const std::string split = asked == "val" && test_stands_in(root) ? "test" : asked,
+                    folder = split_folder(root, split);
   if (!folder.empty() && split == "val" && FlatFolder::is_one(folder))
     return std::make_unique<FlatFolder>(root, known_classes);
   if (!folder.empty() && !names_in(folder, true).empty())
@@ -41,44 +56,59 @@ std::unique_ptr<Dataset> open_dataset(const std::string& root, const std::string
     return std::make_unique<Records>(root, split, known_classes);
   if (!tar_files(root, split).empty())
     return std::make_unique<TarShards>(root, split, known_classes);
-  if (!Cifar::find(root).empty()) return std::make_unique<Cifar>(root, split, known_classes);
+  if (is_there(root, split) && folder.empty())
+    return std::make_unique<Cifar>(root, split, known_classes);
   return std::make_unique<ImageFolder>(root, split, known_classes);  // which says what is missing
 }
 
+// All images that --val-split divides.
+std::shared_ptr<const Dataset> open_whole(const std::string& root,
+                                          const std::vector<std::string>& known_classes,
+                                          double val_split) {
+  CHECK(val_split > 0 && val_split < 1, "--val-split ", val_split,
+        " is not a part of the images, above 0 and below 1");
+  const std::string val = split_folder(root, "val");
+  CHECK(!is_there(root, "val"), "data folder ", root, " has validation images",
+        val.empty() ? "" : str(", ", val), ": leave out --val-split ", val_split,
+        ", which would hold others out of the training images, or move them away");
+  const bool alone = !is_there(root, "train") && is_there(root, "all");
+  return open_part(root, alone ? "all" : "train", known_classes);
+}
+
+}  // namespace
+
+std::unique_ptr<Dataset> open_dataset(const std::string& root, const std::string& split,
+                                      const std::vector<std::string>& known_classes,
+                                      double val_split) {
+  if (val_split == 0 || (split != "train" && split != "val"))
+    return open_part(root, split, known_classes);
+  std::shared_ptr<const Dataset> whole = open_whole(root, known_classes, val_split);
+  return std::make_unique<Subset>(whole, held_out(*whole, val_split), split == "val");
+}
+
+TrainAndVal open_train_and_val(const std::string& root, double val_split) {
+  if (val_split == 0) {
+    auto train = open_part(root, "train", {});
+    auto val = open_part(root, "val", train->classes());
+    return {std::move(train), std::move(val)};
+  }
+  std::shared_ptr<const Dataset> whole = open_whole(root, {}, val_split);
+  const std::vector<bool> held = held_out(*whole, val_split);
+  return {std::make_unique<Subset>(whole, held, false),
+          std::make_unique<Subset>(whole, held, true)};
+}
+
 bool has_split(const std::string& root, const std::string& split) {
-  return !split_folder(root, split).empty() || !record_files(root, split).empty() ||
-         !tar_files(root, split).empty() || !Cifar::find(root).empty();
+  return is_there(root, split) || (split == "val" && test_stands_in(root));
 }
 
-const char* dataset_layouts() {
-  return "\nExpected one of these layouts (val/ may be called validation/ too):\n"
-         "  <folder>/train/cat/1.jpg                   one folder a class, any names\n"
-         "  <folder>/train/dog/2.jpeg                  .jpg .jpeg .png\n"
-         "  <folder>/val/cat/3.png                     the same classes\n"
-         "or ImageNet's flat validation folder\n"
-         "  <folder>/val/ILSVRC2012_val_00000001.JPEG  with LOC_val_solution.csv or another list "
-         "of their classes in <folder>\n"
-         "or packed by rmt-data\n"
-         "  <folder>/train-00000-of-00012.rmtrec       and val-00000-of-00001.rmtrec\n"
-         "or WebDataset's shards\n"
-         "  <folder>/train-000000.tar                  or <folder>/train/000000.tar, with key.jpg "
-         "and key.cls in it\n"
-         "or CIFAR-10 or CIFAR-100, binary version\n"
-         "  <folder>/data_batch_1.bin                  or train.bin, or the folder that holds "
-         "their folder";
-}
-
-std::string split_folder(const std::string& root, const std::string& split) {
-  CHECK(split == "train" || split == "val", "data: the split is \"train\" or \"val\", not \"",
-        split, "\"");
-  std::error_code ignored;
-  CHECK(fs::exists(root, ignored), "data folder ", root, " does not exist", dataset_layouts());
-  CHECK(fs::is_directory(root, ignored), "data folder ", root, " is not a folder",
-        dataset_layouts());
-  if (fs::is_directory(root + "/" + split, ignored)) return root + "/" + split;
-  if (split == "val" && fs::is_directory(root + "/validation", ignored))
-    return root + "/validation";
-  return "";
+std::string short_name(const Dataset& data, int64_t i) {
+  const std::string name = data.name(i);
+  if (name.starts_with(data.place() + "/")) return name.substr(data.place().size() + 1);
+  for (const char* mark : {".rmtrec:", ".tar:"})
+    if (size_t at = name.find(mark); at != std::string::npos)
+      return name.substr(name.find(':', at) + 1);
+  return name;
 }
 
 bool is_image_name(const std::string& file) {

@@ -6,6 +6,7 @@
 //   data/sets/records.h        packed by rmt-data
 //   data/sets/tar.h            WebDataset's shards
 //   data/sets/cifar.h          CIFAR-10 and CIFAR-100
+//   data/sets/subset.h         a part of another set, held out for validation
 #pragma once
 #include <memory>
 #include <string>
@@ -33,25 +34,39 @@ class Dataset {
   virtual const std::string& place() const = 0;                 // for people: the folder or file
 };
 
-// The images of one split, "train" or "val", below `root`. Given the names of known classes (those
-// of the training set), labels follow them. Error that shows the layouts which are understood when
-// there is none of them.
+// The images of one part of a folder, whatever the layout. Capitals do not matter (Train/, VAL/).
+//   "train"   train/ or training/
+//   "val"     val/, validation/ or valid/; without them test/, where it holds labelled images
+//   "test"    test/
+//   "all"     class folders alone, root/cat/1.jpg: every image
+// With val_split above 0 (--val-split) "val" is that part of each class of the training images,
+// those of train/ or of class folders alone, and "train" is the rest (data/sets/subset.h); Error
+// where there is a val/. Given the names of known classes (those of the training set), labels
+// follow them. Error that says what was found, and shows the layouts, when the part is not there.
 std::unique_ptr<Dataset> open_dataset(const std::string& root, const std::string& split,
-                                      const std::vector<std::string>& known_classes = {});
+                                      const std::vector<std::string>& known_classes = {},
+                                      double val_split = 0);
 
 // Of a whole set: the checksums and labels of its images, in their order, as 16 hexadecimal digits.
 // The same wherever the set lies; another one when an image is renamed, moved to another class, or
 // replaced by one of another size. A million files take some seconds.
 std::string checksum(const Dataset& data);
 
-// Is there anything that looks like this split?
+// Both parts that training needs: as two calls, but class folders are walked once.
+struct TrainAndVal {
+  std::unique_ptr<Dataset> train, val;
+};
+TrainAndVal open_train_and_val(const std::string& root, double val_split = 0);
+
+// Is there anything that looks like this part? For "val" test/ counts.
 bool has_split(const std::string& root, const std::string& split);
+
+// How an image is called below its set's place: cat/1.jpg. Stays when the folder moves, and when
+// it is packed.
+std::string short_name(const Dataset& data, int64_t i);
 
 // --- for the classes of data/sets ---
 
-const char* dataset_layouts();  // the text that shows the layouts, "\n..."
-// root/train, root/val or root/validation; "" when there is none.
-std::string split_folder(const std::string& root, const std::string& split);
 bool is_image_name(const std::string& file);  // .jpg .jpeg .png, without regard to case
 bool is_plain_text(const std::string& name);  // not empty, without control characters
 // The names of a folder's folders, or of its files, in natural order, hidden ones skipped.

@@ -115,8 +115,7 @@ static int train_model(TrainFlags& f, const std::function<void()>& parse_again) 
     std::cout << "no --data-dir: training on images drawn into " << kDrawings << std::endl;
     data::draw_dataset(kDrawings, {});
   }
-  const auto train_images = data::open_dataset(o.data_dir, "train"),
-             test_images = data::open_dataset(o.data_dir, "val", train_images->classes());
+  const auto [train_images, test_images] = data::open_train_and_val(o.data_dir, o.val_split);
   nn::Rmt model(train::model_config(o, class_count(f, *train_images)));
   model.init(o.seed);
   if (!pretrained.weights.path.empty())

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/files/crc32c.h"
+#include "data/sets/splits.h"
 
 namespace rmt::data {
 namespace {

@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/files/files.h"
+#include "data/sets/splits.h"
 
 namespace rmt::data {
 namespace {
@@ -155,8 +156,7 @@ bool FlatFolder::is_one(const std::string& folder) {
 
 FlatFolder::FlatFolder(const std::string& root, const std::vector<std::string>& known_classes) {
   const std::string folder = split_folder(root, "val");
-  CHECK(!folder.empty(), "data folder ", root, " has no folder val/ or validation/",
-        dataset_layouts());
+  if (folder.empty()) throw Error(missing_split(root, "val"));
   std::string list;
   const ClassOf class_of = read_list(root, folder, known_classes, list);
   directory_ = images_in(folder);

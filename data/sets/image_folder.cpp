@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/files/files.h"
+#include "data/sets/splits.h"
 
 namespace rmt::data {
 namespace {
@@ -13,8 +14,7 @@ namespace fs = std::filesystem;
 
 std::string find_split(const std::string& root, const std::string& split) {
   std::string folder = split_folder(root, split);
-  CHECK(!folder.empty(), "data folder ", root, " has no folder ", split,
-        split == "val" ? "/ or validation/" : "/", dataset_layouts());
+  if (folder.empty()) throw Error(missing_split(root, split));
   return folder;
 }
 

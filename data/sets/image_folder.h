@@ -7,11 +7,10 @@ namespace rmt::data {
 
 class ImageFolder : public Dataset {
  public:
-  // split: "train" or "val" (whose folder may also be called "validation"). A class is a folder,
-  // its label the folder's place in natural order (class2 before class10), its images all .jpg
-  // .jpeg .png below it, links followed, hidden names skipped. Given the names of known classes
-  // (those of the training set), labels follow them: a folder whose name is not among them is an
-  // error, and a known class may be absent.
+  // split: as in open_dataset(). A class is a folder, its label the folder's place in natural order
+  // (class2 before class10), its images all .jpg .jpeg .png below it, links followed, hidden names
+  // skipped. Given the names of known classes (those of the training set), labels follow them: a
+  // folder whose name is not among them is an error, and a known class may be absent.
   ImageFolder(const std::string& root, const std::string& split,
               const std::vector<std::string>& known_classes = {});
 
@@ -26,9 +25,7 @@ class ImageFolder : public Dataset {
     return checksum_of_file(directory_, files_[size_t(i)].name);
   }
   const std::vector<std::string>& classes() const override { return classes_; }
-  const std::string& place() const override {
-    return directory_;
-  }  // root/train, root/val or root/validation
+  const std::string& place() const override { return directory_; }  // root/train, root/val, ...
 
  private:
   struct File {

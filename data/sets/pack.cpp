@@ -12,6 +12,7 @@
 #include "data/images/resize.h"
 #include "data/sets/cifar.h"
 #include "data/sets/records.h"
+#include "data/sets/splits.h"
 
 namespace rmt::data {
 namespace {
@@ -23,16 +24,6 @@ struct Packed {
   RecordEntry entry;
   std::string error;  // not empty: it cannot be packed
 };
-
-// As it is called below its place: what follows root/train/, or shard.tar:
-std::string short_name(const Dataset& data, int64_t i) {
-  const std::string name = data.name(i);
-  if (name.starts_with(data.place() + "/")) return name.substr(data.place().size() + 1);
-  for (const char* mark : {".rmtrec:", ".tar:"})
-    if (size_t at = name.find(mark); at != std::string::npos)
-      return name.substr(name.find(':', at) + 1);
-  return name;
-}
 
 Packed pack_image(const Dataset& data, int64_t i, const PackOptions& o) {
   Packed p;

@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "core/parallel.h"
+#include "data/sets/splits.h"
 
 namespace rmt::data {
 namespace {
