@@ -40,8 +40,8 @@ Loader::Loader(const Dataset& data, const LoaderOptions& options) : data_(data),
   const int64_t n = samples_, size = options.batch_size;
   const bool drop_last = options.drop_last.value_or(options.train);
   batches_ = drop_last ? n / size : (n + size - 1) / size;
-  CHECK(batches_ > 0, "loader: ", data.place(), " has ", data.size(),
-        " images, fewer than one batch of ", size, "; use a smaller batch size");
+  CHECK(batches_ > 0, data.place(), " has ", data.size(), " images, fewer than one batch of ", size,
+        "; give a smaller --batch-size");
   const int64_t last_size = drop_last ? size : n % size;
   CHECK(!options.train || !options.mix.on() || (size % 2 == 0 && last_size % 2 == 0),
         "loader: Mixup and CutMix pair the images of a batch; ", n, " images in batches of ", size,

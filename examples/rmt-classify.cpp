@@ -1,16 +1,16 @@
 // What is on these images: the most likely classes with their names. Or, for other programs: a
 // tensor of images in, logits out.
-#include <cmath>
 #include <cstdio>
-#include <numeric>
+#include <filesystem>
 
 #include "core/parallel.h"
+#include "data/dataset.h"
 #include "data/sets/class_names.h"
+#include "examples/checkpoint_word.h"
 #include "examples/program.h"
 #include "examples/timm_flags.h"
-#include "ops/softmax.h"
 #include "train/compute.h"
-#include "train/weights/model_file.h"
+#include "train/predictions.h"
 
 using namespace rmt;
 
@@ -24,6 +24,8 @@ struct Flags {
   int64_t img_size = 0;
   int64_t top = 5;
   int threads = 0;
+  bool json = false;
+  bool csv = false;
   train::TrainOptions compute;  // its --device, --amp, --tf32
 };
 
@@ -32,19 +34,21 @@ static Tensor forward(train::ModelFile& file, const train::Compute& compute, con
   return file.model->forward(x.to(compute.device).to(compute.dtype)).to(Device::cpu).to(DType::f32);
 }
 
-// "tench, Tinca tinca (n01440764)" by label, with a table of words; else the classes as they are.
-static std::vector<std::string> names_of_classes(const Flags& f, const train::ModelFile& file,
-                                                 int64_t count) {
-  std::vector<std::string> names;
-  for (int64_t k = 0; k < count; ++k) names.push_back(file.class_name(k));
+// The classes as the model calls them, and what a table of words says of them.
+static train::ClassNames names_of_classes(const Flags& f, const train::ModelFile& file) {
+  const int64_t K = file.model->config.num_classes;
+  train::ClassNames names;
+  for (int64_t k = 0; k < K; ++k) names.labels.push_back(file.class_name(k));
+  names.words.resize(size_t(K));
   const std::string table = !f.class_names.empty() || file.options.data_dir.empty()
                                 ? f.class_names
                                 : data::find_class_table(file.options.data_dir);
   if (table.empty()) return names;
   try {
-    const std::vector<std::string> words = data::class_words(names, data::read_class_table(table));
-    for (size_t k = 0; k < names.size(); ++k)
-      if (words[k] != names[k]) names[k] = words[k] + " (" + names[k] + ")";
+    const std::vector<std::string> words =
+        data::class_words(names.labels, data::read_class_table(table));
+    for (size_t k = 0; k < words.size(); ++k)
+      if (words[k] != names.labels[k]) names.words[k] = words[k];
   } catch (const Error& e) {
     if (!f.class_names.empty()) throw;
     std::cerr << "rmt-classify: names of classes are left out: " << e.what() << std::endl;
@@ -52,34 +56,88 @@ static std::vector<std::string> names_of_classes(const Flags& f, const train::Mo
   return names;
 }
 
-static void print_top(const std::vector<std::string>& names, const std::string& path,
-                      const Tensor& logits, int64_t top) {
-  std::vector<float> p = ops::softmax(logits).to_vector<float>();
-  std::vector<int64_t> order(p.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return p[a] > p[b]; });
-  std::printf("%s\n", path.c_str());
-  for (size_t i = 0; i < order.size() && int64_t(i) < top; ++i)
-    std::printf("  %6.2f %%  %s\n", 100 * double(p[order[i]]), names[order[i]].c_str());
+// The image files in a folder, then those in the folders in it, each in natural order.
+static void add_images_in(const std::string& folder, int depth, std::vector<std::string>& files) {
+  CHECK(depth < 16, folder, " is 16 folders deep; does a link lead back to its own folder?");
+  for (const std::string& name : data::names_in(folder, false))
+    if (data::is_image_name(name)) files.push_back(folder + "/" + name);
+  for (const std::string& name : data::names_in(folder, true))
+    add_images_in(folder + "/" + name, depth + 1, files);
 }
+
+static std::vector<std::string> image_files(const std::vector<std::string>& words) {
+  std::vector<std::string> files;
+  for (std::string word : words) {
+    if (!std::filesystem::is_directory(word)) {
+      files.push_back(word);
+      continue;
+    }
+    while (word.size() > 1 && word.ends_with('/')) word.pop_back();
+    const size_t before = files.size();
+    add_images_in(word, 0, files);
+    CHECK(files.size() > before, word, ": is a folder without images (.jpg .jpeg .png)");
+  }
+  return files;
+}
+
+// Answers on stdout, in the form that the flags ask for: text, a JSON array, or a table.
+class Answers {
+ public:
+  Answers(const Flags& f, const train::ClassNames& names) : f_(f), names_(names) {
+    if (f_.json) std::fputs("[", stdout);
+    if (f_.csv) std::fputs(train::prediction_csv_head().c_str(), stdout);
+  }
+  void add(const std::string& path, const Tensor& logits) {
+    const std::vector<train::Guess> guesses = train::best_guesses(logits, f_.top);
+    if (f_.json) {
+      add_object(train::prediction_json(path, guesses, names_));
+    } else if (f_.csv) {
+      std::fputs(train::prediction_csv(path, guesses, names_).c_str(), stdout);
+    } else {
+      std::printf("%s\n", path.c_str());
+      for (const train::Guess& g : guesses)
+        std::printf("  %6.2f %%  %s\n", 100 * g.probability,
+                    train::full_name(names_, g.index).c_str());
+    }
+  }
+  void add_unreadable(const std::string& path, const std::string& error) {
+    std::cerr << "rmt-classify: " << error << std::endl;
+    if (f_.json) add_object(train::unreadable_json(path, error));
+  }
+  void end() const {
+    if (f_.json) std::fputs("\n]\n", stdout);
+  }
+
+ private:
+  void add_object(const std::string& object) {
+    std::printf("%s\n%s", first_ ? "" : ",", object.c_str());
+    first_ = false;
+  }
+  const Flags& f_;
+  const train::ClassNames& names_;
+  bool first_ = true;
+};
 
 // One image at a time, so that a bad one among many is named and the others still get their answer.
 static int classify_images(const Flags& f, train::ModelFile& file, const train::Compute& compute) {
+  const std::vector<std::string> files = image_files(f.images);
   data::TransformOptions transform = train::transform_options(file.options);
   const int64_t S = transform.image_size;
-  const std::vector<std::string> names = names_of_classes(f, file, file.model->config.num_classes);
+  const train::ClassNames names = names_of_classes(f, file);
+  Answers answers(f, names);
   int status = 0;
-  for (const std::string& path : f.images) {
+  for (const std::string& path : files) {
     const data::Batch one{.images = Tensor::empty({1, S, S, 3}, DType::u8)};
     try {
       data::eval_pixels(data::read_image(path), transform, one.images.data<uint8_t>());
     } catch (const Error& e) {
-      std::cerr << "rmt-classify: " << e.what() << std::endl;
+      answers.add_unreadable(path, e.what());
       status = 1;
       continue;
     }
-    print_top(names, path, forward(file, compute, compute.images(one, transform)), f.top);
+    answers.add(path, forward(file, compute, compute.images(one, transform)));
   }
+  answers.end();
   return status;
 }
 
@@ -96,7 +154,8 @@ static int classify_tensor(const Flags& f, train::ModelFile& file, const train::
 }
 
 static int classify(const Flags& f) {
-  CHECK(f.images.empty() == !f.tensor.empty(), "give images, or --tensor and --output-tensor");
+  CHECK(f.images.empty() == !f.tensor.empty(),
+        "give images behind the checkpoint, files or folders, or --tensor and --output-tensor");
   CHECK(f.tensor.empty() == f.output_tensor.empty(), "--tensor and --output-tensor go together");
   if (f.threads > 0) set_threads(f.threads);
   const train::Compute compute = train::choose_compute(f.compute);
@@ -115,13 +174,16 @@ int main(int argc, char** argv) {
                "rmt-classify");
   app.option_defaults()->always_capture_default();
   app.add_option("checkpoint,--checkpoint", f.checkpoint,
-                 "safetensors or PyTorch .pth file, or a run folder (its best.safetensors)")
-      ->required();
-  app.add_option("images", f.images, "JPEG or PNG files");
+                 "safetensors or PyTorch .pth file, or a run folder (its best.safetensors)");
+  app.add_option("images", f.images, "JPEG or PNG files, or folders: all of them in there");
+  CLI::Option* json = app.add_flag("--json", f.json, "print one JSON array, an object an image");
+  app.add_flag("--csv", f.csv, "print a table with a row for each of an image's classes")
+      ->excludes(json);
   app.add_option("--top", f.top, "classes an image")->check(CLI::Range(1, 1 << 20));
   app.add_option("--model", f.model,
                  "architecture; empty: as the checkpoint says, or by its shapes");
-  app.add_option("--img-size", f.img_size, "pixels; 0: as in training");
+  app.add_option("--img-size", f.img_size, "pixels; 0: as in training")
+      ->check(CLI::Range(0, 16384));
   app.add_option("--class-names", f.class_names,
                  "table of words for the classes, \"n01440764 tench\" a line; empty: the one "
                  "beside the training images");
@@ -135,5 +197,7 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(0, 1024));
   add_timm_flags(app);
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
+  if (int status = check_checkpoint_word(app, f.checkpoint, "photo.jpg"); status >= 0)
+    return status;
   return run_program(app, [&] { return classify(f); });
 }

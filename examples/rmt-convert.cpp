@@ -1,6 +1,7 @@
 // Weights from one form into another: a .pth file of PyTorch's or a run of rmt-train becomes a
 // safetensors file, or a folder for a model hub.
 #include <cstdio>
+#include <filesystem>
 
 #include "examples/program.h"
 #include "train/weights/hub.h"
@@ -13,8 +14,19 @@ struct Flags {
   bool force = false;
 };
 
+// Is a file of this name asked for, and not a folder? Error for one of another format.
+static bool is_safetensors_name(const std::string& name) {
+  const std::string extension = std::filesystem::path(name).extension().string();
+  for (const char* other : {".pth", ".pt", ".bin", ".ckpt", ".pkl", ".onnx", ".h5", ".npz", ".gguf",
+                            ".tflite", ".engine", ".json"})
+    CHECK(extension != other, name, ": files of safetensors alone are written: give ",
+          std::filesystem::path(name).stem().string(), ".safetensors; a name without ", other,
+          " becomes a folder for a model hub");
+  return extension == ".safetensors";
+}
+
 static int convert(const Flags& f) {
-  const bool to_file = f.to.ends_with(".safetensors");
+  const bool to_file = is_safetensors_name(f.to);
   if (to_file) train::check_unused(f.to, f.force);
   const train::Archive archive = train::read_weights(train::weights_path(f.from), f.key);
   // Weights that no model of ours takes stop here.

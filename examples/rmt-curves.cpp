@@ -33,9 +33,8 @@ int main(int argc, char** argv) {
   std::string out = "curves.svg";
   std::vector<std::string> words;
   bool force = false;
-  CLI::App app(
-      "Draws training loss and validation top-1 of runs, over their epochs, as one SVG picture.",
-      "rmt-curves");
+  CLI::App app("Draws losses and validation top-1 of runs, over their epochs, as one SVG picture.",
+               "rmt-curves");
   app.option_defaults()->always_capture_default();
   app.add_option("logs", words,
                  "NAME=FILE for each: a run folder, its log.jsonl, or a log of the official code; "

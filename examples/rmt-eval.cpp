@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "core/parallel.h"
+#include "examples/checkpoint_word.h"
 #include "examples/program.h"
 #include "examples/timm_flags.h"
 #include "train/evaluation.h"
@@ -98,8 +99,7 @@ int main(int argc, char** argv) {
   CLI::App app("Evaluates a checkpoint on the validation images of a folder.", "rmt-eval");
   app.option_defaults()->always_capture_default();
   app.add_option("checkpoint,--checkpoint", f.checkpoint,
-                 "safetensors or PyTorch .pth file, or a run folder (its best.safetensors)")
-      ->required();
+                 "safetensors or PyTorch .pth file, or a run folder (its best.safetensors)");
   app.add_option("--data-dir,--data-path", f.data_dir,
                  "folder with val/ or validation/, one folder a class in it; empty: the one it was "
                  "trained on");
@@ -122,5 +122,7 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(0, 1024));
   add_timm_flags(app);
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
+  if (int status = check_checkpoint_word(app, f.checkpoint, "--data-dir images"); status >= 0)
+    return status;
   return run_program(app, [&] { return eval(f); });
 }

@@ -10,6 +10,7 @@
 #include "core/parallel.h"
 #include "data/images/image_grid.h"
 #include "data/images/transform.h"
+#include "examples/checkpoint_word.h"
 #include "examples/heat_map.h"
 #include "examples/program.h"
 #include "ops/attention/definition.h"
@@ -161,6 +162,7 @@ static std::vector<data::Tile> decay_tiles(nn::Rmt& model, const std::vector<Sta
 }
 
 static int look(const Flags& f) {
+  CHECK(!f.image.empty(), "which image? It comes behind the checkpoint");
   CHECK(f.at.size() == 2 && f.at[0] >= 0 && f.at[0] <= 1 && f.at[1] >= 0 && f.at[1] <= 1,
         "--at takes two shares of the width and height, each from 0 to 1");
   if (f.threads > 0) set_threads(f.threads);
@@ -202,9 +204,8 @@ int main(int argc, char** argv) {
                "rmt-look");
   app.option_defaults()->always_capture_default();
   app.add_option("checkpoint,--checkpoint", f.checkpoint,
-                 "safetensors or PyTorch .pth file, or a run folder (its best.safetensors)")
-      ->required();
-  app.add_option("image,--image", f.image, "JPEG or PNG file")->required();
+                 "safetensors or PyTorch .pth file, or a run folder (its best.safetensors)");
+  app.add_option("image,--image", f.image, "JPEG or PNG file");
   app.add_option("--at", f.at, "the chosen place: shares of width and height, as in 0.3 0.6")
       ->expected(2);
   app.add_option("--out", f.out, "PNG file for the attention");
@@ -215,5 +216,7 @@ int main(int argc, char** argv) {
   app.add_option("--threads", f.threads, "threads; 0: RMT_THREADS, else every processor")
       ->check(CLI::Range(0, 1024));
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
+  if (int status = check_checkpoint_word(app, f.checkpoint, "photo.jpg"); status >= 0)
+    return status;
   return run_program(app, [&] { return look(f); });
 }

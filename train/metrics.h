@@ -6,6 +6,10 @@
 
 namespace rmt::train {
 
+// Of five classes or fewer each answer is among the first five: people are not shown that number.
+// Logs and JSON keep it, for their fields do not depend on the data.
+inline bool has_top5(int64_t classes) { return classes > 5; }
+
 struct Metrics {
   int64_t samples = 0;
   int64_t top1 = 0;     // of them, those whose label has the highest logit

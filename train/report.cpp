@@ -5,12 +5,14 @@
 #include <iostream>
 #include <sstream>
 
+#include "train/metrics.h"
 #include "train/peak.h"
 
 namespace rmt::train {
 
-Report::Report(const TrainOptions& options, int64_t steps_an_epoch, std::ostream& out)
-    : options_(options), steps_(steps_an_epoch), out_(out) {}
+Report::Report(const TrainOptions& options, int64_t steps_an_epoch, int64_t classes,
+               std::ostream& out)
+    : options_(options), steps_(steps_an_epoch), top5_(has_top5(classes)), out_(out) {}
 
 void Report::show_utilization(int64_t multiply_adds, double peak) {
   multiply_adds_ = multiply_adds;
@@ -59,7 +61,8 @@ void Report::epoch(const EpochLog& log, bool best, const Curve& compare) {
        << "  train loss " << log.train_loss << "  test loss " << log.test_loss
        << std::setprecision(2) << "  top-1 " << log.test_acc1 << " %";
   if (log.test_ema_acc1) text << " (average " << *log.test_ema_acc1 << " %)";
-  text << "  top-5 " << log.test_acc5 << " %  ";
+  if (top5_) text << "  top-5 " << log.test_acc5 << " %";
+  text << "  ";
   if (auto difference = top1_difference(log, compare))
     text << std::showpos << *difference << std::noshowpos << " to " << compare.name << "  ";
   text << std::setprecision(1) << log.images_per_s << " img/s  " << log.seconds << " s"

@@ -12,8 +12,9 @@ namespace rmt::train {
 
 class Report {
  public:
-  // `out` receives the line an epoch; all else goes to stderr.
-  Report(const TrainOptions& options, int64_t steps_an_epoch, std::ostream& out);
+  // `out` receives the line an epoch, with top-5 where so many classes give it a meaning
+  // (train/metrics.h); all else goes to stderr.
+  Report(const TrainOptions& options, int64_t steps_an_epoch, int64_t classes, std::ostream& out);
   // For the progress line: a forward pass's multiply-adds an image, and what the device could do in
   // a second (train/peak.h).
   void show_utilization(int64_t multiply_adds, double peak);
@@ -31,6 +32,7 @@ class Report {
  private:
   TrainOptions options_;
   int64_t steps_;
+  bool top5_;
   std::ostream& out_;
   ProgressLine progress_line_{0, 0};
   int64_t multiply_adds_ = 0;

@@ -192,11 +192,11 @@ Trainer::Trainer(nn::Module& model, Forward forward, const data::Dataset& train,
                    .graph = options.cuda_graph,
                    .seed = options.seed,
                    .transform = transform_options(options)}),
-      report_(options, steps_, out),
+      report_(options, steps_, counts_.classes, out),
       saving_(model, optimizer_, progress_, options, train.classes(), counts_) {
-  CHECK(steps_ > 0, train.place(), " has ", train_loader_.batches(), " batches of ",
-        options.batch_size, " images, fewer than one step of --grad-accum-steps ",
-        options.grad_accum_steps, "; give a smaller --batch-size or fewer");
+  CHECK(steps_ > 0, train.place(), " has ", train.size(), " images, ", train_loader_.batches(),
+        " batches of --batch-size ", options.batch_size, ", fewer than one step of ",
+        "--grad-accum-steps ", options.grad_accum_steps, "; give a smaller --batch-size or fewer");
 }
 
 void Trainer::resume(const Archive& archive, bool force) {

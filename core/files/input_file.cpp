@@ -15,10 +15,12 @@ namespace rmt {
 InputFile::InputFile(const std::string& path)
     : path_(path), fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
   if (fd_ < 0) file_error("open", path, errno);
-  struct stat about;
+  struct stat about {};
   if (::fstat(fd_, &about) != 0 || !S_ISREG(about.st_mode)) {
+    const bool folder = S_ISDIR(about.st_mode);
     ::close(fd_);
-    throw Error(path + ": is not a regular file; choose another, or remove it");
+    throw Error(path + (folder ? ": is a folder, not a regular file; name a file in it"
+                               : ": is not a regular file; choose another, or remove it"));
   }
   size_ = uint64_t(about.st_size);
 }

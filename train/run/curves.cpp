@@ -31,7 +31,7 @@ const char* const kStyle =
     ".title { font-weight: bold } .frame { stroke: #999999; fill: none }\n"
     "  .grid { stroke: #e4e4e4 } "
     ".curve { fill: none; stroke-width: 1.8; stroke-linejoin: round } "
-    ".ema { stroke-dasharray: 5 3 }\n"
+    ".ema { stroke-dasharray: 5 3 } .validation { stroke-dasharray: 2 2 }\n"
     "  @media (prefers-color-scheme: dark) { .page { fill: #0d1117 } "
     "text { fill: #c9d1d9 } .frame { stroke: #6e7681 } .grid { stroke: #262c36 } }\n"
     "</style>\n";
@@ -55,6 +55,10 @@ Points points(const Curve& curve, const F& value) {
 Points train_loss(const Curve& c) {
   return points(c, [](const EpochLog& e) { return e.train_loss; });
 }
+// A cross entropy is above zero: zero stands where a log says nothing of it.
+Points validation_loss(const Curve& c) {
+  return points(c, [](const EpochLog& e) { return e.test_loss > 0 ? e.test_loss : std::nan(""); });
+}
 Points top1(const Curve& c) {
   return points(c, [](const EpochLog& e) { return e.test_acc1; });
 }
@@ -64,8 +68,8 @@ Points ema_top1(const Curve& c) {
 
 struct Line {
   Points points;
-  size_t curve;  // whose it is, which gives it its colour
-  bool dashed = false;
+  size_t curve;             // whose it is, which gives it its colour
+  const char* stroke = "";  // or " ema": dashed, or " validation": dotted
 };
 
 std::string number(const char* format, double x) {
@@ -128,8 +132,7 @@ std::string panel(double left, const char* title, const std::vector<Line>& lines
   for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
     if (line->points.empty()) continue;
     const char* colour = colour_of_curve(line->curve);
-    out += str("<polyline class=\"curve", line->dashed ? " ema" : "", "\" stroke=\"", colour,
-               "\" points=\"");
+    out += str("<polyline class=\"curve", line->stroke, "\" stroke=\"", colour, "\" points=\"");
     for (const Point& p : line->points) out += x(p.epoch) + "," + y(p.value) + " ";
     out.back() = '"';
     out += "/>\n";
@@ -173,11 +176,14 @@ std::string legend(const Curve& curve, size_t k) {
     return str("<text x=\"", x, "\" y=\"", y, "\" dy=\"4\">", xml_text(s), "</text>\n");
   };
   std::string out = stroke(kLeft, "") + text(kLeft + 32, short_name(curve.name));
+  std::string losses;
   if (const Points loss = train_loss(curve); !loss.empty())
-    out += text(kLeft + 200, number("loss %.3f", loss.back().value));
-  out += text(kLeft + 280, figures("top-1", top1(curve)));
+    losses = number("loss %.3f", loss.back().value);
+  if (const Points loss = validation_loss(curve); !loss.empty())
+    losses += number(", val %.3f", loss.back().value);
+  out += text(kLeft + 190, losses) + text(kLeft + 310, figures("top-1", top1(curve)));
   if (const Points ema = ema_top1(curve); !ema.empty())
-    out += stroke(kLeft + 520, " ema") + text(kLeft + 552, figures("EMA", ema));
+    out += stroke(kLeft + 530, " ema") + text(kLeft + 562, figures("EMA", ema));
   return out;
 }
 
@@ -202,15 +208,16 @@ std::string draw_curves(const std::vector<Curve>& curves) {
   std::string legends;
   for (size_t k = 0; k < curves.size(); ++k) {
     losses.push_back({train_loss(curves[k]), k});
+    losses.push_back({validation_loss(curves[k]), k, " validation"});
     accuracies.push_back({top1(curves[k]), k});
-    accuracies.push_back({ema_top1(curves[k]), k, true});
+    accuracies.push_back({ema_top1(curves[k]), k, " ema"});
     legends += legend(curves[k], k);
   }
   const double height = kLegendTop + kLegendLine * double(curves.size());
   return str("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"", kWidth, "\" height=\"", height,
              "\" viewBox=\"0 0 ", kWidth, " ", height, "\">\n", kStyle,
              "<rect class=\"page\" width=\"", kWidth, "\" height=\"", height, "\" rx=\"6\"/>\n",
-             panel(kLeft, "training loss", losses),
+             panel(kLeft, "loss in training, and in validation (dotted)", losses),
              panel(kLeft + kBetween, "validation top-1, %", accuracies), legends, "</svg>\n");
 }
 

@@ -1,6 +1,6 @@
-// The picture of a run: training loss and validation top-1 over the epochs. It is an SVG file,
-// which any browser shows; it has no scripts and no fonts of its own, and is light or dark as the
-// reader's browser is.
+// The picture of a run: its losses in training and validation, and its top-1, over the epochs. It
+// is an SVG file, which any browser shows; it has no scripts and no fonts of its own, and is light
+// or dark as the reader's browser is.
 #pragma once
 #include <string>
 #include <vector>
@@ -9,8 +9,9 @@
 
 namespace rmt::train {
 
-// One picture of several logs, the first ours. Top-1 of averaged weights is dashed. Points that are
-// not finite, or beyond 1e12, are left out; a curve goes on over epochs that its log lacks.
+// One picture of several logs, the first ours. The validation loss is dotted, top-1 of averaged
+// weights dashed. Points that are not finite, or beyond 1e12, are left out; a curve goes on over
+// epochs that its log lacks.
 std::string draw_curves(const std::vector<Curve>& curves);
 
 // The places of an axis's numbers: round distances (1, 2 or 5 times a power of ten) from one at or

@@ -153,6 +153,7 @@ TEST(Files, APipeIsRefusedAndNotWaitedFor) {
   ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
   ASSERT_EQ(::mkfifo((folder / "file.tmp").c_str(), 0600), 0);
   expect_error([&] { read_file(folder / "pipe", 10); }, {folder / "pipe: is not a regular file"});
+  expect_error([&] { read_file(folder.path(), 10); }, {"is a folder", "name a file in it"});
   expect_error([&] { write_file(folder / "pipe", "x"); }, {folder / "pipe: exists and is not"});
   expect_error([&] { write_file(folder / "file", "x"); }, {folder / "file: cannot write"});
 }

@@ -61,9 +61,9 @@ std::vector<Polyline> polylines(const std::string& svg) {
 }
 
 const std::vector<EpochLog> kFour = {
-    {.epoch = 0, .train_loss = 4, .test_acc1 = 0, .test_ema_acc1 = 20},
+    {.epoch = 0, .train_loss = 4, .test_loss = 3.5, .test_acc1 = 0, .test_ema_acc1 = 20},
     {.epoch = 1, .train_loss = 3, .test_acc1 = 50, .test_ema_acc1 = 20},
-    {.epoch = 3, .train_loss = 2, .test_acc1 = 40, .test_ema_acc1 = 100}};
+    {.epoch = 3, .train_loss = 2, .test_loss = 2.5, .test_acc1 = 40, .test_ema_acc1 = 100}};
 
 }  // namespace
 
@@ -71,17 +71,19 @@ TEST(Curves, PointsLieWhereTheAxesSay) {
   const std::string svg = draw_curves({{"a", kFour}});
   expect_well_formed(svg);
   const std::vector<Polyline> lines = polylines(svg);
-  ASSERT_EQ(lines.size(), 3u);
+  ASSERT_EQ(lines.size(), 4u);
   // Loss on 2 ... 4: a panel is 350 x 240 pixels, its corner at (52, 34); epoch 4 is its right
   // edge, and epoch 3 is missing in the log.
   using Points = std::vector<std::pair<double, double>>;
-  EXPECT_EQ(lines[0].points, (Points{{139.5, 34}, {227, 154}, {402, 274}}));
-  EXPECT_NE(lines[1].tag.find("ema"), std::string::npos) << "dashed, and below the raw one";
-  EXPECT_EQ(lines[1].points, (Points{{571.5, 226}, {659, 226}, {834, 34}}));
-  EXPECT_EQ(lines[2].points, (Points{{571.5, 274}, {659, 154}, {834, 178}}));
+  EXPECT_NE(lines[0].tag.find("validation"), std::string::npos) << "dotted, below the other loss";
+  EXPECT_EQ(lines[0].points, (Points{{139.5, 94}, {402, 214}})) << "epoch 2 says nothing of it";
+  EXPECT_EQ(lines[1].points, (Points{{139.5, 34}, {227, 154}, {402, 274}}));
+  EXPECT_NE(lines[2].tag.find("ema"), std::string::npos) << "dashed, and below the raw one";
+  EXPECT_EQ(lines[2].points, (Points{{571.5, 226}, {659, 226}, {834, 34}}));
+  EXPECT_EQ(lines[3].points, (Points{{571.5, 274}, {659, 154}, {834, 178}}));
   for (const char* text :
-       {">2.0<", ">4.0<", ">0<", ">100<", "loss 2.000", "top-1 40.00 % (best 50.00, epoch 2)",
-        "EMA 100.00 % (best 100.00, epoch 4)"})
+       {">2.0<", ">4.0<", ">0<", ">100<", "loss 2.000, val 2.500",
+        "top-1 40.00 % (best 50.00, epoch 2)", "EMA 100.00 % (best 100.00, epoch 4)"})
     EXPECT_NE(svg.find(text), std::string::npos) << text << " is not in\n" << svg;
   EXPECT_EQ(svg.find("<script"), std::string::npos);
   EXPECT_EQ(draw_curves({{"a", kFour}}), svg);
@@ -90,7 +92,7 @@ TEST(Curves, PointsLieWhereTheAxesSay) {
 TEST(Curves, OursLiesOnTopOfTheOthers) {
   const std::vector<Polyline> lines = polylines(
       draw_curves({{"ours", kFour}, {"theirs", {{.epoch = 1, .train_loss = 3, .test_acc1 = 9}}}}));
-  ASSERT_EQ(lines.size(), 5u);
+  ASSERT_EQ(lines.size(), 6u);
   EXPECT_NE(lines[0].tag.find("#e0701a"), std::string::npos);
   EXPECT_NE(lines[1].tag.find("#1f83c6"), std::string::npos);
 }

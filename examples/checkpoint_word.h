@@ -1,0 +1,33 @@
+// The first word of many programs is a checkpoint. What they say where it is none, and what they
+// expect, with an example to copy.
+#pragma once
+#include <filesystem>
+
+#include "data/dataset.h"
+#include "examples/flags.h"
+#include "train/weights/model_file.h"
+
+namespace rmt {
+
+// -1 where `word` may be a checkpoint, else the exit status. `rest` is what follows it in the
+// example, as in "photo.jpg".
+inline int check_checkpoint_word(const CLI::App& app, const std::string& word,
+                                 const std::string& rest) {
+  std::string wrong;
+  if (word.empty())
+    wrong = "a checkpoint is required";
+  else if (data::is_image_name(word))
+    wrong = quoted_word(word) + " is an image, and a checkpoint comes first";
+  else if (std::filesystem::is_directory(word) &&
+           !std::filesystem::exists(train::weights_path(word)))
+    wrong = quoted_word(word) +
+            " is a folder without best.safetensors or model.safetensors; a checkpoint comes first";
+  if (wrong.empty()) return -1;
+  std::cerr << app.get_name() << ": " << wrong << ", as in: " << app.get_name() << " output/<run> "
+            << rest
+            << "\n(a run folder of rmt-train, a safetensors file, or a .pth file of PyTorch; "
+            << app.get_name() << " --help lists the flags)" << std::endl;
+  return 2;
+}
+
+}  // namespace rmt
