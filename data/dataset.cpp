@@ -111,10 +111,24 @@ std::string short_name(const Dataset& data, int64_t i) {
   return name;
 }
 
+void Leftovers::Files::add(const std::string& name) {
+  ++count;
+  examples.insert(std::upper_bound(examples.begin(), examples.end(), name, natural_less), name);
+  if (examples.size() > 3) examples.pop_back();
+}
+
 bool is_image_name(const std::string& file) {
-  std::string e = fs::path(file).extension().string();
-  std::transform(e.begin(), e.end(), e.begin(), lower);
-  return e == ".jpg" || e == ".jpeg" || e == ".png";
+  const std::string e = extension_of(file);
+  return e == ".jpg" || e == ".jpeg" || e == ".jpe" || e == ".jfif" || e == ".png";
+}
+
+std::string extension_of(const std::string& file) {
+  return in_lower_case(fs::path(file).extension().string());
+}
+
+std::string in_lower_case(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(), lower);
+  return text;
 }
 
 bool is_plain_text(const std::string& name) {

@@ -8,6 +8,7 @@
 //   data/sets/cifar.h          CIFAR-10 and CIFAR-100
 //   data/sets/subset.h         a part of another set, held out for validation
 #pragma once
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,6 +16,19 @@
 #include "data/images/image.h"
 
 namespace rmt::data {
+
+// What a walk over class folders met and did not take as it lies there. Each kind is counted, and
+// its first names, below the set's place, are kept as examples.
+struct Leftovers {
+  struct Files {
+    int64_t count = 0;
+    std::vector<std::string> examples;  // at most 3, in natural order
+    void add(const std::string& name);
+  };
+  std::map<std::string, Files> unread;  // by extension, in lower case; "" without one
+  Files beside;                         // images beside the class folders: of no class, not read
+  Files deeper;  // images of a class that has them in several folders: read, as of one class
+};
 
 class Dataset {
  public:
@@ -32,6 +46,7 @@ class Dataset {
   virtual uint64_t checksum(int64_t i) const = 0;
   virtual const std::vector<std::string>& classes() const = 0;  // names, by label
   virtual const std::string& place() const = 0;                 // for people: the folder or file
+  virtual Leftovers leftovers() const { return {}; }
 };
 
 // The images of one part of a folder, whatever the layout. Capitals do not matter (Train/, VAL/).
@@ -67,8 +82,11 @@ std::string short_name(const Dataset& data, int64_t i);
 
 // --- for the classes of data/sets ---
 
-bool is_image_name(const std::string& file);  // .jpg .jpeg .png, without regard to case
-bool is_plain_text(const std::string& name);  // not empty, without control characters
+// .jpg .jpeg .jpe .jfif .png, without regard to case
+bool is_image_name(const std::string& file);
+std::string extension_of(const std::string& file);  // ".webp", in lower case; "" without one
+std::string in_lower_case(std::string text);        // ASCII's letters
+bool is_plain_text(const std::string& name);        // not empty, without control characters
 // The names of a folder's folders, or of its files, in natural order, hidden ones skipped.
 std::vector<std::string> names_in(const std::string& folder, bool folders);
 

@@ -10,6 +10,7 @@
 #include "data/sets/check.h"
 #include "data/sets/class_names.h"
 #include "data/sets/pack.h"
+#include "data/sets/remarks.h"
 #include "examples/program.h"
 #include "train/run/progress_line.h"
 
@@ -18,6 +19,7 @@ using namespace rmt;
 struct Flags {
   std::string data_dir, out, split = "all";
   data::PackOptions pack;
+  double val_split = 0;
   int64_t shard_mb = 1024;
   int threads = 0;
   bool json = false;
@@ -68,13 +70,15 @@ static int pack_splits(Flags& f) {
   f.pack.shard_bytes = f.shard_mb << 20;
   std::vector<std::string> splits = {"train", "val"}, classes;
   if (f.split != "all") splits = {f.split};
-  if (f.split == "all" &&
+  if (f.split == "all" && f.val_split == 0 &&
       (data::has_split(f.data_dir, "train") || data::has_split(f.data_dir, "val")))
     std::erase_if(splits, [&](const std::string& s) { return !data::has_split(f.data_dir, s); });
-  else if (f.split == "val" && data::has_split(f.data_dir, "train"))
+  else if (f.split == "val" && f.val_split == 0 && data::has_split(f.data_dir, "train"))
     classes = data::open_dataset(f.data_dir, "train")->classes();  // labels as they are in training
   for (const std::string& split : splits) {
-    const auto data = data::open_dataset(f.data_dir, split, classes);
+    const auto data = data::open_dataset(f.data_dir, split, classes, f.val_split);
+    for (const std::string& line : data::remarks_on_files(data->leftovers(), data->place()))
+      std::cerr << line << "\n";
     if (classes.empty()) classes = data->classes();
     train::Stopwatch clock;
     Progress progress;
@@ -115,6 +119,8 @@ static void print_report(const data::DataReport& r) {
     print_list("broken", s.broken, s.broken.size());
     print_list("a side below 32 pixels", s.small, kMost);
     print_list("unusual, and read all the same", s.odd, kMost);
+    for (const std::string& line : data::remarks_on_files(s.leftovers, s.place, true))
+      std::printf("  %s\n", line.c_str());
   }
   std::vector<data::CheckedImage> leaks, conflicts, others;
   for (const data::Duplicate& d : r.duplicates)
@@ -165,7 +171,9 @@ static std::string json_list(const std::vector<data::CheckedImage>& list) {
 static void print_json(const data::DataReport& r) {
   std::string splits, duplicates, remarks;
   for (const data::SplitReport& s : r.splits) {
-    std::string kinds, classes;
+    std::string kinds, classes, unread;
+    for (const auto& [kind, files] : s.leftovers.unread)
+      unread += str(unread.empty() ? "" : ", ", quoted(kind), ": ", files.count);
     for (const auto& [kind, n] : s.kinds)
       kinds += str(kinds.empty() ? "" : ", ", quoted(kind), ": ", n);
     for (size_t k = 0; k < s.classes.size(); ++k)
@@ -174,7 +182,9 @@ static void print_json(const data::DataReport& r) {
                   ", \"place\": ", quoted(s.place), ", \"images\": ", s.all(),
                   ", \"bytes\": ", s.bytes, ", \"kinds\": {", kinds, "}, \"classes\": {", classes,
                   "}, \"broken\": ", json_list(s.broken), ", \"small\": ", json_list(s.small),
-                  ", \"odd\": ", json_list(s.odd), "}");
+                  ", \"odd\": ", json_list(s.odd), ", \"unread\": {", unread,
+                  "}, \"beside_class_folders\": ", s.leftovers.beside.count,
+                  ", \"below_class_folders\": ", s.leftovers.deeper.count, "}");
   }
   for (const data::Duplicate& d : r.duplicates)
     duplicates += str(duplicates.empty() ? "" : ", ", "{\"first\": ", quoted(d.first),
@@ -190,7 +200,8 @@ static int check_splits(const Flags& f) {
   Progress progress;
   const data::DataReport report = data::check_data(
       f.data_dir,
-      [&](const std::string& split, int64_t done, int64_t of) { progress.show(split, done, of); });
+      [&](const std::string& split, int64_t done, int64_t of) { progress.show(split, done, of); },
+      f.val_split);
   progress.clear();
   f.json ? print_json(report) : print_report(report);
   return report.broken() ? 1 : 0;
@@ -203,6 +214,8 @@ int main(int argc, char** argv) {
   app.option_defaults()->always_capture_default();
   const char* data_dir = "folder with train/ and val/, or another layout that rmt-train reads";
   const char* threads = "threads; 0: RMT_THREADS, else every processor";
+  const char* val_split =
+      "where there is no val/, hold this part of every class out for it, as rmt-train does";
   CLI::App* pack =
       app.add_subcommand("pack",
                          "write record files: images made smaller once, many in a file, a checksum "
@@ -219,12 +232,14 @@ int main(int argc, char** argv) {
   pack->add_option("--shard-mb", f.shard_mb, "MiB of a file")->check(CLI::Range(1, 1 << 20));
   pack->add_option("--split", f.split, "train, val or all")
       ->check(CLI::IsMember({"train", "val", "all"}));
+  pack->add_option("--val-split", f.val_split, val_split)->check(CLI::Range(0., 0.9));
   pack->add_flag("--force", f.pack.force, "replace an earlier pack");
   pack->add_option("--threads", f.threads, threads)->check(CLI::Range(0, 1024));
   CLI::App* check = app.add_subcommand("check",
                                        "decode every image, count classes, find broken and equal "
                                        "files; exit status 1 when an image is broken");
   check->add_option("--data-dir,--data-path", f.data_dir, data_dir)->required();
+  check->add_option("--val-split", f.val_split, val_split)->check(CLI::Range(0., 0.9));
   check->add_flag("--json", f.json, "print everything as one JSON object");
   check->add_option("--threads", f.threads, threads)->check(CLI::Range(0, 1024));
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;

@@ -4,6 +4,7 @@
 #include "core/files/files.h"
 #include "core/parallel.h"
 #include "data/sets/drawings.h"
+#include "data/sets/remarks.h"
 #include "examples/program.h"
 #include "examples/train_flags.h"
 #include "nn/rmt/cost.h"
@@ -144,6 +145,8 @@ static int train_model(TrainFlags& f, const std::function<void()>& parse_again) 
             << test_images->size() << " images; " << device_text(compute) << "; run folder "
             << folder.path() << std::endl;
   std::cout << train::describe_groups(parameters, rules) << std::flush;
+  for (const std::string& line : data::remarks_on_run(*train_images, *test_images, o.img_size))
+    std::cerr << "note: " << line << "\n";
   return trainer.run(folder) ? 0 : 1;
 }
 

@@ -1,4 +1,5 @@
-// A font of 5 x 7 dots for captions in pictures: printable ASCII, drawn in font.cpp as one sees it.
+// A font of 5 x 7 dots, and 2 below the line, for captions in pictures: printable ASCII, drawn in
+// font.cpp as one sees it.
 #pragma once
 #include <string>
 
@@ -7,7 +8,7 @@
 namespace rmt::data {
 
 // Pixels of a character with the space to its neighbours.
-constexpr int64_t kGlyphWidth = 6, kGlyphHeight = 9;
+constexpr int64_t kGlyphWidth = 6, kGlyphHeight = 10;
 
 // Draws a line of text, its first dot at column x and row y; what lies outside the image is left
 // out. A character of UTF-8 that is not printable ASCII becomes one '?'.

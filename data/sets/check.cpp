@@ -6,7 +6,9 @@
 #include "core/error.h"
 #include "core/files/crc32c.h"
 #include "core/parallel.h"
+#include "data/images/header.h"
 #include "data/sets/cifar.h"
+#include "data/sets/remarks.h"
 
 namespace rmt::data {
 namespace {
@@ -30,7 +32,7 @@ Examined examine(const Dataset& data, int64_t i, bool files) {
         files ? decode_image(bytes.data(), bytes.size(), data.name(i)) : data.image(i);
     l.width = image.width;
     l.height = image.height;
-    l.kind = files ? image_kind(bytes) : "CIFAR";
+    l.kind = files ? image_header(bytes).kind : "CIFAR";
   } catch (const Error& e) {
     l.error = e.what();
   }
@@ -57,6 +59,7 @@ SplitReport check_split(const Dataset& data, const std::string& split, uint32_t 
   report.place = data.place();
   report.classes = data.classes();
   report.images.resize(report.classes.size());
+  report.leftovers = data.leftovers();
   const bool files = !dynamic_cast<const Cifar*>(&data);
   const int64_t n = data.size(), part = 1024;
   for (int64_t begin = 0; begin < n; begin += part) {
@@ -141,13 +144,6 @@ std::string with_commas(int64_t n) {  // 1281167 -> "1,281,167"
   return s;
 }
 
-// "a, b, c and 7 more"
-std::string first_names(const std::vector<std::string>& names) {
-  std::string text;
-  for (size_t i = 0; i < names.size() && i < 5; ++i) text += (i ? ", " : "") + names[i];
-  return names.size() > 5 ? text + str(" and ", names.size() - 5, " more") : text;
-}
-
 void remark_on_classes(const SplitReport& s, std::vector<std::string>& remarks) {
   std::vector<std::string> empty;
   for (size_t k = 0; k < s.classes.size(); ++k)
@@ -159,7 +155,7 @@ void remark_on_classes(const SplitReport& s, std::vector<std::string>& remarks) 
 
 // Every class of ImageNet has 732 to 1300 images to train and 50 to validate.
 void remark_on_imagenet(const SplitReport& s, std::vector<std::string>& remarks) {
-  if (!std::all_of(s.classes.begin(), s.classes.end(), is_wnid)) return;
+  if (s.split == "all" || !std::all_of(s.classes.begin(), s.classes.end(), is_wnid)) return;
   const int64_t expected = s.split == "train" ? kImageNetTrain : kImageNetVal,
                 classes = int64_t(s.classes.size());
   if (classes == kImageNetClasses && s.all() == expected) {
@@ -200,59 +196,44 @@ bool DataReport::broken() const {
 
 DataReport check_data(
     const std::string& root,
-    const std::function<void(const std::string& split, int64_t done, int64_t of)>& progress) {
+    const std::function<void(const std::string& split, int64_t done, int64_t of)>& progress,
+    double val_split) {
   DataReport report;
   std::vector<std::unique_ptr<Dataset>> data;
-  std::vector<Fingerprint> prints;
-  const bool train = has_split(root, "train");
-  for (const char* split : {"train", "val"}) {
-    if (!has_split(root, split) && (train || std::string(split) == "train"))
-      continue;  // with neither, open_dataset says what it expected
-    data.push_back(
-        open_dataset(root, split, data.empty() ? std::vector<std::string>{} : data[0]->classes()));
-    report.splits.push_back(
-        check_split(*data.back(), split, uint32_t(data.size() - 1), prints, progress));
+  if (val_split > 0) {
+    TrainAndVal both = open_train_and_val(root, val_split);
+    data.push_back(std::move(both.train)), data.push_back(std::move(both.val));
+  } else if (has_split(root, "train") || has_split(root, "val")) {
+    for (const char* split : {"train", "val"})
+      if (has_split(root, split))
+        data.push_back(open_dataset(
+            root, split, data.empty() ? std::vector<std::string>{} : data[0]->classes()));
+  } else {
+    data.push_back(open_dataset(root, has_split(root, "all") ? "all" : "train"));
   }
+  const bool one = data.size() == 1;
+  const std::string only = !one                       ? ""
+                           : has_split(root, "train") ? "train"
+                           : has_split(root, "val")   ? "val"
+                                                      : "all";
+  std::vector<Fingerprint> prints;
+  for (size_t k = 0; k < data.size(); ++k)
+    report.splits.push_back(check_split(*data[k],
+                                        one      ? only
+                                        : k == 0 ? "train"
+                                                 : "val",
+                                        uint32_t(k), prints, progress));
   for (const SplitReport& split : report.splits) {
     remark_on_classes(split, report.remarks);
     remark_on_imagenet(split, report.remarks);
   }
-  if (report.splits.size() == 1)
-    report.remarks.push_back(str("there is no ", train ? "val" : "train", " split"));
+  if (only == "train" || only == "all")
+    report.remarks.push_back(
+        str(only == "all" ? "these are class folders without a val split" : "there is no val split",
+            ": rmt-train holds one out with --val-split 0.1"));
+  if (only == "val") report.remarks.push_back("there is no train split");
   report.duplicates = find_duplicates(prints, data);
   return report;
-}
-
-std::string image_kind(const std::vector<uint8_t>& bytes) {
-  auto at = [&](size_t i) { return i < bytes.size() ? bytes[i] : uint8_t(0); };
-  if (at(0) == 0x89) {  // IHDR: bit depth at 24, colour type at 25
-    std::string kind = "PNG";
-    if (at(25) == 0 || at(25) == 4) kind += ", grey";
-    if (at(25) == 3) kind += ", palette";
-    if (at(25) == 4 || at(25) == 6) kind += ", alpha";
-    if (at(24) == 16) kind += ", 16 bits";
-    return kind;
-  }
-  // The segments up to the frame header SOFn: its marker, length, precision, height, width,
-  // components.
-  for (size_t i = 2; i + 9 < bytes.size();) {
-    if (at(i) != 0xFF || at(i + 1) == 0xFF || at(i + 1) == 1 ||
-        (at(i + 1) >= 0xD0 && at(i + 1) <= 0xD9)) {
-      i += at(i) == 0xFF && at(i + 1) != 0xFF ? 2 : 1;
-      continue;
-    }
-    const uint8_t marker = at(i + 1);
-    if (marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC) {
-      const int components = at(i + 9);
-      return str("JPEG",
-                 components == 1   ? ", grey"
-                 : components == 4 ? ", CMYK"
-                                   : "",
-                 marker == 0xC2 ? ", progressive" : "");
-    }
-    i += 2 + size_t(at(i + 2) << 8 | at(i + 3));
-  }
-  return "JPEG";
 }
 
 }  // namespace rmt::data

@@ -21,6 +21,7 @@ struct SplitReport {
   std::vector<CheckedImage> broken;      // cannot be decoded: the reason
   std::vector<CheckedImage> small;       // a side below 32 pixels
   std::vector<CheckedImage> odd;  // CMYK, 16 bits, alpha, a name that belongs to another format
+  Leftovers leftovers;            // what lies there and is not read
   int64_t all() const;
 };
 
@@ -40,14 +41,11 @@ struct DataReport {
   bool broken() const;
 };
 
-// Of what open_dataset() finds at `root`, one split of "train" and "val" at least, on
-// parallel_for's threads. progress(split, done, of) is called now and then.
+// Of what open_dataset() finds at `root`, one split of "train" and "val" at least, or "all" of
+// class folders alone, on parallel_for's threads. progress(split, done, of) is called now and then.
 DataReport check_data(
     const std::string& root,
-    const std::function<void(const std::string& split, int64_t done, int64_t of)>& progress = {});
-
-// "JPEG", "JPEG, grey", "JPEG, CMYK", "PNG, 16 bits", ... by the first bytes of a file that
-// decodes.
-std::string image_kind(const std::vector<uint8_t>& bytes);
+    const std::function<void(const std::string& split, int64_t done, int64_t of)>& progress = {},
+    double val_split = 0);
 
 }  // namespace rmt::data

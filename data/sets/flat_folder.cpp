@@ -170,7 +170,10 @@ FlatFolder::FlatFolder(const std::string& root, const std::vector<std::string>& 
   std::unordered_map<std::string, int64_t> label;
   for (size_t k = 0; k < named.size(); ++k) label.emplace(named[k], labels[k]);
   for (const std::string& file : names_in(directory_, false)) {
-    if (!is_image_name(file)) continue;
+    if (!is_image_name(file)) {
+      leftovers_.unread[extension_of(file)].add(file);
+      continue;
+    }
     auto at = class_of.find(stem(file));
     CHECK(at != class_of.end(), directory_, "/", file, ": ", list,
           " does not name its class; remove the image or add it there");

@@ -37,11 +37,13 @@ class FlatFolder : public Dataset {
   }
   const std::vector<std::string>& classes() const override { return classes_; }
   const std::string& place() const override { return directory_; }
+  Leftovers leftovers() const override { return leftovers_; }
 
  private:
   std::string directory_;
   std::vector<std::string> classes_, files_;
   std::vector<int64_t> labels_;
+  Leftovers leftovers_;
 };
 
 }  // namespace rmt::data

@@ -18,6 +18,15 @@ std::string find_split(const std::string& root, const std::string& split) {
   return folder;
 }
 
+// What lies in a class folder instead of images.
+std::string unread_here(const Leftovers& all, const std::string& name) {
+  for (const auto& [kind, files] : all.unread)
+    for (const std::string& example : files.examples)
+      if (example.starts_with(name + "/"))
+        return ", but files like " + example + ", which are not read";
+  return "";
+}
+
 }  // namespace
 
 ImageFolder::ImageFolder(const std::string& root, const std::string& split,
@@ -41,6 +50,8 @@ ImageFolder::ImageFolder(const std::string& root, const std::string& split,
           "); rename or remove it");
     add_class(name, at - classes_.begin());
   }
+  for (const std::string& file : names_in(directory_, false))
+    if (is_image_name(file)) leftovers_.beside.add(file);
 }
 
 void ImageFolder::add_class(const std::string& name, int64_t label) {
@@ -58,14 +69,33 @@ void ImageFolder::add_class(const std::string& name, int64_t label) {
     const std::string file = it->path().filename().string();
     if (file.starts_with("."))
       it.disable_recursion_pending();
-    else if (is_image_name(file) && !it->is_directory(ignored))
+    else if (it->is_directory(ignored))
+      continue;
+    else if (is_image_name(file))
       files_.push_back({it->path().string().substr(prefix), label});
+    else
+      leftovers_.unread[extension_of(file)].add(it->path().string().substr(prefix));
   }
   CHECK(!failed, "data: class folder ", folder.string(), " cannot be read: ", failed.message());
   CHECK(files_.size() > before, "data: class folder ", folder.string(),
-        " holds no images (.jpg .jpeg .png); add some or remove the folder");
+        " holds no images (.jpg .jpeg .png)", unread_here(leftovers_, name),
+        "; add some or remove the folder");
   std::sort(files_.begin() + std::ptrdiff_t(before), files_.end(),
             [](const File& a, const File& b) { return natural_less(a.name, b.name); });
+  note_deeper(before);
+}
+
+// Folders below a class folder may be classes that were meant to be told apart. One alone is not:
+// so are Tiny ImageNet's, n01443537/images/.
+void ImageFolder::note_deeper(size_t first) {
+  auto folder_of = [](const File& f) {
+    return std::string_view(f.name).substr(0, f.name.rfind('/'));
+  };
+  auto other = [&](const File& f) { return folder_of(f) != folder_of(files_[first]); };
+  const auto begin = files_.begin() + std::ptrdiff_t(first);
+  if (std::none_of(begin, files_.end(), other)) return;
+  for (auto f = begin; f != files_.end(); ++f)
+    if (std::count(f->name.begin(), f->name.end(), '/') > 1) leftovers_.deeper.add(f->name);
 }
 
 std::vector<uint8_t> ImageFolder::bytes(int64_t i) const {

@@ -8,9 +8,10 @@ namespace rmt::data {
 class ImageFolder : public Dataset {
  public:
   // split: as in open_dataset(). A class is a folder, its label the folder's place in natural order
-  // (class2 before class10), its images all .jpg .jpeg .png below it, links followed, hidden names
-  // skipped. Given the names of known classes (those of the training set), labels follow them: a
-  // folder whose name is not among them is an error, and a known class may be absent.
+  // (class2 before class10), its images all files below it that is_image_name() takes, links
+  // followed, hidden names skipped, the others counted as leftovers. Given the names of known
+  // classes (those of the training set), labels follow them: a folder whose name is not among them
+  // is an error, and a known class may be absent.
   ImageFolder(const std::string& root, const std::string& split,
               const std::vector<std::string>& known_classes = {});
 
@@ -26,6 +27,7 @@ class ImageFolder : public Dataset {
   }
   const std::vector<std::string>& classes() const override { return classes_; }
   const std::string& place() const override { return directory_; }  // root/train, root/val, ...
+  Leftovers leftovers() const override { return leftovers_; }
 
  private:
   struct File {
@@ -33,10 +35,12 @@ class ImageFolder : public Dataset {
     int64_t label;
   };
   void add_class(const std::string& name, int64_t label);
+  void note_deeper(size_t first);
 
   std::string directory_;
   std::vector<std::string> classes_;
   std::vector<File> files_;
+  Leftovers leftovers_;
 };
 
 }  // namespace rmt::data

@@ -17,12 +17,6 @@ const std::vector<std::string>& names_of(const std::string& split) {
   return split == "train" ? train : split == "val" ? val : test;
 }
 
-std::string in_lower_case(std::string s) {
-  for (char& c : s)
-    if (c >= 'A' && c <= 'Z') c = char(c - 'A' + 'a');
-  return s;
-}
-
 std::string find_folder(const std::string& root, const std::string& split) {
   const std::vector<std::string> folders = names_in(root, true);
   for (const std::string& name : names_of(split)) {

@@ -24,6 +24,7 @@ class Subset : public Dataset {
   uint64_t checksum(int64_t i) const override { return whole_->checksum(at(i)); }
   const std::vector<std::string>& classes() const override { return whole_->classes(); }
   const std::string& place() const override { return whole_->place(); }
+  Leftovers leftovers() const override { return whole_->leftovers(); }
 
  private:
   int64_t at(int64_t i) const { return indices_[size_t(i)]; }

@@ -23,10 +23,10 @@ Colour pixel(const Image& image, int64_t x, int64_t y) {
   return {p[0], p[1], p[2]};
 }
 std::string drawn(const std::string& text) {
-  Image image = plain(kGlyphWidth * int64_t(text.size()), 7, {0, 0, 0});
+  Image image = plain(kGlyphWidth * int64_t(text.size()), kGlyphHeight - 1, {0, 0, 0});
   draw_text(image, 0, 0, text, {255, 255, 255});
   std::string out;
-  for (int64_t y = 0; y < 7; ++y) {
+  for (int64_t y = 0; y < image.height; ++y) {
     for (int64_t x = 0; x < image.width; ++x) out += pixel(image, x, y)[0] ? '#' : '.';
     out += '\n';
   }
@@ -43,7 +43,23 @@ TEST(Font, DrawsLetters) {
             "####..#.#.#..#....\n"
             "#.#...#.#.#..#....\n"
             "#..#..#.#.#..#..#.\n"
-            "#...#.#.#.#...##..\n");
+            "#...#.#.#.#...##..\n"
+            "..................\n"
+            "..................\n");
+}
+
+TEST(Font, SmallLettersHangBelowTheLine) {
+  EXPECT_EQ(drawn("Ppgqyj"),
+            "####.............................#..\n"
+            "#...#...............................\n"
+            "#...#.####...####..####.#...#...##..\n"
+            "####..#...#.#...#.#...#.#...#....#..\n"
+            "#.....#...#.#...#.#...#.#...#....#..\n"
+            "#.....#...#.#...#.#...#.#...#....#..\n"
+            "#.....####...####..####..####....#..\n"
+            "......#.........#.....#.....#.#..#..\n"
+            "......#......###......#..###...##...\n");
+  EXPECT_NE(drawn("PePPer"), drawn("Pepper"));
 }
 
 TEST(Font, EveryCharacterIsThereAndDiffersFromEveryOther) {
@@ -68,17 +84,17 @@ TEST(Font, OutsideTheImageNothingIsWritten) {
 TEST(ImageGrid, TilesLieInRowsWithTheirFrames) {
   const Image red = plain(200, 100, {255, 0, 0}), green = plain(200, 100, {0, 255, 0});
   const Image grid = image_grid({{red, "a", Colour{0, 0, 255}}, {green, "b"}, {red, "c"}}, 2);
-  // A tile: 3 + 200 + 3 + 8 wide, 3 + 100 + 3 + 8 + a line of 9 high; 8 around them.
+  // A tile: 3 + 200 + 3 + 8 wide, 3 + 100 + 3 + 8 + a line of 10 high; 8 around them.
   ASSERT_EQ(grid.width, 2 * 214 + 8);
-  ASSERT_EQ(grid.height, 2 * 123 + 8);
+  ASSERT_EQ(grid.height, 2 * 124 + 8);
   EXPECT_EQ(pixel(grid, 8, 8), (Colour{0, 0, 255}));
   EXPECT_EQ(pixel(grid, 11, 11), (Colour{255, 0, 0}));
   EXPECT_EQ(pixel(grid, 210, 110), (Colour{255, 0, 0}));
   EXPECT_EQ(pixel(grid, 211, 110), (Colour{0, 0, 255}));
   EXPECT_EQ(pixel(grid, 8 + 214, 8), pixel(grid, 0, 0)) << "no frame";
   EXPECT_EQ(pixel(grid, 11 + 214, 11), (Colour{0, 255, 0}));
-  EXPECT_EQ(pixel(grid, 11, 11 + 123), (Colour{255, 0, 0}));
-  EXPECT_EQ(pixel(grid, 11 + 214, 11 + 123), pixel(grid, 0, 0)) << "no fourth tile";
+  EXPECT_EQ(pixel(grid, 11, 11 + 124), (Colour{255, 0, 0}));
+  EXPECT_EQ(pixel(grid, 11 + 214, 11 + 124), pixel(grid, 0, 0)) << "no fourth tile";
   EXPECT_EQ(image_grid({{red}, {red}, {red}, {red}, {red}}).width, 3 * 214 + 8)
       << "three beside each other, two below";
 }

@@ -122,28 +122,6 @@ TEST(Check, ComparesWithImageNet) {
                 "there is no train split"}));
 }
 
-TEST(Check, TellsKindsByTheirFirstBytes) {
-  auto png = [](uint8_t depth, uint8_t color) {
-    std::vector<uint8_t> bytes(33);
-    bytes[0] = 0x89, bytes[24] = depth, bytes[25] = color;
-    return image_kind(bytes);
-  };
-  EXPECT_EQ(png(8, 2), "PNG");
-  EXPECT_EQ(png(8, 0), "PNG, grey");
-  EXPECT_EQ(png(8, 3), "PNG, palette");
-  EXPECT_EQ(png(16, 6), "PNG, alpha, 16 bits");
-  auto jpeg_frame = [](uint8_t marker, uint8_t components) {
-    return image_kind({0xFF, 0xD8, 0xFF, 0xE0, 0, 4, 1, 2,          0xFF, 0xFF, marker,
-                       0,    17,   8,    0,    1, 0, 1, components, 0,    0,    0});
-  };
-  EXPECT_EQ(jpeg_frame(0xC0, 3), "JPEG");
-  EXPECT_EQ(jpeg_frame(0xC0, 1), "JPEG, grey");
-  EXPECT_EQ(jpeg_frame(0xC0, 4), "JPEG, CMYK");
-  EXPECT_EQ(jpeg_frame(0xC2, 3), "JPEG, progressive");
-  EXPECT_EQ(image_kind({0xFF, 0xD8}), "JPEG");
-  EXPECT_EQ(image_kind({}), "JPEG");
-}
-
 TEST(OpenDataset, TakesTheFirstLayoutThatIsThere) {
   TemporaryFolder folder;
   const std::string text = error_of([&] { open_dataset(folder.path(), "train"); });
