@@ -5,12 +5,11 @@
 
 #include "core/parallel.h"
 #include "data/dataset.h"
-#include "data/sets/class_names.h"
 #include "examples/checkpoint_word.h"
+#include "examples/names_of_classes.h"
 #include "examples/program.h"
 #include "examples/timm_flags.h"
 #include "train/compute.h"
-#include "train/predictions.h"
 
 using namespace rmt;
 
@@ -32,28 +31,6 @@ struct Flags {
 // Logits (B, classes) f32 on the CPU.
 static Tensor forward(train::ModelFile& file, const train::Compute& compute, const Tensor& x) {
   return file.model->forward(x.to(compute.device).to(compute.dtype)).to(Device::cpu).to(DType::f32);
-}
-
-// The classes as the model calls them, and what a table of words says of them.
-static train::ClassNames names_of_classes(const Flags& f, const train::ModelFile& file) {
-  const int64_t K = file.model->config.num_classes;
-  train::ClassNames names;
-  for (int64_t k = 0; k < K; ++k) names.labels.push_back(file.class_name(k));
-  names.words.resize(size_t(K));
-  const std::string table = !f.class_names.empty() || file.options.data_dir.empty()
-                                ? f.class_names
-                                : data::find_class_table(file.options.data_dir);
-  if (table.empty()) return names;
-  try {
-    const std::vector<std::string> words =
-        data::class_words(names.labels, data::read_class_table(table));
-    for (size_t k = 0; k < words.size(); ++k)
-      if (words[k] != names.labels[k]) names.words[k] = words[k];
-  } catch (const Error& e) {
-    if (!f.class_names.empty()) throw;
-    std::cerr << "rmt-classify: names of classes are left out: " << e.what() << std::endl;
-  }
-  return names;
 }
 
 // The image files in a folder, then those in the folders in it, each in natural order.
@@ -123,7 +100,7 @@ static int classify_images(const Flags& f, train::ModelFile& file, const train::
   const std::vector<std::string> files = image_files(f.images);
   data::TransformOptions transform = train::transform_options(file.options);
   const int64_t S = transform.image_size;
-  const train::ClassNames names = names_of_classes(f, file);
+  const train::ClassNames names = names_of_classes("rmt-classify", file, f.class_names);
   Answers answers(f, names);
   int status = 0;
   for (const std::string& path : files) {

@@ -31,10 +31,11 @@ Metrics evaluate(nn::Module& model, const Forward& forward, data::Loader& loader
 }
 
 std::string evaluation_json(const Metrics& m, const ModelFile& file, int64_t bad_images,
-                            double seconds) {
+                            double seconds, const std::string& split,
+                            const std::vector<ClassResult>& classes) {
   const TrainOptions& o = file.options;
   auto rounded = [](double x, double digits) { return std::round(x * digits) / digits; };
-  const nlohmann::ordered_json j{
+  nlohmann::ordered_json j{
       {"model", o.model},
       {"top1", rounded(m.acc1(), 1e4)},
       {"top1_err", rounded(100 - m.acc1(), 1e4)},
@@ -48,7 +49,12 @@ std::string evaluation_json(const Metrics& m, const ModelFile& file, int64_t bad
       {"images", m.samples},
       {"bad_images", bad_images},
       {"data_dir", o.data_dir},
+      {"split", split},
       {"seconds", rounded(seconds, 1e2)}};
+  for (const ClassResult& r : classes)
+    j["per_class"].push_back({{"class", file.class_name(r.index)},
+                              {"images", r.images},
+                              {"top1", rounded(r.top1(), 1e4)}});
   return j.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 

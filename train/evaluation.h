@@ -5,6 +5,7 @@
 #include "data/loader.h"
 #include "nn/module.h"
 #include "train/compute.h"
+#include "train/confusion.h"
 #include "train/metrics.h"
 #include "train/weights/model_file.h"
 
@@ -22,8 +23,9 @@ Metrics evaluate(
 
 // One object under the names of timm's validate.py, in per cent: model, top1, top1_err, top5,
 // top5_err, param_count (millions), img_size, crop_pct, interpolation; then loss, images,
-// bad_images, data_dir and seconds.
+// bad_images, data_dir, split and seconds; then per_class, a list, where `classes` are given.
 std::string evaluation_json(const Metrics& metrics, const ModelFile& file, int64_t bad_images,
-                            double seconds);
+                            double seconds, const std::string& split = "val",
+                            const std::vector<ClassResult>& classes = {});
 
 }  // namespace rmt::train

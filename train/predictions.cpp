@@ -38,6 +38,11 @@ std::string full_name(const ClassNames& names, int64_t index) {
   return words.empty() ? label : words + " (" + label + ")";
 }
 
+std::string brief_name(const ClassNames& names, int64_t index) {
+  const std::string& words = names.words[size_t(index)];
+  return words.empty() ? names.labels[size_t(index)] : words.substr(0, words.find(','));
+}
+
 std::string prediction_json(const std::string& file, const std::vector<Guess>& guesses,
                             const ClassNames& names) {
   nlohmann::ordered_json object{{"filename", file}};

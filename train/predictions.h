@@ -25,6 +25,9 @@ struct ClassNames {
 // "tench, Tinca tinca (n01440764)", or the label alone.
 std::string full_name(const ClassNames& names, int64_t index);
 
+// For small places: the first of its words, as in "tench", or the label.
+std::string brief_name(const ClassNames& names, int64_t index);
+
 // One JSON object without a line's end, its fields called as those of timm's inference.py, each a
 // list from the most probable class on: {"filename":"a.jpg","index":[3,0],"label":["dog","cat"],
 // "prob":[0.9,0.1]}, and "words" where any class has some.
