@@ -33,6 +33,11 @@ static train::TrainOptions drawn_defaults() {
   return o;
 }
 
+static void draw() {
+  std::cout << "no --data-dir: training on images drawn into " << kDrawings << std::endl;
+  data::draw_dataset(kDrawings, {});
+}
+
 // The options over which the given flags are laid. Of a run that is resumed they are the recorded
 // ones. Else they are those for the drawn images or those that --help shows; over them comes what
 // the weights to start from say of themselves; over that, the recipe.
@@ -65,15 +70,39 @@ static std::string resumed_file(const TrainFlags& f) {
   return fs::exists(last) ? last : "";
 }
 
-// Where the run writes. A folder in which one was killed before its first checkpoint is begun again
-// by --resume auto.
-static train::RunFolder folder_of(const TrainFlags& f, const std::string& resumed) {
-  if (!resumed.empty()) return train::RunFolder::open(fs::path(resumed).parent_path().string());
+// When it was written, to see whether another process goes on with it too.
+static fs::file_time_type time_of(const std::string& file) {
+  std::error_code none;
+  return fs::last_write_time(file, none);
+}
+
+// Where the run writes, locked. A folder in which one was killed before its first checkpoint is
+// begun again by --resume auto.
+static train::RunFolder folder_of(const TrainFlags& f, const std::string& resumed,
+                                  fs::file_time_type written) {
   const std::string named = f.output + "/" + f.experiment;
-  if (f.resume == "auto" &&
-      (fs::exists(named + "/args.json") || fs::exists(named + "/args.json.tmp")))
-    return train::RunFolder::open(named);
-  return train::RunFolder::create(f.output, f.experiment, f.options.model, f.options.img_size);
+  if (resumed.empty() && f.resume == "auto" && fs::exists(named))
+    return train::RunFolder::begin_again(named);
+  train::RunFolder folder =
+      resumed.empty()
+          ? train::RunFolder::create(f.output, f.experiment, f.options.model, f.options.img_size)
+          : train::RunFolder::open(fs::path(resumed).parent_path().string());
+  folder.lock();
+  CHECK(resumed.empty() || time_of(resumed) == written, resumed,
+        ": another process has gone on with this run meanwhile; the same command goes on from "
+        "there");
+  return folder;
+}
+
+// Trains to the end, where the last lines say what one does with the model now.
+static int run(train::Trainer& trainer, const train::RunFolder& begun, const std::string& program) {
+  const bool saved = trainer.run(begun);
+  const std::string folder = trainer.folder().path(),
+                    bin = program.substr(0, program.find_last_of('/') + 1);
+  if (saved && !trainer.stopped())
+    std::cout << "next: " << bin << "rmt-eval " << folder << "\n      " << bin << "rmt-classify "
+              << folder << " photo.jpg" << std::endl;
+  return saved ? 0 : 1;
 }
 
 static train::Curve curve_to_compare(const std::string& path) {
@@ -90,10 +119,12 @@ static int64_t class_count(const TrainFlags& f, const data::Dataset& images) {
   return classes;
 }
 
-static int train_model(TrainFlags& f, const std::function<void()>& parse_again) {
+static int train_model(TrainFlags& f, const std::string& program,
+                       const std::function<void()>& parse_again) {
   train::Archive resumed;
   train::Pretrained pretrained;
   const std::string resume = resumed_file(f);
+  const fs::file_time_type written = time_of(resume);
   if (!resume.empty()) resumed = train::read_safetensors(resume);
   if (resume.empty() && !f.options.initial_checkpoint.empty())
     pretrained = train::read_pretrained(f.options.initial_checkpoint);
@@ -112,10 +143,7 @@ static int train_model(TrainFlags& f, const std::function<void()>& parse_again) 
   if (o.threads > 0) set_threads(int(o.threads));
   const train::Compute compute = train::choose_compute(o);
 
-  if (o.data_dir == kDrawings) {
-    std::cout << "no --data-dir: training on images drawn into " << kDrawings << std::endl;
-    data::draw_dataset(kDrawings, {});
-  }
+  if (o.data_dir == kDrawings) draw();
   const auto [train_images, test_images] = data::open_train_and_val(o.data_dir, o.val_split);
   nn::Rmt model(train::model_config(o, class_count(f, *train_images)));
   model.init(o.seed);
@@ -137,7 +165,7 @@ static int train_model(TrainFlags& f, const std::function<void()>& parse_again) 
   const train::Curve theirs = curve_to_compare(o.compare_log);
 
   // Everything that can be wrong has been looked at: only now something is written.
-  train::RunFolder folder = folder_of(f, resume);
+  train::RunFolder folder = folder_of(f, resume, written);
   folder.set_compare(theirs);
   if (resume.empty()) write_file(folder / "args.json", train::to_json(o));
   std::cout << o.model << ", " << model.parameter_count() << " parameters; " << o.data_dir << ": "
@@ -147,7 +175,7 @@ static int train_model(TrainFlags& f, const std::function<void()>& parse_again) 
   std::cout << train::describe_groups(parameters, rules) << std::flush;
   for (const std::string& line : data::remarks_on_run(*train_images, *test_images, o.img_size))
     std::cerr << "note: " << line << "\n";
-  return trainer.run(folder) ? 0 : 1;
+  return run(trainer, folder, program);
 }
 
 int main(int argc, char** argv) {
@@ -159,5 +187,6 @@ int main(int argc, char** argv) {
   app.option_defaults()->always_capture_default();
   add_train_flags(app, f);
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
-  return run_program(app, [&] { return train_model(f, [&] { parse_words(app, argc, argv); }); });
+  return run_program(
+      app, [&] { return train_model(f, argv[0], [&] { parse_words(app, argc, argv); }); });
 }

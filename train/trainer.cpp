@@ -255,6 +255,7 @@ void Trainer::count(const std::vector<Verdict>& verdicts) {
     if (v.finite()) {
       now.loss += last_loss_;
       progress_.skipped_in_a_row = 0;
+      saving_.step_counted();
       continue;
     }
     ++now.skipped;
@@ -277,7 +278,7 @@ void Trainer::stop_or_save() {
   if (options_.recovery_interval == 0 || steps % options_.recovery_interval != 0) return;
   if (steps == steps_) return;  // the end of the epoch saves
   count(train_step_.finish());
-  saving_.last();
+  saving_.inside_epoch();
 }
 
 // Ends the run between two steps or epochs, and saves all that is needed to go on from there.
@@ -286,13 +287,16 @@ void Trainer::stop() {
   count(train_step_.finish());
   report_.clear();
   note_bad_images();
-  saving_.last();
+  const bool saved = saving_.last();
   const bool between = progress_.now.steps == 0;
   report_.line() << "stopped by " << StopSignals::name() << " after "
                  << (between ? str("epoch ", progress_.epoch)
                              : str("step ", progress_.now.steps, " of ", steps_, " in epoch ",
                                    progress_.epoch + 1))
-                 << "; go on with --resume " << saving_.folder().path() << std::endl;
+                 << (saved ? "" : ", which is not saved")
+                 << (saving_.has_checkpoint() ? "; go on with --resume " + saving_.folder().path()
+                                              : "; there is no checkpoint yet")
+                 << std::endl;
 }
 
 // Tests the weights and, where the run keeps one, their average. A signal in the meantime stops the

@@ -81,7 +81,8 @@ class Trainer {
   // All epochs that are left, into this folder; at the first SIGTERM or SIGINT it saves and returns
   // (train/stop.h). False when something could not be saved: training went on without it.
   bool run(const RunFolder& folder);
-  bool stopped() const { return stopped_; }  // by a signal, before the end
+  bool stopped() const { return stopped_; }                     // by a signal, before the end
+  const RunFolder& folder() const { return saving_.folder(); }  // where it is now
 
  private:
   void begin_epoch();

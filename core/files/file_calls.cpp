@@ -1,6 +1,7 @@
 #include "core/files/file_calls.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -49,11 +50,11 @@ FileFault::Kind next_call() {
 
 // Makes a call that is done as a whole or not at all.
 template <class Call>
-int make(const Call& call) {
+auto make(const Call& call) {
   for (;;) {
     const FileFault::Kind fault = next_call();
     if (fault == FileFault::kill) die();
-    const int result = fault == FileFault::fail ? -1 : call();
+    const auto result = fault == FileFault::fail ? decltype(call())(-1) : call();
     if (fault == FileFault::killed) die();
     if (result != -1 || errno != EINTR) return result;
   }
@@ -104,6 +105,21 @@ namespace sys {
 
 int open(const char* path, int flags, mode_t mode) {
   return make([&] { return ::open(path, flags, mode); });
+}
+int open_own(const char* path, int flags, mode_t mode) {
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    const int fd = open(path, flags | O_NOFOLLOW, mode);
+    struct stat about;
+    const bool link = fd < 0 ? errno == ELOOP : ::fstat(fd, &about) == 0 && about.st_nlink > 1;
+    if (!link) return fd;
+    if (fd >= 0) ::close(fd);
+    if (unlink(path) != 0) return -1;
+  }
+  errno = ELOOP;  // somebody plants them faster
+  return -1;
+}
+ssize_t pread(int fd, void* to, size_t bytes, off_t offset) {
+  return make([&] { return ::pread(fd, to, bytes, offset); });
 }
 ssize_t write(int fd, const void* data, size_t bytes) {
   return make_write(bytes, [&](size_t n) { return ::write(fd, data, n); });

@@ -1,6 +1,6 @@
-// The system calls that change what is on disk. All of them go through here, so that they can go
-// wrong on purpose: the process numbers them 1, 2, 3, ..., and one of them can be told to fail, by
-// a test (set_file_fault) or by the environment of any program:
+// The system calls that change what is on disk, and the one read among them. All of them go through
+// here, so that they can go wrong on purpose: the process numbers them 1, 2, 3, ..., and one of
+// them can be told to fail, by a test (set_file_fault) or by the environment of any program:
 //
 //   RMT_FAULT=17:ENOSPC   Call 17 does nothing and fails for that reason (or EACCES EDQUOT EINTR
 //                         EIO EMFILE EROFS); a file is closed all the same.
@@ -34,6 +34,10 @@ int64_t file_calls();                  // since the start or the last set_file_f
 // file is closed.
 namespace sys {
 int open(const char* path, int flags, mode_t mode = 0);
+// As open(), for a file that is the caller's alone: a link of that name, symbolic or hard, is
+// removed first, and what it leads to stays as it is.
+int open_own(const char* path, int flags, mode_t mode);
+ssize_t pread(int fd, void* to, size_t bytes, off_t offset);
 ssize_t write(int fd, const void* data, size_t bytes);
 ssize_t pwrite(int fd, const void* data, size_t bytes, off_t offset);
 int fsync(int fd);

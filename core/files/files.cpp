@@ -35,9 +35,10 @@ int append_to(int fd, std::string text, bool on_line) {
   struct stat before;
   if (::fstat(fd, &before) != 0) return errno;
   char last = '\n';
-  if (on_line && S_ISREG(before.st_mode) && before.st_size > 0 &&
-      ::pread(fd, &last, 1, before.st_size - 1) != 1)
-    return errno;
+  if (on_line && S_ISREG(before.st_mode) && before.st_size > 0) {
+    const ssize_t n = sys::pread(fd, &last, 1, before.st_size - 1);
+    if (n != 1) return n < 0 ? errno : EIO;  // EIO: somebody cuts it as we look
+  }
   if (last != '\n') text = '\n' + text;
   if (int error = write_all(fd, text)) {
     sys::ftruncate(fd, before.st_size);  // and if that fails, the first reason is the one to tell

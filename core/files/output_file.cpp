@@ -18,8 +18,8 @@ OutputFile::OutputFile(const std::string& temporary, const std::string& called)
     : temporary_(temporary), called_(called.empty() ? temporary : called) {
   // No O_TRUNC: another writer's file may be emptied only under the lock, by take(). O_NONBLOCK: a
   // pipe of that name, which nobody reads, is an error and not a wait without end.
-  constexpr int kFlags = O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-  fd_ = sys::open(temporary.c_str(), kFlags, 0666);
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC;
+  fd_ = sys::open_own(temporary.c_str(), kFlags, 0666);
   if (fd_ < 0) file_error("write", called_, errno);
   try {
     take();

@@ -14,7 +14,7 @@ namespace rmt {
 
 // A new file under a temporary name, removed at the end unless it was published or kept. One writer
 // at a time: a second one of the same name is an Error. What an earlier one has left there is
-// replaced.
+// replaced; a link that lies there is removed, and what it leads to is not touched.
 class OutputFile {
  public:
   // Errors begin with `called`, the name that the user knows; by default that is `temporary`.

@@ -38,8 +38,8 @@ EpochLog epoch_from_line(const std::string& line, const std::string& source);
 
 // All lines of a file of at most 64 MiB. Its epochs grow; some may be missing, as in the official
 // logs. Error, which names file and line, for anything else. With `torn`, a line that is no JSON
-// object, because a kill or a full disk has cut it short, is passed over, and a file without a line
-// is no error.
+// object, because a kill or a full disk has cut it short, is passed over, as is one whose epoch
+// does not grow; and a file without a line is no error.
 std::vector<EpochLog> read_log(const std::string& path, bool torn = false);
 
 // summary.csv: timm's columns (epoch, train_loss, eval_loss, eval_top1, eval_top5, lr), then, where

@@ -2,6 +2,7 @@
 
 #include <ctime>
 #include <filesystem>
+#include <iostream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -24,14 +25,29 @@ std::string timestamp() {
   return text;
 }
 
-// Makes the folder. True when it is there now and empty, so that this run may have it.
+const char* const kLock = "run.lock";
+
+// Makes the folder. True when it was not there: only one of many that try at once is told so.
 bool claim(const std::string& path) {
   std::error_code error;
   fs::create_directories(fs::path(path).parent_path(), error);
-  bool made = fs::create_directory(path, error);
+  const bool made = fs::create_directory(path, error);
   CHECK(!error, path, ": cannot make the run's folder: ", error.message(),
         "; choose another place with --output");
-  return made || fs::is_empty(path, error);
+  return made;
+}
+
+bool there(const std::string& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+// Nothing but the lock.
+bool is_empty(const std::string& folder) {
+  std::error_code failed;
+  for (fs::directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed))
+    if (it->path().filename() != kLock) return false;
+  return !failed;
 }
 
 }  // namespace
@@ -41,8 +57,9 @@ RunFolder RunFolder::create(const std::string& output, const std::string& experi
   fs::path base = output.empty() ? "." : output;
   if (!experiment.empty()) {
     std::string path = (base / experiment).string();
-    CHECK(claim(path), path, ": exists and is not empty; continue that run with --resume ", path,
-          " or choose another --experiment");
+    CHECK(claim(path), path, ": exists; continue that run with --resume ", path,
+          ", begin it with --resume auto if it has no checkpoint yet, or choose another "
+          "--experiment");
     return RunFolder(path);
   }
   const std::string name = str(timestamp(), "-", model, "-", image_size);
@@ -52,8 +69,40 @@ RunFolder RunFolder::create(const std::string& output, const std::string& experi
 }
 
 RunFolder RunFolder::open(const std::string& path) {
-  CHECK(fs::is_directory(path), path, ": no such run folder");
-  return RunFolder(path);
+  const std::string folder = path.empty() ? "." : path;
+  std::error_code ignored;
+  CHECK(fs::is_directory(folder, ignored), folder, ": no such run folder");
+  return RunFolder(folder);
+}
+
+RunFolder RunFolder::begin_again(const std::string& path) {
+  RunFolder folder = open(path);
+  const bool ours = there(folder / "args.json") || there(folder / "args.json.tmp");
+  CHECK(ours || is_empty(path), path,
+        ": holds files and no run; choose another --experiment, or remove them");
+  folder.lock();
+  CHECK(!there(folder / "last.safetensors"), path,
+        ": another process has begun this run meanwhile; the same command goes on with it");
+  return folder;
+}
+
+void RunFolder::lock() {
+  std::string owner;
+  lock_ = FolderLock::take(path_, kLock, owner);
+  CHECK(lock_, path_, ": ", owner, " trains in this folder; wait for its end, stop it (kill), or ",
+        "begin another run with another --experiment");
+}
+
+void RunFolder::follow() {
+  if (!lock_) return;
+  const std::string now = lock_->find(path_);
+  CHECK(!now.empty(), path_,
+        ": the run's folder was removed, or moved to another file system; nothing more can be "
+        "saved there, so training stops: what was not saved before is lost");
+  if (now == path_) return;
+  std::cerr << "warning: " << path_ << ": was moved to " << now << "; the run goes on there"
+            << std::endl;
+  path_ = now;
 }
 
 void RunFolder::append(EpochLog line) {
@@ -64,16 +113,27 @@ void RunFolder::append(EpochLog line) {
 
 void RunFolder::truncate_log(int64_t epoch) {
   const std::string path = *this / "log.jsonl";
-  if (!fs::exists(path)) return;
+  if (!there(path)) return;
   const std::string text = read_file(path, size_t(1) << 30);
   std::string kept, line;
+  int64_t last = -1, out_of_order = 0;
   for (std::istringstream in(text); std::getline(in, line);) {
     // A last line that a kill has torn does not parse, and is not kept either.
     auto entry = nlohmann::json::parse(line, nullptr, false);
-    if (entry.is_object() && entry.contains("epoch") && entry["epoch"].is_number_integer() &&
-        entry["epoch"] < epoch)
-      kept += line + '\n';
+    if (!entry.is_object() || !entry.contains("epoch") || !entry["epoch"].is_number_integer() ||
+        entry["epoch"] >= epoch)
+      continue;
+    if (entry["epoch"] <= last) {
+      ++out_of_order;
+      continue;
+    }
+    last = entry["epoch"];
+    kept += line + '\n';
   }
+  if (out_of_order > 0)
+    std::cerr << "warning: " << path << ": " << out_of_order
+              << " lines repeat an epoch, two runs have written this log; they are taken out"
+              << std::endl;
   if (kept != text) write_file(path, kept);
 }
 

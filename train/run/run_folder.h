@@ -1,7 +1,9 @@
 // The folder of one run: args.json (its settings), log.jsonl and what is drawn from it, and the
-// checkpoints last.safetensors and best.safetensors. No other run ever writes into it. README.md
-// says which file is written when, and what a kill can leave of it.
+// checkpoints last.safetensors and best.safetensors. No other run ever writes into it: run.lock is
+// locked while one does. README.md says which file is written when, and what a kill can leave of
+// it.
 #pragma once
+#include "core/files/folder_lock.h"
 #include "train/run/epoch_log.h"
 
 namespace rmt::train {
@@ -11,11 +13,20 @@ class RunFolder {
   RunFolder() = default;  // no folder
 
   // Makes output/experiment, or output/<timestamp>-<model>-<size> when experiment is empty. Error
-  // when it is there already and not empty.
+  // when it is there already, even if empty: another run may have made it a moment ago.
   static RunFolder create(const std::string& output, const std::string& experiment,
                           const std::string& model, int64_t image_size);
   // The folder of a run that is to go on; Error when there is no such folder.
   static RunFolder open(const std::string& path);
+  // The locked folder of a run that is to begin again, killed before its first checkpoint. Error
+  // when it holds one, or other files than a run's.
+  static RunFolder begin_again(const std::string& path);
+
+  // Takes the folder for this process until the last copy is gone; Error that says who has it.
+  void lock();
+  // When the locked folder was moved, this goes on in its new place and says so on stderr. Error
+  // when it is there no more. To be called before something is saved.
+  void follow();
 
   const std::string& path() const { return path_; }
   std::string operator/(const std::string& name) const { return path_ + "/" + name; }
@@ -25,7 +36,8 @@ class RunFolder {
   void append(EpochLog line);
   // Takes back the lines of `epoch` and of later ones. A run that was killed after it wrote an
   // epoch's line and before it wrote that epoch's checkpoint trains the epoch again, and logs it
-  // again.
+  // again. Lines that come after a line of the same or a later epoch, as two runs in one folder
+  // once left them, are taken out with a warning.
   void truncate_log(int64_t epoch);
 
   // Writes summary.csv, curves.svg and TensorBoard's events anew from log.jsonl, whatever a kill or
@@ -39,6 +51,7 @@ class RunFolder {
  private:
   explicit RunFolder(std::string path) : path_(std::move(path)) {}
   std::string path_;
+  std::shared_ptr<FolderLock> lock_;
   Curve theirs_;
 };
 

@@ -120,7 +120,7 @@ TEST(Files, TheProtocolIsTenCalls) {
       << "open, 3 writes, fsync, rename, close; open, fsync, close of the folder";
   set_file_fault({});
   append_line(path, "four");
-  EXPECT_EQ(file_calls(), 4) << "open, write, fsync, close";
+  EXPECT_EQ(file_calls(), 5) << "open, read of the last byte, write, fsync, close";
   EXPECT_EQ(content(path), "onetwothree\nfour\n");
 }
 
@@ -146,6 +146,24 @@ TEST(Files, OneWriterAtATime) {
   EXPECT_EQ(content(folder / "file"), "third");
   { OutputFile dropped(folder / "file.tmp"); }
   EXPECT_EQ(folder.names(), std::vector<std::string>{"file"});
+}
+
+TEST(Files, ALinkAtTheTemporaryNameIsRemovedAndItsTargetKept) {
+  TemporaryFolder folder(memory_folder());
+  write_file(folder / "victim", "precious");
+  for (const bool hard : {false, true}) {
+    if (hard)
+      std::filesystem::create_hard_link(folder / "victim", folder / "file.tmp");
+    else
+      std::filesystem::create_symlink(folder / "victim", folder / "file.tmp");
+    write_file(folder / "file", "new");
+    EXPECT_EQ(content(folder / "file"), "new");
+    EXPECT_EQ(content(folder / "victim"), "precious");
+  }
+  std::filesystem::create_symlink(folder / "victim", folder / "picture");
+  write_file(folder / "picture", "new");
+  EXPECT_EQ(content(folder / "victim"), "precious") << "a link at the name itself is replaced too";
+  EXPECT_EQ(folder.names(), (std::vector<std::string>{"file", "picture", "victim"}));
 }
 
 TEST(Files, APipeIsRefusedAndNotWaitedFor) {

@@ -31,11 +31,10 @@ TEST(RunFolder, NeverTakesAnothersPlace) {
   TemporaryFolder folder;
   RunFolder a = RunFolder::create(folder.path(), "one", "rmt_n", 64);
   EXPECT_EQ(a.path(), folder / "one");
-  EXPECT_NO_THROW(RunFolder::create(folder.path(), "one", "rmt_n", 64))
-      << "an empty folder holds no run";
+  const std::vector<std::string> refusal = {folder / "one: exists", "--resume", "--experiment"};
+  expect_error([&] { RunFolder::create(folder.path(), "one", "rmt_n", 64); }, refusal);
   write_file(a / "args.json", "{}");
-  expect_error([&] { RunFolder::create(folder.path(), "one", "rmt_n", 64); },
-               {folder / "one", "not empty", "--resume", "--experiment"});
+  expect_error([&] { RunFolder::create(folder.path(), "one", "rmt_n", 64); }, refusal);
   EXPECT_EQ(read_file(a / "args.json", 10), "{}");
   EXPECT_EQ(RunFolder::open(folder / "one").path(), folder / "one");
   expect_error([&] { RunFolder::open(folder / "two"); }, {"two", "no such run folder"});
