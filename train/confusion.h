@@ -14,8 +14,8 @@ class Confusion {
   // MiB.
   explicit Confusion(int64_t classes);
 
-  // logits (B, K) f32 on the host, labels (B) i64. The answer is the class of the highest logit, the
-  // first of equals, as for top-1 (train/metrics.h); where a logit is nan there is none.
+  // logits (B, K) f32 on the host, labels (B) i64. The answer is the class of the highest logit,
+  // the first of equals, as for top-1 (train/metrics.h); where a logit is nan there is none.
   void add(const Tensor& logits, const Tensor& labels);
 
   int64_t classes() const { return classes_; }
