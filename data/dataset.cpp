@@ -33,8 +33,7 @@ std::string read_number(const std::string& s, size_t& i) {  // without leading z
 // Is it there under its own name, in any layout?
 bool is_there(const std::string& root, const std::string& split) {
   return !split_folder(root, split).empty() || !record_files(root, split).empty() ||
-         !tar_files(root, split).empty() ||
-         (split != "test" && split != "all" && !Cifar::find(root).empty());
+         !tar_files(root, split).empty() || (split != "all" && !Cifar::find(root).empty());
 }
 
 // test/ is validated on where there is no val/. ImageNet's own test/ is no such: it has no labels.

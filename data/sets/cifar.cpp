@@ -43,15 +43,13 @@ std::string Cifar::find(const std::string& root) {
 Cifar::Cifar(const std::string& root, const std::string& split,
              const std::vector<std::string>& known_classes)
     : directory_(find(root)) {
-  CHECK(split == "train" || split == "val", "data: the split is \"train\" or \"val\", not \"",
-        split, "\"");
   CHECK(!directory_.empty(), "data folder ", root, " holds no files of CIFAR", dataset_layouts());
   fine_ = !is_file(directory_ + "/data_batch_1.bin") && !is_file(directory_ + "/test_batch.bin");
   const std::vector<std::string> own = read_names(
       directory_ + (fine_ ? "/fine_label_names.txt" : "/batches.meta.txt"), fine_ ? 100 : 10);
   classes_ = known_classes.empty() ? own : known_classes;
   const std::vector<int64_t> labels = known_labels(own, classes_, directory_);
-  if (split == "val")
+  if (split != "train")
     add_file(fine_ ? "test.bin" : "test_batch.bin", labels);
   else if (fine_)
     add_file("train.bin", labels);

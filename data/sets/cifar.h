@@ -3,7 +3,7 @@
 //   CIFAR-10    data_batch_1.bin ... data_batch_5.bin, test_batch.bin   1 byte: the label
 //   CIFAR-100   train.bin, test.bin                                     2 bytes: coarse, fine label
 // The fine label is taken. Names of the classes: batches.meta.txt or fine_label_names.txt, a line
-// each. "val" is the test set.
+// each. "val" and "test" are the test set.
 #pragma once
 #include "core/files/files.h"
 #include "data/dataset.h"

@@ -39,6 +39,9 @@ TEST(Cifar, ReadsBothSetsOfTen) {
   TemporaryFolder folder;
   make_cifar10(folder, "cifar-10-batches-bin/");
   const auto train = open_dataset(folder.path(), "train"), val = open_dataset(folder.path(), "val");
+  EXPECT_EQ(open_dataset(folder.path(), "test")->size(), val->size());
+  EXPECT_TRUE(contains(error_of([&] { open_dataset(folder.path(), "val", {}, 0.1); }),
+                       "has validation images: leave out --val-split 0.1"));
   ASSERT_EQ(train->size(), 10);
   ASSERT_EQ(val->size(), 3);
   EXPECT_EQ(train->classes().size(), 10u);
