@@ -51,7 +51,10 @@ ImageFolder::ImageFolder(const std::string& root, const std::string& split,
     add_class(name, at - classes_.begin());
   }
   for (const std::string& file : names_in(directory_, false))
-    if (is_image_name(file)) leftovers_.beside.add(file);
+    if (is_image_name(file))
+      leftovers_.beside.add(file);
+    else if (const std::string kind = extension_of(file); !kind.empty())  // no LICENSE, no Makefile
+      leftovers_.unread[kind].add(file);
 }
 
 void ImageFolder::add_class(const std::string& name, int64_t label) {

@@ -71,6 +71,16 @@ std::string one_deeper(const std::string& root) {
   return !only.empty() && images_in(only) == 0 ? only : "";
 }
 
+// The folder above `root`, when `root` is its train/ and a val/ lies beside it.
+std::string one_higher(const std::string& root) {
+  const fs::path path = (fs::path(root) / "").lexically_normal().parent_path();
+  const std::string name = in_lower_case(path.filename().string()),
+                    above = path.has_parent_path() ? path.parent_path().string() : ".";
+  const std::vector<std::string>& names = names_of("train");
+  if (!std::count(names.begin(), names.end(), name)) return "";
+  return find_folder(above, "val").empty() ? "" : above;
+}
+
 // What lies in a folder that lacks a part, and what to do about it.
 std::string what_was_found(const std::string& root, const std::string& split) {
   const std::string train = find_folder(root, "train"), val = find_folder(root, "val"),
@@ -89,6 +99,8 @@ std::string what_was_found(const std::string& root, const std::string& split) {
                test.empty() ? "" : str(" (", test, "/ has no class folders, so no labels)"),
                ": give --val-split 0.1 to hold a tenth of ", train,
                "/ out for validation, or add val/");
+  if (const std::string above = one_higher(root); !above.empty())
+    return str(" is the train/ of a data folder: name ", above, ", which has the val/ too");
   if (const std::vector<std::string> classes = class_folders_alone(root); !classes.empty())
     return str(" has ", classes.size(), " class folders (", classes.front(),
                classes.size() > 1 ? str(classes.size() > 2 ? " ... " : ", ", classes.back()) : "",

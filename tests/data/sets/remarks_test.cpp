@@ -42,6 +42,7 @@ TEST_F(Remarks, FilesThatAreNotReadAreCountedAndNamed) {
   folder.write("train/dog/noname", photo);
   folder.write("train/dog/notes.txt", "");
   folder.write("train/dog/.hidden.webp", "");
+  folder.write("train/LICENSE", "");  // beside the class folders: no picture
   EXPECT_EQ(one(), folder.path() +
                        "/train: 6 files are not read, only .jpg, .jpeg and .png are: "
                        "1 without an extension (dog/noname), 1 .heic (dog/a.HEIC), "
@@ -62,6 +63,9 @@ TEST_F(Remarks, ImagesBesideAndBelowTheClassFoldersAreNamed) {
   folder.write("train/loose.jpg", photo);
   EXPECT_TRUE(contains(one(), "1 images (loose.jpg) lie beside the class folders"));
   std::filesystem::remove(folder / "train/loose.jpg");
+  folder.write("train/loose.webp", photo);
+  EXPECT_TRUE(contains(one(), "1 files are not read, only .jpg, .jpeg and .png are: 1 .webp"));
+  std::filesystem::remove(folder / "train/loose.webp");
   folder.write("train/pets/images/1.jpg", photo);  // one folder alone, as Tiny ImageNet's
   folder.write("val/pets/1.jpg", photo);
   EXPECT_EQ(on_run(), std::vector<std::string>{});

@@ -90,6 +90,21 @@ TEST_F(Splits, AnErrorSaysFirstWhatWasFound) {
   EXPECT_TRUE(contains(error("val"), " has Train/ and no val/: give --val-split 0.1"));
 }
 
+TEST_F(Splits, ATrainFolderThatIsNamedItselfSendsOneUp) {
+  folder.write("Train/a/1.jpg", "");
+  auto message = [&](const std::string& root) {
+    return error_of([&] { open_dataset(root, "train"); });
+  };
+  EXPECT_TRUE(contains(message(folder / "Train"), " has 1 class folders (a) and no train/"));
+  folder.write("val/a/1.jpg", "");
+  for (const char* end : {"", "/", "//", "/."})
+    EXPECT_TRUE(contains(message(folder / "Train" + end), ": name " + folder.path() + ", which"));
+  const fs::path before = fs::current_path();
+  fs::current_path(folder.path());
+  EXPECT_TRUE(contains(message("Train"), "is the train/ of a data folder: name ., which"));
+  fs::current_path(before);
+}
+
 TEST_F(Splits, ClassFoldersAloneAreDividedByClass) {
   write_images(folder, "many", 30);
   write_images(folder, "few", 3);
