@@ -30,4 +30,14 @@ inline int check_checkpoint_word(const CLI::App& app, const std::string& word,
   return 2;
 }
 
+// Error where the folder of images that a checkpoint records is not there. It is recorded as it was
+// given to rmt-train: a relative one is there only for who stands where rmt-train stood.
+inline void check_recorded_folder(const std::string& checkpoint, const std::string& data_dir) {
+  namespace fs = std::filesystem;
+  CHECK(fs::exists(data_dir), checkpoint, ": was trained on ", data_dir,
+        fs::path(data_dir).is_relative() ? ", a folder as seen from where rmt-train was started,"
+                                         : "",
+        " and that is not there; name the folder with --data-dir");
+}
+
 }  // namespace rmt

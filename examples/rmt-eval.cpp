@@ -49,10 +49,7 @@ static train::ModelFile load(const Flags& f) {
   const std::string recorded = o.data_dir;
   CHECK(!f.data_dir.empty() || !recorded.empty(), f.checkpoint,
         ": does not say on which images it was trained; name a folder with --data-dir");
-  CHECK(!f.data_dir.empty() || fs::exists(recorded), f.checkpoint, ": was trained on ", recorded,
-        fs::path(recorded).is_relative() ? ", a folder as seen from where rmt-train was started,"
-                                         : "",
-        " and that is not there; name the folder with --data-dir");
+  if (f.data_dir.empty()) check_recorded_folder(f.checkpoint, recorded);
   if (!f.data_dir.empty()) o.data_dir = f.data_dir;
   std::error_code none;
   if (o.data_dir != recorded && !fs::equivalent(o.data_dir, recorded, none)) o.val_split = 0;

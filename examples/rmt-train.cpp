@@ -5,6 +5,7 @@
 #include "core/parallel.h"
 #include "data/sets/drawings.h"
 #include "data/sets/remarks.h"
+#include "examples/checkpoint_word.h"
 #include "examples/program.h"
 #include "examples/train_flags.h"
 #include "nn/rmt/cost.h"
@@ -52,7 +53,10 @@ static train::TrainOptions base_options(const TrainFlags& given, const train::Ar
     CHECK(always || given.options.initial_checkpoint.empty(),
           "--initial-checkpoint with --resume: that run goes on with its own weights; leave one of "
           "them out");
-    return train::options_from_json(description_of(resumed).options, resumed.path);
+    const auto options = train::options_from_json(description_of(resumed).options, resumed.path);
+    if (given.options.data_dir.empty() && options.data_dir != kDrawings)
+      check_recorded_folder(resumed.path, options.data_dir);
+    return options;
   }
   train::TrainOptions o = given.options.data_dir.empty() ? drawn_defaults() : train::TrainOptions{};
   if (!given.options.initial_checkpoint.empty()) o = train::with_model_of(pretrained, o);

@@ -42,11 +42,16 @@ TEST_F(Programs, EvalTakesASplitAndClassFoldersAlone) {
   expect("rmt-eval output/run -b 1000000", 2, {"--batch-size"});
 
   fs::create_directories(folder / "elsewhere");
-  const Result moved = shell("cd elsewhere && \"$BIN\"/rmt-eval ../output/run");
-  EXPECT_EQ(moved.status, 1);
-  for (const char* part :
-       {"../output/run: was trained on data", "where rmt-train was started", "--data-dir"})
-    EXPECT_NE(moved.text.find(part), std::string::npos) << part << moved.text;
+  for (const char* program : {"rmt-eval", "rmt-train --epochs 2 --resume"}) {
+    const Result moved = shell(str("cd elsewhere && \"$BIN\"/", program, " ../output/run"));
+    EXPECT_EQ(moved.status, 1);
+    for (const char* part : {"../output/run", ": was trained on data, a folder as seen from where",
+                             "rmt-train was started", "--data-dir"})
+      EXPECT_NE(moved.text.find(part), std::string::npos) << part << moved.text;
+  }
+  const Result named = shell(
+      "cd elsewhere && \"$BIN\"/rmt-train --epochs 2 --resume ../output/run --data-dir ../data");
+  EXPECT_EQ(named.status, 0) << named.text;
 }
 
 TEST_F(Programs, EvalOfAValSplitTakesWhatWasHeldOut) {
