@@ -35,7 +35,7 @@ struct Flags {
   int64_t img_size = 0;
   int64_t workers = 2;
   int threads = 0;
-  double crop_pct = 0;
+  double crop_pct = 0, val_split = -1;
   train::TrainOptions compute;  // its --device, --amp, --tf32
 
   bool counts_answers() const { return per_class || !confusion.empty() || !confusion_csv.empty(); }
@@ -52,7 +52,12 @@ static train::ModelFile load(const Flags& f) {
   if (f.data_dir.empty()) check_recorded_folder(f.checkpoint, recorded);
   if (!f.data_dir.empty()) o.data_dir = f.data_dir;
   std::error_code none;
-  if (o.data_dir != recorded && !fs::equivalent(o.data_dir, recorded, none)) o.val_split = 0;
+  const bool other = o.data_dir != recorded && !fs::equivalent(o.data_dir, recorded, none);
+  if (other && o.val_split > 0 && f.val_split < 0)
+    std::cerr << "note: the run held images out of " << recorded << "; if " << o.data_dir
+              << " is that folder, moved, --val-split " << o.val_split << " takes the same ones\n";
+  if (other) o.val_split = 0;
+  if (f.val_split >= 0) o.val_split = f.val_split;
   if (f.img_size > 0) o.img_size = f.img_size;
   if (f.crop_pct > 0) o.crop_pct = f.crop_pct;
   o.validation_batch_size = f.batch_size;
@@ -72,7 +77,8 @@ struct Images {
 };
 static Images open_images(const Flags& f, const train::ModelFile& file) {
   const train::TrainOptions& o = file.options;
-  const double held_out = data::split_folder(o.data_dir, "val").empty() ? o.val_split : 0;
+  const bool divided = f.val_split > 0 || data::split_folder(o.data_dir, "val").empty();
+  const double held_out = divided ? o.val_split : 0;
   const bool alone =
       held_out == 0 && !data::has_split(o.data_dir, "val") && data::has_split(o.data_dir, "all");
   const std::string split = !f.split.empty() ? f.split : alone ? "all" : "val";
@@ -190,6 +196,11 @@ int main(int argc, char** argv) {
          "train, val, test, or all (of class folders alone); empty: val, or all where there "
          "are class folders alone")
       ->transform(CLI::Validator(read_split, ""));
+  app.add_option(
+         "--val-split", f.val_split,
+         "where there is no val/: the part of every class that rmt-train's --val-split held "
+         "out; below 0: as in training, if these are its images")
+      ->check(CLI::Range(-1., 0.9));
   app.add_option("--model", f.model,
                  "architecture; empty: as the checkpoint says, or by its shapes");
   app.add_option("-b,--batch-size", f.batch_size, "images at once")->check(CLI::Range(1, 65536));

@@ -99,6 +99,12 @@ TEST_F(DataFolders, ClassFoldersAloneTrainResumeAndEvaluateOnTheSameFiles) {
   ASSERT_NE(loss, std::string::npos) << of_folder;
   const std::string number = of_folder.substr(loss, of_folder.find(',', loss) - loss);
   EXPECT_NE(of_pack.find(number), std::string::npos) << of_folder << of_pack;
+  // A folder that was moved could be another one: all of it is evaluated, and a note says more.
+  fs::rename(data, folder / "moved");
+  expect("rmt-eval output/run --data-dir moved", 0,
+         {"--val-split 0.2 takes the same", "20 images"});
+  expect("rmt-eval output/run --data-dir moved --json --val-split 0.2", 0, {number});
+  expect("rmt-eval output/run --data-dir packed --val-split 0.2", 1, {"has validation images"});
 }
 
 }  // namespace rmt::test
