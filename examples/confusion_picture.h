@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "data/images/image_grid.h"
 #include "examples/heat_map.h"
 #include "train/confusion.h"
 
@@ -90,7 +91,8 @@ inline data::Image confusion_picture(const train::Confusion& confusion,
   std::vector<std::string> labels;
   size_t longest = 0, digits = 1;
   for (int64_t k = 0; k < K; ++k) {
-    labels.push_back(data::printable(train::brief_name(names, k)).substr(0, 24));
+    const auto lines = data::wrap_text(train::brief_name(names, k), 24, 1);
+    labels.push_back(lines.empty() ? "" : lines[0]);
     longest = std::max(longest, labels.back().size());
     for (int64_t answer = 0; answer < K; ++answer)
       digits = std::max(digits, std::to_string(confusion.count(k, answer)).size());
