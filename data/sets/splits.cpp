@@ -61,12 +61,14 @@ std::vector<std::string> folders_of_images(const std::string& root) {
   return folders;
 }
 
-// The folder below `root` that was probably meant: it holds train/, or it alone holds the class
-// folders.
+// The folder below `root` that was probably meant: it holds train/ with class folders, or it alone
+// holds the class folders.
 std::string one_deeper(const std::string& root) {
   const std::vector<std::string> folders = folders_of_images(root);
-  for (const std::string& name : folders)
-    if (!find_folder(root + "/" + name, "train").empty()) return root + "/" + name;
+  for (const std::string& name : folders) {
+    const std::string inner = root + "/" + name, train = find_folder(inner, "train");
+    if (!train.empty() && !names_in(inner + "/" + train, true).empty()) return inner;
+  }
   const std::string only = folders.size() == 1 ? root + "/" + folders[0] : "";
   return !only.empty() && images_in(only) == 0 ? only : "";
 }
@@ -103,16 +105,18 @@ std::string what_was_found(const std::string& root, const std::string& split) {
     return str(" is the train/ of a data folder: name ", above, ", which has the val/ too");
   if (const std::vector<std::string> classes = class_folders_alone(root); !classes.empty())
     return str(" has ", classes.size(), " class folders (", classes.front(),
-               classes.size() > 1 ? str(classes.size() > 2 ? " ... " : ", ", classes.back()) : "",
+               classes.size() > 2 ? " ... " : ", ", classes.back(),
                ") and no train/: give --val-split 0.1 to hold a tenth of each class out for "
                "validation and train on the rest");
   if (const std::string inner = one_deeper(root); !inner.empty())
     return str(" has no train/, but ", inner, " looks like a data folder: name that one");
-  const int64_t loose = images_in(root);
+  const std::vector<std::string> folders = folders_of_images(root);
+  const std::string place = folders.size() == 1 ? root + "/" + folders[0] : root;
+  const int64_t loose = images_in(place);
   return str(" has no folder ", split == "all" ? "train" : split, "/",
-             loose
-                 ? str("; ", loose, " images lie directly in it: sort them into one folder a class")
-                 : "");
+             loose ? str("; ", loose, " images lie directly in ", place,
+                         ": sort them into one folder a class")
+                   : "");
 }
 
 }  // namespace
@@ -130,8 +134,12 @@ std::string split_folder(const std::string& root, const std::string& split) {
 }
 
 std::vector<std::string> class_folders_alone(const std::string& root) {
-  if (has_any_split(root) || !one_deeper(root).empty()) return {};
-  return folders_of_images(root);
+  if (has_any_split(root)) return {};
+  std::vector<std::string> folders = folders_of_images(root);
+  const bool divided = std::any_of(folders.begin(), folders.end(), [&](const std::string& f) {
+    return has_any_split(root + "/" + f);
+  });
+  return divided || folders.size() < 2 ? std::vector<std::string>{} : folders;
 }
 
 std::string missing_split(const std::string& root, const std::string& split) {

@@ -12,8 +12,8 @@ namespace rmt::data {
 //   train, training   val, validation, valid   test
 std::string split_folder(const std::string& root, const std::string& split);
 
-// The folders of `root` that hold images, when nothing else stands there that looks like a data
-// set: no train/, val/ or test/, and no folder that holds these.
+// The folders of `root` that hold images, two or more, when nothing else stands there that looks
+// like a data set: no train/, val/ or test/, and no folder that holds these.
 std::vector<std::string> class_folders_alone(const std::string& root);
 
 // The error that this part is missing: what was found and what to do, then the layouts.

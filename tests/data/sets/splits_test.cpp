@@ -67,7 +67,7 @@ TEST_F(Splits, TestStandsInForValOnlyWhereItHasLabels) {
 TEST_F(Splits, AnErrorSaysFirstWhatWasFound) {
   EXPECT_TRUE(contains(error("train"), " has no folder train/\nExpected one of"));
   folder.write("1.jpg", "");
-  EXPECT_TRUE(contains(error("train"), "1 images lie directly in it"));
+  EXPECT_TRUE(contains(error("train"), "1 images lie directly in " + folder.path() + ": sort"));
   folder.write("pets/train/a/1.jpg", "");
   EXPECT_TRUE(contains(error("train"), folder / "pets looks like a data folder"));
   fs::remove_all(folder / "pets");
@@ -76,7 +76,7 @@ TEST_F(Splits, AnErrorSaysFirstWhatWasFound) {
   EXPECT_TRUE(contains(error("train"), folder / "images looks like a data folder"));
   EXPECT_TRUE(contains(error("train", 0.1), folder / "images looks like a data folder"));
   folder.write("images/2.jpg", "");
-  EXPECT_TRUE(contains(error("train"), " has 1 class folders (images) and no train/"));
+  EXPECT_TRUE(contains(error("train", 0.1), "1 images lie directly in " + folder / "images:"));
   folder.write("more/1.jpg", "");
   folder.write("notes/readme.txt", "");
   EXPECT_TRUE(contains(error("val"), " has 2 class folders (images, more) and no train/: give "));
@@ -90,12 +90,21 @@ TEST_F(Splits, AnErrorSaysFirstWhatWasFound) {
   EXPECT_TRUE(contains(error("val"), " has Train/ and no val/: give --val-split 0.1"));
 }
 
+TEST_F(Splits, FoldersForOtherTasksAreNoClasses) {
+  for (const char* name : {"images/training/1.jpg", "images/validation/1.jpg",
+                           "annotations/training/1.png", "annotations/validation/1.png"})
+    folder.write(name, "");
+  EXPECT_FALSE(has_split(folder.path(), "all"));
+  EXPECT_TRUE(contains(error("train", 0.1), " has no folder train/\n"));
+}
+
 TEST_F(Splits, ATrainFolderThatIsNamedItselfSendsOneUp) {
   folder.write("Train/a/1.jpg", "");
+  folder.write("Train/b/1.jpg", "");
   auto message = [&](const std::string& root) {
     return error_of([&] { open_dataset(root, "train"); });
   };
-  EXPECT_TRUE(contains(message(folder / "Train"), " has 1 class folders (a) and no train/"));
+  EXPECT_TRUE(contains(message(folder / "Train"), " has 2 class folders (a, b) and no train/"));
   folder.write("val/a/1.jpg", "");
   for (const char* end : {"", "/", "//", "/."})
     EXPECT_TRUE(contains(message(folder / "Train" + end), ": name " + folder.path() + ", which"));
