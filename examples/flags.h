@@ -67,6 +67,7 @@ inline std::string version_text() {
 // What holds for all flags of a program, told to CLI11 once all of them are there: numbers are read
 // by the functions above, of a flag that is given twice the last counts, and there is --version.
 inline void prepare_flags(CLI::App& app) {
+  constexpr int kEndless = 1000;  // values: of a list of files all count
   app.set_version_flag("--version", version_text());
   std::vector<CLI::App*> apps = app.get_subcommands({});
   apps.push_back(&app);
@@ -80,7 +81,7 @@ inline void prepare_flags(CLI::App& app) {
         option->transform(CLI::Validator(read_whole_number<int64_t>, ""));
       else if (type.find("FLOAT") != std::string::npos)
         option->transform(CLI::Validator(read_number, ""));
-      if (option->get_expected_max() <= 1) option->take_last();
+      if (option->get_items_expected_max() < kEndless) option->take_last();
     }
 }
 

@@ -72,6 +72,8 @@ TEST_F(Programs, WithoutACheckpointTheyShowTheCommand) {
   write_model(folder / "m.safetensors", {"dark", "light"});
   expect("rmt-look m.safetensors data", 1, {"data: is a folder", "name a file in it"});
   EXPECT_EQ(run("rmt-look m.safetensors data").text.find("remove"), std::string::npos);
+  expect("rmt-look m.safetensors", 1, {"which image?"});
+  expect("rmt-look m.safetensors data/val/dark/0.jpg --at 0.1 0.2 --at 0.3 0.4", 0, {});
 }
 
 TEST_F(Programs, ConvertWritesSafetensorsAndSaysSoForOtherNames) {
