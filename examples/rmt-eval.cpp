@@ -81,6 +81,11 @@ static Images open_images(const Flags& f, const train::ModelFile& file) {
   const double held_out = divided ? o.val_split : 0;
   const bool alone =
       held_out == 0 && !data::has_split(o.data_dir, "val") && data::has_split(o.data_dir, "all");
+  CHECK(!f.split.empty() || held_out > 0 || alone || data::has_split(o.data_dir, "val") ||
+            !data::has_split(o.data_dir, "train"),
+        "data folder ", o.data_dir,
+        " has no validation images; --split train evaluates the training images, --data-dir names "
+        "another folder");
   const std::string split = !f.split.empty() ? f.split : alone ? "all" : "val";
   auto images = data::open_dataset(o.data_dir, split, file.classes, held_out);
   const int64_t K = file.model->config.num_classes;

@@ -41,6 +41,14 @@ TEST_F(Programs, EvalTakesASplitAndClassFoldersAlone) {
   expect("rmt-eval output/run --crop-pct -1", 2, {"--crop-pct"});
   expect("rmt-eval output/run -b 1000000", 2, {"--batch-size"});
 
+  fs::create_directories(folder / "bare");
+  fs::copy(folder / "data/train", folder / "bare/train", fs::copy_options::recursive);
+  const Result bare = run("rmt-eval output/run --data-dir bare");
+  EXPECT_EQ(bare.status, 1);
+  EXPECT_NE(bare.text.find("data folder bare has no validation images; --split train"),
+            std::string::npos)
+      << bare.text;
+  EXPECT_EQ(bare.text.find("--val-split"), std::string::npos) << "a part of what it was trained on";
   fs::create_directories(folder / "elsewhere");
   for (const char* program : {"rmt-eval", "rmt-train --epochs 2 --resume"}) {
     const Result moved = shell(str("cd elsewhere && \"$BIN\"/", program, " ../output/run"));

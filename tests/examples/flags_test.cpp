@@ -135,6 +135,15 @@ TEST_F(Programs, EveryProgramTellsItsVersion) {
     expect(str(name, " --version"), 0, {"rmt 1.0 (compiler "});
 }
 
+TEST_F(Programs, EveryProgramReadsNumbersAlike) {
+  for (const char* command :
+       {"rmt-eval x -b 0x10", "rmt-classify x --top 1e1", "rmt-bench --iters ''",
+        "rmt-info --img-size 32.5", "rmt-data pack --data-dir x --out y --quality ''"})
+    expect(command, 2, {"is not a whole number, as 12 is"});
+  for (const char* command : {"rmt-eval x --crop-pct ''", "rmt-look x y --at nan 1"})
+    expect(command, 2, {"is not a number, as 12, 0.05 and 5e-4 are"});
+}
+
 TEST_F(Programs, NumberOfClassesIsCheckedAgainstTheImages) {
   draw_small_images(data);
   const std::string train = "rmt-train --data-dir data --model rmt_n --img-size 32 -b 8 ";
