@@ -39,7 +39,7 @@ inline void add_timm_flags(CLI::App& app) {
       continue;
     }
     auto answer = [flag](const std::string& value) {
-      const bool taken = !value.empty() && value == flag.taken;
+      const bool taken = !value.empty() && CLI::detail::to_lower(value) == flag.taken;
       if (!taken) throw CLI::ValidationError(flag.name, quoted_word(value) + ": " + flag.answer);
     };
     app.add_option_function<std::string>(flag.name, answer)->group("");

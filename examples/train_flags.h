@@ -42,6 +42,11 @@ inline void add_train_flags(CLI::App& app, TrainFlags& f) {
                  "classes that the images must have, else the run does not start; 0: any")
       ->group("Data")
       ->check(CLI::Range(0, 1 << 20));
+  // From --data-dir "$DATA" with DATA unset a run on drawn images would follow.
+  auto not_empty = [](const std::string& word) -> std::string {
+    return word.empty() ? "is empty; leave it out to train on images that are drawn" : "";
+  };
+  app.get_option("--data-dir")->check(CLI::Validator(not_empty, ""));
   add_timm_flags(app);
 }
 

@@ -100,6 +100,11 @@ TEST(Flags, UnderscoresAreUnderstoodInEveryFlagAndKeptInValues) {
   EXPECT_EQ(p.flags.output, "a_b");
 }
 
+TEST(Flags, AnEmptyFolderOfImagesIsNotTheDrawnOnes) {
+  expect_refused({"--data-dir", ""}, {"--data-dir", "is empty", "leave it out"});
+  EXPECT_EQ(parse({"--resume", "", "--freeze", ""}).status, -1) << "empty, as timm has it: none";
+}
+
 TEST(Flags, AmpMayStandAlone) {
   EXPECT_EQ(parse({"--amp"}).flags.options.amp, "bf16");
   const Parsed p = parse({"--amp", "--epochs", "3"});
@@ -112,6 +117,7 @@ TEST(Flags, AmpMayStandAlone) {
 TEST(Flags, WhatTimmHasAndRmtHasNotIsAnswered) {
   EXPECT_EQ(parse({"--opt", "adamw", "--sched", "cosine", "--pin-mem", "--remode=pixel"}).status,
             -1);
+  EXPECT_EQ(parse({"--opt", "AdamW"}).status, -1);
   expect_refused({"--opt", "sgd"}, {"--opt: \"sgd\": rmt trains with AdamW; leave it out"});
   expect_refused({"--sched", "step"}, {"--sched: \"step\"", "cosine"});
   expect_refused({"--opt", ""}, {"--opt"});
