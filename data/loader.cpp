@@ -183,6 +183,8 @@ void Loader::make_samples(Slot& slot, int64_t begin, int64_t end, std::vector<Sk
   while (!image) {
     try {
       image = read(index);
+    } catch (const SystemError&) {
+      throw;  // no image could be read now: none is broken
     } catch (const Error& e) {
       skips.push_back({begin, index, e.what()});
       const int64_t count = int64_t(skips.size());
@@ -276,7 +278,9 @@ Batch Loader::hand_out(Slot& slot) {
                    [](const Skip& a, const Skip& b) { return a.position < b.position; });
   for (const Skip& skip : slot.skips) {
     if (!bad_indices_.insert(skip.index).second) continue;
-    bad_.push_back({data_.name(skip.index), skip.reason});
+    const std::string name = data_.name(skip.index), prefix = printable(name) + ": ";
+    const size_t named = skip.reason.starts_with(prefix) ? prefix.size() : 0;
+    bad_.push_back({name, skip.reason.substr(named)});
     CHECK(int64_t(bad_.size()) <= options_.max_bad, "loader: more than ", options_.max_bad,
           " images could not be read, the last one: ", skip.reason,
           "; repair the data or raise --max-bad-images");

@@ -42,7 +42,8 @@ struct LoaderOptions {
   MixOptions mix;  // training: which batches are mixed; their size is even
 };
 
-// An image that could not be read, and why.
+// An image that could not be read, and why. What the system refuses to every file, such as one more
+// descriptor, makes none bad: next() throws it, a SystemError.
 struct BadImage {
   std::string path, reason;
 };

@@ -163,7 +163,12 @@ void file_error(const std::string& do_what, const std::string& path, int error) 
     remedy = "; check the permissions of its folder";
   if (error == ENOENT) remedy = "; check the path";
   if (error == EMFILE) remedy = "; raise the limit (ulimit -n), or use fewer and larger files";
-  throw Error(str(path, ": cannot ", do_what, ": ", std::strerror(error), remedy));
+  if (error == ENFILE) remedy = "; all programs together have too many files open: close some";
+  if (error == ENOMEM) remedy = "; close other programs or use fewer workers";
+  const std::string message =
+      str(printable(path), ": cannot ", do_what, ": ", std::strerror(error), remedy);
+  if (error == EMFILE || error == ENFILE || error == ENOMEM) throw SystemError(message);
+  throw Error(message);
 }
 
 }  // namespace rmt

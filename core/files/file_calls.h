@@ -48,7 +48,7 @@ int unlink(const char* path);
 }  // namespace sys
 
 // Throws Error: "<path>: cannot <do what>: <the system's reason>; <the remedy where there is a
-// usual one>".
+// usual one>". SystemError, when the system has no descriptor or memory left for any file.
 [[noreturn]] void file_error(const std::string& do_what, const std::string& path, int error);
 
 }  // namespace rmt

@@ -19,8 +19,9 @@ InputFile::InputFile(const std::string& path)
   if (::fstat(fd_, &about) != 0 || !S_ISREG(about.st_mode)) {
     const bool folder = S_ISDIR(about.st_mode);
     ::close(fd_);
-    throw Error(path + (folder ? ": is a folder, not a regular file; name a file in it"
-                               : ": is not a regular file; choose another, or remove it"));
+    throw Error(printable(path) + (folder
+                                       ? ": is a folder, not a regular file; name a file in it"
+                                       : ": is not a regular file; choose another, or remove it"));
   }
   size_ = uint64_t(about.st_size);
 }
@@ -33,7 +34,7 @@ void InputFile::read(void* to, size_t bytes, uint64_t offset) const {
     const ssize_t n = ::pread(fd_, p, std::min(bytes, size_t(1) << 30), off_t(offset));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) file_error("read", path_, errno);
-    CHECK(n > 0, path_, ": ends at byte ", offset,
+    CHECK(n > 0, printable(path_), ": ends at byte ", offset,
           ", before what it should hold; it was cut short or is still written, copy or make it "
           "again");
     p += n;
@@ -43,8 +44,8 @@ void InputFile::read(void* to, size_t bytes, uint64_t offset) const {
 }
 
 std::vector<uint8_t> InputFile::read(size_t bytes, uint64_t offset) const {
-  CHECK(offset <= size_ && bytes <= size_ - offset, path_, ": ends before byte ", offset + bytes,
-        "; it was cut short, copy or make it again");
+  CHECK(offset <= size_ && bytes <= size_ - offset, printable(path_), ": ends before byte ",
+        offset + bytes, "; it was cut short, copy or make it again");
   std::vector<uint8_t> all(bytes);
   read(all.data(), bytes, offset);
   return all;

@@ -140,7 +140,7 @@ bool dot(char c, int column, int row) {
 
 }  // namespace
 
-std::string printable(const std::string& text) {
+std::string drawable(const std::string& text) {
   std::string out;
   for (char c : text)
     if ((static_cast<unsigned char>(c) & 0xC0) != 0x80)
@@ -149,7 +149,7 @@ std::string printable(const std::string& text) {
 }
 
 void draw_text(Image& image, int64_t x, int64_t y, const std::string& text, Colour colour) {
-  for (char c : printable(text)) {
+  for (char c : drawable(text)) {
     for (int row = 0; row < kRows; ++row)
       for (int column = 0; column < kColumns; ++column) {
         const int64_t px = x + column, py = y + row;

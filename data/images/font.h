@@ -15,6 +15,6 @@ constexpr int64_t kGlyphWidth = 6, kGlyphHeight = 10;
 void draw_text(Image& image, int64_t x, int64_t y, const std::string& text, Colour colour);
 
 // The text as it is drawn: one printable character of ASCII for each of its characters.
-std::string printable(const std::string& text);
+std::string drawable(const std::string& text);
 
 }  // namespace rmt::data

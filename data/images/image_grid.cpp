@@ -31,7 +31,7 @@ void paste(Image& to, int64_t x, int64_t y, const Image& image, int64_t scale) {
 std::vector<std::string> wrap_text(const std::string& text, int64_t width, size_t most_lines) {
   const size_t w = size_t(std::max<int64_t>(width, 1));
   std::vector<std::string> lines;
-  std::string rest = printable(text);
+  std::string rest = drawable(text);
   while (!rest.empty() && lines.size() < most_lines) {
     size_t end = std::min(rest.size(), w);
     if (end < rest.size() && rest[end] != ' ')

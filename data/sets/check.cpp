@@ -33,6 +33,8 @@ Examined examine(const Dataset& data, int64_t i, bool files) {
     l.width = image.width;
     l.height = image.height;
     l.kind = files ? image_header(bytes).kind : "CIFAR";
+  } catch (const SystemError&) {
+    throw;
   } catch (const Error& e) {
     l.error = e.what();
   }

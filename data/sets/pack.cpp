@@ -45,6 +45,8 @@ Packed pack_image(const Dataset& data, int64_t i, const PackOptions& o) {
     p.entry.label = uint32_t(data.label(i));
     p.entry.width = uint32_t(image.width);
     p.entry.height = uint32_t(image.height);
+  } catch (const SystemError&) {
+    throw;
   } catch (const Error& e) {
     p.error = e.what();
   }

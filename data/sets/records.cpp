@@ -77,6 +77,8 @@ std::vector<uint8_t> Records::bytes(int64_t i) const {
   std::vector<uint8_t> bytes(entry.bytes);
   try {
     shards_[shard]->read(bytes.data(), bytes.size(), entry.offset);
+  } catch (const SystemError&) {
+    throw;
   } catch (const Error& e) {
     throw Error(str(name(i), ": ", e.what()));
   }

@@ -291,6 +291,8 @@ std::vector<uint8_t> TarShards::bytes(int64_t i) const {
   const Sample& sample = samples_[size_t(i)];
   try {
     return InputFile(files_[sample.shard]).read(sample.bytes, sample.offset);
+  } catch (const SystemError&) {
+    throw;
   } catch (const Error& e) {
     throw Error(str(name(i), ": ", e.what()));
   }

@@ -66,7 +66,7 @@ TEST(Font, EveryCharacterIsThereAndDiffersFromEveryOther) {
   std::set<std::string> shapes;
   for (char c = ' '; c <= '~'; ++c) EXPECT_TRUE(shapes.insert(drawn({c})).second) << c;
   EXPECT_EQ(drawn(" ").find('#'), std::string::npos);
-  EXPECT_EQ(printable("a\n\x7f\tä猫~"), "a?????~") << "one mark for each character of UTF-8";
+  EXPECT_EQ(drawable("a\n\x7f\tä猫~"), "a?????~") << "one mark for each character of UTF-8";
   for (const std::string text : {"\x01", "\xff", "\xc3\xa4"})
     EXPECT_EQ(drawn(text).substr(0, 5), drawn("?").substr(0, 5));
 }
