@@ -1,41 +1,12 @@
 #include "core/files/crc32c.h"
 
-#include <array>
-#include <bit>
-#include <cstring>
+#include "core/files/crc_by_8.h"
 
 namespace rmt {
-namespace {
-
-static_assert(std::endian::native == std::endian::little, "eight bytes are read as one number");
-
-// kTables[k][b]: what a byte b leaves after itself and k zero bytes. Eight bytes at once are eight
-// independent look-ups ("slicing by 8").
-constexpr auto kTables = [] {
-  std::array<std::array<uint32_t, 256>, 8> t{};
-  for (uint32_t b = 0; b < 256; ++b) {
-    t[0][b] = b;
-    for (int bit = 0; bit < 8; ++bit)
-      t[0][b] = t[0][b] >> 1 ^ (t[0][b] & 1 ? 0x82F63B78u : 0);  // 0x1EDC6F41 reflected
-  }
-  for (size_t k = 1; k < 8; ++k)
-    for (size_t b = 0; b < 256; ++b) t[k][b] = t[k - 1][b] >> 8 ^ t[0][t[k - 1][b] & 255];
-  return t;
-}();
-
-}  // namespace
 
 uint32_t crc32c(const void* data, size_t bytes, uint32_t before) {
-  const auto* p = static_cast<const unsigned char*>(data);
-  uint32_t crc = ~before;
-  for (; bytes >= 8; bytes -= 8, p += 8) {
-    uint64_t x;
-    std::memcpy(&x, p, 8);
-    x ^= crc, crc = 0;
-    for (int k = 0; k < 8; ++k) crc ^= kTables[size_t(7 - k)][x >> 8 * k & 255];
-  }
-  for (; bytes > 0; --bytes, ++p) crc = crc >> 8 ^ kTables[0][(crc ^ *p) & 255];
-  return ~crc;
+  static constexpr CrcTables tables = crc_tables(0x82f63b78);  // 0x1EDC6F41 reflected
+  return crc_by_8(tables, data, bytes, before);
 }
 
 }  // namespace rmt

@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "core/files/crc32.h"
 #include "core/random.h"
 #include "tests/data/folder_maker.h"
 
@@ -46,6 +47,12 @@ Image decode(const std::vector<uint8_t>& bytes) {
 
 void put_big_endian(std::vector<uint8_t>& bytes, size_t at, uint32_t value) {
   for (size_t i = 0; i < 4; ++i) bytes[at + i] = uint8_t(value >> (24 - 8 * i));
+}
+
+// A PNG with another height, its header's checksum made right.
+void set_height(std::vector<uint8_t>& png, uint32_t height) {
+  put_big_endian(png, 20, height);
+  put_big_endian(png, 29, crc32(&png[12], 17));
 }
 
 }  // namespace
@@ -142,8 +149,10 @@ TEST(Image, RefusesHuffmanTablesThatAreTooLarge) {
 
 TEST(Image, AHeaderThatPromisesMoreThanTheDataHoldIsAnError) {
   std::vector<uint8_t> png = golden_bytes("png-rgb");
-  put_big_endian(png, 20, 9000);
+  set_height(png, 100);
   EXPECT_TRUE(contains(error_of([&] { decode(png); }), "cannot be decoded"));
+  set_height(png, 16000);  // before any memory is taken for them
+  EXPECT_TRUE(contains(error_of([&] { decode(png); }), "no data for all of its pixels"));
 }
 
 // Neither a crash nor a leak nor anything but Error, whatever the bytes; what decodes has the size
