@@ -1,7 +1,7 @@
 #include "train/checkpoint.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+#include "train/run/json_text.h"
 
 namespace rmt::train {
 namespace {
@@ -19,7 +19,7 @@ std::string text(const json& value) {
 json metadata_json(const Archive& a, const std::string& key) {
   auto it = a.metadata.find(key);
   if (it == a.metadata.end()) return nullptr;
-  json value = json::parse(it->second, nullptr, false);
+  json value = parse_json(it->second);
   CHECK(!value.is_discarded(), a.path, ": its metadata \"", key,
         "\" is not JSON; the file is not one of rmt's or is damaged");
   return value;

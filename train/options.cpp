@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "core/error.h"
 #include "data/images/augment.h"
+#include "train/run/json_text.h"
 #include "train/settings.h"
 
 namespace rmt::train {
@@ -33,6 +33,9 @@ std::string to_json(const TrainOptions& options) {
 
 TrainOptions options_from_json(const std::string& text, const std::string& source) {
   try {
+    CHECK(json_fits(text), source,
+          ": holds no options of rmt-train: it is larger or nests deeper "
+          "than any of its files");
     const json given = json::parse(text);
     TrainOptions options;
     for_each_setting([&]<class T>(const Setting<T>& s) {

@@ -65,9 +65,10 @@ void check_transform_options(const TransformOptions& o) {
         o.erasing.probability, " is not in [0, 1]");
   CHECK(o.crop_pct > 0.01 && o.crop_pct <= 1, "crop_pct ", o.crop_pct, " is not in (0.01, 1]");
   for (size_t c = 0; c < 3; ++c)
-    CHECK(std::isfinite(o.mean[c]) && std::isfinite(o.deviation[c]) && o.deviation[c] > 0, "mean ",
+    CHECK(std::abs(o.mean[c]) <= 100 && o.deviation[c] >= 0.001 && o.deviation[c] <= 1000, "mean ",
           o.mean[c], " and standard deviation ", o.deviation[c], " of channel ", c,
-          ": both must be finite, the second above 0");
+          " do not fit colours between 0 and 1: the first must be in [-100, 100], the second in "
+          "[0.001, 1000]");
 }
 
 Crop random_crop(int64_t width, int64_t height, const TransformOptions& o, Random& random) {

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "core/error.h"
 #include "core/files/files.h"
+#include "train/run/json_text.h"
 
 namespace rmt::train {
 namespace {
@@ -76,7 +76,7 @@ std::string to_line(const EpochLog& e) {
 }
 
 EpochLog epoch_from_line(const std::string& text, const std::string& source) {
-  const json line = json::parse(text, nullptr, false);
+  const json line = parse_json(text);
   CHECK(line.is_object(), source, ": is not a JSON object, as each line of a training log is");
   CHECK(line.contains("epoch") && line["epoch"].is_number_integer() && line["epoch"] >= 0 &&
             line["epoch"] <= kMaxEpoch,
@@ -97,7 +97,7 @@ std::vector<EpochLog> read_log(const std::string& path, bool torn) {
   int64_t number = 1;
   for (std::string line; std::getline(in, line); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    if (torn && !json::parse(line, nullptr, false).is_object()) continue;
+    if (torn && !parse_json(line).is_object()) continue;
     const std::string source = str(path, ", line ", number);
     EpochLog e = epoch_from_line(line, source);
     const bool grows = out.empty() || e.epoch > out.back().epoch;

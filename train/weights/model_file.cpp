@@ -1,7 +1,10 @@
 #include "train/weights/model_file.h"
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 
+#include "nn/rmt/cost.h"
 #include "ops/attention/manhattan_attention.h"
 #include "train/settings.h"
 #include "train/weights/pth.h"
@@ -33,6 +36,40 @@ void record_switches(const nn::RmtConfig& c, TrainOptions& o) {
   for_each_switch([&](const char*, auto option, auto field) { o.*option = c.*field; });
   o.layer_scale.clear();
   for (const nn::StageConfig& s : c.stages) o.layer_scale += s.layer_scale ? '1' : '0';
+}
+
+void check_head(const Archive& a) {
+  const Tensor& head = a.at("head.weight");
+  CHECK(head.rank() == 2 && head.numel() > 0, a.path, ": head.weight is ", head.shape(),
+        ", expected (classes, channels)");
+}
+
+// A model takes its memory when it is made, so a small file that names a large one is refused
+// before. Half of the numbers are enough here: what exactly is missing, load_model() says.
+void check_enough(const Archive& a, const nn::RmtConfig& c) {
+  int64_t held = 0;
+  for (const auto& [name, x] : a.tensors)
+    if (!name.starts_with("optimizer.")) held += x.numel();
+  const int64_t needed = nn::total(nn::cost(c, 224, 224)).parameters;
+  CHECK(2 * held >= needed, a.path, ": does not fit the model: it holds ", held, " numbers, and ",
+        c.name, " with ", c.num_classes, " classes has ", needed,
+        " parameters; the file is "
+        "incomplete or another model's, get it again or name the right --model");
+}
+
+bool all_finite(const Tensor& x) {
+  const Tensor y = x.dtype() == DType::f32 ? x : x.to(DType::f32);
+  const float* p = y.data<float>();
+  return std::all_of(p, p + y.numel(), [](float v) { return std::isfinite(v); });
+}
+
+// A run that diverged leaves weights that answer every image with "not a number".
+void check_finite(const Archive& a) {
+  for (const auto& [name, x] : a.tensors)
+    CHECK(name.starts_with("optimizer.") || !is_float(x.dtype()) || all_finite(x), a.path, ": ",
+          name,
+          " holds numbers that are infinite or none: the training has diverged, or the file "
+          "is damaged; take an earlier checkpoint");
 }
 
 }  // namespace
@@ -75,6 +112,14 @@ std::string weights_path(const std::string& path) {
   return !std::filesystem::exists(best) && std::filesystem::exists(model) ? model : best;
 }
 
+void set_image_size(ModelFile& file, int64_t asked) {
+  if (asked > 0) file.options.img_size = asked;
+  CHECK(asked > 0 || file.options.img_size <= kMaxRecordedSize, file.origin,
+        ", says that it was trained on images of ", file.options.img_size,
+        " pixels, of which one would take minutes; give --img-size if you want that, or the size "
+        "that is right");
+}
+
 ModelFile load_model_file(const std::string& path, const std::string& model) {
   return model_from(read_weights(weights_path(path)), model);
 }
@@ -82,21 +127,22 @@ ModelFile load_model_file(const std::string& path, const std::string& model) {
 ModelKind model_kind(const Archive& archive, const std::string& model) {
   const Description d = description_of(archive);
   ModelKind kind;
+  check_finite(archive);
   if (!d.options.empty()) kind.options = options_from_json(d.options, archive.path);
   const std::string name = !model.empty()       ? model
                            : !d.options.empty() ? kind.options.model
                                                 : d.architecture;
   kind.recorded = !name.empty();
   if (kind.recorded) {
-    const Tensor& head = archive.at("head.weight");
-    CHECK(head.rank() == 2, archive.path, ": head.weight is ", head.shape(),
-          ", expected (classes, channels)");
+    check_head(archive);
     kind.options.model = name;
-    kind.config = model_config(kind.options, head.dim(0));
+    kind.config = model_config(kind.options, archive.at("head.weight").dim(0));
   } else {
     kind.config = recognise(archive);
+    check_head(archive);
     record_switches(kind.config, kind.options);
   }
+  check_enough(archive, kind.config);
   return kind;
 }
 

@@ -14,7 +14,9 @@ nn::RmtConfig model_config(const TrainOptions& options, int64_t num_classes);
 data::TransformOptions transform_options(const TrainOptions& options);
 
 // Which model an archive holds: the one called `model`; where that is empty, the one that the file
-// names; where it names none, the one that has its shapes (train/weights/recognise.h).
+// names; where it names none, the one that has its shapes (train/weights/recognise.h). Error,
+// before anything is made of that size, for a file that holds less than half of its parameters, and
+// for one with weights that are not finite.
 struct ModelKind {
   nn::RmtConfig config;
   // As the file records them, else the defaults; with this model and its switches in any case.
@@ -41,6 +43,11 @@ struct ModelFile {
 // architecture; empty: as the file says, or else by its shapes (train/weights/recognise.h).
 ModelFile load_model_file(const std::string& path, const std::string& model = "");
 ModelFile model_from(const Archive& archive, const std::string& model = "");
+
+// The size of image to use: `asked`, or where that is 0 the one that the file records. Error for a
+// recorded one above kMaxRecordedSize, which nobody has asked for.
+constexpr int64_t kMaxRecordedSize = 2048;
+void set_image_size(ModelFile& file, int64_t asked);
 
 // The path of that file: best.safetensors or model.safetensors when `path` is a folder.
 std::string weights_path(const std::string& path);

@@ -12,7 +12,8 @@ namespace {
 
 // Caps of ours. A tensor takes about 90 bytes and 16 values; rmt_l with its average and optimizer
 // has 5,500 tensors, and so 0.5 MB and 85,000 values.
-constexpr size_t kMaxBytes = 16 << 20, kMaxValues = 2'000'000;
+// Each value takes 100 bytes, a place in the memo 50.
+constexpr size_t kMaxBytes = 16 << 20, kMaxValues = 1'000'000;
 
 // The instructions that tensor files use, of protocols 2 to 5; all others are refused.
 enum Op : uint8_t {
@@ -191,7 +192,10 @@ class Machine {
 
   bool container(uint8_t op) {
     switch (op) {
-      case MARK: marks_.push_back(stack_.size()); return true;
+      case MARK:
+        marks_.push_back(stack_.size());
+        check_height();
+        return true;
       case TUPLE_EMPTY: push(Kind::tuple); return true;
       case LIST_EMPTY: push(Kind::list); return true;
       case EMPTY_SET: push(Kind::list); return true;
@@ -223,18 +227,27 @@ class Machine {
     switch (op) {
       case PROTO: byte(); return true;
       case FRAME: number<uint64_t>(); return true;
-      case BINPUT: memo_[byte()] = top(); return true;
-      case LONG_BINPUT: memo_[number<uint32_t>()] = top(); return true;
-      case MEMOIZE: memo_[uint32_t(memo_.size())] = top(); return true;
+      case BINPUT: keep(byte()); return true;
+      case LONG_BINPUT: keep(number<uint32_t>()); return true;
+      case MEMOIZE: keep(uint32_t(memo_.size())); return true;
       case BINGET: get(byte()); return true;
       case LONG_BINGET: get(number<uint32_t>()); return true;
       default: return false;
     }
   }
+  void keep(uint32_t place) {
+    memo_[place] = top();
+    if (memo_.size() > kMaxValues) refuse(str("it keeps more than ", kMaxValues, " values"));
+  }
   void get(uint32_t place) {
     auto it = memo_.find(place);
     if (it == memo_.end()) refuse(str("it recalls the value ", place, ", which it never kept"));
     stack_.push_back(it->second);
+    check_height();
+  }
+  void check_height() const {
+    if (stack_.size() + marks_.size() > kMaxValues)
+      refuse(str("it stacks more than ", kMaxValues, " values"));
   }
 
   bool object(uint8_t op) {

@@ -206,6 +206,8 @@ class Reader {
             " it names an entry by something else than a text of 1 to 1024 bytes (",
             name_of(key.kind), "), so this is no state_dict");
       const std::string name = prefix + key.string;
+      CHECK(name.size() <= 1024, zip_.path(), ": names an entry by more than 1024 bytes, ",
+            quoted_name(name));
       if (value.kind == PyValue::dict)
         collect(value, name + ".", depth + 1);
       else

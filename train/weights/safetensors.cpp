@@ -19,7 +19,8 @@ using json = nlohmann::json;
 
 constexpr uint64_t kMaxHeader = 100'000'000;  // bytes; the format's own cap
 // Caps of ours.
-constexpr uint64_t kMaxTensors = 100'000, kMaxName = 1024, kMaxNumber = uint64_t(1) << 53;
+constexpr uint64_t kMaxTensors = 100'000, kMaxNotes = 10'000, kMaxName = 1024,
+                   kMaxNumber = uint64_t(1) << 53;
 
 struct Format {
   const char* name;
@@ -114,6 +115,8 @@ class Header : public nlohmann::json_sax<json> {
     field_ = text;
     if (name_ == "__metadata__") {
       if (metadata.count(text)) refuse("its metadata names " + quoted_json(text) + " twice");
+      if (metadata.size() == kMaxNotes)
+        refuse(str("its metadata has more than ", kMaxNotes, " notes"));
       return true;
     }
     if (text != "dtype" && text != "shape" && text != "data_offsets")
