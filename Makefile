@@ -9,6 +9,7 @@
 #                    variable (own objects under build/debug)
 #   SAN=1            address and undefined-behaviour sanitizers in everything (own objects under
 #                    build/san); the kernels in `make test` always have them
+#   SAN=thread       the thread sanitizer in everything (own objects under build/thread)
 #   V=1              print the commands
 
 CXX      ?= g++
@@ -24,8 +25,9 @@ ARGS     ?=
 FILTER   ?= *
 NAME     ?=
 
-ON       := $(foreach v,CUDA SAN DEBUG,$(if $(filter 1,$($v)),$v))
-VARIANT  := $(patsubst CUDA,cuda,$(patsubst SAN,san,$(patsubst DEBUG,debug,$(ON))))
+ON       := $(foreach v,CUDA SAN DEBUG,$(if $(filter 1 thread,$($v)),$v))
+VARIANT  := $(patsubst CUDA,cuda,$(patsubst DEBUG,debug,$(patsubst SAN,\
+              $(if $(filter thread,$(SAN)),thread,san),$(ON))))
 empty    :=
 space    := $(empty) $(empty)
 BUILD    := $(subst $(space),/,$(strip build $(VARIANT) $(filter-out native,$(ARCH))))
@@ -38,7 +40,8 @@ endif
 # --- how to compile: each kind of source has its flags ---
 # aarch64 compilers spell the same wish -mcpu.
 MARCH    := $(if $(filter aarch64,$(shell uname -m)),-mcpu,-march)=$(ARCH)
-SANITIZE := -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+SANITIZE := -fno-omit-frame-pointer $(if $(filter thread,$(SAN)),-fsanitize=thread,\
+              -fsanitize=address,undefined -fno-sanitize-recover=undefined)
 WARN     := -Wall -Wextra -Wshadow -Wno-psabi -Wno-missing-field-initializers
 OPTIONS  := -fno-math-errno -fno-trapping-math -ffp-contract=fast $(WARN) -I. -pthread \
             $(if $(filter CUDA,$(ON)),-DRMT_CUDA)

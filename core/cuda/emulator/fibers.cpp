@@ -10,6 +10,9 @@
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
 #endif
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+#endif
 
 #ifndef RMT_UCONTEXT
 // Pushes the six registers that a call must preserve, leaves the stack pointer in *save and takes
@@ -43,8 +46,8 @@ rmt_emulator_switch:
 namespace rmt::emulator {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__)
-constexpr size_t kStackBytes = 256 << 10;  // ASan's frames are large
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr size_t kStackBytes = 256 << 10;  // the sanitizers' frames are large
 #else
 constexpr size_t kStackBytes = 64 << 10;
 #endif
@@ -72,6 +75,10 @@ Fiber* Fibers::take() {
 
 void Fibers::prepare(Fiber* fiber) {
   fiber->fake_stack = nullptr;
+#if defined(__SANITIZE_THREAD__)
+  if (fiber->tsan) __tsan_destroy_fiber(fiber->tsan);
+  fiber->tsan = __tsan_create_fiber(0);
+#endif
 #ifdef RMT_UCONTEXT
   getcontext(&fiber->context);
   fiber->context.uc_stack.ss_sp = fiber->stack;
@@ -94,6 +101,11 @@ void Fibers::switch_to(Fiber* to) {
   ++counters().switches;
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_start_switch_fiber(&from->fake_stack, to->stack, to->bytes);
+#endif
+#if defined(__SANITIZE_THREAD__)
+  // What a fiber did happens before what the next one does: they take turns in one OS thread.
+  if (from == &host_) from->tsan = __tsan_get_current_fiber();
+  __tsan_switch_to_fiber(to->tsan, 0);
 #endif
 #ifdef RMT_UCONTEXT
   swapcontext(&from->context, &to->context);

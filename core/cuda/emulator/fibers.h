@@ -23,6 +23,7 @@ struct Fiber {
   size_t bytes = 0;
   void* top = nullptr;         // the stack pointer while the fiber does not run
   void* fake_stack = nullptr;  // ASan's
+  void* tsan = nullptr;        // ThreadSanitizer's name of it
 #ifdef RMT_UCONTEXT
   ucontext_t context;
 #endif
