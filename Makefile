@@ -45,16 +45,19 @@ SANITIZE := -fno-omit-frame-pointer $(if $(filter thread,$(SAN)),-fsanitize=thre
 WARN     := -Wall -Wextra -Wshadow -Wno-psabi -Wno-missing-field-initializers
 OPTIONS  := -fno-math-errno -fno-trapping-math -ffp-contract=fast $(WARN) -I. -pthread \
             $(if $(filter CUDA,$(ON)),-DRMT_CUDA)
-# Flags where $(1) optimises, unless all is to be debugged or sanitized.
-level     = $(if $(filter DEBUG,$(ON)),-g -O0,$(if $(filter SAN,$(ON)),-g1 -O1 $(SANITIZE),-g1 $(1)))
-flags     = $(strip $(CXXFLAGS) -std=c++20 $(call level,$(1)) $(MARCH) $(OPTIONS))
+HOST_SAN   := $(if $(filter SAN,$(ON)),$(SANITIZE))
+# The threads of an emulated kernel take turns in one thread of the host: no race can be seen there.
+KERNEL_SAN := $(if $(filter thread,$(SAN)),,$(HOST_SAN))
+# Flags where $(1) optimises, unless all is to be debugged, or sanitized by $(2).
+level     = $(if $(filter DEBUG,$(ON)),-g -O0,$(if $(2),-g1 -O1 $(2),-g1 $(1)))
+flags     = $(strip $(CXXFLAGS) -std=c++20 $(call level,$(1),$(2)) $(MARCH) $(OPTIONS))
 EMULATED := -fcf-protection=none -Wno-unknown-pragmas
 # A debugger stops in a kernel at every line and finds every variable; the tests' copies need not.
 STEPPED  := -g -gno-statement-frontiers
-FLAGS_library   := $(call flags,-O3)
-FLAGS_program   := $(call flags,-O1)
+FLAGS_library   := $(call flags,-O3,$(HOST_SAN))
+FLAGS_program   := $(call flags,-O1,$(HOST_SAN))
 FLAGS_test      := $(FLAGS_program)
-FLAGS_kernel    := $(call flags,-Og) $(EMULATED) $(STEPPED)
+FLAGS_kernel    := $(call flags,-Og,$(KERNEL_SAN)) $(EMULATED) $(STEPPED)
 FLAGS_sanitized := $(call flags,-Og) $(EMULATED) $(SANITIZE)
 # The fastest linker that is there: mold, lld, gold, or the system's.
 LINKERS  := mold lld gold
@@ -79,7 +82,9 @@ TOURS    := $(wildcard examples/tours/*.cpp examples/tours/*.cu)
 FUZZERS  := $(patsubst tests/fuzz/%_fuzz.cpp,%,$(wildcard tests/fuzz/*_fuzz.cpp))
 
 OBJ       = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(1:%.cu=$(BUILD)/obj/%.cu.o))
-SANITIZED = $(patsubst %.cpp,$(BUILD)/kernels/%.o,$(1:%.cu=$(BUILD)/kernels/%.cu.o))
+# What the tests sanitize in any case; where all is sanitized, the same objects.
+KERNELS  := $(BUILD)/$(if $(filter SAN,$(ON)),obj,kernels)
+SANITIZED = $(patsubst %.cpp,$(KERNELS)/%.o,$(1:%.cu=$(KERNELS)/%.cu.o))
 LIB      := $(BUILD)/lib/librmt.a
 BINS     := $(addprefix $(BUILD)/bin/,$(notdir $(basename $(PROGRAMS) $(TOURS))))
 TESTS    := $(BUILD)/tests/rmt-tests
@@ -121,7 +126,8 @@ help:
 	@echo "make train      install what is missing, build, and train (DATA=folder MODEL=rmt_t"
 	@echo "                EPOCHS=n ARGS='...'; without DATA on images that it draws)"
 	@echo "make op         NAME=softmax: compile that op, its kernels and its proof, and run the proof"
-	@echo "make test       install what is missing, build, run every test (FILTER='Gelu*', SAN=1)"
+	@echo "make test       install what is missing, build, run every test (FILTER='Gelu*', SAN=1,"
+	@echo "                SAN=thread)"
 	@echo "make check      form, layers, proofs, prose, every kernel through nvcc, then the tests"
 	@echo "make fuzz       libFuzzer against a reader (needs clang++; SECONDS=600, TARGET=name of"
 	@echo "                $(FUZZERS))"
