@@ -78,7 +78,7 @@ static int pack_splits(Flags& f) {
   for (const std::string& split : splits) {
     const auto data = data::open_dataset(f.data_dir, split, classes, f.val_split);
     for (const std::string& line : data::remarks_on_files(data->leftovers(), data->place()))
-      std::cerr << line << "\n";
+      std::cerr << printable(line) << "\n";
     if (classes.empty()) classes = data->classes();
     train::Stopwatch clock;
     Progress progress;
@@ -99,9 +99,9 @@ static void print_list(const char* title, const std::vector<data::CheckedImage>&
                        size_t most) {
   if (!list.empty()) std::printf("  %s: %zu\n", title, list.size());
   for (size_t i = 0; i < list.size() && i < most; ++i) {
-    const bool named = list[i].what.starts_with(list[i].name);
-    std::printf("    %s%s%s\n", named ? "" : list[i].name.c_str(), named ? "" : ": ",
-                list[i].what.c_str());
+    const std::string name = printable(list[i].name), what = printable(list[i].what);
+    const bool named = what.starts_with(name);
+    std::printf("    %s%s%s\n", named ? "" : name.c_str(), named ? "" : ": ", what.c_str());
   }
   if (list.size() > most) std::printf("    and %zu more (--json lists all)\n", list.size() - most);
 }
@@ -111,8 +111,8 @@ static void print_report(const data::DataReport& r) {
   for (const data::SplitReport& s : r.splits) {
     const auto [least, most] = std::minmax_element(s.images.begin(), s.images.end());
     std::printf("%s: %s: %lld images of %zu classes, %lld to %lld of each, %.1f MB\n",
-                s.split.c_str(), s.place.c_str(), static_cast<long long>(s.all()), s.classes.size(),
-                static_cast<long long>(*least), static_cast<long long>(*most),
+                s.split.c_str(), printable(s.place).c_str(), static_cast<long long>(s.all()),
+                s.classes.size(), static_cast<long long>(*least), static_cast<long long>(*most),
                 double(s.bytes) / 1e6);
     for (const auto& [kind, n] : s.kinds)
       std::printf("  %s: %lld\n", kind.c_str(), static_cast<long long>(n));
@@ -120,7 +120,7 @@ static void print_report(const data::DataReport& r) {
     print_list("a side below 32 pixels", s.small, kMost);
     print_list("unusual, and read all the same", s.odd, kMost);
     for (const std::string& line : data::remarks_on_files(s.leftovers, s.place, true))
-      std::printf("  %s\n", line.c_str());
+      std::printf("  %s\n", printable(line).c_str());
   }
   std::vector<data::CheckedImage> leaks, conflicts, others;
   for (const data::Duplicate& d : r.duplicates)
@@ -129,7 +129,7 @@ static void print_report(const data::DataReport& r) {
   print_list("a training image in val (leak)", leaks, kMost);
   print_list("in two classes", conflicts, kMost);
   print_list("in one class", others, kMost);
-  for (const std::string& remark : r.remarks) std::printf("%s\n", remark.c_str());
+  for (const std::string& remark : r.remarks) std::printf("%s\n", printable(remark).c_str());
   std::printf("%s\n", r.broken() ? "there are broken images: replace or remove them"
                                  : "every image can be read");
 }

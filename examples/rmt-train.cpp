@@ -178,7 +178,7 @@ static int train_model(TrainFlags& f, const std::string& program,
             << folder.path() << std::endl;
   std::cout << train::describe_groups(parameters, rules) << std::flush;
   for (const std::string& line : data::remarks_on_run(*train_images, *test_images, o.img_size))
-    std::cerr << "note: " << line << "\n";
+    std::cerr << "note: " << printable(line) << "\n";
   return run(trainer, folder, program);
 }
 

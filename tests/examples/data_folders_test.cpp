@@ -76,6 +76,22 @@ TEST_F(DataFolders, EveryKindOfImageUnderEveryKindOfNameIsReadAndTrainedOn) {
     EXPECT_EQ(r.text.find(wrong), std::string::npos) << r.text;
 }
 
+TEST_F(DataFolders, WhatIsNotReadIsNamedByACheckAndByARun) {
+  for (const char* name : {"train/cat/1.png", "train/cat/2.png", "train/dog/1.png",
+                           "train/dog/2.png", "Test/cat/3.png", "train/loose.png"})
+    write(fs::path(data) / name, photos()[0].bytes);
+  write(fs::path(data) / "train/dog/\033[31m.webp", "RIFF");
+  write(fs::path(data) / "train/dog/list.txt", "");
+  const std::string webp = "1 .webp (dog/\\x1b[31m.webp); ImageMagick's mogrify -format png *.webp";
+  expect(str("rmt-train --data-dir data", kFlags, "run"), 0,
+         {"data/train: 1 files are not read", webp, "1 images (loose.png) lie beside",
+          "data/Test is used for validation", "no validation images of 1 of the 2 classes (dog)"});
+  expect("rmt-data check --data-dir data", 0,
+         {"2 files are not read", "1 .txt (dog/list.txt)", webp});
+  expect("rmt-data check --data-dir data --json", 0,
+         {"\"unread\": {\".txt\": 1, \".webp\": 1}, \"beside_class_folders\": 1"});
+}
+
 TEST_F(DataFolders, ClassFoldersAloneTrainResumeAndEvaluateOnTheSameFiles) {
   for (const char* name : {"cat", "dog"})
     for (int i = 0; i < 10; ++i)
