@@ -17,9 +17,9 @@
 
 namespace rmt {
 
-// A word of the command line for a message: in quotes, a long one cut.
+// A word of the command line for a message: printable, in quotes, a long one cut.
 inline std::string quoted_word(const std::string& word) {
-  return '"' + (word.size() <= 40 ? word : word.substr(0, 37) + "...") + '"';
+  return '"' + printable(word.size() <= 40 ? word : word.substr(0, 37) + "...") + '"';
 }
 
 // Makes the word of a whole number the one that CLI11 takes for it, or says what is wrong with it.
@@ -121,7 +121,8 @@ inline std::string unknown_flags(const CLI::App& app) {
   for (std::string word : app.remaining(true)) {
     if (!word.starts_with("-") || word == "--") continue;
     word = word.substr(0, word.find('='));
-    text += str(text.empty() ? "" : " ", "there is no ", word, train::did_you_mean(word, known));
+    text += str(text.empty() ? "" : " ", "there is no ", printable(word),
+                train::did_you_mean(word, known));
   }
   return text;
 }
@@ -138,8 +139,8 @@ inline int parse_flags(CLI::App& app, int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return end_process(app.get_name(), app.exit(e));
     const std::string unknown = unknown_flags(app);
-    std::cerr << app.get_name() << ": " << (unknown.empty() ? e.what() : unknown) << " ("
-              << app.get_name() << " --help lists the flags)" << std::endl;
+    std::cerr << app.get_name() << ": " << (unknown.empty() ? printable(e.what(), true) : unknown)
+              << " (" << app.get_name() << " --help lists the flags)" << std::endl;
     return 2;
   }
 }

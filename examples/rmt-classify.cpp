@@ -71,10 +71,10 @@ class Answers {
     } else if (f_.csv) {
       std::fputs(train::prediction_csv(path, guesses, names_).c_str(), stdout);
     } else {
-      std::printf("%s\n", path.c_str());
+      std::printf("%s\n", printable(path).c_str());
       for (const train::Guess& g : guesses)
         std::printf("  %6.2f %%  %s\n", 100 * g.probability,
-                    train::full_name(names_, g.index).c_str());
+                    printable(train::full_name(names_, g.index)).c_str());
     }
   }
   void add_unreadable(const std::string& path, const std::string& error) {
@@ -137,8 +137,8 @@ static int classify(const Flags& f) {
   if (f.threads > 0) set_threads(f.threads);
   const train::Compute compute = train::choose_compute(f.compute);
   train::ModelFile file = train::load_model_file(f.checkpoint, f.model);
-  std::cerr << file.origin << std::endl;
-  if (f.img_size > 0) file.options.img_size = f.img_size;
+  std::cerr << printable(file.origin) << std::endl;
+  train::set_image_size(file, f.img_size);
   check(file.options);
   compute.prepare(*file.model);
   NoGrad off;

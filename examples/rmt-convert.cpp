@@ -35,8 +35,9 @@ static int convert(const Flags& f) {
     train::write_safetensors(f.to, train::published_weights(archive));
   else
     train::write_hub_folder(f.to, archive, file, f.force);
-  std::printf("%s\n%s: %zu tensors in f32%s\n", file.origin.c_str(), f.to.c_str(),
-              file.model->state().size(), to_file ? "" : ", config.json, README.md");
+  std::printf("%s\n%s: %zu tensors in f32%s\n", printable(file.origin).c_str(),
+              printable(f.to).c_str(), file.model->state().size(),
+              to_file ? "" : ", config.json, README.md");
   return 0;
 }
 

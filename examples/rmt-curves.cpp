@@ -25,7 +25,7 @@ static int draw(const std::string& out, const std::vector<std::string>& words, b
   for (const std::string& word : words) curves.push_back(curve(word));
   write_file(out, train::draw_curves(curves));
   for (const train::Curve& c : curves)
-    std::printf("%s: %zu epochs\n", c.name.c_str(), c.epochs.size());
+    std::printf("%s: %zu epochs\n", printable(c.name).c_str(), c.epochs.size());
   return 0;
 }
 

@@ -44,7 +44,7 @@ struct Flags {
 // The model with its options, over which the flags are laid.
 static train::ModelFile load(const Flags& f) {
   train::ModelFile file = train::load_model_file(f.checkpoint, f.model);
-  std::cerr << file.origin << std::endl;
+  std::cerr << printable(file.origin) << std::endl;
   train::TrainOptions& o = file.options;
   const std::string recorded = o.data_dir;
   CHECK(!f.data_dir.empty() || !recorded.empty(), f.checkpoint,
@@ -54,11 +54,12 @@ static train::ModelFile load(const Flags& f) {
   std::error_code none;
   const bool other = o.data_dir != recorded && !fs::equivalent(o.data_dir, recorded, none);
   if (other && o.val_split > 0 && f.val_split < 0)
-    std::cerr << "note: the run held images out of " << recorded << "; if " << o.data_dir
-              << " is that folder, moved, --val-split " << o.val_split << " takes the same ones\n";
+    std::cerr << "note: the run held images out of " << printable(recorded) << "; if "
+              << printable(o.data_dir) << " is that folder, moved, --val-split " << o.val_split
+              << " takes the same ones\n";
   if (other) o.val_split = 0;
   if (f.val_split >= 0) o.val_split = f.val_split;
-  if (f.img_size > 0) o.img_size = f.img_size;
+  train::set_image_size(file, f.img_size);
   if (f.crop_pct > 0) o.crop_pct = f.crop_pct;
   o.validation_batch_size = f.batch_size;
   o.workers = f.workers;
@@ -115,7 +116,7 @@ static void print(const Flags& f, const Result& r, const train::ModelFile& file)
     std::snprintf(top5, sizeof top5, "  top-5 %.3f %%", m.acc5());
   std::printf(
       "%s at %lld px on %s%s: top-1 %.3f %%%s  loss %.4f  (%lld images, %lld bad, %.1f s)\n",
-      o.model.c_str(), static_cast<long long>(o.img_size), o.data_dir.c_str(),
+      o.model.c_str(), static_cast<long long>(o.img_size), printable(o.data_dir).c_str(),
       r.split == "val" ? "" : (" (" + r.split + ")").c_str(), m.acc1(), top5, m.loss(),
       static_cast<long long>(m.samples), static_cast<long long>(r.bad), r.seconds);
   if (!r.classes.empty())
@@ -136,7 +137,7 @@ static void show_worst(const Flags& f, const std::vector<train::Mistake>& worst,
                        const data::Dataset& images, const train::ModelFile& file) {
   if (worst.empty()) std::cerr << "no mistake, no picture" << std::endl;
   for (const train::Mistake& m : worst)
-    std::cerr << images.name(m.index) << ": " << train::caption(m, file) << "\n";
+    std::cerr << printable(images.name(m.index) + ": " + train::caption(m, file)) << "\n";
   if (!worst.empty()) data::write_png(f.out, train::mistakes_picture(worst, images, file));
 }
 
@@ -169,7 +170,8 @@ static int eval(const Flags& f) {
                                     train::transform_options(file.options), "--batch-size", seen);
   line.clear();
   for (const data::BadImage& bad : loader.bad())
-    std::cerr << "bad image, replaced by the next: " << bad.path << ": " << bad.reason << "\n";
+    std::cerr << "bad image, replaced by the next: " << printable(bad.path + ": " + bad.reason)
+              << "\n";
   const auto classes =
       f.per_class ? results_by_class(confusion) : std::vector<train::ClassResult>();
   print(f, {m, split, classes, int64_t(loader.bad().size()), clock.seconds()}, file);

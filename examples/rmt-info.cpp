@@ -70,7 +70,7 @@ static void show_file(const Flags& f, const CLI::App& app) {
           ", which says itself what its model is");
   train::ModelFile file = train::load_model_file(f.file);
   if (app.count("--img-size") > 0) file.options.img_size = f.options.img_size;
-  std::printf("%s\n\n", file.origin.c_str());
+  std::printf("%s\n\n", printable(file.origin).c_str());
   show(f, file.options, file.model->config);
   if (f.groups) print_groups(file.options, *file.model);
 }

@@ -167,8 +167,8 @@ static int look(const Flags& f) {
         "--at takes two shares of the width and height, each from 0 to 1");
   if (f.threads > 0) set_threads(f.threads);
   train::ModelFile file = train::load_model_file(f.checkpoint, f.model);
-  std::cerr << file.origin << std::endl;
-  if (f.img_size > 0) file.options.img_size = f.img_size;
+  std::cerr << printable(file.origin) << std::endl;
+  train::set_image_size(file, f.img_size);
   check(file.options);
   const data::TransformOptions t = train::transform_options(file.options);
   const int64_t S = t.image_size;
@@ -188,13 +188,13 @@ static int look(const Flags& f) {
       "%s: in each row the chosen place (framed in white) and where its last block of that stage "
       "looks: the brighter, the more weight; the last picture shows where the last head looks more "
       "(orange) or the first (blue)\n",
-      f.out.c_str());
+      printable(f.out).c_str());
   if (f.decay.empty()) return 0;
   data::write_png(f.decay, data::image_grid(decay_tiles(*file.model, looks), 5));
   std::printf(
       "%s: what a position in the middle multiplies the weight of the others with, a row a stage, "
       "from the head that sees least far to the one that sees farthest\n",
-      f.decay.c_str());
+      printable(f.decay).c_str());
   return 0;
 }
 
@@ -212,7 +212,8 @@ int main(int argc, char** argv) {
   app.add_option("--decay", f.decay, "PNG file for the decay of the heads; empty: none");
   app.add_option("--model", f.model,
                  "architecture; empty: as the checkpoint says, or by its shapes");
-  app.add_option("--img-size", f.img_size, "pixels; 0: as in training");
+  app.add_option("--img-size", f.img_size, "pixels; 0: as in training")
+      ->check(CLI::Range(0, 16384));
   app.add_option("--threads", f.threads, "threads; 0: RMT_THREADS, else every processor")
       ->check(CLI::Range(0, 1024));
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;

@@ -14,10 +14,11 @@ namespace {
 namespace fs = std::filesystem;
 
 // Weights as they begin, which is all that these tests need of a model.
-void write_model(const std::string& path, const std::vector<std::string>& classes) {
+void write_model(const std::string& path, const std::vector<std::string>& classes,
+                 int64_t img_size = 32) {
   train::TrainOptions options;
   options.model = "rmt_n";
-  options.img_size = 32;
+  options.img_size = img_size;
   nn::Rmt model(train::model_config(options, int64_t(classes.size())));
   model.init(1);
   train::write_safetensors(
@@ -57,6 +58,32 @@ TEST_F(Programs, ClassifyTakesFoldersAndPrintsJsonAndTables) {
   expect("rmt-classify m.safetensors --json --csv album", 2, {"--csv", "--json"});
   fs::create_directories(folder / "empty");
   expect("rmt-classify m.safetensors empty", 1, {"empty: is a folder without images"});
+}
+
+TEST_F(Programs, NamesFromOutsideCannotMoveTheCursor) {
+  draw_small_images(data);
+  write_model(folder / "m.safetensors", {"da\x1b[2Jrk", "light"});
+  fs::create_directories(folder / "x/da\x1b[2Jrk");
+  fs::copy_file(folder / "data/val/dark/0.jpg", folder / "x/da\x1b[2Jrk/\x1b]0;.jpg");
+  for (const char* command :
+       {"rmt-classify m.safetensors x", "rmt-eval m.safetensors --data-dir x --per-class",
+        "rmt-classify \x1b.safetensors x", "rmt-eval m --\x1b[2J", "rmt-eval m --split \x1b[2J",
+        "rmt-eval m x\x1b[2J"}) {
+    const Result r = run(command);
+    EXPECT_EQ(r.text.find('\x1b'), std::string::npos) << command;
+    EXPECT_NE(r.text.find("\\x1b"), std::string::npos) << command << r.text;
+  }
+}
+
+TEST_F(Programs, AnImageSizeThatNobodyAskedForIsNotTaken) {
+  draw_small_images(data);
+  write_model(folder / "m.safetensors", {"dark", "light"}, 16384);
+  for (const char* command :
+       {"rmt-classify m.safetensors data/val/dark/0.jpg", "rmt-eval m.safetensors --data-dir data",
+        "rmt-look m.safetensors data/val/dark/0.jpg"}) {
+    expect(command, 1, {"16384 pixels", "--img-size"});
+    expect(str(command, " --img-size 32"), 0, {});
+  }
 }
 
 TEST_F(Programs, WithoutACheckpointTheyShowTheCommand) {
