@@ -50,7 +50,8 @@ std::string class_table(const std::vector<ClassResult>& results, const ClassName
     std::snprintf(numbers, sizeof numbers, "  %7.2f  %6lld  ", r.top1(),
                   static_cast<long long>(r.images));
     text += numbers + printable(brief_name(names, r.index));
-    if (r.rival >= 0) text += str("; ", r.rival_count, " as ", printable(brief_name(names, r.rival)));
+    if (r.rival >= 0)
+      text += str("; ", r.rival_count, " as ", printable(brief_name(names, r.rival)));
     text += '\n';
   }
   return text;
