@@ -93,10 +93,12 @@ void Saving::step_counted() {
   told_skipping_ = false;
   if (!std::exchange(next_waits_, false)) return;
   folder_.follow();
+  bool renamed = false;  // is not done again when the folder is moved before its sync
   try_to_save([&] {
     const std::string path = folder_ / kLast;
-    if (sys::rename((folder_ / kNext).c_str(), path.c_str()) != 0) file_error("write", path, errno);
-    has_checkpoint_ = true;
+    if (!renamed && sys::rename((folder_ / kNext).c_str(), path.c_str()) != 0)
+      file_error("write", path, errno);
+    has_checkpoint_ = renamed = true;
     sync_folder_of(path);
   });
 }
@@ -175,12 +177,14 @@ Archive Saving::weights(const std::string& kind) {
   return model_archive(model_, {options_.model, classes_, to_json(options_), kind});
 }
 
-// Whatever went wrong, of memory say: it costs this file and not the run.
+// Whatever went wrong, of memory say: it costs this file and not the run. A folder that was moved
+// in the middle of it gets the file in its new place.
 bool Saving::try_to_save(const std::function<void()>& save) {
   try {
     save();
     return true;
   } catch (const std::exception& e) {
+    if (folder_.follow()) return try_to_save(save);
     std::cerr << "warning: " << e.what() << "; training goes on, what was saved before is kept"
               << std::endl;
     saved_all_ = false;

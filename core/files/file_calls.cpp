@@ -38,7 +38,8 @@ FileFault& armed() {
 // What is to happen at this call.
 FileFault::Kind next_call() {
   const FileFault& fault = armed();
-  if (++calls != fault.call) return FileFault::none;
+  const int64_t call = ++calls;
+  if (call != fault.call && !(fault.for_good && call > fault.call)) return FileFault::none;
   if (fault.kind == FileFault::fail) errno = fault.error;
   return fault.kind;
 }
@@ -78,6 +79,10 @@ FileFault file_fault(const std::string& text) {
   FileFault fault;
   const char* end = text.data() + text.size();
   auto [rest, error] = std::from_chars(text.data(), end, fault.call);
+  if (error == std::errc{} && rest != end && *rest == '+') {
+    fault.for_good = true;
+    ++rest;
+  }
   const std::string what = error == std::errc{} && rest != end && *rest == ':' && fault.call > 0
                                ? std::string(rest + 1, end)
                                : "";
@@ -89,9 +94,11 @@ FileFault file_fault(const std::string& text) {
       fault.kind = FileFault::fail;
       fault.error = r.error;
     }
+  const bool once = fault.kind != FileFault::fail || fault.error == EINTR;  // tried without end
+  if (fault.for_good && once) fault.kind = FileFault::none;
   CHECK(fault.kind != FileFault::none, "RMT_FAULT=", text,
-        ": expected the number of a call and what happens to it, as in 17:ENOSPC, 17:short, "
-        "17:kill or 17:killed");
+        ": expected the number of a call and what happens to it, as in 17:ENOSPC, 17+:EROFS, "
+        "17:short, 17:kill or 17:killed");
   return fault;
 }
 

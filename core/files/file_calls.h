@@ -4,6 +4,7 @@
 //
 //   RMT_FAULT=17:ENOSPC   Call 17 does nothing and fails for that reason (or EACCES EDQUOT EINTR
 //                         EIO EMFILE EROFS); a file is closed all the same.
+//   RMT_FAULT=17+:EROFS   Call 17 and all that follow, as on a disk that fails for good.
 //   RMT_FAULT=17:short    Call 17, when it is a write, writes half of its bytes and says so.
 //   RMT_FAULT=17:kill     SIGKILL in call 17: a write has written half of its bytes, another call
 //                         has done nothing.
@@ -23,7 +24,8 @@ struct FileFault {
   enum Kind { none, fail, shorten, kill, killed };
   int64_t call = 0;
   Kind kind = none;
-  int error = 0;  // errno, of fail
+  int error = 0;          // errno, of fail
+  bool for_good = false;  // and all calls after it
 };
 
 FileFault file_fault(const std::string& text);  // what stands in RMT_FAULT; Error for anything else

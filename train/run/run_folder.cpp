@@ -93,25 +93,28 @@ void RunFolder::lock() {
         "begin another run with another --experiment");
 }
 
-void RunFolder::follow() {
-  if (!lock_) return;
+bool RunFolder::follow() {
+  if (!lock_) return false;
   const std::string now = lock_->find(path_);
   CHECK(!now.empty(), path_,
         ": the run's folder was removed, or moved to another file system; nothing more can be "
         "saved there, so training stops: what was not saved before is lost");
-  if (now == path_) return;
+  if (now == path_) return false;
   std::cerr << "warning: " << path_ << ": was moved to " << now << "; the run goes on there"
             << std::endl;
   path_ = now;
+  return true;
 }
 
 void RunFolder::append(EpochLog line) {
   if (line.time == 0) line.time = std::time(nullptr);
-  append_line(*this / "log.jsonl", to_line(line));
+  if (logged_ != line.epoch) append_line(*this / "log.jsonl", to_line(line));
+  logged_ = line.epoch;
   refresh();
 }
 
 void RunFolder::truncate_log(int64_t epoch) {
+  logged_ = -1;
   const std::string path = *this / "log.jsonl";
   if (!there(path)) return;
   const std::string text = read_file(path, size_t(1) << 30);

@@ -24,15 +24,16 @@ class RunFolder {
 
   // Takes the folder for this process until the last copy is gone; Error that says who has it.
   void lock();
-  // When the locked folder was moved, this goes on in its new place and says so on stderr. Error
-  // when it is there no more. To be called before something is saved.
-  void follow();
+  // When the locked folder was moved, this goes on in its new place, says so on stderr and returns
+  // true. Error when it is there no more. To be called before something is saved, or could not be.
+  bool follow();
 
   const std::string& path() const { return path_; }
   std::string operator/(const std::string& name) const { return path_ + "/" + name; }
 
   // Adds a line to log.jsonl (with the time, where it has none) and then does what refresh() does.
-  // Error when anything could not be written.
+  // Error when anything could not be written; a second call then adds the line only if the first
+  // did not.
   void append(EpochLog line);
   // Takes back the lines of `epoch` and of later ones. A run that was killed after it wrote an
   // epoch's line and before it wrote that epoch's checkpoint trains the epoch again, and logs it
@@ -52,6 +53,7 @@ class RunFolder {
   explicit RunFolder(std::string path) : path_(std::move(path)) {}
   std::string path_;
   std::shared_ptr<FolderLock> lock_;
+  int64_t logged_ = -1;  // the epoch of the line that was added last
   Curve theirs_;
 };
 
