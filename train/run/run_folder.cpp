@@ -3,12 +3,12 @@
 #include <ctime>
 #include <filesystem>
 #include <iostream>
-#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "core/error.h"
 #include "core/files/files.h"
 #include "train/run/curves.h"
+#include "train/run/json_text.h"
 #include "train/run/tensorboard.h"
 
 namespace rmt::train {
@@ -122,7 +122,7 @@ void RunFolder::truncate_log(int64_t epoch) {
   int64_t last = -1, out_of_order = 0;
   for (std::istringstream in(text); std::getline(in, line);) {
     // A last line that a kill has torn does not parse, and is not kept either.
-    auto entry = nlohmann::json::parse(line, nullptr, false);
+    const nlohmann::json entry = parse_json(line);
     if (!entry.is_object() || !entry.contains("epoch") || !entry["epoch"].is_number_integer() ||
         entry["epoch"] >= epoch)
       continue;
