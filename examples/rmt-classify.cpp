@@ -99,6 +99,7 @@ class Answers {
 static int classify_images(const Flags& f, train::ModelFile& file, const train::Compute& compute) {
   const std::vector<std::string> files = image_files(f.images);
   data::TransformOptions transform = train::transform_options(file.options);
+  data::check_transform_options(transform);
   const int64_t S = transform.image_size;
   const train::ClassNames names = names_of_classes("rmt-classify", file, f.class_names);
   Answers answers(f, names);
@@ -107,6 +108,8 @@ static int classify_images(const Flags& f, train::ModelFile& file, const train::
     const data::Batch one{.images = Tensor::empty({1, S, S, 3}, DType::u8)};
     try {
       data::eval_pixels(data::read_image(path), transform, one.images.data<uint8_t>());
+    } catch (const SystemError&) {
+      throw;
     } catch (const Error& e) {
       answers.add_unreadable(path, e.what());
       status = 1;

@@ -86,7 +86,8 @@ static int pack_splits(Flags& f) {
       progress.show(split, done, data->size());
     });
     progress.clear();
-    for (const std::string& reason : r.skipped) std::cerr << "skipped: " << reason << "\n";
+    for (const std::string& reason : r.skipped)
+      std::cerr << "skipped: " << printable(reason) << "\n";
     std::printf("%s/%s: %lld images in %u shards, %.1f MB, %.0f img/s; %zu skipped\n",
                 f.out.c_str(), split.c_str(), static_cast<long long>(r.images), r.shards,
                 double(r.bytes) / 1e6, double(r.images) / clock.seconds(), r.skipped.size());
@@ -138,24 +139,15 @@ static void print_report(const data::DataReport& r) {
 // elsewhere.
 static std::string quoted(const std::string& text) {
   std::string out = "\"";
-  for (size_t i = 0; i < text.size();) {
+  for (size_t i = 0, length = 0; i < text.size(); i += std::max<size_t>(length, 1)) {
+    length = utf8_length(std::string_view(text).substr(i));
     const auto c = uint8_t(text[i]);
-    const size_t more = c < 0x80                ? 0
-                        : c >= 0xC2 && c < 0xE0 ? 1
-                        : c >= 0xE0 && c < 0xF0 ? 2
-                        : c >= 0xF0 && c < 0xF5 ? 3
-                                                : 9;
-    size_t k = 1;
-    while (k <= more && more < 9 && i + k < text.size() && (uint8_t(text[i + k]) & 0xC0) == 0x80)
-      ++k;
     char escaped[8];
-    if (c < 32 || c == '"' || c == '\\' || c == 127) {
-      std::snprintf(escaped, sizeof escaped, "\\u%04x", c);
+    std::snprintf(escaped, sizeof escaped, "\\u%04x", c);
+    if (c < 32 || c == '"' || c == '\\' || c == 127)
       out += escaped;
-    } else {
-      out += more < 9 && k == more + 1 ? text.substr(i, k) : "\\ufffd";
-    }
-    i += more < 9 && k == more + 1 ? k : 1;
+    else
+      out += length > 0 ? text.substr(i, length) : "\\ufffd";
   }
   return out + "\"";
 }

@@ -1,5 +1,6 @@
 // Top-1, top-5 and loss of a checkpoint on a folder of images; class by class, as a table of which
 // class is taken for which, and as a picture of its worst mistakes.
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 
@@ -106,6 +107,9 @@ struct Result {
 static void print(const Flags& f, const Result& r, const train::ModelFile& file) {
   const train::TrainOptions& o = file.options;
   const train::Metrics& m = r.metrics;
+  CHECK(std::isfinite(m.loss()), f.checkpoint,
+        ": its answers to these images are no numbers (loss ", m.loss(),
+        "): it has diverged, or was not made for this; take an earlier checkpoint");
   if (f.json) {
     std::printf("%s\n",
                 train::evaluation_json(m, file, r.bad, r.seconds, r.split, r.classes).c_str());

@@ -23,6 +23,9 @@ double rounded(double x) { return std::round(x * 1e7) / 1e7; }
 
 std::vector<Guess> best_guesses(const Tensor& logits, int64_t top) {
   const std::vector<float> p = ops::softmax(logits).to_vector<float>();
+  CHECK(std::all_of(p.begin(), p.end(), [](float x) { return std::isfinite(x); }),
+        "the model's answer is no number: its weights have diverged, or the image is not prepared "
+        "as in its training; take an earlier checkpoint");
   std::vector<int64_t> order(p.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(),

@@ -364,7 +364,8 @@ void Trainer::note_bad_images() {
     for (; *seen < loader->bad().size(); ++*seen) {
       const data::BadImage& bad = loader->bad()[*seen];
       progress_.now.bad_images.push_back(bad.path + ": " + bad.reason);
-      std::cerr << "bad image, replaced by the next: " << progress_.now.bad_images.back() << "\n";
+      std::cerr << "bad image, replaced by the next: " << printable(progress_.now.bad_images.back())
+                << "\n";
     }
 }
 

@@ -125,7 +125,11 @@ std::string split_folder(const std::string& root, const std::string& split) {
   CHECK(split == "train" || split == "val" || split == "test" || split == "all",
         "data: the split is \"train\", \"val\", \"test\" or \"all\", not \"", split, "\"");
   std::error_code ignored;
-  CHECK(fs::exists(root, ignored), "data folder ", root, " does not exist", dataset_layouts());
+  std::error_code failed;
+  const bool there = fs::exists(root, failed);
+  CHECK(!failed, "data folder ", root, " cannot be opened: ", failed.message(),
+        "; check its path and the permissions of the folders above it");
+  CHECK(there, "data folder ", root, " does not exist", dataset_layouts());
   CHECK(fs::is_directory(root, ignored), "data folder ", root, " is not a folder",
         dataset_layouts());
   if (split == "all") return class_folders_alone(root).empty() ? "" : root;

@@ -80,6 +80,8 @@ TEST(ImageFolder, SaysWhatIsMissingAndShowsTheLayout) {
   std::string text = message(folder / "nowhere", "train");
   EXPECT_TRUE(contains(text, folder / "nowhere does not exist"));
   EXPECT_TRUE(contains(text, "<folder>/train/cat/1.jpg"));
+  EXPECT_TRUE(contains(message(folder / std::string(300, 'x') + "/data", "train"),
+                       "cannot be opened: File name too long"));
   EXPECT_TRUE(contains(message(folder.write("file", ""), "train"), "is not a folder"));
   EXPECT_TRUE(contains(message(folder.path(), "train"), "has no folder train/"));
   EXPECT_TRUE(contains(message(folder.path(), "val"), "has no folder val/"));
