@@ -239,8 +239,8 @@ $(BUILD)/op/$(NAME): $(call OBJ,$(OP) $(OP_PROOF) $(CHECK_OP)) $(OP_KERNEL) | $(
 	$(call link,$(TEST_LINK),$^ $(LIB) -lgtest -lgtest_main)
 endif
 
-# --- fuzzing: what reads by clang++ for libFuzzer, what computes as it is. What is found new collects
-# in build/fuzz/corpus ---
+# --- fuzzing: what reads by clang++ for libFuzzer, what computes as it is. An input may take 2 s, and
+# all of them 512 MB. What is found new collects in build/fuzz/corpus ---
 TARGET   ?= safetensors
 SECONDS  ?= 600
 FUZZ_CXX ?= clang++
@@ -259,7 +259,8 @@ $(FUZZERS:%=build/fuzz/%): build/fuzz/%: build/fuzz/obj/tests/fuzz/%_fuzz.o buil
 	$(Q)$(FUZZ_CXX) $(FUZZ_FLAGS) -fsanitize=fuzzer $(LDFLAGS) $^ -o $@
 fuzz: build/fuzz/$(TARGET)
 	@mkdir -p build/fuzz/corpus/$(TARGET)
-	$< -max_total_time=$(SECONDS) -timeout=20 -rss_limit_mb=1024 -malloc_limit_mb=64 \
+	ASAN_OPTIONS=quarantine_size_mb=16 $< -max_total_time=$(SECONDS) -timeout=2 \
+	    -rss_limit_mb=512 -malloc_limit_mb=64 \
 	    -max_len=16384 -artifact_prefix=build/fuzz/$(TARGET)- -print_final_stats=1 \
 	    build/fuzz/corpus/$(TARGET) tests/fuzz/corpus/$(TARGET)
 

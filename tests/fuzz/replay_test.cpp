@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/mutate.h"
 
 using namespace rmt;
 
@@ -28,4 +29,19 @@ TEST(Fuzz, EveryCorpusReplays) {
   }
   for (const auto& entry : fs::directory_iterator("tests/fuzz/corpus"))
     EXPECT_TRUE(fuzz::targets().count(entry.path().filename())) << entry.path() << " has no target";
+}
+
+// Taken apart and put together a file is mended, and no more than once: what comes out falls into
+// the same parts. That holds for any bytes.
+TEST(Fuzz, AFileThatIsMendedStaysAsItIs) {
+  namespace fs = std::filesystem;
+  EXPECT_GE(fuzz::formats().size(), 6u);
+  for (const auto& [name, format] : fuzz::formats())
+    for (const auto& entry : fs::directory_iterator("tests/fuzz/corpus/" + name)) {
+      std::ifstream in(entry.path(), std::ios::binary);
+      std::stringstream bytes;
+      bytes << in.rdbuf();
+      const std::string once = format.join(format.split(bytes.str()));
+      EXPECT_EQ(format.join(format.split(once)), once) << entry.path();
+    }
 }

@@ -5,20 +5,61 @@
 
 #include "data/sets/tar.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/mutate.h"
 
 using namespace rmt;
 using namespace rmt::data;
 
-FUZZ(tar) {
-  std::vector<uint8_t> bytes(data, data + size);
+namespace {
+
+// The checksum of every block, as if each were a header.
+std::string mended(std::string bytes) {
   for (size_t at = 0; at + 512 <= bytes.size(); at += 512) {
-    uint8_t* block = bytes.data() + at;
     unsigned sum = 8 * ' ';
     bool zero = true;
-    for (size_t i = 0; i < 512; ++i)
-      zero &= block[i] == 0, sum += i < 148 || i >= 156 ? block[i] : 0;
-    if (!zero) std::snprintf(reinterpret_cast<char*>(block + 148), 8, "%06o", sum);
+    for (size_t i = 0; i < 512; ++i) {
+      const auto byte = uint8_t(bytes[at + i]);
+      zero &= byte == 0;
+      sum += i < 148 || i >= 156 ? byte : 0;
+    }
+    if (!zero) std::snprintf(&bytes[at + 148], 8, "%06o", sum);
   }
+  return bytes;
+}
+
+std::string whole_blocks(std::string bytes) {
+  bytes.resize((bytes.size() + 511) / 512 * 512);
+  return bytes;
+}
+
+// Header, content, header, content, ...
+fuzz::Parts split(const std::string& bytes) {
+  fuzz::Parts parts;
+  for (size_t at = 0; at < bytes.size();) {
+    parts.push_back(bytes.substr(at, 512));
+    at += 512;
+    const size_t size = std::min<size_t>(
+        std::strtoull(parts.back().substr(std::min<size_t>(124, parts.back().size()), 12).c_str(),
+                      nullptr, 8),
+        bytes.size() - std::min(at, bytes.size()));
+    if (size > 0) parts.push_back(bytes.substr(at, (size + 511) / 512 * 512));
+    at += (size + 511) / 512 * 512;
+  }
+  return parts;
+}
+
+std::string join(const fuzz::Parts& parts) {
+  std::string out;
+  for (const std::string& part : parts) out += whole_blocks(part);
+  return mended(out);
+}
+
+}  // namespace
+
+FORMAT(tar, split, join)
+
+FUZZ(tar) {
+  const std::string bytes = mended({data, data + size});
   test::MemoryFile file(bytes.data(), bytes.size());
   const std::string folder =
       (std::filesystem::temp_directory_path() / ("rmt-fuzz-" + std::to_string(::getpid())))
