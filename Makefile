@@ -42,6 +42,7 @@ endif
 MARCH    := $(if $(filter aarch64,$(shell uname -m)),-mcpu,-march)=$(ARCH)
 SANITIZE := -fno-omit-frame-pointer $(if $(filter thread,$(SAN)),-fsanitize=thread,\
               -fsanitize=address,undefined -fno-sanitize-recover=undefined)
+SAN_LEVEL := $(if $(filter thread,$(SAN)),-O2,-O1)
 WARN     := -Wall -Wextra -Wshadow -Wno-psabi -Wno-missing-field-initializers
 OPTIONS  := -fno-math-errno -fno-trapping-math -ffp-contract=fast $(WARN) -I. -pthread \
             $(if $(filter CUDA,$(ON)),-DRMT_CUDA)
@@ -49,7 +50,7 @@ HOST_SAN   := $(if $(filter SAN,$(ON)),$(SANITIZE))
 # The threads of an emulated kernel take turns in one thread of the host: no race can be seen there.
 KERNEL_SAN := $(if $(filter thread,$(SAN)),,$(HOST_SAN))
 # Flags where $(1) optimises, unless all is to be debugged, or sanitized by $(2).
-level     = $(if $(filter DEBUG,$(ON)),-g -O0,$(if $(2),-g1 -O1 $(2),-g1 $(1)))
+level     = $(if $(filter DEBUG,$(ON)),-g -O0,$(if $(2),-g1 $(SAN_LEVEL) $(2),-g1 $(1)))
 flags     = $(strip $(CXXFLAGS) -std=c++20 $(call level,$(1),$(2)) $(MARCH) $(OPTIONS))
 EMULATED := -fcf-protection=none -Wno-unknown-pragmas
 # A debugger stops in a kernel at every line and finds every variable; the tests' copies need not.
