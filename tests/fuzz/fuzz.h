@@ -6,6 +6,7 @@
 #pragma once
 #include <cstdint>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <map>
 #include <string>
@@ -38,10 +39,40 @@ inline std::map<std::string, Target>& targets() {
   static void run_##name([[maybe_unused]] const uint8_t* data, [[maybe_unused]] size_t size)
 #endif
 
-// Runs f; an Error is as good as a result when it begins with the name of what is wrong. True when
-// there was a result.
+// A folder with one file in it, which lies in memory. Made once and filled anew for each input:
+// folders are slow.
+class Folder {
+ public:
+  explicit Folder(const std::string& file) {
+    std::string pattern = (std::filesystem::temp_directory_path() / "rmt-fuzz-XXXXXX").string();
+    if (!::mkdtemp(pattern.data())) std::abort();
+    path_ = pattern;
+    std::filesystem::create_symlink("/proc/self/fd/" + std::to_string(fd_), path_ + "/" + file);
+  }
+  ~Folder() {
+    ::close(fd_);
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  const std::string& with(const std::string& bytes) const {
+    if (::ftruncate(fd_, 0) != 0 ||
+        ::pwrite(fd_, bytes.data(), bytes.size(), 0) != ssize_t(bytes.size()))
+      std::abort();
+    return path_;
+  }
+
+ private:
+  int fd_ = ::memfd_create("fuzz", MFD_CLOEXEC);
+  std::string path_;
+};
+
+// Runs f; an Error is as good as a result when it begins with the name of what is wrong, written
+// out as all errors are. True when there was a result.
 template <class F>
-bool result_or_error(const std::string& name, const F& f) {
+bool result_or_error(const std::string& what, const F& f) {
+  const std::string name = printable(what);
   try {
     f();
     return true;

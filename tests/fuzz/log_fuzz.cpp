@@ -1,51 +1,27 @@
 // A log.jsonl of any bytes: read strictly and as a kill may have left it, written again, drawn. Its
-// parts are the lines and, within each, the fields.
+// parts are its fields, up to a comma or a line's end.
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/mutate.h"
 #include "train/run/curves.h"
-#include "train/run/json_text.h"
 
 using namespace rmt;
 using namespace rmt::train;
-using nlohmann::json;
 
 namespace {
 
-// A line that is an object gives one part a field, and a part "\n" at its end.
 fuzz::Parts split(const std::string& bytes) {
   fuzz::Parts parts;
   for (size_t at = 0; at < bytes.size();) {
-    const size_t end = std::min(bytes.find('\n', at), bytes.size());
-    const std::string line = bytes.substr(at, end - at);
-    const json object = parse_json(line);
-    if (object.is_object())
-      for (const auto& [name, value] : object.items())
-        parts.push_back(json(name).dump(-1, ' ', true, json::error_handler_t::replace) + ":" +
-                        value.dump(-1, ' ', true, json::error_handler_t::replace));
-    else
-      parts.push_back(line);
-    parts.push_back("\n");
-    at = end + 1;
+    const size_t end = std::min(bytes.find_first_of(",\n", at), bytes.size() - 1) + 1;
+    parts.push_back(bytes.substr(at, end - at));
+    at = end;
   }
   return parts;
 }
 
-std::string join(const fuzz::Parts& parts) {
-  std::string out, line;
-  for (const std::string& part : parts) {
-    if (part != "\n") {
-      line += (line.empty() ? "" : ",") + part;
-      continue;
-    }
-    out += line.starts_with("\"") ? "{" + line + "}\n" : line + "\n";
-    line.clear();
-  }
-  return out + line;
-}
-
 }  // namespace
 
-FORMAT(log, split, join)
+FORMAT(log, split, fuzz::concatenated)
 
 FUZZ(log) {
   const fuzz::MemoryFile file(data, size);

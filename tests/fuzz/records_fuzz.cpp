@@ -1,7 +1,5 @@
 // A record file of any bytes, the only shard of its pack. Its checksums are made right first, so
 // that what they guard is reached.
-#include <filesystem>
-
 #include "core/files/crc32c.h"
 #include "data/sets/records.h"
 #include "tests/fuzz/fuzz.h"
@@ -73,18 +71,11 @@ FORMAT(records, split, join)
 FUZZ(records) {
   std::string bytes(data, data + size);
   mend(bytes);
-  test::MemoryFile file(bytes.data(), bytes.size());
-  const std::string folder =
-      (std::filesystem::temp_directory_path() / ("rmt-fuzz-" + std::to_string(::getpid())))
-          .string();
-  const std::string name = folder + "/train-00000-of-00001.rmtrec";
-  std::filesystem::create_directory(folder);
-  std::filesystem::remove(name);
-  std::filesystem::create_symlink(file.path(), name);
+  static const fuzz::Folder files("train-00000-of-00001.rmtrec");
+  const std::string& folder = files.with(bytes);
   fuzz::result_or_error(folder, [&] {
     Records records(folder, "train");
     for (int64_t i = 0; i < records.size() && i < 4; ++i)
       fuzz::result_or_error(records.name(i), [&] { records.image(i); });
   });
-  std::filesystem::remove_all(folder);
 }

@@ -1,8 +1,6 @@
 // A .tar archive of any bytes, read as WebDataset's shard. The checksum of every block is made
 // right first, as if each were a header.
 #include <cstdio>
-#include <filesystem>
-
 #include "data/sets/tar.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/mutate.h"
@@ -60,17 +58,11 @@ FORMAT(tar, split, join)
 
 FUZZ(tar) {
   const std::string bytes = mended({data, data + size});
-  test::MemoryFile file(bytes.data(), bytes.size());
-  const std::string folder =
-      (std::filesystem::temp_directory_path() / ("rmt-fuzz-" + std::to_string(::getpid())))
-          .string();
-  std::filesystem::create_directory(folder);
-  std::filesystem::remove(folder + "/train-0.tar");
-  std::filesystem::create_symlink(file.path(), folder + "/train-0.tar");
+  static const fuzz::Folder files("train-0.tar");
+  const std::string& folder = files.with(bytes);
   fuzz::result_or_error(folder, [&] {
     TarShards shards(folder, "train");
     for (int64_t i = 0; i < shards.size() && i < 4; ++i)
       fuzz::result_or_error(shards.name(i), [&] { shards.image(i); });
   });
-  std::filesystem::remove_all(folder);
 }
