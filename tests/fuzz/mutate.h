@@ -48,12 +48,12 @@ inline std::string concatenated(const Parts& parts) {
 
 extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);
 
-// One to three changes of the parts. One input in eight is changed as if it had no structure, so
+// One to three changes of the parts. Every second input is changed as if it had no structure, so
 // that broken lengths and checksums are met, too.
 inline size_t mutate(const Format& format, uint8_t* data, size_t size, size_t most, unsigned seed) {
   std::minstd_rand random(seed);
   const auto below = [&](size_t n) { return size_t(random() % n); };
-  if (below(8) == 0) return LLVMFuzzerMutate(data, size, most);
+  if (below(2) == 0) return LLVMFuzzerMutate(data, size, most);
   Parts parts = format.split({reinterpret_cast<const char*>(data), size});
   if (parts.empty()) return LLVMFuzzerMutate(data, size, most);
   for (size_t changes = 1 + below(3); changes > 0 && !parts.empty(); --changes) {

@@ -25,30 +25,33 @@ std::string mended(std::string bytes) {
   return bytes;
 }
 
-std::string whole_blocks(std::string bytes) {
-  bytes.resize((bytes.size() + 511) / 512 * 512);
-  return bytes;
+size_t whole(size_t size) { return (size + 511) / 512 * 512; }
+
+size_t size_in(const std::string& header) {
+  return header.size() < 136 ? 0 : std::strtoull(header.substr(124, 12).c_str(), nullptr, 8);
 }
 
-// Header, content, header, content, ...
+// Each header with its content.
 fuzz::Parts split(const std::string& bytes) {
   fuzz::Parts parts;
   for (size_t at = 0; at < bytes.size();) {
-    parts.push_back(bytes.substr(at, 512));
-    at += 512;
-    const size_t size = std::min<size_t>(
-        std::strtoull(parts.back().substr(std::min<size_t>(124, parts.back().size()), 12).c_str(),
-                      nullptr, 8),
-        bytes.size() - std::min(at, bytes.size()));
-    if (size > 0) parts.push_back(bytes.substr(at, (size + 511) / 512 * 512));
-    at += (size + 511) / 512 * 512;
+    const size_t size = std::min(size_in(bytes.substr(at, 512)), bytes.size());
+    parts.push_back(bytes.substr(at, 512 + size));
+    at += 512 + whole(size);
   }
   return parts;
 }
 
+// A content of another number of blocks than its header says gives the header its size.
 std::string join(const fuzz::Parts& parts) {
   std::string out;
-  for (const std::string& part : parts) out += whole_blocks(part);
+  for (std::string part : parts) {
+    const size_t content = part.size() - std::min<size_t>(part.size(), 512);
+    if (content > 0 && whole(size_in(part)) != whole(content))
+      std::snprintf(&part[124], 12, "%011o", unsigned(content));
+    part.resize(whole(part.size()));
+    out += part;
+  }
   return mended(out);
 }
 
