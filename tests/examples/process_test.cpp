@@ -69,6 +69,7 @@ TEST_F(Process, AFileBeyondItsLimitIsAWarningAndNoSignal) {
 
 TEST(StopSignals, ATerminalThatClosesAsksLikeSigterm) {
   using train::StopSignals;
+  void (*before)(int) = std::signal(SIGHUP, SIG_DFL);  // the tests themselves may run under nohup
   {
     const StopSignals catch_signals;
     ::raise(SIGHUP);
@@ -77,7 +78,7 @@ TEST(StopSignals, ATerminalThatClosesAsksLikeSigterm) {
     ::raise(SIGHUP);  // and its second one is not the end of the process
   }
   StopSignals::forget();
-  void (*before)(int) = std::signal(SIGHUP, SIG_IGN);  // nohup
+  std::signal(SIGHUP, SIG_IGN);  // as nohup does
   {
     const StopSignals catch_signals;
     ::raise(SIGHUP);
