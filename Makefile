@@ -43,6 +43,8 @@ MARCH    := $(if $(filter aarch64,$(shell uname -m)),-mcpu,-march)=$(ARCH)
 SANITIZE := -fno-omit-frame-pointer $(if $(filter thread,$(SAN)),-fsanitize=thread,\
               -fsanitize=address,undefined -fno-sanitize-recover=undefined)
 SAN_LEVEL := $(if $(filter thread,$(SAN)),-O2,-O1)
+# Tests fork processes that then start threads.
+SAN_ENV   := $(if $(filter thread,$(SAN)),TSAN_OPTIONS=die_after_fork=0)
 WARN     := -Wall -Wextra -Wshadow -Wno-psabi -Wno-missing-field-initializers
 OPTIONS  := -fno-math-errno -fno-trapping-math -ffp-contract=fast $(WARN) -I. -pthread \
             $(if $(filter CUDA,$(ON)),-DRMT_CUDA)
@@ -203,7 +205,7 @@ train: setup
 
 test: setup
 	+@$(BUILD_ALL) built
-	@BIN=$(BUILD)/bin sh tests/run.sh $(TESTS) --gtest_filter='$(FILTER)'
+	@BIN=$(BUILD)/bin $(SAN_ENV) sh tests/run.sh $(TESTS) --gtest_filter='$(FILTER)'
 built: found $(TESTS) $(BINS)
 	@:
 

@@ -12,9 +12,17 @@ namespace {
 constexpr const char* kFewThreads = "ulimit -s 1000000 && ulimit -v 3000000 && ";
 constexpr const char* kNoThread = "ulimit -s 1000000 && ulimit -v 900000 && ";
 
+// The sanitizers want terabytes of addresses for themselves.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
 }  // namespace
 
 TEST_F(Programs, GoOnWithTheThreadsThatTheyGet) {
+  if (kSanitized) GTEST_SKIP() << "a sanitized program does not start under ulimit -v";
   const Result r = shell(str(kFewThreads,
                              "\"$BIN\"/rmt-bench --model rmt_n --img-size 32 --batch 2 --iters 1 "
                              "--mode infer --threads 8 --json"));
@@ -25,6 +33,7 @@ TEST_F(Programs, GoOnWithTheThreadsThatTheyGet) {
 }
 
 TEST_F(Programs, ReadImagesWithoutAThreadForIt) {
+  if (kSanitized) GTEST_SKIP() << "a sanitized program does not start under ulimit -v";
   draw_small_images(data);
   const Result r = shell(str(kNoThread,
                              "\"$BIN\"/rmt-train --data-dir data --model rmt_n --img-size 32 "
