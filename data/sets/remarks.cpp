@@ -97,12 +97,14 @@ std::vector<std::string> remarks_on_files(const Leftovers& left, const std::stri
   const bool nameless = left.unread.contains("");
   if (count > 0)
     remarks.push_back(
-        str(place, ": ", count, " files are not read, only .jpg, .jpeg and .png are: ", kinds,
+        str(place, ": ", count, count == 1 ? " file is" : " files are",
+            " not read, only .jpg, .jpeg and .png are: ", kinds,
             patterns.empty() ? "" : "; ImageMagick's mogrify -format png" + patterns + " converts",
             nameless ? "; give files without an extension that of their format" : ""));
   if (left.beside.count > 0)
-    remarks.push_back(str(place, ": ", counted(left.beside, "images"),
-                          " lie beside the class folders and are not read; sort them into these"));
+    remarks.push_back(str(place, ": ",
+                          counted(left.beside, left.beside.count == 1 ? "image" : "images"),
+                          " beside the class folders, not read; sort into these"));
   if (left.deeper.count > 0)
     remarks.push_back(str(place, ": ", counted(left.deeper, "images"),
                           " lie in folders of their own below a class folder and are read as that "

@@ -84,7 +84,7 @@ TEST_F(DataFolders, WhatIsNotReadIsNamedByACheckAndByARun) {
   write(fs::path(data) / "train/dog/list.txt", "");
   const std::string webp = "1 .webp (dog/\\x1b[31m.webp); ImageMagick's mogrify -format png *.webp";
   expect(str("rmt-train --data-dir data", kFlags, "run"), 0,
-         {"data/train: 1 files are not read", webp, "1 images (loose.png) lie beside",
+         {"data/train: 1 file is not read", webp, "1 image (loose.png) beside",
           "data/Test is used for validation", "no validation images of 1 of the 2 classes (dog)"});
   expect("rmt-data check --data-dir data", 0,
          {"2 files are not read", "1 .txt (dog/list.txt)", webp});

@@ -61,10 +61,10 @@ TEST_F(Remarks, FilesThatAreNotReadAreCountedAndNamed) {
 
 TEST_F(Remarks, ImagesBesideAndBelowTheClassFoldersAreNamed) {
   folder.write("train/loose.jpg", photo);
-  EXPECT_TRUE(contains(one(), "1 images (loose.jpg) lie beside the class folders"));
+  EXPECT_TRUE(contains(one(), "1 image (loose.jpg) beside the class folders"));
   std::filesystem::remove(folder / "train/loose.jpg");
   folder.write("train/loose.webp", photo);
-  EXPECT_TRUE(contains(one(), "1 files are not read, only .jpg, .jpeg and .png are: 1 .webp"));
+  EXPECT_TRUE(contains(one(), "1 file is not read, only .jpg, .jpeg and .png are: 1 .webp"));
   std::filesystem::remove(folder / "train/loose.webp");
   folder.write("train/pets/images/1.jpg", photo);  // one folder alone, as Tiny ImageNet's
   folder.write("val/pets/1.jpg", photo);
