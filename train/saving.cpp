@@ -182,7 +182,8 @@ Archive Saving::weights(const std::string& kind) {
 bool Saving::try_to_save(const std::function<void()>& save) {
   try {
     save();
-    return true;
+    // Moved meanwhile, with another folder in its place: this may have been written to that one.
+    return folder_.follow() ? try_to_save(save) : true;
   } catch (const std::exception& e) {
     if (folder_.follow()) return try_to_save(save);
     std::cerr << "warning: " << e.what() << "; training goes on, what was saved before is kept"

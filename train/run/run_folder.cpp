@@ -108,13 +108,14 @@ bool RunFolder::follow() {
 
 void RunFolder::append(EpochLog line) {
   if (line.time == 0) line.time = std::time(nullptr);
-  if (logged_ != line.epoch) append_line(*this / "log.jsonl", to_line(line));
-  logged_ = line.epoch;
+  const std::vector<EpochLog> log =
+      there(*this / "log.jsonl") ? read_log(*this / "log.jsonl", true) : std::vector<EpochLog>();
+  const bool logged = !log.empty() && log.back().epoch == line.epoch;  // by a call before this one
+  if (!logged) append_line(*this / "log.jsonl", to_line(line));
   refresh();
 }
 
 void RunFolder::truncate_log(int64_t epoch) {
-  logged_ = -1;
   const std::string path = *this / "log.jsonl";
   if (!there(path)) return;
   const std::string text = read_file(path, size_t(1) << 30);

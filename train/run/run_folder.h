@@ -32,8 +32,8 @@ class RunFolder {
   std::string operator/(const std::string& name) const { return path_ + "/" + name; }
 
   // Adds a line to log.jsonl (with the time, where it has none) and then does what refresh() does.
-  // Error when anything could not be written; a second call then adds the line only if the first
-  // did not.
+  // Error when anything could not be written; a second call then adds the line only where the log
+  // does not end with its epoch.
   void append(EpochLog line);
   // Takes back the lines of `epoch` and of later ones. A run that was killed after it wrote an
   // epoch's line and before it wrote that epoch's checkpoint trains the epoch again, and logs it
@@ -53,7 +53,6 @@ class RunFolder {
   explicit RunFolder(std::string path) : path_(std::move(path)) {}
   std::string path_;
   std::shared_ptr<FolderLock> lock_;
-  int64_t logged_ = -1;  // the epoch of the line that was added last
   Curve theirs_;
 };
 
