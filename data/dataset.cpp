@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "core/error.h"
+#include "core/files/crc32c.h"
 #include "core/parallel.h"
 #include "data/sets/cifar.h"
 #include "data/sets/flat_folder.h"
@@ -163,6 +164,20 @@ std::vector<int64_t> known_labels(const std::vector<std::string>& own,
     labels.push_back(at->second);
   }
   return labels;
+}
+
+std::vector<uint8_t> Dataset::bytes(int64_t i) const { return encode_png(image(i)); }
+
+std::string Dataset::name(int64_t i) const { return str(place(), ", image ", i); }
+
+uint64_t Dataset::checksum(int64_t i) const {
+  const Image x = image(i);
+  return checksum_of(str(x.width, " ", x.height), crc32c(x.rgb.data(), x.rgb.size()));
+}
+
+const std::string& Dataset::place() const {
+  static const std::string in_memory = "a data set in memory";
+  return in_memory;
 }
 
 std::string checksum(const Dataset& data) {

@@ -7,6 +7,18 @@
 //   data/sets/tar.h            WebDataset's shards
 //   data/sets/cifar.h          CIFAR-10 and CIFAR-100
 //   data/sets/subset.h         a part of another set, held out for validation
+//
+// A set of one's own needs four functions, and may lie in memory:
+//
+//   struct Faces : data::Dataset {
+//     std::vector<data::Image> images;
+//     std::vector<int64_t> labels;
+//     std::vector<std::string> names{"sad", "merry"};
+//     int64_t size() const override { return int64_t(images.size()); }
+//     int64_t label(int64_t i) const override { return labels[i]; }
+//     data::Image image(int64_t i) const override { return images[i]; }
+//     const std::vector<std::string>& classes() const override { return names; }
+//   };
 #pragma once
 #include <map>
 #include <memory>
@@ -38,14 +50,19 @@ class Dataset {
   virtual int64_t label(int64_t i) const = 0;  // in [0, classes().size())
   // Decoded; from any number of threads at once. Errors begin with name(i).
   virtual Image image(int64_t i) const = 0;
-  // The same as it lies there: a JPEG or PNG file (CIFAR: three planes of pixels).
-  virtual std::vector<uint8_t> bytes(int64_t i) const = 0;
-  virtual std::string name(int64_t i) const = 0;  // for people: a path, or a place in a file
-  // By what image i is known again, without decoding it: its name below place() and its size, and
-  // what is known of its content at no cost. From any number of threads at once.
-  virtual uint64_t checksum(int64_t i) const = 0;
   virtual const std::vector<std::string>& classes() const = 0;  // names, by label
-  virtual const std::string& place() const = 0;                 // for people: the folder or file
+
+  // What follows is said here for a set in memory; those that read files say it better.
+
+  // The image as it lies there: a JPEG or PNG file (CIFAR: three planes of pixels). In memory: a
+  // PNG of image(i).
+  virtual std::vector<uint8_t> bytes(int64_t i) const;
+  virtual std::string name(int64_t i) const;  // for people: a path, or a place in a file
+  // By what image i is known again: of a file, without decoding it, its name below place() and its
+  // size, and what is known of its content at no cost; in memory the pixels. From any number of
+  // threads at once.
+  virtual uint64_t checksum(int64_t i) const;
+  virtual const std::string& place() const;  // for people: the folder or file
   virtual Leftovers leftovers() const { return {}; }
 };
 

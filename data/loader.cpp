@@ -36,7 +36,10 @@ Loader::Loader(const Dataset& data, const LoaderOptions& options) : data_(data),
   CHECK(options.train || options.repeats == 1, "loader: images are repeated in training alone");
   check_transform_options(options.transform);
   check_mix_options(options.mix);
-  samples_ = samples_an_epoch(data.size(), options.repeats);
+  images_ = data.size();
+  classes_ = int64_t(data.classes().size());
+  CHECK(images_ >= 0, data.place(), ": says that it has ", images_, " images");
+  samples_ = samples_an_epoch(images_, options.repeats);
   const int64_t n = samples_, size = options.batch_size;
   const bool drop_last = options.drop_last.value_or(options.train);
   batches_ = drop_last ? n / size : (n + size - 1) / size;
@@ -53,6 +56,8 @@ Loader::~Loader() { stop(); }
 
 void Loader::start(int64_t epoch, int64_t first_batch) {
   CHECK(epoch >= 0, "loader: epoch ", epoch, " is below 0");
+  CHECK(data_.size() == images_, data_.place(), ": has ", data_.size(), " images now and had ",
+        images_, " when the loader was made; size() must stay as it is");
   CHECK(first_batch >= 0 && first_batch <= batches_, "loader: an epoch has ", batches_,
         " batches, cannot start at ", first_batch);
   stop();
@@ -175,7 +180,7 @@ void Loader::finish_samples(Slot& slot, int64_t begin, int64_t end) {
 
 // Reads the image of the samples [begin, end), or the next readable one, and makes its copies.
 void Loader::make_samples(Slot& slot, int64_t begin, int64_t end, std::vector<Skip>& skips) {
-  const int64_t n = data_.size(), place = slot.number * options_.batch_size + begin;
+  const int64_t n = images_, place = slot.number * options_.batch_size + begin;
   int64_t index = options_.train
                       ? Permutation(n, options_.seed, uint64_t(epoch_))(place / options_.repeats)
                       : place;
@@ -217,7 +222,10 @@ void Loader::make_sample(Slot& slot, int64_t position, const Image& image, int64
   } else {
     eval_pixels(image, options_.transform, pixels);
   }
-  batch.labels.data<int64_t>()[position] = data_.label(index);
+  const int64_t label = data_.label(index);
+  CHECK(label >= 0 && label < classes_, data_.name(index), ": has the label ", label, ", and ",
+        data_.place(), " names ", classes_, " classes: labels are from 0 to ", classes_ - 1);
+  batch.labels.data<int64_t>()[position] = label;
   batch.indices[size_t(position)] = index;
 }
 
@@ -229,6 +237,10 @@ std::shared_ptr<const Image> Loader::read(int64_t index) {
     if (cache_[size_t(index)]) return cache_[size_t(index)];
   }
   auto image = std::make_shared<const Image>(data_.image(index));
+  CHECK(image->width > 0 && image->height > 0 &&
+            int64_t(image->rgb.size()) == 3 * image->width * image->height,
+        data_.name(index), ": is said to be ", image->width, " x ", image->height, " and holds ",
+        image->rgb.size(), " bytes, expected 3 for each pixel");
   if (!cache_.empty()) {
     std::lock_guard lock(cache_mutex_);
     int64_t bytes = int64_t(image->rgb.size());

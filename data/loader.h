@@ -85,6 +85,7 @@ class Loader {
 
   const Dataset& data_;
   const LoaderOptions options_;
+  int64_t images_ = 0, classes_ = 0;  // of the data set
   int64_t samples_ = 0, batches_ = 0, epoch_ = -1, next_batch_ = 0;
   double wait_seconds_ = 0;
   std::vector<BadImage> bad_;

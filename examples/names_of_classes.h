@@ -12,7 +12,7 @@ namespace rmt {
 // is given, else a warning.
 inline train::ClassNames names_of_classes(const char* program, const train::ModelFile& file,
                                           const std::string& given) {
-  const int64_t K = file.model->config.num_classes;
+  const int64_t K = file.num_classes;
   train::ClassNames names;
   for (int64_t k = 0; k < K; ++k) names.labels.push_back(file.class_name(k));
   names.words.resize(size_t(K));

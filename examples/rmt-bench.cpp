@@ -9,7 +9,7 @@
 #include "core/parallel.h"
 #include "examples/program.h"
 #include "examples/timm_flags.h"
-#include "nn/rmt/cost.h"
+#include "nn/models/count.h"
 #include "train/memory.h"
 #include "train/run/progress_line.h"
 #include "train/trainer.h"
@@ -87,14 +87,14 @@ static long peak_memory(bool gpu) {
   return use.ru_maxrss / 1024;  // Linux counts in KiB
 }
 
-static void print(const Flags& f, const train::Compute& compute, const nn::RmtConfig& config,
+static void print(const Flags& f, const train::Compute& compute, int64_t multiply_adds,
                   const Times& t) {
   const bool gpu = compute.device == Device::cuda;
   const int64_t B = f.batch;
   const int64_t S = f.model.img_size;
   const int passes = f.mode == "train" ? 3 : 1;  // backward: twice the forward
   const double flops =
-      passes * 2 * double(nn::total(nn::cost(config, S, S)).multiply_adds) * double(B) / t.median;
+      passes * 2 * double(multiply_adds) * double(B) / t.median;
   auto n = [](int64_t x) { return static_cast<long long>(x); };
   if (f.json)
     std::printf(
@@ -120,9 +120,10 @@ static int bench(const Flags& f) {
   const train::Compute compute = train::choose_compute(f.model);
   const int64_t B = f.batch;
   const int64_t S = f.model.img_size;
-  const nn::RmtConfig config = train::model_config(f.model, f.classes);
-  nn::Rmt model(config);
+  const auto made = train::make_model(f.model, f.classes);
+  nn::Classifier& model = *made;
   model.init(0);
+  const int64_t multiply_adds = nn::multiply_adds(model, S);
   compute.prepare(model);
   const data::Batch batch = random_batch(f, compute.device);
 
@@ -151,7 +152,7 @@ static int bench(const Flags& f) {
     if (compute.device == Device::cuda) cuda::synchronize();
   });
 
-  print(f, compute, config, t);
+  print(f, compute, multiply_adds, t);
   return 0;
 }
 

@@ -65,7 +65,7 @@ static train::ModelFile load(const Flags& f) {
   o.validation_batch_size = f.batch_size;
   o.workers = f.workers;
   check(o);
-  const int64_t K = file.model->config.num_classes;
+  const int64_t K = file.num_classes;
   CHECK(f.num_classes == 0 || f.num_classes == K, "--num-classes ", f.num_classes,
         ": the model of ", f.checkpoint, " has ", K, "; leave the flag out");
   return file;
@@ -90,7 +90,7 @@ static Images open_images(const Flags& f, const train::ModelFile& file) {
         "another folder");
   const std::string split = !f.split.empty() ? f.split : alone ? "all" : "val";
   auto images = data::open_dataset(o.data_dir, split, file.classes, held_out);
-  const int64_t K = file.model->config.num_classes;
+  const int64_t K = file.num_classes;
   CHECK(int64_t(images->classes().size()) <= K, o.data_dir, ": has ", images->classes().size(),
         " classes, the model knows ", K);
   return {split, std::move(images)};
@@ -116,7 +116,7 @@ static void print(const Flags& f, const Result& r, const train::ModelFile& file)
     return;
   }
   char top5[32] = "";
-  if (train::has_top5(file.model->config.num_classes))
+  if (train::has_top5(file.num_classes))
     std::snprintf(top5, sizeof top5, "  top-5 %.3f %%", m.acc5());
   std::printf(
       "%s at %lld px on %s%s: top-1 %.3f %%%s  loss %.4f  (%lld images, %lld bad, %.1f s)\n",
@@ -156,7 +156,7 @@ static int eval(const Flags& f) {
   compute.prepare(*file.model);
   data::Loader loader(*images, train::loader_options(file.options, false));
   train::WorstMistakes worst(f.worst);
-  train::Confusion confusion(f.counts_answers() ? file.model->config.num_classes : 0);
+  train::Confusion confusion(f.counts_answers() ? file.num_classes : 0);
   train::Metrics so_far;
   train::StatusLine line;
   train::Stopwatch clock;

@@ -5,6 +5,7 @@
 
 #include "core/files/files.h"
 #include "examples/program.h"
+#include "nn/models/count.h"
 #include "nn/rmt/cost.h"
 #include "nn/rmt/drawing.h"
 #include "train/groups.h"
@@ -22,10 +23,11 @@ static void print_row(const nn::Cost& c) {
 }
 
 // How its parameters learn, with the options' weight decay, frozen parts and layer decay.
-static void print_groups(const train::TrainOptions& o, nn::Rmt& model) {
+static void print_groups(const train::TrainOptions& o, nn::Classifier& model) {
   const std::vector<nn::Entry> parameters = model.parameters();
   std::printf("\nHow they learn:\n%s",
-              train::describe_groups(parameters, train::parameter_rules(parameters, o)).c_str());
+              train::describe_groups(parameters, train::parameter_rules(parameters, o, model.classifier()))
+                  .c_str());
 }
 
 static void print_costs(const train::TrainOptions& o, const nn::RmtConfig& config) {
@@ -51,13 +53,41 @@ struct Flags {
   train::TrainOptions options;
   std::string file, svg, decay_svg;
   int64_t classes = 1000;
-  bool groups = false;
+  bool groups = false, list = false;
 };
 
-static void show(const Flags& f, const train::TrainOptions& o, const nn::RmtConfig& config) {
-  print_costs(o, config);
-  if (!f.svg.empty()) write_file(f.svg, draw_architecture(config, o.img_size, o.img_size));
-  if (!f.decay_svg.empty()) write_file(f.decay_svg, draw_decay(config, o.img_size, o.img_size));
+// Of a network that is no RMT: its parameters part by part, and what its ops count.
+static void print_counts(const train::TrainOptions& o, nn::Classifier& model, int64_t classes) {
+  check(o);
+  const double all = double(nn::multiply_adds(model, o.img_size));
+  std::printf("%s at %lld x %lld, %lld classes: %.3f e9 multiply-adds an image (%.3f x 2^30)\n\n",
+              o.model.c_str(), static_cast<long long>(o.img_size),
+              static_cast<long long>(o.img_size), static_cast<long long>(classes), all / 1e9,
+              all / (1 << 30));
+  std::vector<std::pair<std::string, int64_t>> parts;  // in the order of the network
+  for (const nn::Entry& e : model.parameters()) {
+    const std::string part = e.name.substr(0, e.name.find('.'));
+    if (parts.empty() || parts.back().first != part) parts.push_back({part, 0});
+    parts.back().second += e.tensor->numel();
+  }
+  parts.push_back({"total", model.parameter_count()});
+  std::printf("%-14s %12s\n", "part", "parameters");
+  for (const auto& [part, n] : parts)
+    std::printf("%-14s %12lld\n", part.c_str(), static_cast<long long>(n));
+}
+
+static void show(const Flags& f, const train::TrainOptions& o, nn::Classifier& model,
+                 int64_t classes) {
+  const auto* rmt = dynamic_cast<const nn::Rmt*>(&model);
+  CHECK(rmt || (f.svg.empty() && f.decay_svg.empty()),
+        "--svg and --decay-svg draw the stages of an RMT, and ", o.model, " is none");
+  if (rmt)
+    print_costs(o, rmt->config);
+  else
+    print_counts(o, model, classes);
+  if (!f.svg.empty()) write_file(f.svg, draw_architecture(rmt->config, o.img_size, o.img_size));
+  if (!f.decay_svg.empty()) write_file(f.decay_svg, draw_decay(rmt->config, o.img_size, o.img_size));
+  if (f.groups) print_groups(o, model);
 }
 
 // Of a file's own model, at the size that it was trained for unless another is asked for.
@@ -71,16 +101,12 @@ static void show_file(const Flags& f, const CLI::App& app) {
   train::ModelFile file = train::load_model_file(f.file);
   if (app.count("--img-size") > 0) file.options.img_size = f.options.img_size;
   std::printf("%s\n\n", printable(file.origin).c_str());
-  show(f, file.options, file.model->config);
-  if (f.groups) print_groups(file.options, *file.model);
+  show(f, file.options, *file.model, file.num_classes);
 }
 
-static void show_model(const Flags& f) {
-  const nn::RmtConfig config = train::model_config(f.options, f.classes);
-  show(f, f.options, config);
-  if (!f.groups) return;
-  nn::Rmt model(config);
-  print_groups(f.options, model);
+static void list_models() {
+  for (const nn::ModelEntry& entry : nn::known_models())
+    std::printf("%-14s %s\n", entry.name.c_str(), entry.about.c_str());
 }
 
 int main(int argc, char** argv) {
@@ -95,14 +121,17 @@ int main(int argc, char** argv) {
   app.add_option("--num-classes", f.classes, "outputs of the model")->check(CLI::Range(1, 1 << 20));
   app.add_flag("--groups", f.groups,
                "also how the parameters learn: which of them weight decay takes, at which rate");
+  app.add_flag("--list", f.list, "only the names that --model knows, a line each");
   app.add_option("--svg", f.svg, "draw the model into this file");
   app.add_option("--decay-svg", f.decay_svg, "draw the decay of every head into this file");
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
   return run_program(app, [&] {
-    if (f.file.empty())
-      show_model(f);
-    else
+    if (f.list)
+      list_models();
+    else if (!f.file.empty())
       show_file(f, app);
+    else
+      show(f, f.options, *train::make_model(f.options, f.classes), f.classes);
     return 0;
   });
 }

@@ -180,7 +180,8 @@ static int look(const Flags& f) {
       {{t.mean[0], t.mean[1], t.mean[2]}, {t.deviation[0], t.deviation[1], t.deviation[2]}},
       DType::f32);
   NoGrad off;
-  const std::vector<StageLook> looks = look_through(*file.model, images, f.at);
+  nn::Rmt& model = file.rmt("rmt-look");
+  const std::vector<StageLook> looks = look_through(model, images, f.at);
   std::vector<data::Tile> tiles;
   for (size_t s = 0; s < looks.size(); ++s) add_stage(tiles, looks[s], int64_t(s) + 1, photograph);
   data::write_png(f.out, data::image_grid(tiles, 5));
@@ -190,7 +191,7 @@ static int look(const Flags& f) {
       "(orange) or the first (blue)\n",
       printable(f.out).c_str());
   if (f.decay.empty()) return 0;
-  data::write_png(f.decay, data::image_grid(decay_tiles(*file.model, looks), 5));
+  data::write_png(f.decay, data::image_grid(decay_tiles(model, looks), 5));
   std::printf(
       "%s: what a position in the middle multiplies the weight of the others with, a row a stage, "
       "from the head that sees least far to the one that sees farthest\n",

@@ -8,7 +8,7 @@
 #include "examples/checkpoint_word.h"
 #include "examples/program.h"
 #include "examples/train_flags.h"
-#include "nn/rmt/cost.h"
+#include "nn/models/count.h"
 #include "train/peak.h"
 #include "train/recipe.h"
 #include "train/schedule.h"
@@ -149,23 +149,22 @@ static int train_model(TrainFlags& f, const std::string& program,
 
   if (o.data_dir == kDrawings) draw();
   const auto [train_images, test_images] = data::open_train_and_val(o.data_dir, o.val_split);
-  nn::Rmt model(train::model_config(o, class_count(f, *train_images)));
+  const auto made = train::make_model(o, class_count(f, *train_images));
+  nn::Classifier& model = *made;
   model.init(o.seed);
   if (!pretrained.weights.path.empty())
     for (const std::string& line : train::start_from(model, pretrained, train_images->classes(), o))
       std::cout << line << "\n";
+  const int64_t multiply_adds = o.log_interval > 0 ? nn::multiply_adds(model, o.img_size) : 0;
   compute.prepare(model);
   const std::vector<nn::Entry> parameters = model.parameters();
-  const std::vector<train::ParameterRule> rules = train::parameter_rules(parameters, o);
+  const std::vector<train::ParameterRule> rules = train::parameter_rules(parameters, o, model.classifier());
   freeze(parameters, rules);
-  train::Trainer trainer(
-      model, [&](const Tensor& images) { return model.forward(images); }, *train_images,
-      *test_images, o, std::cout, compute);
+  train::Trainer trainer(model, *train_images, *test_images, o, std::cout, compute);
   if (!resume.empty()) trainer.resume(resumed, f.force_resume);
   if (o.log_interval > 0)
     trainer.show_utilization(
-        nn::total(nn::cost(model.config, o.img_size, o.img_size)).multiply_adds,
-        train::peak_flops(compute));
+        multiply_adds, train::peak_flops(compute));
   const train::Curve theirs = curve_to_compare(o.compare_log);
 
   // Everything that can be wrong has been looked at: only now something is written.
@@ -185,8 +184,8 @@ static int train_model(TrainFlags& f, const std::string& program,
 int main(int argc, char** argv) {
   TrainFlags f;
   CLI::App app(
-      "Trains RMT on a folder of images, or, without --data-dir, rmt_n on images that it draws "
-      "itself.",
+      "Trains RMT, or another network, on a folder of images, or, without --data-dir, rmt_n on images "
+      "that it draws itself.",
       "rmt-train");
   app.option_defaults()->always_capture_default();
   add_train_flags(app, f);

@@ -26,6 +26,7 @@
 #include "ops/kernels/expect.h"
 #include "ops/kernels/extents.h"
 #include "ops/kernels/gemm.h"
+#include "ops/kernels/multiply_adds.h"
 
 namespace rmt {
 namespace gpu {  // conv2d.cu
@@ -219,6 +220,7 @@ Tensor ops::conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, int64_t
   c.OW = (c.W + 2 * pad - c.k) / stride + 1;
   Tensor y = Tensor::empty({c.B, c.OH, c.OW, c.O}, x.dtype(), x.device());
   DISPATCH(x, conv2d_forward, x, w, bias, y, c);
+  count_multiply_adds(y.numel() * w.numel() / w.dim(0));
   return record("conv2d", y, {x, w, bias},
                 [x = x.detach(), w = w.detach(), c, need_x = needs_grad(x),
                  need_w = needs_grad(w) || needs_grad(bias),

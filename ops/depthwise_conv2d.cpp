@@ -12,6 +12,7 @@
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
 #include "ops/kernels/extents.h"
+#include "ops/kernels/multiply_adds.h"
 
 namespace rmt {
 namespace gpu {  // depthwise_conv2d.cu
@@ -250,6 +251,7 @@ Tensor ops::depthwise_conv2d(const Tensor& x, const Tensor& w, const Tensor& bia
   const bool identity = residual.defined() && residual.same_as(x);
   Tensor y = Tensor::empty_like(x);
   DISPATCH(x, depthwise_convolve, x, w, bias, residual, y, m, false);
+  count_multiply_adds(x.numel() * k * k);
   std::vector<Tensor> inputs{x, w, bias};
   if (residual.defined() && !identity) inputs.push_back(residual);
   return record(op, y, inputs,

@@ -7,6 +7,7 @@
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
 #include "ops/kernels/extents.h"
+#include "ops/kernels/multiply_adds.h"
 
 namespace rmt {
 namespace gpu {  // gelu_depthwise_conv2d.cu
@@ -37,6 +38,7 @@ Tensor ops::gelu_depthwise_conv2d(const Tensor& x, const Tensor& w, const Tensor
   const Map m{x.dim(0), x.dim(1), x.dim(2), C, k, k / 2};
   Tensor y = Tensor::empty_like(x);
   DISPATCH_GPU(x, gelu_depthwise_forward, x, w, bias, y, m);
+  count_multiply_adds(x.numel() * k * k);
   return record(
       op, y, {x, w, bias},
       [x = x.detach(), w = w.detach(), m, need_x = needs_grad(x), need_w = needs_grad({w, bias}),

@@ -4,6 +4,7 @@
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
 #include "ops/kernels/gemm.h"
+#include "ops/kernels/multiply_adds.h"
 
 namespace rmt {
 namespace gpu {  // linear.cu
@@ -78,6 +79,7 @@ struct Linear {
     shape.set(-1, O);
     Tensor y = Tensor::empty(shape, x.dtype(), x.device()), bias_x = in_dtype(bias, x.dtype());
     DISPATCH(x, linear_forward, x, w, bias_x, y, rows, I, O);
+    count_multiply_adds(rows * I * O);
     return y;
   }
   // Writes dx, or adds to it where other products of the same x have left theirs there.

@@ -67,13 +67,14 @@ files "$code" | xargs awk -v limit=$most_function -v most=$most_lines -f tests/c
   net="autograd ops ops/attention nn"
   echo "nn: $below autograd ops nn"
   echo "nn/rmt: $below $net nn/rmt"
+  echo "nn/models: $below $net ops/kernels nn/rmt nn/models"
   echo "data/images: $below core/files data/images"
   echo "data/sets: $below core/files data/images data data/sets"
   echo "data: $below core/files data/images data/sets data"
   echo "train/run: $below core/files train/run"
   sets="data/images data"
-  echo "train/weights: $below core/files $net nn/rmt $sets train/weights train"
-  echo "train: $below core/files $net nn/rmt $sets data/sets train/weights train/run train"
+  echo "train/weights: $below core/files $net nn/rmt nn/models $sets train/weights train"
+  echo "train: $below core/files $net nn/rmt nn/models $sets data/sets train/weights train/run train"
 } >"$tmp/layers"
 files "^(core|autograd|ops|nn|data|train|examples)/.*$code" | xargs awk '
   FILENAME == ARGV[1] { sub(/:/, "", $1); may[$1] = " " substr($0, index($0, " ") + 1) " "; next }

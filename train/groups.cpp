@@ -21,8 +21,6 @@ std::vector<std::string> split(const std::string& text, char at) {
   return parts;
 }
 
-bool in_head(const std::string& name) { return name.starts_with("head."); }
-
 // Is `beginning` made of the first parts of the dotted name?
 bool begins(const std::string& name, const std::string& beginning) {
   return name.starts_with(beginning) &&
@@ -41,13 +39,13 @@ std::vector<std::string> beginnings(const std::vector<nn::Entry>& parameters) {
 }
 
 void freeze(const std::vector<nn::Entry>& parameters, const std::string& names,
-            std::vector<ParameterRule>& rules) {
+            const std::string& classifier, std::vector<ParameterRule>& rules) {
   size_t frozen = 0;
   for (std::string name : split(names, ',')) {
     while (name.ends_with('.')) name.pop_back();
     bool found = false;
     for (size_t i = 0; i < parameters.size(); ++i) {
-      if (name == "body" ? in_head(parameters[i].name) : !begins(parameters[i].name, name))
+      if (name == "body" ? begins(parameters[i].name, classifier) : !begins(parameters[i].name, name))
         continue;
       found = true;
       frozen += !std::exchange(rules[i].frozen, true);
@@ -70,14 +68,52 @@ std::pair<int, int> place(const std::string& name) {
   return {1000, 0};
 }
 
-void scale_rates(const std::vector<nn::Entry>& parameters, double layer_decay,
-                 std::vector<ParameterRule>& rules) {
+// The same where there are no stages. A block's name is that of its parameters through the first
+// number, "blocks.3", and on through a second one that follows at once or behind "blocks":
+// "stages.1.blocks.0". "" for a parameter of no block.
+std::string block_of(const std::string& name) {
+  std::string block, read;
+  bool numbered = false;
+  for (const std::string& part : split(name, '.')) {
+    const bool number = part.find_first_not_of("0123456789") == std::string::npos;
+    read += part + ".";
+    if (number) block = read;
+    if (number && numbered) break;
+    if (!number && numbered && part != "blocks") break;
+    numbered = numbered || number;
+  }
+  return block;
+}
+
+// The layer of each parameter, counted from 0 at the image, and how many there are.
+std::pair<std::vector<int>, int> layers_of(const std::vector<nn::Entry>& parameters) {
   std::map<std::pair<int, int>, int> layers{{place("patch_embed."), 0}, {place("head."), 0}};
-  for (const nn::Entry& e : parameters) layers[place(e.name)] = 0;
+  std::vector<std::pair<int, int>> places;
+  bool stages = false;
+  int block = -1;
+  std::string last;
+  for (const nn::Entry& e : parameters) stages = stages || e.name.starts_with("layers.");
+  for (const nn::Entry& e : parameters) {
+    const std::string now = block_of(e.name);
+    if (!stages && !now.empty() && now != last) last = now, ++block;
+    if (stages)
+      places.push_back(place(e.name));
+    else
+      places.push_back(!now.empty() ? std::pair(block, 0) : std::pair(block < 0 ? -1 : 1000, 0));
+    layers[places.back()] = 0;
+  }
   int number = 0;
   for (auto& [where, layer] : layers) layer = number++;
+  std::vector<int> out;
+  for (const auto& where : places) out.push_back(layers.at(where));
+  return {out, number};
+}
+
+void scale_rates(const std::vector<nn::Entry>& parameters, double layer_decay,
+                 std::vector<ParameterRule>& rules) {
+  const auto [layers, count] = layers_of(parameters);
   for (size_t i = 0; i < parameters.size(); ++i)
-    rules[i].lr_scale = std::pow(layer_decay, number - 1 - layers.at(place(parameters[i].name)));
+    rules[i].lr_scale = std::pow(layer_decay, count - 1 - layers[i]);
 }
 
 // What people call such a parameter: "matrices and filters", ...
@@ -95,14 +131,17 @@ struct Group {
 }  // namespace
 
 bool decays(const std::string& name, const Shape& shape) {
+  for (const char* spared : {"pos_embed", "cls_token", "relative_position_bias_table"})
+    if (name.ends_with(spared)) return false;
   return shape.rank() > 1 && !name.ends_with(".bias");
 }
 
 std::vector<ParameterRule> parameter_rules(const std::vector<nn::Entry>& parameters,
-                                           const TrainOptions& options) {
+                                           const TrainOptions& options,
+                                           const std::string& classifier) {
   std::vector<ParameterRule> rules(parameters.size());
   if (options.layer_decay != 1) scale_rates(parameters, options.layer_decay, rules);
-  if (!options.freeze.empty()) freeze(parameters, options.freeze, rules);
+  if (!options.freeze.empty()) freeze(parameters, options.freeze, classifier, rules);
   for (size_t i = 0; i < parameters.size(); ++i)
     if (!rules[i].frozen && decays(parameters[i].name, parameters[i].tensor->shape()))
       rules[i].weight_decay = options.weight_decay;

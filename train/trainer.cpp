@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "autograd/backward.h"
+#include "nn/models/registry.h"
 #include "ops/cross_entropy.h"
 #include "ops/mix_images.h"
 #include "train/memory.h"
@@ -77,14 +78,14 @@ Tensor TrainStep::differentiate(const std::vector<data::Batch>& parts) {
   return sum;
 }
 
-// The forward pass: cross entropy of the model's logits against smoothed labels, ().
+// The forward pass: the loss of the model's logits against smoothed labels, ().
 Tensor TrainStep::loss_of(const data::Batch& batch) {
   Tensor images = compute_.images(batch, options_.transform);  // (B, H, W, 3)
   if (batch.mix.defined()) images = ops::mix_images(images, batch.mix);
   const Tensor logits = forward_(images);  // (B, K)
   const Tensor targets = ops::smooth_one_hot(batch.labels, logits.dim(1), options_.smoothing,
                                              wide(logits.dtype()), batch.mix);  // (B, K)
-  return ops::cross_entropy(logits, targets);
+  return options_.loss(logits, targets);
 }
 
 // --- what the loop is made of ---
@@ -98,6 +99,11 @@ OptimizerOptions optimizer_options(const TrainOptions& o) {
                     .weight_decay = o.weight_decay},
           .guard = {.clip = o.clip_grad, .parts = o.grad_accum_steps},
           .average_decay = ema_decay(o)};
+}
+
+std::string classifier_of(const nn::Module& model) {
+  const auto* classifier = dynamic_cast<const nn::Classifier*>(&model);
+  return classifier ? classifier->classifier() : "head";
 }
 
 // The name of a number that is not finite: printed as it is, a nan may carry a sign.
@@ -173,7 +179,7 @@ void TrainStep::advise_on_memory(const OutOfMemory& e, const data::Batch& batch)
 
 Trainer::Trainer(nn::Module& model, Forward forward, const data::Dataset& train,
                  const data::Dataset& test, const TrainOptions& options, std::ostream& out,
-                 const Compute& compute)
+                 const Compute& compute, const Loss& loss)
     : model_(model),
       forward_(std::move(forward)),
       options_(options),
@@ -186,10 +192,11 @@ Trainer::Trainer(nn::Module& model, Forward forward, const data::Dataset& train,
               data::checksum(test)},
       steps_(train_loader_.batches() / options.grad_accum_steps),
       optimizer_(model.parameters(), optimizer_options(options),
-                 parameter_rules(model.parameters(), options), model.state()),
+                 parameter_rules(model.parameters(), options, classifier_of(model)), model.state()),
       train_step_(model, forward_, optimizer_, compute,
                   {.smoothing = options.smoothing,
                    .graph = options.cuda_graph,
+                   .loss = loss ? loss : loss_named(options.loss),
                    .seed = options.seed,
                    .transform = transform_options(options)}),
       report_(options, steps_, counts_.classes, out),
@@ -197,6 +204,17 @@ Trainer::Trainer(nn::Module& model, Forward forward, const data::Dataset& train,
   CHECK(steps_ > 0, train.place(), " has ", train.size(), " images, ", train_loader_.batches(),
         " batches of --batch-size ", options.batch_size, ", fewer than one step of ",
         "--grad-accum-steps ", options.grad_accum_steps, "; give a smaller --batch-size or fewer");
+}
+
+Trainer::Trainer(nn::Classifier& model, const data::Dataset& train, const data::Dataset& test,
+                 const TrainOptions& options, std::ostream& out, const Compute& compute,
+                 const Loss& loss)
+    : Trainer(
+          model, [&model](const Tensor& images) { return model.forward(images); }, train, test,
+          options, out, compute, loss) {
+  CHECK(nn::knows_model(options.model), "trainer: options.model is \"", options.model,
+        "\", under which no model is registered (nn/models/registry.h); a checkpoint of that name "
+        "could not be read again");
 }
 
 void Trainer::resume(const Archive& archive, bool force) {

@@ -14,6 +14,7 @@
 #include "data/loader.h"
 #include "train/compute.h"
 #include "train/evaluation.h"
+#include "train/loss.h"
 #include "train/options.h"
 #include "train/recording.h"
 #include "train/report.h"
@@ -27,6 +28,7 @@ data::LoaderOptions loader_options(const TrainOptions& options, bool train);
 struct StepOptions {
   double smoothing = 0.1;
   bool graph = true;  // on a GPU, record the step and repeat it
+  Loss loss = loss_named("cross_entropy");
   uint64_t seed = 0;
   data::TransformOptions transform;
 };
@@ -66,9 +68,17 @@ class TrainStep {
 class Trainer {
  public:
   // The model must be where compute.prepare() brought it, with the weights that training starts
-  // from. `out` receives one line an epoch; the progress line and warnings go to stderr.
+  // from. `out` receives one line an epoch; the progress line and warnings go to stderr. `loss`:
+  // undefined for that of options.loss.
   Trainer(nn::Module& model, Forward forward, const data::Dataset& train, const data::Dataset& test,
-          const TrainOptions& options, std::ostream& out, const Compute& compute = {});
+          const TrainOptions& options, std::ostream& out, const Compute& compute = {},
+          const Loss& loss = nullptr);
+  // The same with the model's own forward(). options.model must be the name under which it is
+  // registered (nn/models/registry.h), by which its checkpoints are found again: Error for a name
+  // that this program does not know.
+  Trainer(nn::Classifier& model, const data::Dataset& train, const data::Dataset& test,
+          const TrainOptions& options, std::ostream& out, const Compute& compute = {},
+          const Loss& loss = nullptr);
 
   // Goes on where a last.safetensors of the same model and options stopped, in the middle of an
   // epoch if need be. Error when the classes or the images are not those of then, or an epoch that

@@ -2,11 +2,12 @@
 // 2024): stem, four stages, pooled head. nn/rmt/README.md is its chapter. Names, order and shapes
 // of state() are those of the official state_dict.
 #pragma once
+#include "nn/classifier.h"
 #include "nn/rmt/stage.h"
 
 namespace rmt::nn {
 
-struct Rmt : Module {
+struct Rmt : Classifier {
   RmtConfig config;
   Stem& patch_embed;
   std::vector<Stage*> stages;
@@ -18,7 +19,7 @@ struct Rmt : Module {
   explicit Rmt(const RmtConfig& c);
 
   // images (B, H, W, 3), normalised, H and W at least 32 (any, odd too) -> logits (B, K)
-  Tensor forward(const Tensor& images);
+  Tensor forward(const Tensor& images) override;
 
  private:
   std::vector<Stage*> add_stages();

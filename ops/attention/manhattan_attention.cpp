@@ -6,6 +6,7 @@
 #include "ops/attention/cpu.h"
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
+#include "ops/kernels/multiply_adds.h"
 
 namespace rmt {
 namespace gpu {  // manhattan_attention.cu
@@ -40,6 +41,7 @@ Tensor ops::manhattan_attention(const Tensor& q, const Tensor& k, const Tensor& 
   const Lines lines{q.dim(0), H, W, heads, D, options.axis, options.mode};
   Tensor y = Tensor::empty_like(q);
   if (q.numel() > 0) DISPATCH(q, manhattan_attention_forward, q, k, v, decay, rotary, y, lines);
+  count_multiply_adds(2 * lines.units() * lines.n() * lines.n() * D);  // scores, and values
   // No L x L tensor is kept: backward makes A again from q and k.
   return record(
       op, y, {q, k, v},

@@ -9,8 +9,6 @@
 namespace rmt::train {
 namespace {
 
-constexpr const char* kHead[] = {"head.weight", "head.bias"};
-
 // rows[k] of x becomes row k.  x (K, ...)
 Tensor permuted(const Tensor& x, const std::vector<size_t>& rows) {
   const Tensor from = x.to(Device::cpu);
@@ -38,9 +36,10 @@ std::vector<size_t> places(const std::vector<std::string>& classes,
 }
 
 // Makes the archive's head fit the model; what became of it, for people.
-std::string fit_head(Archive& a, const nn::Rmt& model, const std::vector<std::string>& known,
+std::string fit_head(Archive& a, nn::Classifier& model, const std::vector<std::string>& known,
                      const std::vector<std::string>& classes) {
-  const Tensor& rows = a.at(kHead[0]);
+  const std::string head = model.classifier() + ".";
+  const Tensor& rows = a.at(head + "weight");
   const int64_t K = int64_t(classes.size()), K_file = rows.rank() == 2 ? rows.dim(0) : 0;
   const bool named = int64_t(known.size()) == K_file;  // else the names are not those of the rows
   const std::vector<size_t> order = named ? places(classes, known) : std::vector<size_t>();
@@ -49,13 +48,12 @@ std::string fit_head(Archive& a, const nn::Rmt& model, const std::vector<std::st
   if (K_file == K && !order.empty()) {
     if (std::is_sorted(order.begin(), order.end()))
       return str("head: kept, the same ", K, " classes");
-    for (const char* name : kHead)
-      if (a.tensors.count(name) && a.at(name).rank() > 0 && a.at(name).dim(0) == K)
-        a.tensors[name] = permuted(a.at(name), order);
+    for (auto& [name, x] : a.tensors)
+      if (name.starts_with(head) && x.rank() > 0 && x.dim(0) == K) x = permuted(x, order);
     return str("head: kept, its ", K, " classes put into the order of the images'");
   }
-  a.tensors[kHead[0]] = model.head.weight.detach();
-  a.tensors[kHead[1]] = model.head.bias.detach();
+  for (const nn::Entry& e : model.parameters())
+    if (e.name.starts_with(head)) a.tensors[e.name] = e.tensor->detach();
   return str("head: ", K_file, " -> ", K, K_file == K ? " other" : "", " classes, made anew");
 }
 
@@ -90,7 +88,7 @@ TrainOptions with_model_of(const Pretrained& p, TrainOptions o) {
   return o;
 }
 
-std::vector<std::string> start_from(nn::Rmt& model, const Pretrained& p,
+std::vector<std::string> start_from(nn::Classifier& model, const Pretrained& p,
                                     const std::vector<std::string>& classes,
                                     const TrainOptions& o) {
   Archive fitted = p.weights;

@@ -2,7 +2,7 @@
 // other classes or another size. No parameter's shape depends on the size of the images
 // (nn/rmt/README.md, "The models"), so that only the head can differ.
 #pragma once
-#include "nn/rmt/model.h"
+#include "nn/classifier.h"
 #include "train/groups.h"
 #include "train/weights/model_file.h"
 
@@ -28,7 +28,7 @@ TrainOptions with_model_of(const Pretrained& pretrained, TrainOptions options);
 // names none and has as many; otherwise the model's own new head stays. Everything else must fit:
 // else Error with the first key and both shapes. Returns lines for people: where the weights came
 // from, what became of the head, another image size.
-std::vector<std::string> start_from(nn::Rmt& model, const Pretrained& pretrained,
+std::vector<std::string> start_from(nn::Classifier& model, const Pretrained& pretrained,
                                     const std::vector<std::string>& classes,
                                     const TrainOptions& options);
 

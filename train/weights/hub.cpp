@@ -14,24 +14,46 @@ using json = nlohmann::ordered_json;
 
 // What differs from the published model of that name.
 json model_args(const ModelFile& file) {
-  const nn::RmtConfig &c = file.model->config, published = nn::rmt_config(c.name);
   json out = json::object();
   auto add = [&](const char* name, const auto& value, const auto& usual) {
     if (value != usual) out[name] = value;
   };
-  add("projection", c.projection, published.projection);
-  auto add_per_stage = [&](const char* name, bool nn::StageConfig::*field) {
-    add(name, per_stage(c, field), per_stage(published, field));
-  };
-  add_per_stage("decomposed", &nn::StageConfig::decomposed);
-  add_per_stage("layer_scale", &nn::StageConfig::layer_scale);
-  add("decay_mode", file.options.decay_mode, std::string("log_additive"));
-  for_each_switch(
-      [&](const char* name, auto, auto field) { add(name, c.*field, published.*field); });
+  if (const auto* model = dynamic_cast<const nn::Rmt*>(file.model.get())) {
+    const nn::RmtConfig &c = model->config, published = nn::rmt_config(c.name);
+    add("projection", c.projection, published.projection);
+    auto add_per_stage = [&](const char* name, bool nn::StageConfig::*field) {
+      add(name, per_stage(c, field), per_stage(published, field));
+    };
+    add_per_stage("decomposed", &nn::StageConfig::decomposed);
+    add_per_stage("layer_scale", &nn::StageConfig::layer_scale);
+  }
+  for_each_setting([&](const auto& s) {
+    const bool per_stage_flag = std::string(s.name) == "decomposed" ||
+                                std::string(s.name) == "layer_scale";
+    if (s.group == Group::ablations && !per_stage_flag)
+      add(s.name, file.options.*s.field, TrainOptions().*s.field);
+  });
   return out;
 }
 
-// The end of every card.
+// The layer that sees the image, the first with filters, and the channels that the classifier sees.
+struct Ends {
+  std::string first_conv;
+  int64_t features = 0;
+};
+Ends ends_of(const ModelFile& file) {
+  Ends ends;
+  const std::string weight = ".weight";
+  for (const nn::Entry& e : file.model->parameters()) {
+    const Tensor& x = *e.tensor;
+    if (ends.first_conv.empty() && x.rank() == 4 && e.name.ends_with(weight))
+      ends.first_conv = e.name.substr(0, e.name.size() - weight.size());
+    if (e.name == file.model->classifier() + weight) ends.features = x.dim(-1);
+  }
+  return ends;
+}
+
+// How to use the folder; of an RMT also with the official code, and what to cite.
 constexpr const char* kHowToUse = R"(
 With rmt:
 
@@ -39,7 +61,8 @@ With rmt:
 rmt-eval     FOLDER --data-dir IMAGES     # top-1, top-5, loss
 rmt-classify FOLDER photo.jpg
 ```
-
+)";
+constexpr const char* kOfRmt = R"(
 With PyTorch and the official code (images are normalised, (batch, 3, height, width)):
 
 ```python
@@ -82,64 +105,58 @@ Archive published_weights(const Archive& archive) {
 
 std::string hub_config(const ModelFile& file) {
   const TrainOptions& o = file.options;
-  const nn::RmtConfig& c = file.model->config;
-  json j{{"architecture", c.name},
-         {"num_classes", c.num_classes},
-         {"num_features", c.projection ? c.projection : c.stages[3].channels},
+  const Ends ends = ends_of(file);
+  json j{{"architecture", o.model},
+         {"num_classes", file.num_classes},
+         {"num_features", ends.features},
          {"global_pool", "avg"}};
   if (!file.classes.empty()) j["label_names"] = file.classes;
   if (json args = model_args(file); !args.empty()) j["model_args"] = args;
-  const int64_t tokens = (o.img_size + 31) / 32;  // a side of the last stage's map
-  j["pretrained_cfg"] = {{"num_classes", c.num_classes},
+  j["pretrained_cfg"] = {{"num_classes", file.num_classes},
                          {"input_size", {3, o.img_size, o.img_size}},
-                         {"fixed_input_size", false},
-                         {"pool_size", {tokens, tokens}},
                          {"interpolation", "bicubic"},
                          {"crop_pct", o.crop_pct},
                          {"crop_mode", "center"},
                          {"mean", o.mean},
                          {"std", o.std},
-                         {"classifier", "head"},
-                         {"first_conv", "patch_embed.proj.0"}};
+                         {"classifier", file.model->classifier()},
+                         {"first_conv", ends.first_conv}};
+  if (dynamic_cast<const nn::Rmt*>(file.model.get())) {
+    const int64_t tokens = (o.img_size + 31) / 32;  // a side of the last stage's map
+    j["pretrained_cfg"]["fixed_input_size"] = false;
+    j["pretrained_cfg"]["pool_size"] = {tokens, tokens};
+  }
   return j.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
 std::string hub_card(const ModelFile& file, const std::string& title) {
   const TrainOptions& o = file.options;
-  const nn::RmtConfig& c = file.model->config;
-  return str(R"(---
-tags:
-- image-classification
-- rmt
-pipeline_tag: image-classification
-library_name: rmt
----
-# )",
-             title, R"(
-
-)",
-             c.name,
-             ", a vision backbone of \"RMT: Retentive Networks Meet Vision Transformers\" (Fan et "
-             "al., CVPR 2024): ",
-             file.model->parameter_count(), " parameters, ", c.num_classes, " classes, images of ",
-             o.img_size, " x ", o.img_size, R"( pixels.
+  const bool rmt = dynamic_cast<const nn::Rmt*>(file.model.get());
+  return str(
+      "---\ntags:\n- image-classification\n", rmt ? "- rmt\n" : "",
+      "pipeline_tag: image-classification\nlibrary_name: rmt\n---\n# ", title, "\n\n", o.model,
+      rmt ? ", a vision backbone of \"RMT: Retentive Networks Meet Vision Transformers\" (Fan et "
+            "al., CVPR 2024): "
+          : ", a network from images to classes: ",
+      file.model->parameter_count(), " parameters, ", file.num_classes, " classes, images of ",
+      o.img_size, " x ", o.img_size, R"( pixels.
 
 | | |
 |---|---|
 | evaluation | shorter side to )",
-             int64_t(double(o.img_size) / o.crop_pct), " pixels (bicubic), centre crop of ",
-             o.img_size, R"( |
+      int64_t(double(o.img_size) / o.crop_pct), " pixels (bicubic), centre crop of ", o.img_size,
+      R"( |
 | mean, deviation of the channels | )",
-             o.mean[0], " ", o.mean[1], " ", o.mean[2], ", ", o.std[0], " ", o.std[1], " ",
-             o.std[2],
-             R"( |
+      o.mean[0], " ", o.mean[1], " ", o.mean[2], ", ", o.std[0], " ", o.std[1], " ", o.std[2],
+      rmt ? R"( |
 | parameters | f32, under the names of the official code (github.com/qhfan/RMT), )"
-             R"(with batch norm's statistics |
-)",
-             file.classes.empty()
-                 ? ""
-                 : "| classes | `label_names` in config.json, in the order of the logits |\n",
-             kHowToUse);
+            R"(with batch norm's statistics |
+)"
+          : " |\n| parameters | f32, in safetensors |\n",
+      file.classes.empty()
+          ? ""
+          : "| classes | `label_names` in config.json, in the order of the logits |\n",
+      kHowToUse, rmt ? kOfRmt : "");
 }
 
 void check_unused(const std::string& path, bool force) {

@@ -29,6 +29,28 @@ void set_stages(nn::RmtConfig& c, bool nn::StageConfig::*field, const std::strin
   for (size_t i = 0; i < 4; ++i) c.stages[i].*field = text[i] == '1';
 }
 
+// The flag of an ablation that is not at its default, "" where all are.
+std::string first_ablation(const TrainOptions& o) {
+  std::string flag;
+  for_each_setting([&](const auto& s) {
+    if (s.group == Group::ablations && flag.empty() && o.*s.field != TrainOptions().*s.field)
+      flag = s.flags;
+  });
+  return flag;
+}
+
+void ablate(const TrainOptions& o, nn::RmtConfig& c) {
+  c.decay_mode = decay_mode_named(o.decay_mode);
+  for_each_switch([&](const char*, auto option, auto field) { c.*field = o.*option; });
+  set_stages(c, &nn::StageConfig::decomposed, o.decomposed, "decomposed");
+  set_stages(c, &nn::StageConfig::layer_scale, o.layer_scale, "layer-scale");
+}
+
+bool is_rmt(const std::string& name) {
+  const std::vector<std::string> names = nn::rmt_names();
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
 // model_config() the other way round, for a model recognised by its weights: writes the options
 // that make it. Its projection is not among them, since no option changes it.
 void record_switches(const nn::RmtConfig& c, TrainOptions& o) {
@@ -38,21 +60,45 @@ void record_switches(const nn::RmtConfig& c, TrainOptions& o) {
   for (const nn::StageConfig& s : c.stages) o.layer_scale += s.layer_scale ? '1' : '0';
 }
 
-void check_head(const Archive& a) {
-  const Tensor& head = a.at("head.weight");
-  CHECK(head.rank() == 2 && head.numel() > 0, a.path, ": head.weight is ", head.shape(),
-        ", expected (classes, channels)");
+// How large a model is, told before one is made for a file that names it: the parameters of the
+// model with one class, and those that each further class adds.
+struct Outline {
+  std::string classifier;
+  int64_t with_one_class = 0, a_class = 0;
+};
+
+Outline outline_of(const TrainOptions& o, const std::optional<nn::RmtConfig>& config) {
+  if (!config) {
+    const auto model = make_model(o, 1);
+    Outline outline{model->classifier(), model->parameter_count()};
+    for (const nn::Entry& e : model->parameters())
+      if (e.name.starts_with(outline.classifier + ".")) outline.a_class += e.tensor->numel();
+    return outline;
+  }
+  auto parameters = [c = *config](int64_t K) mutable {
+    c.num_classes = K;
+    return nn::total(nn::cost(c, 224, 224)).parameters;
+  };
+  return {"head", parameters(1), parameters(2) - parameters(1)};
+}
+
+// The rows of the classifier in the file.
+int64_t classes_in(const Archive& a, const std::string& classifier) {
+  const Tensor& weight = a.at(classifier + ".weight");
+  CHECK(weight.rank() == 2 && weight.numel() > 0, a.path, ": ", classifier, ".weight is ",
+        weight.shape(), ", expected (classes, channels)");
+  return weight.dim(0);
 }
 
 // A model takes its memory when it is made, so a small file that names a large one is refused
 // before. Half of the numbers are enough here: what exactly is missing, load_model() says.
-void check_enough(const Archive& a, const nn::RmtConfig& c) {
+void check_enough(const Archive& a, const ModelKind& kind, const Outline& outline) {
   int64_t held = 0;
   for (const auto& [name, x] : a.tensors)
     if (!name.starts_with("optimizer.")) held += x.numel();
-  const int64_t needed = nn::total(nn::cost(c, 224, 224)).parameters;
+  const int64_t needed = outline.with_one_class + (kind.num_classes - 1) * outline.a_class;
   CHECK(2 * held >= needed, a.path, ": does not fit the model: it holds ", held, " numbers, and ",
-        c.name, " with ", c.num_classes, " classes has ", needed,
+        kind.options.model, " with ", kind.num_classes, " classes has ", needed,
         " parameters; the file is "
         "incomplete or another model's, get it again or name the right --model");
 }
@@ -74,16 +120,21 @@ void check_finite(const Archive& a) {
 
 }  // namespace
 
+nn::ModelSettings model_settings(const TrainOptions& o, int64_t num_classes) {
+  return {.num_classes = num_classes,
+          .img_size = o.img_size,
+          .drop_path = o.drop_path,
+          .recompute = o.grad_checkpointing,
+          .ablate = [o](nn::RmtConfig& c) { ablate(o, c); },
+          .ablation = first_ablation(o)};
+}
+
+std::unique_ptr<nn::Classifier> make_model(const TrainOptions& o, int64_t num_classes) {
+  return nn::make_model(o.model, model_settings(o, num_classes));
+}
+
 nn::RmtConfig model_config(const TrainOptions& o, int64_t num_classes) {
-  nn::RmtConfig c = nn::rmt_config(o.model);
-  c.num_classes = num_classes;
-  if (o.drop_path >= 0) c.drop_path = o.drop_path;
-  c.recompute = o.grad_checkpointing;
-  c.decay_mode = decay_mode_named(o.decay_mode);
-  for_each_switch([&](const char*, auto option, auto field) { c.*field = o.*option; });
-  set_stages(c, &nn::StageConfig::decomposed, o.decomposed, "decomposed");
-  set_stages(c, &nn::StageConfig::layer_scale, o.layer_scale, "layer-scale");
-  return c;
+  return nn::configured(nn::rmt_config(o.model), model_settings(o, num_classes));
 }
 
 data::TransformOptions transform_options(const TrainOptions& o) {
@@ -124,41 +175,53 @@ ModelFile load_model_file(const std::string& path, const std::string& model) {
   return model_from(read_weights(weights_path(path)), model);
 }
 
+std::unique_ptr<nn::Classifier> ModelKind::make() const {
+  if (by_shapes) return std::make_unique<nn::Rmt>(*by_shapes);
+  return make_model(options, num_classes);
+}
+
 ModelKind model_kind(const Archive& archive, const std::string& model) {
   const Description d = description_of(archive);
   ModelKind kind;
   check_finite(archive);
   if (!d.options.empty()) kind.options = options_from_json(d.options, archive.path);
-  const std::string name = !model.empty()       ? model
-                           : !d.options.empty() ? kind.options.model
-                                                : d.architecture;
-  kind.recorded = !name.empty();
-  if (kind.recorded) {
-    check_head(archive);
-    kind.options.model = name;
-    kind.config = model_config(kind.options, archive.at("head.weight").dim(0));
+  const std::string recorded = d.options.empty() ? d.architecture : kind.options.model;
+  const std::string name = model.empty() ? recorded : model;
+  std::optional<nn::RmtConfig> config;
+  if (name.empty()) {
+    config = kind.by_shapes = recognise(archive);
+    record_switches(*config, kind.options);
   } else {
-    kind.config = recognise(archive);
-    check_head(archive);
-    record_switches(kind.config, kind.options);
+    CHECK(!model.empty() || nn::knows_model(name), archive.path, ": holds a model called \"",
+          name, "\", which this program does not know; use the program that trained it, or link "
+          "the model into this one (make MODELS=file.cpp)");
+    kind.options.model = name;
+    if (is_rmt(name)) config = model_config(kind.options, 1);
   }
-  check_enough(archive, kind.config);
+  const Outline outline = outline_of(kind.options, config);
+  kind.num_classes = classes_in(archive, outline.classifier);
+  check_enough(archive, kind, outline);
   return kind;
 }
 
 ModelFile model_from(const Archive& archive, const std::string& model) {
   const ModelKind kind = model_kind(archive, model);
-  ModelFile file{kind.options, description_of(archive).classes,
-                 std::make_unique<nn::Rmt>(kind.config), ""};
-  load_model(*file.model, archive, kind.config.name);
+  ModelFile file{kind.options, description_of(archive).classes, kind.num_classes, kind.make(), ""};
+  load_model(*file.model, archive, kind.options.model);
   auto note = [&](const char* key) {
     return archive.metadata.count(key) ? archive.metadata.at(key) : "";
   };
-  file.origin = str(archive.path, ": ", kind.config.name, kind.recorded ? ", " : " by its shapes, ",
-                    kind.config.num_classes, " classes");
+  file.origin = str(archive.path, ": ", kind.options.model,
+                    kind.by_shapes ? " by its shapes, " : ", ", kind.num_classes, " classes");
   if (!note("taken_from").empty()) file.origin += "; weights of \"" + note("taken_from") + "\"";
   if (!note("beside").empty()) file.origin += " (beside: " + note("beside") + ")";
   return file;
+}
+
+nn::Rmt& ModelFile::rmt(const std::string& what) const {
+  auto* model_of_rmt = dynamic_cast<nn::Rmt*>(model.get());
+  CHECK(model_of_rmt, what, " looks into the stages of an RMT, and ", options.model, " is none");
+  return *model_of_rmt;
 }
 
 }  // namespace rmt::train
