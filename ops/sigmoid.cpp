@@ -1,6 +1,7 @@
 // The logistic function:   y = 1 / (1 + exp(-x));   dx = dy y (1 - y)
 //
-// Where exp(-x) is infinite y is 0, as it should be.
+// Where exp(-x) is infinite y is 0, as it should be. y (1 - y) is e / (1 + e)^2 with e = exp(-|x|):
+// no difference of almost equal numbers, and not from y, which in bf16 is soon rounded to 1.
 #include "ops/sigmoid.h"
 #include "core/elementwise.h"
 #include "ops/kernels/dispatch.h"
@@ -11,13 +12,13 @@ namespace gpu {  // sigmoid.cu
 template <class T>
 void sigmoid_forward(const T* x, T* y, int64_t n);
 template <class T>
-void sigmoid_backward(const T* y, const T* dy, T* dx, int64_t n);
+void sigmoid_backward(const T* x, const T* dy, T* dx, int64_t n);
 }  // namespace gpu
 
 namespace cpu {
 namespace {
 
-using simd::View;
+using simd::Vec, simd::View;
 
 template <class T>
 void sigmoid_forward(View<const T> x, View<T> y, int64_t n) {
@@ -25,8 +26,11 @@ void sigmoid_forward(View<const T> x, View<T> y, int64_t n) {
 }
 
 template <class T>
-void sigmoid_backward(View<const T> y, View<const T> dy, View<T> dx, int64_t n) {
-  simd::for_each<T>(n, [=](auto i) { dx[i] = dy[i] * y[i] * (T(1) - y[i]); });
+void sigmoid_backward(View<const T> x, View<const T> dy, View<T> dx, int64_t n) {
+  simd::for_each<T>(n, [=](auto i) {
+    const Vec<T> e = simd::exp(simd::min<T>(x[i], -x[i]));
+    dx[i] = dy[i] * e / simd::square(T(1) + e);
+  });
 }
 
 }  // namespace
@@ -36,9 +40,9 @@ Tensor ops::sigmoid(const Tensor& x) {
   expect_defined("sigmoid", "x", x);
   Tensor y = Tensor::empty_like(x);
   DISPATCH(x, sigmoid_forward, x, y, x.numel());
-  return record("sigmoid", y, {x}, [y = y.detach()](const Tensor& dy) -> Grads {
-    Tensor dx = Tensor::empty_like(y);
-    DISPATCH(dy, sigmoid_backward, y, dy, dx, dx.numel());
+  return record("sigmoid", y, {x}, [x = x.detach()](const Tensor& dy) -> Grads {
+    Tensor dx = Tensor::empty_like(x);
+    DISPATCH(x, sigmoid_backward, x, dy, dx, dx.numel());
     return {dx};
   });
 }

@@ -14,7 +14,10 @@ struct Forward {
 template <class T>
 struct Backward {
   using W = Wide<T>;
-  __device__ W operator()(W y, W dy) const { return dy * y * (1 - y); }
+  __device__ W operator()(W x, W dy) const {
+    const W e = cuda::exp_for<T>((x < 0 ? x : -x));
+    return cuda::quotient_for<T>(dy * e, (1 + e) * (1 + e));
+  }
 };
 
 }  // namespace
@@ -25,8 +28,8 @@ void sigmoid_forward(const T* x, T* y, int64_t n) {
 }
 
 template <class T>
-void sigmoid_backward(const T* y, const T* dy, T* dx, int64_t n) {
-  cuda::map("sigmoid_backward", Backward<T>(), dx, n, y, dy);
+void sigmoid_backward(const T* x, const T* dy, T* dx, int64_t n) {
+  cuda::map("sigmoid_backward", Backward<T>(), dx, n, x, dy);
 }
 
 INSTANTIATE(sigmoid_forward)

@@ -17,7 +17,10 @@ struct Forward {
 template <class T>
 struct Backward {
   using W = Wide<T>;
-  __device__ W operator()(W y, W dy) const { return dy * (1 - y * y); }
+  __device__ W operator()(W x, W dy) const {
+    const W e = cuda::exp_for<T>(2 * (x < 0 ? x : -x));
+    return cuda::quotient_for<T>(4 * dy * e, (1 + e) * (1 + e));
+  }
 };
 
 }  // namespace
@@ -28,8 +31,8 @@ void tanh_forward(const T* x, T* y, int64_t n) {
 }
 
 template <class T>
-void tanh_backward(const T* y, const T* dy, T* dx, int64_t n) {
-  cuda::map("tanh_backward", Backward<T>(), dx, n, y, dy);
+void tanh_backward(const T* x, const T* dy, T* dx, int64_t n) {
+  cuda::map("tanh_backward", Backward<T>(), dx, n, x, dy);
 }
 
 INSTANTIATE(tanh_forward)
