@@ -17,10 +17,8 @@ ModelEntry rmt(const std::string& name, const std::string& about) {
 // Made at the first use, which may be the registration of a program's own model before main().
 std::vector<ModelEntry>& models() {
   static std::vector<ModelEntry> all = {
-      rmt("rmt_n", "RMT for small images and CPUs"),
-      rmt("rmt_t", "RMT of the paper, tiny"),
-      rmt("rmt_s", "RMT of the paper, small"),
-      rmt("rmt_b", "RMT of the paper, base"),
+      rmt("rmt_n", "RMT for small images and CPUs"), rmt("rmt_t", "RMT of the paper, tiny"),
+      rmt("rmt_s", "RMT of the paper, small"),       rmt("rmt_b", "RMT of the paper, base"),
       rmt("rmt_l", "RMT of the paper, large"),
   };
   return all;
@@ -49,8 +47,8 @@ bool is_plain(const std::string& name) {
 void register_model(const ModelEntry& entry) {
   CHECK(is_plain(entry.name), "model name \"", entry.name,
         "\": letters, digits, '_', '-' and '.' make a name, at least one of them");
-  CHECK(find(entry.name) == nullptr, "a model called \"", entry.name,
-        "\" is known already (", find(entry.name)->about, "); give yours another name");
+  CHECK(find(entry.name) == nullptr, "a model called \"", entry.name, "\" is known already (",
+        find(entry.name)->about, "); give yours another name");
   CHECK(entry.make, "model \"", entry.name, "\": no constructor was given");
   models().push_back(entry);
 }
