@@ -37,7 +37,8 @@ void avg_pool2d_backward(const T* dy, T* dx, const Maps<AverageAxis>& m) {
 Tensor ops::avg_pool2d(const Tensor& x, int64_t k, int64_t stride, int64_t pad,
                        bool count_include_pad) {
   const Maps<SlidingAxis> w = expect_windows("avg_pool2d", x, k, stride, pad);
-  const Maps<AverageAxis> m{w.B, w.C, {w.rows, count_include_pad}, {w.columns, count_include_pad}};
+  const int margin = count_include_pad ? int(pad) : 0;
+  const Maps<AverageAxis> m{w.B, w.C, {w.rows, margin}, {w.columns, margin}};
   Tensor y = Tensor::empty({m.B, m.rows.count, m.columns.count, m.C}, x.dtype(), x.device());
   DISPATCH(x, avg_pool2d_forward, x, y, m);
   return record("avg_pool2d", y, {x}, [m, shape = x.shape()](const Tensor& dy) -> Grads {

@@ -38,12 +38,15 @@ struct SlidingAxis {
   }
 };
 
-// The mean over a sliding window, of k numbers, or of those on the map alone.
+// The mean over a sliding window, whose positions count up to `margin` beyond the map: all of them
+// when margin is pad, those on the map alone when it is 0.
 struct AverageAxis : SlidingAxis {
-  bool count_pad;
+  int margin;
   template <class T>
   HD T weight(int o, int) const {
-    return T(1) / T(count_pad ? k : of(o).size());
+    const int first = start(o), end = first + k;
+    return T(1) /
+           T((end < size + margin ? end : size + margin) - (first > -margin ? first : -margin));
   }
 };
 

@@ -14,8 +14,12 @@ struct WeighWindows : OnMap {
   __device__ cuda::Values<Wide<T>, N> operator()(Channels<N> c, const Pixel& o) const {
     const Range rows = m.rows.of(o.row), columns = m.columns.of(o.column);
     cuda::Values<Wide<T>, N> sum = 0;
+    // Windows are small, and map_columns has two pixels in flight: unrolling buys nothing, and costs
+    // registers that the divisions of the weights would have to spill.
+#pragma unroll 1
     for (int i = rows.begin; i < rows.end; ++i) {
       const Wide<T> weight_i = m.rows.template weight<Wide<T>>(o.row, i);
+#pragma unroll 1
       for (int j = columns.begin; j < columns.end; ++j)
         sum += cuda::load<N>(x + m.x_at(o.image, i, j) * m.C + c.first) *
                (weight_i * m.columns.template weight<Wide<T>>(o.column, j));

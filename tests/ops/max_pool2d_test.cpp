@@ -69,7 +69,6 @@ TEST(MaxPool2d, Op) {
              {randn({p.B, p.H, p.W, p.C}, 1)}, {.reference = naive_max_pool(p), .max_probes = 100});
 }
 
-// Windows (0, 1), (1, 2), ... side by side, of a map of one row.
 TEST(MaxPool2d, TheFirstOfEqualsGetsTheGradient) {
   for (Device device : devices()) {
     const auto [y, dx] = pooled({2, 2, 1, 1, 1, 2, 2, 0}, {1, 2, 4, 1}, 2, 1, 0, device);
