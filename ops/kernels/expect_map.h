@@ -1,4 +1,4 @@
-// The checks of ops on maps, which keep the integers of axis.h in range.
+// The checks of ops on maps, which keep the integers of map_axes.h in range.
 #pragma once
 #include "ops/kernels/map_axes.h"
 #include "ops/kernels/expect.h"

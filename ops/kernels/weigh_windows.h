@@ -1,5 +1,5 @@
 // What pools of means and resizing are, on the CPU: each pixel of y is a weighted sum of the pixels
-// of x in its window (axis.h), all channels alike.
+// of x in its window (map_axes.h), all channels alike.
 //
 //   y_oy,ox = sum_ij weight(oy, i) weight(ox, j) x_ij      i in rows.of(oy), j in columns.of(ox)
 //
