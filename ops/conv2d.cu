@@ -181,7 +181,7 @@ void gather_gradient(const T* dcol, T* dx, int64_t images, const Conv& c) {
 
 template <class T>
 Filters filters_of(const Conv& c) {
-  return {int(c.I), int(c.in()), int(c.out()), int(c.k * c.k), int(padded_patch<T>(c))};
+  return {int(c.I), int(c.in), int(c.out), int(c.k * c.k), int(padded_patch<T>(c))};
 }
 
 template <class T>
