@@ -68,47 +68,47 @@ struct Band {
 template <class T>
 void reorder_weights(const Conv& c, const T* w, T* packed) {
   for (int64_t o = 0; o < c.O; ++o)
-    for (int64_t i = 0; i < c.in(); ++i)
+    for (int64_t i = 0; i < c.in; ++i)
       for (int64_t t = 0; t < c.k * c.k; ++t)
-        packed[o * c.patch() + t * c.in() + i] = w[(o * c.in() + i) * c.k * c.k + t];
+        packed[o * c.patch() + t * c.in + i] = w[(o * c.in + i) * c.k * c.k + t];
 }
 // And back, for dw.
 template <class T>
 void restore_weights(const Conv& c, const T* packed, T* w) {
   for (int64_t o = 0; o < c.O; ++o)
-    for (int64_t i = 0; i < c.in(); ++i)
+    for (int64_t i = 0; i < c.in; ++i)
       for (int64_t t = 0; t < c.k * c.k; ++t)
-        w[(o * c.in() + i) * c.k * c.k + t] = packed[o * c.patch() + t * c.in() + i];
+        w[(o * c.in + i) * c.k * c.k + t] = packed[o * c.patch() + t * c.in + i];
 }
 
 // Row i of the patch of the output pixel (oy, ox): k taps side by side, in x as in col. Those that
 // fall on the image come as one run, inside(place in x, place in the patch, numbers), or tap by tap
-// where between them in x lie the channels of groups other than `group`; those that hang over its
-// left or right edge, or all of them above and below it, as outside(place in the patch, numbers).
+// where between them in x lie the channels of other groups; those that hang over its left or right
+// edge, or all of them above and below it, as outside(place in the patch, numbers). Places in x are
+// those of the first group.
 template <class Inside, class Outside>
-void for_runs(const Conv& c, int64_t group, int64_t oy, int64_t ox, int64_t i, Inside inside,
-              Outside outside) {
-  const int64_t y = oy * c.stride + i - c.pad, x = ox * c.stride - c.pad, in = c.in();
-  const int64_t place = i * c.k * in;
+void for_runs(const Conv& c, int64_t oy, int64_t ox, int64_t i, Inside inside, Outside outside) {
+  const int64_t y = oy * c.stride + i - c.pad, x = ox * c.stride - c.pad;
+  const int64_t place = i * c.k * c.in;
   int64_t begin = std::clamp<int64_t>(-x, 0, c.k);  // taps on the image: [begin, end)
   int64_t end = std::clamp<int64_t>(c.W - x, begin, c.k);
   if (y < 0 || y >= c.H) begin = end = c.k;
+  if (begin > 0) outside(place, begin * c.in);
   const int64_t taps = c.groups == 1 ? end - begin : 1;  // of a run
-  if (begin > 0) outside(place, begin * in);
   for (int64_t t = begin; t < end; t += taps)
-    inside((y * c.W + x + t) * c.I + group * in, place + t * in, taps * in);
-  if (end < c.k) outside(place + end * in, (c.k - end) * in);
+    inside((y * c.W + x + t) * c.I, place + t * c.in, taps * c.in);
+  if (end < c.k) outside(place + end * c.in, (c.k - end) * c.in);
 }
 
 // The patches of a group in a band of the batch x (B, H, W, I) -> col (pixels, k k in).
 template <class T>
 void gather_patches(const Conv& c, const Band& band, int64_t group, const T* x, T* col) {
-  x += band.image * c.H * c.W * c.I;
+  x += band.image * c.H * c.W * c.I + group * c.in;
   for (int64_t oy = band.begin; oy < band.end; ++oy)
     for (int64_t ox = 0; ox < c.OW; ++ox, col += c.patch())
       for (int64_t i = 0; i < c.k; ++i)
         for_runs(
-            c, group, oy, ox, i,
+            c, oy, ox, i,
             [&](int64_t from, int64_t at, int64_t n) { std::copy_n(x + from, n, col + at); },
             [&](int64_t at, int64_t n) { std::fill_n(col + at, n, T(0)); });
 }
@@ -116,12 +116,12 @@ void gather_patches(const Conv& c, const Band& band, int64_t group, const T* x, 
 // The way back: adds dcol (pixels, k k in) to the numbers of dx (B, H, W, I) that it came from.
 template <class T>
 void scatter_patches(const Conv& c, const Band& band, int64_t group, const T* dcol, T* dx) {
-  dx += band.image * c.H * c.W * c.I;
+  dx += band.image * c.H * c.W * c.I + group * c.in;
   for (int64_t oy = band.begin; oy < band.end; ++oy)
     for (int64_t ox = 0; ox < c.OW; ++ox, dcol += c.patch())
       for (int64_t i = 0; i < c.k; ++i)
         for_runs(
-            c, group, oy, ox, i,
+            c, oy, ox, i,
             [&](int64_t to, int64_t at, int64_t n) {
               for (int64_t e = 0; e < n; ++e) dx[to + e] += dcol[at + e];
             },
@@ -145,19 +145,19 @@ std::deque<PackedB<T>> pack_weights(const Conv& c, const T* w, int64_t row, int6
   reorder_weights(c, w, packed.data());
   std::deque<PackedB<T>> groups;
   for (int64_t g = 0; g < c.groups; ++g)
-    groups.emplace_back(packed.data() + g * c.out() * c.patch(), row, col, K, N);
+    groups.emplace_back(packed.data() + g * c.out * c.patch(), row, col, K, N);
   return groups;
 }
 
 // y = col w'^T + bias
 template <class T>
 void conv2d_forward(const T* x, const T* w, const T* bias, T* y, Conv c) {
-  const std::deque<PackedB<T>> w_t = pack_weights(c, w, 1, c.patch(), c.patch(), c.out());
+  const std::deque<PackedB<T>> w_t = pack_weights(c, w, 1, c.patch(), c.patch(), c.out);
   parallel_for(c.B * bands_of_image(c), 1, [&](int64_t begin, int64_t end) {
     T* col = room_for_patches<T>(c);
     for (int64_t number = begin; number < end; ++number) {
       const Band band(c, number);
-      for (int64_t g = 0, o = 0; g < c.groups; ++g, o += c.out()) {
+      for (int64_t g = 0, o = 0; g < c.groups; ++g, o += c.out) {
         gather_patches(c, band, g, x, col);
         multiply_rows_serial<T>(band.pixels(c), col, c.patch(), w_t[g],
                                 {band.of(c, y) + o, c.O, bias ? bias + o : nullptr});
@@ -169,7 +169,7 @@ void conv2d_forward(const T* x, const T* w, const T* bias, T* y, Conv c) {
 // dcol = dy w', scattered into dx. Bands of one image overlap in dx, so an image is one piece.
 template <class T>
 void conv2d_backward_x(const T* dy, const T* w, T* dx, Conv c) {
-  const std::deque<PackedB<T>> w_rows = pack_weights(c, w, c.patch(), 1, c.out(), c.patch());
+  const std::deque<PackedB<T>> w_rows = pack_weights(c, w, c.patch(), 1, c.out, c.patch());
   parallel_for(c.B, 1, [&](int64_t begin, int64_t end) {
     T* dcol = room_for_patches<T>(c);
     for (int64_t image = begin; image < end; ++image) {
@@ -178,7 +178,7 @@ void conv2d_backward_x(const T* dy, const T* w, T* dx, Conv c) {
       for (int64_t number = image * bands; number < (image + 1) * bands; ++number) {
         const Band band(c, number);
         for (int64_t g = 0; g < c.groups; ++g) {
-          multiply_rows_serial<T>(band.pixels(c), band.of(c, dy) + g * c.out(), c.O, w_rows[g],
+          multiply_rows_serial<T>(band.pixels(c), band.of(c, dy) + g * c.out, c.O, w_rows[g],
                                   {dcol, c.patch()});
           scatter_patches(c, band, g, dcol, dx);
         }
@@ -192,7 +192,7 @@ void conv2d_backward_x(const T* dy, const T* w, T* dx, Conv c) {
 template <class T>
 void conv2d_backward_w(const T* dy, const T* x, T* dw, T* dbias, Conv c) {
   constexpr int64_t kBlock = 8 * kRows;
-  const int64_t total = c.B * bands_of_image(c), of_group = (c.out() + kBlock - 1) / kBlock;
+  const int64_t total = c.B * bands_of_image(c), of_group = (c.out + kBlock - 1) / kBlock;
   const int64_t blocks = c.groups * of_group;
   const int64_t parts = part_count(total, 8, 16), size = c.O * (c.patch() + 1);
   std::vector<T> sums(parts * size, T(0));
@@ -200,14 +200,14 @@ void conv2d_backward_w(const T* dy, const T* x, T* dw, T* dbias, Conv c) {
     T* col = room_for_patches<T>(c);
     for (int64_t piece = begin; piece < end; ++piece) {
       const int64_t part = piece / blocks, block = piece % blocks, group = block / of_group;
-      const int64_t done = block % of_group * kBlock, o = group * c.out() + done;
+      const int64_t done = block % of_group * kBlock, o = group * c.out + done;
       T* sum_w = sums.data() + part * size + o * c.patch();
       T* sum_bias = sums.data() + part * size + c.O * c.patch() + o;
       for (int64_t number = part_begin(total, parts, part);
            number < part_begin(total, parts, part + 1); ++number) {
         const Band band(c, number);
         gather_patches(c, band, group, x, col);
-        add_transposed_serial(std::min(kBlock, c.out() - done), c.patch(), band.pixels(c),
+        add_transposed_serial(std::min(kBlock, c.out - done), c.patch(), band.pixels(c),
                               band.of(c, dy) + o, c.O, col, c.patch(), sum_w, c.patch(), sum_bias);
       }
     }
@@ -236,7 +236,8 @@ Tensor ops::conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, int64_t
   if (bias.defined()) expect("conv2d", "bias", bias, {w.dim(0)}, w.dtype());
   CHECK(stride >= 1 && pad >= 0, "conv2d: stride ", stride, " and pad ", pad,
         " must be at least 1 and 0");
-  Conv c{x.dim(0), x.dim(1), x.dim(2), x.dim(3), w.dim(0), w.dim(2), stride, pad, 0, 0, groups};
+  Conv c{x.dim(0), x.dim(1), x.dim(2), x.dim(3), w.dim(0), w.dim(2), stride, pad, 0, 0};
+  c.groups = groups, c.in = c.I / groups, c.out = c.O / groups;
   CHECK(c.k >= 1 && c.H + 2 * pad >= c.k && c.W + 2 * pad >= c.k, "conv2d: x ", x.shape(),
         " padded by ", pad, " is smaller than the filter ", w.shape());
   c.OH = (c.H + 2 * pad - c.k) / stride + 1;

@@ -3,8 +3,8 @@
 //   y = col w'^T + bias,   dcol = dy w',   dw' = dy^T col
 //
 // Groups of channels are one product, too: w' is 0 where a filter of one group would meet a channel
-// of another. That makes `groups` times the multiply-adds that are needed, and the tensor cores do
-// them in less time than a kernel for each group takes to start.
+// of another. It makes `groups` times the multiply-adds that are needed, in no more kernels;
+// and since 0 times infinity is NaN, what is not finite in one group shows in all.
 //
 // A row of col (pixels, E) is the patch of x under an output pixel: k k I numbers, and behind them
 // zeros up to whole packs of 16 bytes; w' (O, E) is in the same order. A thread makes 16 bytes of
@@ -181,7 +181,7 @@ void gather_gradient(const T* dcol, T* dx, int64_t images, const Conv& c) {
 
 template <class T>
 Filters filters_of(const Conv& c) {
-  return {int(c.I), int(c.in()), int(c.out()), int(c.k * c.k), int(padded_patch<T>(c))};
+  return {int(c.I), int(c.in), int(c.out), int(c.k * c.k), int(padded_patch<T>(c))};
 }
 
 template <class T>

@@ -36,8 +36,9 @@ Maps<Axis> expect_resized(const char* op, const Tensor& x, int64_t OH, int64_t O
   expect_map(op, x);
   CHECK(OH > 0 && OW > 0, op, ": ", x.shape(), " to ", OH, " x ", OW,
         ", expected at least one row and column");
-  CHECK(OH < (1 << 29) / x.dim(1) && OW < (1 << 29) / x.dim(2), op, ": ", x.shape(), " to ", OH,
-        " x ", OW, ", expected fewer than 2^29 for rows before times after, and for columns");
+  const int64_t most = (1 << 29) - 1;
+  CHECK(OH <= most / x.dim(1) && OW <= most / x.dim(2), op, ": ", x.shape(), " to ", OH, " x ", OW,
+        ", expected H OH and W OW below 2^29");
   return {x.dim(0), x.dim(3), Axis{int(x.dim(1)), int(OH)}, Axis{int(x.dim(2)), int(OW)}};
 }
 

@@ -14,8 +14,8 @@ struct WeighWindows : OnMap {
   __device__ cuda::Values<Wide<T>, N> operator()(Channels<N> c, const Pixel& o) const {
     const Range rows = m.rows.of(o.row), columns = m.columns.of(o.column);
     cuda::Values<Wide<T>, N> sum = 0;
-    // Windows are small, and map_columns has two pixels in flight: unrolling buys nothing, and costs
-    // registers that the divisions of the weights would have to spill.
+    // Windows are small, and map_columns has two pixels in flight: unrolling buys nothing, and the
+    // divisions of the weights would spill the registers that it costs.
 #pragma unroll 1
     for (int i = rows.begin; i < rows.end; ++i) {
       const Wide<T> weight_i = m.rows.template weight<Wide<T>>(o.row, i);

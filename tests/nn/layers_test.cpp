@@ -1,4 +1,4 @@
-// Layers whose parameters are a choice: which ones they have, in which order, and what they compute.
+// Layers whose parameters are a choice: which they have, in which order, and what they compute.
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -64,6 +64,19 @@ TEST(AdaptiveAvgPool2d, Windows) {
   expect(6, {11. / 2, 110. / 2, 1100. / 2, 11000. / 2, 110000. / 2, 1100000. / 2});
 }
 
+// 23170^2 is just below 2^29, where the integers end.
+TEST(AdaptiveAvgPool2d, ToTheSameSizeIsACopy) {
+  const auto copy = [](Inputs in) { return in[0].to_vector<double>(); };
+  check_op("adaptive_avg_pool2d to the same size",
+           [](Inputs in) { return ops::adaptive_avg_pool2d(in[0], 2, 23170); },
+           {randn({1, 2, 23170, 1}, 1)}, {.reference = copy, .max_probes = 5});
+  expect_error(
+      [] {
+        ops::adaptive_avg_pool2d(Tensor::zeros({1, 1, 23170, 1}), 1, 23171);
+      },
+      {"23170", "23171", "2^29"});
+}
+
 TEST(AdaptiveAvgPool2d, Errors) {
   const Tensor x = Tensor::zeros({1, 4, 4, 3});
   expect_error([] { ops::adaptive_avg_pool2d({}, 2, 2); }, {"adaptive_avg_pool2d", "undefined"});

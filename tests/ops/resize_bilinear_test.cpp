@@ -56,6 +56,19 @@ TEST(ResizeBilinear, AsPyTorch) {
   EXPECT_EQ(row(6), (std::vector<double>{1, 1.25, 1.75, 2.5, 3.5, 4}));
 }
 
+// 23170^2 is just below 2^29, where the integers end.
+TEST(ResizeBilinear, ToTheSameSizeIsACopy) {
+  const auto copy = [](Inputs in) { return in[0].to_vector<double>(); };
+  check_op("resize_bilinear to the same size",
+           [](Inputs in) { return ops::resize_bilinear(in[0], 2, 23170); },
+           {randn({1, 2, 23170, 1}, 1)}, {.reference = copy, .max_probes = 5});
+  expect_error(
+      [] {
+        ops::resize_bilinear(Tensor::zeros({1, 1, 23170, 1}), 1, 23171);
+      },
+      {"23170", "23171", "2^29"});
+}
+
 TEST(ResizeBilinear, Errors) {
   const Tensor x = Tensor::zeros({1, 4, 4, 3});
   expect_error([] { ops::resize_bilinear({}, 2, 2); }, {"resize_bilinear", "undefined"});

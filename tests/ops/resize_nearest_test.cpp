@@ -45,6 +45,19 @@ TEST(ResizeNearest, Copies) {
   EXPECT_EQ(ops::resize_nearest(x, 2, 2).to_vector<float>(), (std::vector<float>{1, 2, 1, 2}));
 }
 
+// 23170^2 is just below 2^29, where the integers end.
+TEST(ResizeNearest, ToTheSameSizeIsACopy) {
+  const auto copy = [](Inputs in) { return in[0].to_vector<double>(); };
+  check_op("resize_nearest to the same size",
+           [](Inputs in) { return ops::resize_nearest(in[0], 2, 23170); },
+           {randn({1, 2, 23170, 1}, 1)}, {.reference = copy, .max_probes = 5});
+  expect_error(
+      [] {
+        ops::resize_nearest(Tensor::zeros({1, 1, 23170, 1}), 1, 23171);
+      },
+      {"23170", "23171", "2^29"});
+}
+
 TEST(ResizeNearest, Errors) {
   const Tensor x = Tensor::zeros({1, 4, 4, 3});
   expect_error([] { ops::resize_nearest({}, 2, 2); }, {"resize_nearest", "undefined"});
