@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "data/images/augment.h"
+#include "train/loss.h"
 #include "train/nearest.h"
 #include "train/run/json_text.h"
 #include "train/settings.h"
@@ -83,6 +84,7 @@ void check(const TrainOptions& o) {
   });
   check_optimizer(o);
   data::parse_augment(o.aa);
+  loss_named(o.loss);
   CHECK(o.model_ema_decay < 1,
         "--model-ema-decay 1: the average would stay as it began; give less");
   CHECK(o.warmup_epochs <= double(o.epochs), "--warmup-epochs ", o.warmup_epochs,

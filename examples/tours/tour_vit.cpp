@@ -40,9 +40,11 @@ struct Block : nn::Module {  // (B, L, C) -> same
   Attention& attn;
   nn::Linear &fc1, &fc2;
   explicit Block(int64_t C)
-      : norm1(add<nn::LayerNorm>("norm1", C)), norm2(add<nn::LayerNorm>("norm2", C)),
+      : norm1(add<nn::LayerNorm>("norm1", C)),
+        norm2(add<nn::LayerNorm>("norm2", C)),
         attn(add<Attention>("attn", C)),
-        fc1(add<nn::Linear>("fc1", C, 4 * C)), fc2(add<nn::Linear>("fc2", 4 * C, C)) {}
+        fc1(add<nn::Linear>("fc1", C, 4 * C)),
+        fc2(add<nn::Linear>("fc2", 4 * C, C)) {}
   Tensor forward(const Tensor& input) {
     const Tensor x = ops::add(input, attn.forward(norm1.forward(input)));
     return ops::add(x, fc2.forward(ops::gelu(fc1.forward(norm2.forward(x)))));
@@ -58,7 +60,8 @@ struct Vit : nn::Classifier {
   Vit(int64_t S, int64_t K, int64_t C = 64)
       : patch(add<nn::Conv2d>("patch", 3, C, 6, 6, 0)),
         position(parameter("pos_embed", {(S / 6) * (S / 6), C})),
-        norm(add<nn::LayerNorm>("norm", C)), head(add<nn::Linear>("head", C, K)) {
+        norm(add<nn::LayerNorm>("norm", C)),
+        head(add<nn::Linear>("head", C, K)) {
     for (int i = 0; i < 4; ++i) blocks.push_back(&add<Block>(str("blocks.", i), C));
   }
   Tensor forward(const Tensor& images) override {  // (B, S, S, 3) -> (B, K)
@@ -72,10 +75,10 @@ struct Vit : nn::Classifier {
   }
 };
 
-static const nn::RegisterModel registered(
-    "tour_vit", "the tour's vision transformer", [](const nn::ModelSettings& s) {
-      return std::make_unique<Vit>(s.img_size, s.num_classes);
-    });
+static const nn::RegisterModel registered("tour_vit", "the tour's vision transformer",
+                                          [](const nn::ModelSettings& s) {
+                                            return std::make_unique<Vit>(s.img_size, s.num_classes);
+                                          });
 
 int main() {
   const Shapes training(12000, 48, 1), validation(500, 48, 2);
