@@ -16,6 +16,7 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <type_traits>
 
 #include "ops/kernels/tile.h"
@@ -40,8 +41,13 @@ class Parallel {
         scores_(kBlock, kBlock),
         mask_(2 * most + kBlock) {}
 
+  // Powers too small to matter are 0: products with numbers next to the smallest are slow.
   void set_decay(double decay) {
-    for (int64_t i = 0; i < most_; ++i) mask_.first[i] = T(std::exp(decay * double(most_ - 1 - i)));
+    using limits = std::numeric_limits<T>;
+    for (int64_t n = 0; n < most_; ++n) {
+      const double p = std::exp(decay * double(n));
+      mask_.first[most_ - 1 - n] = p > limits::min() / limits::epsilon() ? T(p) : T(0);
+    }
   }
   // gamma^n, n < most.
   T power(int64_t n) const { return mask_.first[most_ - 1 - n]; }
