@@ -65,7 +65,7 @@ files "$code" | xargs awk -v limit=$most_function -v most=$most_lines -f tests/c
   echo "ops: $below autograd ops/kernels ops"
   echo "ops/attention: $below autograd ops/kernels ops/attention"
   echo "ops/retention: $below autograd ops/kernels ops/retention"
-  net="autograd ops ops/attention nn"
+  net="autograd ops ops/attention ops/retention nn"
   echo "nn: $below autograd ops nn"
   echo "nn/rmt: $below $net nn/rmt"
   echo "data/images: $below core/files data/images"

@@ -26,6 +26,7 @@ json model_args(const ModelFile& file) {
   add_per_stage("decomposed", &nn::StageConfig::decomposed);
   add_per_stage("layer_scale", &nn::StageConfig::layer_scale);
   add("decay_mode", file.options.decay_mode, std::string("log_additive"));
+  add("attention", file.options.attention, std::string("manhattan"));
   for_each_switch(
       [&](const char* name, auto, auto field) { add(name, c.*field, published.*field); });
   return out;
