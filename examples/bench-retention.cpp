@@ -1,5 +1,6 @@
-// What the three forms of retention cost one thread as the sequence grows: seconds of one forward pass for 64
-// to 4096 positions, and the memory held beside q, k, v and y, as a table and as a picture.
+// What the three forms of retention cost one thread as the sequence grows: seconds of one forward
+// pass for 64 to 4096 positions, and the memory held beside q, k, v and y, as a table and as a
+// picture.
 //
 //   parallel     L^2 (D + E) / 2 multiply-adds a head
 //   chunkwise    L c (D + E) / 2 + 2 L D E, with chunks of c positions
@@ -55,8 +56,8 @@ static Tensor noise(const Shape& shape, uint64_t stream) {
 }
 
 // The mean of at least three runs and of at least half a second of them, in the processor's time:
-// one thread computes, and what else the machine does is not counted. f returns its result, which is
-// not counted as memory.
+// one thread computes, and what else the machine does is not counted. f returns its result, which
+// is not counted as memory.
 template <class F>
 static Cost measure(const F& f) {
   f();  // fetches what the others then find in the caches

@@ -4,8 +4,8 @@
 //
 //   y = (swish(x W_g^T + b_g) . norm(gather(q', k', v)) + LCE(v)) W_o^T + b_o
 //
-// q' = R q and k' = D^-1/2 R k with the model's rotation R; norm over the D channels of each head of
-// each token, with nothing to learn. What gather() is, a class below says, and nn/rmt/gate.h.
+// q' = R q and k' = D^-1/2 R k with the model's rotation R; norm over the D channels of each head
+// of each token, with nothing to learn. What gather() is, a class below says, and nn/rmt/gate.h.
 #pragma once
 #include "nn/rmt/attention.h"
 #include "ops/attention/rotate.h"

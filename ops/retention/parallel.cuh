@@ -28,7 +28,6 @@ __global__ void __launch_bounds__(tiles::kThreads)
   const W decay = decays[unit % s.heads];
   const Walk<const T> queries = s.walk(q, s.D, unit), keys = s.walk(k, s.D, unit),
                       values = s.walk(v, s.E, unit);
-
   tiles::Patch<W> sum = {};
   for (int64_t j0 = 0; j0 <= i0; j0 += kSide) {
     tiles::Patch<W> score = {};

@@ -5,7 +5,7 @@
 // a block of queries and a block of keys at a time, so that the (L, L) scores are never there at
 // once:
 //
-//              keys                     A block above the diagonal is masked altogether and left out.
+//              keys                     A block above the diagonal is all mask and left out.
 //            +----+----+----+
 //   queries  | \  |    |    |           M depends on n - m alone: each row is the one above it,
 //            +----+----+----+           shifted by one. So all of M lies in one line of numbers,
@@ -66,8 +66,8 @@ class Parallel {
   using Block = std::integral_constant<int64_t, kBlock>;
   static int64_t padded(int64_t n) { return (n + kBlock - 1) / kBlock * kBlock; }
 
-  // y_i = or += sum over `keys` positions from j on of (q_i . k_j) M_ij v_j, for `queries` positions
-  // from i on.
+  // y_i = or += sum over `keys` positions from j on of (q_i . k_j) M_ij v_j, for `queries`
+  // positions from i on.
   void add_block(int64_t i, int64_t queries, int64_t j, int64_t keys) const {
     const int64_t width = whole_vectors<T>(keys);
     T* const k_transposed = keys_.first + j * k.width;  // (D, width)
