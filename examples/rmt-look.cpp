@@ -87,9 +87,12 @@ static std::vector<StageLook> look_through(nn::Rmt& model, const Tensor& images,
       if (block == stage->blocks.back()) {
         const Tensor input = block->pos ? block->pos->forward(x, x) : x;
         const Tensor normed = block->retention_layer_norm.forward(input);
-        nn::ManhattanAttention& attention = block->retention;
-        looks.push_back(look_at(attention, stage->position, attention.q_proj.forward(normed),
-                                attention.k_proj.forward(normed), at));
+        auto* attention = dynamic_cast<nn::ManhattanAttention*>(&block->retention);
+        CHECK(attention,
+              "this model has no softmax whose weights could be shown: it was trained with "
+              "--attention gate or retention");
+        looks.push_back(look_at(*attention, stage->position, attention->q_proj.forward(normed),
+                                attention->k_proj.forward(normed), at));
       }
       x = block->forward(x, stage->position);
     }

@@ -10,7 +10,12 @@
 
 namespace rmt::nn {
 
-struct ManhattanAttention : Module {
+// What a block calls; nn/rmt/retention.h and nn/rmt/gate.h have others.
+struct Attention : Module {
+  virtual Tensor forward(const Tensor& x, Position& position) = 0;  // (B, H, W, C) -> same
+};
+
+struct ManhattanAttention : Attention {
   int64_t heads;
   bool decomposed, with_decay, with_rotary;
   ops::DecayMode decay_mode;
@@ -30,7 +35,7 @@ struct ManhattanAttention : Module {
         lepe(add_if<DepthwiseConv>(c.local_context, "lepe.conv", s.channels, 5)),
         out_proj(add<Linear>("out_proj", s.channels, s.channels)) {}
 
-  Tensor forward(const Tensor& x, Position& position) {                  // (B, H, W, C) -> same
+  Tensor forward(const Tensor& x, Position& position) override {
     const auto [q, k, v] = forward_of_three(x, q_proj, k_proj, v_proj);  // (B, H, W, C) each
     const Tensor gathered =
         decomposed ? attend(q, k, attend(q, k, v, ops::Axis::W, position), ops::Axis::H, position)

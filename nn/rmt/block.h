@@ -6,7 +6,8 @@
 #pragma once
 #include "nn/drop_path.h"
 #include "nn/norm.h"
-#include "nn/rmt/attention.h"
+#include "nn/rmt/gate.h"
+#include "nn/rmt/retention.h"
 #include "ops/gelu.h"
 #include "ops/residual_layer_norm.h"
 
@@ -37,7 +38,7 @@ struct Block : Module {
   // LayerScale, (1, 1, 1, C) each, or null. Registered first, as in the official state_dict.
   Tensor *gamma_1 = nullptr, *gamma_2 = nullptr;
   LayerNorm& retention_layer_norm;
-  ManhattanAttention& retention;
+  Attention& retention;
   LayerNorm& final_layer_norm;
   FeedForward& ffn;
   DepthwiseConv* pos;  // CPE, the conditional position encoding, or null
@@ -48,7 +49,7 @@ struct Block : Module {
       : gamma_1(s.layer_scale ? &parameter("gamma_1", {1, 1, 1, s.channels}) : nullptr),
         gamma_2(s.layer_scale ? &parameter("gamma_2", {1, 1, 1, s.channels}) : nullptr),
         retention_layer_norm(add<LayerNorm>("retention_layer_norm", s.channels)),
-        retention(add<ManhattanAttention>("retention", c, s)),
+        retention(add_attention(c, s)),
         final_layer_norm(add<LayerNorm>("final_layer_norm", s.channels)),
         ffn(add<FeedForward>("ffn", s.channels, s.hidden(), c.ffn_conv)),
         pos(add_if<DepthwiseConv>(c.position_conv, "pos.conv", s.channels, 3)),
@@ -69,6 +70,14 @@ struct Block : Module {
   }
 
  private:
+  Attention& add_attention(const RmtConfig& c, const StageConfig& s) {
+    switch (c.attention) {
+      case AttentionForm::manhattan: return add<ManhattanAttention>("retention", c, s);
+      case AttentionForm::gate: return add<GatedManhattan>("retention", c, s);
+      case AttentionForm::retention: return add<Retention>("retention", c, s);
+    }
+    throw Error("model: unknown form of attention");
+  }
   static Tensor value(const Tensor* gamma) { return gamma ? *gamma : Tensor(); }
 };
 

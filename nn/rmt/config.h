@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ops/attention/manhattan_attention.h"
+#include "ops/retention/retention.h"
 
 namespace rmt::nn {
 
@@ -26,6 +27,13 @@ struct StageConfig {
   int64_t hidden() const { return int64_t(mlp_ratio * double(channels)); }
 };
 
+// What a block does with queries, keys and values.
+enum class AttentionForm {
+  manhattan,  // the model's: softmax with Manhattan decay (nn/rmt/attention.h)
+  gate,       // the same without the softmax, and RetNet's norm and gate behind it (nn/rmt/gate.h)
+  retention,  // RetNet's retention over the tokens in raster order (nn/rmt/retention.h)
+};
+
 struct RmtConfig {
   std::string name;
   std::array<StageConfig, 4> stages;
@@ -36,12 +44,16 @@ struct RmtConfig {
 
   // What the ablations switch (nn/rmt/README.md, "Published numbers").
   ops::DecayMode decay_mode = ops::DecayMode::log_additive;
-  bool decay = true;          // off: vanilla attention along the same axes
-  bool rotary = true;         // the rotation of q and k
-  bool local_context = true;  // LCE: a depthwise 5x5 on v, added to the attention
-  bool position_conv = true;  // CPE: a depthwise 3x3 with its residual before each block
-  bool ffn_conv = true;       // a depthwise 3x3 with its residual inside the feed-forward network
-  bool conv_stem = true;      // off: one 4x4 convolution of stride 4, then batch norm
+  AttentionForm attention = AttentionForm::manhattan;
+  // Of AttentionForm::retention; all forms compute the same.
+  ops::RetentionForm retention_form = ops::RetentionForm::chunkwise;
+  int64_t retention_chunk = 49;  // tokens
+  bool decay = true;             // off: vanilla attention along the same axes
+  bool rotary = true;            // the rotation of q and k
+  bool local_context = true;     // LCE: a depthwise 5x5 on v, added to the attention
+  bool position_conv = true;     // CPE: a depthwise 3x3 with its residual before each block
+  bool ffn_conv = true;   // a depthwise 3x3 with its residual inside the feed-forward network
+  bool conv_stem = true;  // off: one 4x4 convolution of stride 4, then batch norm
 
   // Keep only each block's input for the backward pass, and compute the block again there: less
   // memory for a second forward pass.

@@ -1,5 +1,7 @@
 #include "nn/rmt/cost.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 
 namespace rmt::nn {
@@ -36,6 +38,36 @@ Cost depthwise(int64_t L, int64_t C, int64_t k) {
   return {.parameters = C * k * k + C, .multiply_adds = L * C * k * k};
 }
 
+// Of a block's queries, keys and values, without what makes them. Retention counts the pairs of
+// tokens m <= n, and a state of D C numbers that is read and written.
+int64_t attention_multiply_adds(const RmtConfig& c, const StageConfig& s, int64_t H, int64_t W) {
+  const int64_t C = s.channels, D = C / s.heads, L = H * W;
+  if (c.attention != AttentionForm::retention) return 2 * L * C * (s.decomposed ? H + W : L);
+  const auto pairs = [](int64_t n) { return n * (n + 1) / 2; };
+  const int64_t chunk = std::clamp<int64_t>(c.retention_chunk, 1, L), of_state = 2 * L * D * C;
+  switch (c.retention_form) {
+    case ops::RetentionForm::parallel: return 2 * pairs(L) * C;
+    case ops::RetentionForm::chunkwise:
+      return 2 * (L / chunk * pairs(chunk) + pairs(L % chunk)) * C + of_state;
+    case ops::RetentionForm::recurrent: return of_state;
+  }
+  throw Error("cost: unknown form of retention");
+}
+
+// Beside q, k, v and the result.
+int64_t attention_kept_values(const RmtConfig& c, const StageConfig& s, int64_t H, int64_t W) {
+  const int64_t C = s.channels, N = s.heads, L = H * W;
+  // What the row pass has made of v.
+  if (c.attention == AttentionForm::manhattan) return s.decomposed ? L * C : 0;
+  // Of the gate the input of swish and its result, of the norm input, result and statistics.
+  const int64_t gate = 4 * L * C + 2 * L * N;
+  if (c.attention == AttentionForm::retention) return gate;
+  // Of each pass q, k and v in its own order, what it gathers before the division, and numbers that
+  // lead from the sums of R to the divisors; instead of q and k as they were. And R.
+  const int64_t passes = s.decomposed ? 2 : 1;
+  return gate + passes * 4 * (L * C + L * N) - 2 * L * C + L * N * (s.decomposed ? H + W : L);
+}
+
 Cost block(const RmtConfig& c, const StageConfig& s, int64_t H, int64_t W) {
   const int64_t C = s.channels, F = s.hidden(), L = H * W;
   Cost b{.parameters = 2 * 2 * C};                   // two layer norms
@@ -46,14 +78,15 @@ Cost block(const RmtConfig& c, const StageConfig& s, int64_t H, int64_t W) {
   if (c.position_conv) b += depthwise(L, C, 3);
   if (c.ffn_conv) b += depthwise(L, F, 3);
   if (s.layer_scale) b.parameters += 2 * C;
-  b.attention_multiply_adds = 2 * L * C * (s.decomposed ? H + W : L);
+  if (c.attention != AttentionForm::manhattan) b += linear(L, C, C);  // the gate
+  b.attention_multiply_adds = attention_multiply_adds(c, s, H, W);
   b.multiply_adds += b.attention_multiply_adds;
 
   // Both norms' inputs and outputs, q, k, v, the input of out_proj; two statistics of each norm a
   // token; of the feed-forward network the inputs of GELU, convolution and fc2.
   b.kept_values = L * C * (4 + 3 + 1) + 4 * L + L * F * (c.ffn_conv ? 3 : 2);
-  if (c.position_conv) b.kept_values += L * C;    // its input
-  if (s.decomposed) b.kept_values += L * C;       // what the row pass has made of v
+  if (c.position_conv) b.kept_values += L * C;  // its input
+  b.kept_values += attention_kept_values(c, s, H, W);
   if (s.layer_scale) b.kept_values += 2 * L * C;  // the branches before they are scaled
   return b;
 }

@@ -9,6 +9,8 @@ namespace {
 const RmtConfig& checked(const RmtConfig& c) {
   CHECK(c.num_classes >= 1, "model: ", c.num_classes, " classes; give at least 1");
   CHECK(c.drop_path >= 0 && c.drop_path < 1, "model: drop path ", c.drop_path, " is not in [0, 1)");
+  CHECK(c.retention_chunk >= 1, "model: chunks of ", c.retention_chunk,
+        " tokens in retention; give at least 1");
   for (const StageConfig& s : c.stages)
     CHECK(s.channels % s.heads == 0, "model: ", s.channels, " channels of stage ",
           &s - c.stages.data() + 1, " do not divide into ", s.heads, " heads");

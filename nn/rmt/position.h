@@ -8,7 +8,9 @@
 // Both are computed in f32 as in the official model, and widened from there: copies of the model in
 // f64 hold the same rounded numbers.
 #pragma once
+#include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 #include "nn/module.h"
 #include "nn/rmt/config.h"
@@ -28,11 +30,16 @@ struct Position : Module {
   // each size and stays where it is beside those of other sizes, because a recorded GPU graph goes
   // on reading it there.
   Tensor rotary(int64_t H, int64_t W, DType dtype) {
-    for (const Table& t : tables_)
-      if (t.H == H && t.W == W && t.x.dtype() == dtype && t.x.device() == angle.device())
-        return t.x;
-    tables_.push_back({H, W, ops::rotary_table(angle, H, W, dtype)});
-    return tables_.back().x;
+    return table(rotary_, H, W, dtype, [&] { return ops::rotary_table(angle, H, W, dtype); });
+  }
+  // M_ij = gamma^d_ij / (sum_j gamma^d_ij)^1/2 for all pairs of positions of a map of H x W, d_ij
+  // their Manhattan distance, for each head (N, H W, H W); without decay gamma is 1. Kept likewise.
+  Tensor weights(int64_t H, int64_t W, DType dtype, bool with_decay) {
+    return table(weights_, H, W, dtype, [&] {
+      std::vector<double> log_gamma = decay.to(DType::f64).to_vector<double>();
+      if (!with_decay) std::fill(log_gamma.begin(), log_gamma.end(), 0.);
+      return scaled_decay(log_gamma, H, W).to(dtype).to(decay.device());
+    });
   }
 
  private:
@@ -63,11 +70,37 @@ struct Position : Module {
     return x;
   }
 
+  static Tensor scaled_decay(const std::vector<double>& log_gamma, int64_t H, int64_t W) {
+    const int64_t L = H * W;
+    Tensor M = Tensor::empty({int64_t(log_gamma.size()), L, L}, DType::f64);
+    double* row = M.data<double>();
+    for (double g : log_gamma)
+      for (int64_t i = 0; i < L; ++i, row += L) {
+        double sum = 0;
+        for (int64_t j = 0; j < L; ++j) {
+          const int64_t d = std::abs(i / W - j / W) + std::abs(i % W - j % W);
+          row[j] = std::exp(g * double(d));
+          sum += row[j];
+        }
+        for (int64_t j = 0; j < L; ++j) row[j] /= std::sqrt(sum);
+      }
+    return M;
+  }
+
   struct Table {
     int64_t H, W;
     Tensor x;
   };
-  std::vector<Table> tables_;
+  // The one of this size and type on the device of the model, made where there is none.
+  template <class F>
+  Tensor table(std::vector<Table>& known, int64_t H, int64_t W, DType dtype, const F& make) {
+    for (const Table& t : known)
+      if (t.H == H && t.W == W && t.x.dtype() == dtype && t.x.device() == angle.device())
+        return t.x;
+    known.push_back({H, W, make()});
+    return known.back().x;
+  }
+  std::vector<Table> rotary_, weights_;
 };
 
 }  // namespace rmt::nn

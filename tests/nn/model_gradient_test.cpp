@@ -14,7 +14,7 @@
 namespace rmt::test {
 namespace {
 
-using nn::Rmt, nn::RmtConfig, nn::StageConfig;
+using nn::AttentionForm, nn::Rmt, nn::RmtConfig, nn::StageConfig;
 
 // A name, and what is changed in the model.
 struct Switch {
@@ -32,10 +32,22 @@ Switch decay_mode(const char* name, ops::DecayMode mode) {
   return {name, [mode](RmtConfig& c) { c.decay_mode = mode; }};
 }
 
+Switch attention(const char* name, AttentionForm form, bool decay) {
+  return {name, [form, decay](RmtConfig& c) {
+            c.attention = form;
+            c.decay = decay;
+            c.retention_chunk = 5;
+          }};
+}
+
 std::vector<Switch> switches() {
   return {{"as published", [](RmtConfig&) {}},
           decay_mode("post_multiply", ops::DecayMode::post_multiply),
           decay_mode("post_multiply_normalised", ops::DecayMode::post_multiply_normalised),
+          attention("retention", AttentionForm::retention, true),
+          attention("retention without decay", AttentionForm::retention, false),
+          attention("gate", AttentionForm::gate, true),
+          attention("gate without decay", AttentionForm::gate, false),
           off("vanilla attention", &RmtConfig::decay),
           off("no LCE", &RmtConfig::local_context),
           off("no CPE", &RmtConfig::position_conv),

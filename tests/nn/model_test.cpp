@@ -169,6 +169,10 @@ TEST(Model, KeptValuesAreWhatAForwardPassKeeps) {
   c.ffn_conv = true;
   set_stages(c, &nn::StageConfig::layer_scale, true);
   expect_kept_values(c);
+  for (nn::AttentionForm form : {nn::AttentionForm::retention, nn::AttentionForm::gate}) {
+    c.attention = form;
+    expect_kept_values(c);
+  }
 }
 
 }  // namespace rmt::test

@@ -21,6 +21,21 @@ ops::DecayMode decay_mode_named(const std::string& name) {
   return ops::DecayMode::post_multiply_normalised;
 }
 
+nn::AttentionForm attention_named(const std::string& name) {
+  if (name == "manhattan") return nn::AttentionForm::manhattan;
+  if (name == "gate") return nn::AttentionForm::gate;
+  CHECK(name == "retention", "unknown attention \"", name, "\"; known: manhattan, gate, retention");
+  return nn::AttentionForm::retention;
+}
+
+ops::RetentionForm retention_form_named(const std::string& name) {
+  if (name == "parallel") return ops::RetentionForm::parallel;
+  if (name == "chunkwise") return ops::RetentionForm::chunkwise;
+  CHECK(name == "recurrent", "unknown form of retention \"", name,
+        "\"; known: parallel, chunkwise, recurrent");
+  return ops::RetentionForm::recurrent;
+}
+
 void set_stages(nn::RmtConfig& c, bool nn::StageConfig::*field, const std::string& text,
                 const char* flag) {
   if (text.empty()) return;
@@ -41,6 +56,9 @@ std::string first_ablation(const TrainOptions& o) {
 
 void ablate(const TrainOptions& o, nn::RmtConfig& c) {
   c.decay_mode = decay_mode_named(o.decay_mode);
+  c.attention = attention_named(o.attention);
+  c.retention_form = retention_form_named(o.retention_form);
+  c.retention_chunk = o.retention_chunk;
   for_each_switch([&](const char*, auto option, auto field) { c.*field = o.*option; });
   set_stages(c, &nn::StageConfig::decomposed, o.decomposed, "decomposed");
   set_stages(c, &nn::StageConfig::layer_scale, o.layer_scale, "layer-scale");

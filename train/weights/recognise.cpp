@@ -23,6 +23,9 @@ nn::RmtConfig recognise(const Archive& a) {
         "do; give the classifier's weights");
   CHECK(extent(a, "aux_head.weight") == 0, a.path,
         ": was trained with token labels (it has an \"aux_head\"), which rmt does not compute");
+  CHECK(extent(a, "layers.0.blocks.0.retention.g_proj.weight") == 0, a.path,
+        ": holds an RMT with a gate (it has a \"g_proj\"), of --attention gate or of --attention "
+        "retention: weights do not tell which; take the file that rmt-train wrote, which does");
   std::array<int64_t, 4> channels{}, blocks{}, heads{}, hidden{};
   for (size_t s = 0; s < 4; ++s) {
     const std::string stage = str("layers.", s, ".");
