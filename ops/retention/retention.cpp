@@ -7,8 +7,11 @@
 // all of forward and backward. The CPU's forms: parallel.h, chunkwise.h, recurrent.h.
 #include "ops/retention/retention.h"
 
+#include <algorithm>
+
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
+#include "ops/kernels/multiply_adds.h"
 #include "ops/retention/chunkwise.h"
 #include "ops/retention/recurrent.h"
 
@@ -51,6 +54,16 @@ Tensor retain(const Tensor& x, const Tensor& y, const Tensor& z, const Tensor& d
   return out;
 }
 
+// Of a sequence: two for each pair of tokens m <= n that are multiplied, a score and its value, and
+// two for each token and number of the state, which is written and read.
+int64_t multiply_adds(const Sequences& s, int64_t C, int64_t Cv) {
+  const auto pairs = [](int64_t n) { return n * (n + 1) / 2; };
+  const int64_t of_state = 2 * s.L * C / s.heads * Cv, chunk = std::min(s.chunk, s.L);
+  if (s.form == ops::RetentionForm::parallel) return pairs(s.L) * (C + Cv);
+  if (s.form == ops::RetentionForm::recurrent || s.L == 0) return of_state;
+  return (s.L / chunk * pairs(chunk) + pairs(s.L % chunk)) * (C + Cv) + of_state;
+}
+
 }  // namespace
 
 Tensor ops::retention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& decay,
@@ -73,6 +86,7 @@ Tensor ops::retention(const Tensor& q, const Tensor& k, const Tensor& v, const T
 
   const int64_t B = q.dim(0), L = q.rank() == 3 ? q.dim(1) : q.dim(1) * q.dim(2);
   const Sequences s{B, L, heads, 0, 0, options.chunk, options.form};
+  count_multiply_adds(B * multiply_adds(s, C, Cv));
   return record(
       op, retain(q, k, v, decay, s, false), {q, k, v},
       [q = q.detach(), k = k.detach(), v = v.detach(), decay, s](const Tensor& dy) -> Grads {
