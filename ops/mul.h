@@ -4,7 +4,7 @@
 
 namespace rmt::ops {
 
-// y = a b. a b of the same shape and dtype (f32, f64, bf16), else an Error; y like them.
+// y = a b, for a and b whose shapes broadcast and whose dtypes fit, as in ops/add.h, else an Error.
 Tensor mul(const Tensor& a, const Tensor& b);
 
 }  // namespace rmt::ops

@@ -52,4 +52,25 @@ TEST(Simd, Exp2) {
   EXPECT_EQ(exp2(broadcast(0.3))[0], std::exp2(0.3));
 }
 
+// 2 ulp of 2^-23 at most, from the smallest float to the largest: steps of 1/1000, and close ones
+// around 1, where the logarithm is 0.
+TEST(Simd, Log) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  auto check = [](float x) {
+    EXPECT_NEAR(log(broadcast(x))[0] / std::log(double(x)), 1, 2 * 0x1p-23) << x;
+  };
+  for (float x = std::numeric_limits<float>::denorm_min(); x < infinity; x *= 1.501f) check(x);
+  for (float x = 1e-3f; x < 1e3f; x *= 1.001f) check(x);
+  for (float x = 0.99f; x < 1.01f; x += 3e-7f)
+    if (x != 1) check(x);
+  for (float x : {0x1p-126f, 0x1.fffffep-127f, std::numeric_limits<float>::max()}) check(x);
+  EXPECT_EQ(log(broadcast(1.f))[0], 0);
+  EXPECT_EQ(log(broadcast(0.f))[0], -infinity);
+  EXPECT_EQ(log(broadcast(-0.f))[0], -infinity);
+  EXPECT_EQ(log(broadcast(infinity))[0], infinity);
+  for (float x : {-1.f, -1e-40f, -infinity, std::numeric_limits<float>::quiet_NaN()})
+    EXPECT_TRUE(std::isnan(log(broadcast(x))[0])) << x;
+  EXPECT_EQ(log(broadcast(0.3))[0], std::log(0.3));
+}
+
 }  // namespace rmt::test

@@ -4,6 +4,7 @@
 #include "ops/add.h"
 #include "ops/sum.h"
 #include "tests/check_op.h"
+#include "tests/ops/broadcast.h"
 
 namespace rmt::test {
 
@@ -30,6 +31,21 @@ TEST(Add, GradientIsNotCopied) {
   EXPECT_EQ(grad(a).raw(), dy.raw());
 }
 
+TEST(Add, Broadcasts) {
+  const Naive naive = broadcast_naive([](double a, double b) { return a + b; });
+  for (auto& [a, b] : broadcast_shapes())
+    check_op("add", [](Inputs in) { return ops::add(in[0], in[1]); }, {randn(a, 1), randn(b, 2)},
+             {.reference = naive, .max_probes = 20});
+}
+
+TEST(Add, AParameterInF32BesideBf16) {
+  for (auto& parameters : kParameters)
+    for (Shape shape : {Shape{3, 7, 16}, Shape{7, 16}, Shape{16}, Shape{}})
+      check_op("add", [](Inputs in) { return ops::add(in[0], in[1]); },
+               {randn_bf16({3, 7, 16}, 1), randn_bf16(shape, 2)},
+               {.parameters = parameters, .max_probes = 20});
+}
+
 TEST(Add, Errors) {
   expect_error([] { ops::add({}, randn({2})); }, {"add", "a is undefined"});
   expect_error([] { ops::add(randn({2}), {}); }, {"add", "b is undefined"});
@@ -40,6 +56,11 @@ TEST(Add, Errors) {
       {"add", "(3, 2)", "expected", "(2, 3)"});
   expect_error([] { ops::add(randn({2}), randn({2}).to(DType::f32)); },
                {"add", "f32", "expected f64"});
+  expect_error(
+      [] {
+        ops::add(randn({4, 2, 3}), randn({4, 1}));
+      },
+      {"add", "(4, 2, 3)", "(4, 1)", "dimension -2", "2 and 4"});
 }
 
 }  // namespace rmt::test

@@ -3,6 +3,7 @@
 #include "autograd/backward.h"
 #include "ops/mul.h"
 #include "tests/check_op.h"
+#include "tests/ops/broadcast.h"
 
 namespace rmt::test {
 
@@ -32,6 +33,25 @@ TEST(Mul, OneGradientAlone) {
        {std::vector<bool>{true, false}, std::vector<bool>{false, true}})
     check_op("mul", [](Inputs in) { return ops::mul(in[0], in[1]); },
              {randn({7, 13}, 1), randn({7, 13}, 2)}, {.differentiable = differentiable});
+  for (std::vector<bool> differentiable :
+       {std::vector<bool>{true, false}, std::vector<bool>{false, true}})
+    check_op("mul", [](Inputs in) { return ops::mul(in[0], in[1]); },
+             {randn({7, 13}, 1), randn({7, 1}, 2)}, {.differentiable = differentiable});
+}
+
+TEST(Mul, Broadcasts) {
+  const Naive naive = broadcast_naive([](double a, double b) { return a * b; });
+  for (auto& [a, b] : broadcast_shapes())
+    check_op("mul", [](Inputs in) { return ops::mul(in[0], in[1]); }, {randn(a, 1), randn(b, 2)},
+             {.reference = naive, .max_probes = 20});
+}
+
+TEST(Mul, AParameterInF32BesideBf16) {
+  for (auto& parameters : kParameters)
+    for (Shape shape : {Shape{3, 7, 16}, Shape{7, 16}, Shape{16}, Shape{}})
+      check_op("mul", [](Inputs in) { return ops::mul(in[0], in[1]); },
+               {randn_bf16({3, 7, 16}, 1), randn_bf16(shape, 2)},
+               {.parameters = parameters, .max_probes = 20});
 }
 
 TEST(Mul, Errors) {
@@ -43,6 +63,11 @@ TEST(Mul, Errors) {
       {"mul", "(3, 2)", "expected", "(2, 3)"});
   expect_error([] { ops::mul(randn({2}), randn({2}).to(DType::f32)); },
                {"mul", "f32", "expected f64"});
+  expect_error(
+      [] {
+        ops::mul(randn({4, 2, 3}), randn({4, 1}));
+      },
+      {"mul", "(4, 2, 3)", "(4, 1)", "dimension -2", "2 and 4"});
 }
 
 }  // namespace rmt::test
