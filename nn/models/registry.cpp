@@ -3,6 +3,10 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "nn/models/resnet.h"
+#include "nn/models/rmt_skeletons.h"
+#include "nn/models/swin.h"
+#include "nn/models/vit.h"
 #include "nn/rmt/model.h"
 
 namespace rmt::nn {
@@ -14,6 +18,13 @@ ModelEntry rmt(const std::string& name, const std::string& about) {
           }};
 }
 
+// Of an architecture M that is made of a config and the settings.
+template <class M, class Config>
+ModelEntry model(const Config& config, const std::string& about) {
+  return {config.name, about,
+          [config](const ModelSettings& s) { return std::make_unique<M>(config, s); }};
+}
+
 // Made at the first use, which may be the registration of a program's own model before main().
 std::vector<ModelEntry>& models() {
   static std::vector<ModelEntry> all = {
@@ -22,6 +33,15 @@ std::vector<ModelEntry>& models() {
       rmt("rmt_s", "RMT of the paper, small"),
       rmt("rmt_b", "RMT of the paper, base"),
       rmt("rmt_l", "RMT of the paper, large"),
+      model<Vit>(deit_s(), "DeiT, small"),
+      model<RmtVit>(rmt_deit_s(), "the same with RMT's attention"),
+      model<Swin>(swin_t(), "Swin, tiny"),
+      model<RmtSwin>(rmt_swin_t(), "the same with RMT's attention"),
+      model<Swin>(swin_s(), "Swin, small"),
+      model<RmtSwin>(rmt_swin_s(), "the same with RMT's attention"),
+      model<Vit>(vit_n(), "a vision transformer for small images and CPUs"),
+      {"resnet_n", "a residual network for small images and CPUs",
+       [](const ModelSettings& s) { return std::make_unique<ResNet>(s); }},
   };
   return all;
 }
@@ -49,8 +69,8 @@ bool is_plain(const std::string& name) {
 void register_model(const ModelEntry& entry) {
   CHECK(is_plain(entry.name), "model name \"", entry.name,
         "\": letters, digits, '_', '-' and '.' make a name, at least one of them");
-  CHECK(find(entry.name) == nullptr, "a model called \"", entry.name,
-        "\" is known already (", find(entry.name)->about, "); give yours another name");
+  CHECK(find(entry.name) == nullptr, "a model called \"", entry.name, "\" is known already (",
+        find(entry.name)->about, "); give yours another name");
   CHECK(entry.make, "model \"", entry.name, "\": no constructor was given");
   models().push_back(entry);
 }
