@@ -47,6 +47,29 @@ TEST(RmtSkeletons, PatchMergingGathersColumnByColumn) {
   EXPECT_NEAR(y.data<float>()[1], -0.5 / std::sqrt(1.25), 1e-6);
 }
 
+// gamma from 1 - 2^-2 for the first head up to 1 - 2^-8, which a head beyond the last would have;
+// attention over the whole map in the last stage alone; drop path as in the skeletons' own recipes.
+TEST(RmtSkeletons, DecayAndDecompositionAreThePapers) {
+  nn::RmtSwin swin(nn::rmt_swin_t(), {});
+  for (size_t i = 0; i < 4; ++i) {
+    const Tensor decay = swin.stages[i]->position.decay;
+    const int64_t N = decay.numel();
+    EXPECT_EQ(N, 3 << i);
+    for (int64_t head = 0; head < N; ++head)
+      EXPECT_NEAR(decay.data<float>()[head],
+                  std::log(1 - std::exp2(-2 - 6 * double(head) / double(N))), 2e-7);
+    EXPECT_EQ(swin.stages[i]->blocks[0]->retention.decomposed, i < 3);
+  }
+  EXPECT_EQ(swin.stages[0]->blocks[0]->drop_1.rate, 0);
+  EXPECT_DOUBLE_EQ(swin.stages[2]->blocks[0]->drop_2.rate, 0.2 * 4 / 11);
+  EXPECT_EQ(swin.stages[3]->blocks[1]->drop_1.rate, 0.2);
+  nn::RmtVit vit(nn::rmt_deit_s(), {});
+  EXPECT_EQ(vit.blocks.size(), 12u);
+  EXPECT_FALSE(vit.blocks[0]->retention.decomposed);
+  EXPECT_EQ(vit.position.decay.numel(), 6);
+  EXPECT_EQ(vit.blocks[11]->drop_2.rate, 0.1);
+}
+
 TEST(RmtSkeletons, NamesAreThoseOfTheSkeletons) {
   nn::RmtSwin swin(small(nn::rmt_swin_t(), {8, 16, 32, 64}, {1, 1, 1, 1}, {1, 2, 2, 4}), {});
   std::string names;
