@@ -12,7 +12,17 @@
 namespace rmt {
 
 // What a number is for: the same seed gives unrelated streams to each.
-enum class Purpose : uint32_t { test = 1, init, shuffle, augment, drop_path, drawing, mix, erase };
+enum class Purpose : uint32_t {
+  test = 1,
+  init,
+  shuffle,
+  augment,
+  drop_path,
+  drawing,
+  mix,
+  erase,
+  dropout
+};
 
 // Philox4x32-10: (counter, key) -> four random words. Ten rounds of two multiplications, whose high
 // and low halves are mixed with the other words and the key; the constants are the paper's.

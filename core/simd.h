@@ -223,9 +223,10 @@ inline Vec<double> exp2(Vec<double> x) {
   return x;
 }
 
-// The natural logarithm. float: x = 2^n m with m from sqrt(1/2) to sqrt(2); with s = (m - 1) / (m + 1)
-// log m = 2 (s + s^3 / 3 + s^5 / 5 + ...), of which s^9 / 9 is the last that counts (the rest is below
-// 2e-9 of the sum): within 2 ulp, -inf at 0, nan below. double: std::log lane by lane.
+// The natural logarithm. float: x = 2^n m with m from sqrt(1/2) to sqrt(2), and with
+// s = (m - 1) / (m + 1), log m = 2 (s + s^3 / 3 + s^5 / 5 + ...), of which s^9 / 9 is the last that
+// counts (the rest is below 2e-9 of the sum): within 2 ulp, -inf at 0, nan below. double: std::log
+// lane by lane.
 inline Vec<float> log(Vec<float> x) {
   const float infinity = __builtin_inff(), smallest = 0x1p-126f;
   // Below `smallest` a float has no exponent of its own.

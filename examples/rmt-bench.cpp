@@ -93,8 +93,7 @@ static void print(const Flags& f, const train::Compute& compute, int64_t multipl
   const int64_t B = f.batch;
   const int64_t S = f.model.img_size;
   const int passes = f.mode == "train" ? 3 : 1;  // backward: twice the forward
-  const double flops =
-      passes * 2 * double(multiply_adds) * double(B) / t.median;
+  const double flops = passes * 2 * double(multiply_adds) * double(B) / t.median;
   auto n = [](int64_t x) { return static_cast<long long>(x); };
   if (f.json)
     std::printf(

@@ -25,9 +25,10 @@ static void print_row(const nn::Cost& c) {
 // How its parameters learn, with the options' weight decay, frozen parts and layer decay.
 static void print_groups(const train::TrainOptions& o, nn::Classifier& model) {
   const std::vector<nn::Entry> parameters = model.parameters();
-  std::printf("\nHow they learn:\n%s",
-              train::describe_groups(parameters, train::parameter_rules(parameters, o, model.classifier()))
-                  .c_str());
+  std::printf(
+      "\nHow they learn:\n%s",
+      train::describe_groups(parameters, train::parameter_rules(parameters, o, model.classifier()))
+          .c_str());
 }
 
 static void print_costs(const train::TrainOptions& o, const nn::RmtConfig& config) {
@@ -86,7 +87,8 @@ static void show(const Flags& f, const train::TrainOptions& o, nn::Classifier& m
   else
     print_counts(o, model, classes);
   if (!f.svg.empty()) write_file(f.svg, draw_architecture(rmt->config, o.img_size, o.img_size));
-  if (!f.decay_svg.empty()) write_file(f.decay_svg, draw_decay(rmt->config, o.img_size, o.img_size));
+  if (!f.decay_svg.empty())
+    write_file(f.decay_svg, draw_decay(rmt->config, o.img_size, o.img_size));
   if (f.groups) print_groups(o, model);
 }
 

@@ -158,13 +158,12 @@ static int train_model(TrainFlags& f, const std::string& program,
   const int64_t multiply_adds = o.log_interval > 0 ? nn::multiply_adds(model, o.img_size) : 0;
   compute.prepare(model);
   const std::vector<nn::Entry> parameters = model.parameters();
-  const std::vector<train::ParameterRule> rules = train::parameter_rules(parameters, o, model.classifier());
+  const std::vector<train::ParameterRule> rules =
+      train::parameter_rules(parameters, o, model.classifier());
   freeze(parameters, rules);
   train::Trainer trainer(model, *train_images, *test_images, o, std::cout, compute);
   if (!resume.empty()) trainer.resume(resumed, f.force_resume);
-  if (o.log_interval > 0)
-    trainer.show_utilization(
-        multiply_adds, train::peak_flops(compute));
+  if (o.log_interval > 0) trainer.show_utilization(multiply_adds, train::peak_flops(compute));
   const train::Curve theirs = curve_to_compare(o.compare_log);
 
   // Everything that can be wrong has been looked at: only now something is written.
@@ -184,7 +183,8 @@ static int train_model(TrainFlags& f, const std::string& program,
 int main(int argc, char** argv) {
   TrainFlags f;
   CLI::App app(
-      "Trains RMT, or another network, on a folder of images, or, without --data-dir, rmt_n on images "
+      "Trains RMT, or another network, on a folder of images, or, without --data-dir, rmt_n on "
+      "images "
       "that it draws itself.",
       "rmt-train");
   app.option_defaults()->always_capture_default();

@@ -13,7 +13,7 @@ struct TimmFlag {
 };
 
 constexpr TimmFlag kTimmFlags[] = {
-    {"--opt", "adamw", "rmt trains with AdamW; leave it out"},
+    {"--opt", "adamw", "rmt-train alone lets one choose; leave it out"},
     {"--sched", "cosine", "rmt's rate warms up and falls along a cosine; leave it out"},
     {"--train-interpolation", "bicubic", "rmt resizes bicubically; leave it out"},
     {"--interpolation", "bicubic", "rmt resizes bicubically; leave it out"},
@@ -23,7 +23,6 @@ constexpr TimmFlag kTimmFlags[] = {
     {"--amp-dtype", "bfloat16", "--amp computes in bf16; leave it out"},
     {"--cooldown-epochs", "0", "a run has --epochs epochs and none behind them; leave it out"},
     {"--input-size", "", "images are square: give --img-size and the pixels of a side"},
-    {"--momentum", "", "AdamW has two means in its place: --opt-betas"},
     {"--decay-epochs", "", "the rate falls along a cosine, without steps; leave it out"},
     {"--decay-rate", "", "the rate falls along a cosine, without steps; leave it out"},
     {"--channels-last", nullptr, ""},

@@ -8,23 +8,39 @@
 
 namespace rmt::nn {
 
-// Every output channel sums over all input channels.
+struct ConvOptions {
+  int64_t groups = 1;  // channels of group g in y see those of group g in x alone
+  bool bias = true;
+};
+
+// Every output channel sums over all input channels of its group.
 //   (B, H, W, I) -> (B, H', W', O) with H' = (H + 2 pad - k) / stride + 1, rounded down
-struct Conv2d : Module {
-  Tensor& weight;  // (O, I, k, k)
-  Tensor& bias;    // (O)
-  int64_t stride, pad;
-  Conv2d(int64_t I, int64_t O, int64_t k, int64_t stride_, int64_t pad_)
-      : weight(parameter("weight", {O, I, k, k})),
-        bias(parameter("bias", {O})),
+class Conv2d : public Module {
+  Tensor none_;  // what `bias` stands for where there is none
+
+ public:
+  Tensor& weight;  // (O, I / groups, k, k)
+  Tensor& bias;    // (O), or undefined
+  int64_t stride, pad, groups;
+  Conv2d(int64_t I, int64_t O, int64_t k, int64_t stride_, int64_t pad_, ConvOptions o = {})
+      : weight(parameter("weight", {O, channels_of_group(I, O, o.groups), k, k})),
+        bias(o.bias ? parameter("bias", {O}) : none_),
         stride(stride_),
-        pad(pad_) {}
-  Tensor forward(const Tensor& x) { return ops::conv2d(x, weight, bias, stride, pad); }
+        pad(pad_),
+        groups(o.groups) {}
+  Tensor forward(const Tensor& x) { return ops::conv2d(x, weight, bias, stride, pad, groups); }
 
  protected:
   void init_own(const std::function<Random()>& random) override {
     fill_uniform(weight, random(), convolution_bound(weight));
-    fill_uniform(bias, random(), convolution_bound(weight));
+    if (bias.defined()) fill_uniform(bias, random(), convolution_bound(weight));
+  }
+
+ private:
+  static int64_t channels_of_group(int64_t I, int64_t O, int64_t groups) {
+    CHECK(groups >= 1 && I % groups == 0 && O % groups == 0, "Conv2d: ", groups,
+          " groups must divide ", I, " channels and ", O, " filters");
+    return I / groups;
   }
 };
 

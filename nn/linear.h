@@ -9,17 +9,20 @@
 namespace rmt::nn {
 
 // (..., I) -> (..., O)
-struct Linear : Module {
+class Linear : public Module {
+  Tensor none_;  // what `bias` stands for where there is none
+
+ public:
   Tensor& weight;  // (O, I)
-  Tensor& bias;    // (O)
-  Linear(int64_t I, int64_t O)
-      : weight(parameter("weight", {O, I})), bias(parameter("bias", {O})) {}
+  Tensor& bias;    // (O), or undefined
+  Linear(int64_t I, int64_t O, bool with_bias = true)
+      : weight(parameter("weight", {O, I})), bias(with_bias ? parameter("bias", {O}) : none_) {}
   Tensor forward(const Tensor& x) { return ops::linear(x, weight, bias); }
 
  protected:
   void init_own(const std::function<Random()>& random) override {
     fill_normal(weight, random(), 0.02);
-    bias.fill(0);
+    if (bias.defined()) bias.fill(0);
   }
 };
 

@@ -1,9 +1,11 @@
 // Normalisation: subtract a mean, divide by a standard deviation, then scale and shift by learned
-// numbers. The two differ in what the mean is taken over: the channels of one token (LayerNorm), or
-// all tokens of the batch for one channel (BatchNorm).  (..., C) -> same
+// numbers. They differ in what the mean is taken over: the channels of one token (LayerNorm), all
+// tokens of the batch for one channel (BatchNorm), or all tokens of one image for a group of
+// channels (GroupNorm).  (..., C) -> same
 #pragma once
 #include "nn/module.h"
 #include "ops/batch_norm.h"
+#include "ops/group_norm.h"
 #include "ops/layer_norm.h"
 
 namespace rmt::nn {
@@ -15,6 +17,26 @@ struct LayerNorm : Module {
   explicit LayerNorm(int64_t C, double eps_ = 1e-6)
       : weight(parameter("weight", {C})), bias(parameter("bias", {C})), eps(eps_) {}
   Tensor forward(const Tensor& x) { return ops::layer_norm(x, weight, bias, eps); }
+
+ protected:
+  void init_own(const std::function<Random()>&) override {
+    weight.fill(1);
+    bias.fill(0);
+  }
+};
+
+// (B, ..., C) -> same
+struct GroupNorm : Module {
+  int64_t groups;
+  Tensor& weight;  // (C)
+  Tensor& bias;    // (C)
+  double eps;
+  GroupNorm(int64_t groups_, int64_t C, double eps_ = 1e-5)
+      : groups(groups_), weight(parameter("weight", {C})), bias(parameter("bias", {C})), eps(eps_) {
+    CHECK(groups > 0 && C % groups == 0, "GroupNorm: ", groups, " groups do not divide ", C,
+          " channels");
+  }
+  Tensor forward(const Tensor& x) { return ops::group_norm(x, groups, weight, bias, eps); }
 
  protected:
   void init_own(const std::function<Random()>&) override {

@@ -15,10 +15,12 @@
 //   y = col w'^T + bias,   dw' = dy^T col,   dcol = dy w',   dbias = sum of dy over the pixels,
 //   and dx sums dcol back: each number of dcol is added where the number of x was copied from.
 //
-// col is made a band of output rows at a time, in the cache, and never in full.
+// col is made a band of output rows at a time, in the cache, and never in full. Each group of
+// channels has a col and a product of its own; then I and O above are those of a group.
 #include "ops/conv2d.h"
 
 #include <algorithm>
+#include <deque>
 #include <vector>
 
 #include "core/parallel.h"
@@ -62,43 +64,46 @@ struct Band {
   }
 };
 
-// w (O, I, k, k) -> w' (O, k, k, I).
+// w (O, in, k, k) -> w' (O, k, k, in), in = I / groups.
 template <class T>
 void reorder_weights(const Conv& c, const T* w, T* packed) {
   for (int64_t o = 0; o < c.O; ++o)
-    for (int64_t i = 0; i < c.I; ++i)
+    for (int64_t i = 0; i < c.in; ++i)
       for (int64_t t = 0; t < c.k * c.k; ++t)
-        packed[o * c.patch() + t * c.I + i] = w[(o * c.I + i) * c.k * c.k + t];
+        packed[o * c.patch() + t * c.in + i] = w[(o * c.in + i) * c.k * c.k + t];
 }
 // And back, for dw.
 template <class T>
 void restore_weights(const Conv& c, const T* packed, T* w) {
   for (int64_t o = 0; o < c.O; ++o)
-    for (int64_t i = 0; i < c.I; ++i)
+    for (int64_t i = 0; i < c.in; ++i)
       for (int64_t t = 0; t < c.k * c.k; ++t)
-        w[(o * c.I + i) * c.k * c.k + t] = packed[o * c.patch() + t * c.I + i];
+        w[(o * c.in + i) * c.k * c.k + t] = packed[o * c.patch() + t * c.in + i];
 }
 
 // Row i of the patch of the output pixel (oy, ox): k taps side by side, in x as in col. Those that
-// fall on the image come as one run, inside(place in x, place in the patch, numbers); those that
-// hang over its left or right edge, or all of them above and below it, as outside(place in the
-// patch, numbers).
+// fall on the image come as one run, inside(place in x, place in the patch, numbers), or tap by tap
+// where between them in x lie the channels of other groups; those that hang over its left or right
+// edge, or all of them above and below it, as outside(place in the patch, numbers). Places in x are
+// those of the first group.
 template <class Inside, class Outside>
 void for_runs(const Conv& c, int64_t oy, int64_t ox, int64_t i, Inside inside, Outside outside) {
   const int64_t y = oy * c.stride + i - c.pad, x = ox * c.stride - c.pad;
-  const int64_t place = i * c.k * c.I;
+  const int64_t place = i * c.k * c.in;
   int64_t begin = std::clamp<int64_t>(-x, 0, c.k);  // taps on the image: [begin, end)
   int64_t end = std::clamp<int64_t>(c.W - x, begin, c.k);
   if (y < 0 || y >= c.H) begin = end = c.k;
-  if (begin > 0) outside(place, begin * c.I);
-  if (end > begin) inside((y * c.W + x + begin) * c.I, place + begin * c.I, (end - begin) * c.I);
-  if (end < c.k) outside(place + end * c.I, (c.k - end) * c.I);
+  if (begin > 0) outside(place, begin * c.in);
+  const int64_t taps = c.groups == 1 ? end - begin : 1;  // of a run
+  for (int64_t t = begin; t < end; t += taps)
+    inside((y * c.W + x + t) * c.I, place + t * c.in, taps * c.in);
+  if (end < c.k) outside(place + end * c.in, (c.k - end) * c.in);
 }
 
-// The patches of a band of the batch x (B, H, W, I) -> col (pixels, k k I).
+// The patches of a group in a band of the batch x (B, H, W, I) -> col (pixels, k k in).
 template <class T>
-void gather_patches(const Conv& c, const Band& band, const T* x, T* col) {
-  x += band.image * c.H * c.W * c.I;
+void gather_patches(const Conv& c, const Band& band, int64_t group, const T* x, T* col) {
+  x += band.image * c.H * c.W * c.I + group * c.in;
   for (int64_t oy = band.begin; oy < band.end; ++oy)
     for (int64_t ox = 0; ox < c.OW; ++ox, col += c.patch())
       for (int64_t i = 0; i < c.k; ++i)
@@ -108,10 +113,10 @@ void gather_patches(const Conv& c, const Band& band, const T* x, T* col) {
             [&](int64_t at, int64_t n) { std::fill_n(col + at, n, T(0)); });
 }
 
-// The way back: adds dcol (pixels, k k I) to the numbers of dx (B, H, W, I) that it came from.
+// The way back: adds dcol (pixels, k k in) to the numbers of dx (B, H, W, I) that it came from.
 template <class T>
-void scatter_patches(const Conv& c, const Band& band, const T* dcol, T* dx) {
-  dx += band.image * c.H * c.W * c.I;
+void scatter_patches(const Conv& c, const Band& band, int64_t group, const T* dcol, T* dx) {
+  dx += band.image * c.H * c.W * c.I + group * c.in;
   for (int64_t oy = band.begin; oy < band.end; ++oy)
     for (int64_t ox = 0; ox < c.OW; ++ox, dcol += c.patch())
       for (int64_t i = 0; i < c.k; ++i)
@@ -132,18 +137,31 @@ T* room_for_patches(const Conv& c) {
   return room.data();
 }
 
+// w' of each group as a factor of products, with element (k, n) at k row + n col.
+template <class T>
+std::deque<PackedB<T>> pack_weights(const Conv& c, const T* w, int64_t row, int64_t col, int64_t K,
+                                    int64_t N) {
+  std::vector<T> packed(c.O * c.patch());
+  reorder_weights(c, w, packed.data());
+  std::deque<PackedB<T>> groups;
+  for (int64_t g = 0; g < c.groups; ++g)
+    groups.emplace_back(packed.data() + g * c.out * c.patch(), row, col, K, N);
+  return groups;
+}
+
 // y = col w'^T + bias
 template <class T>
 void conv2d_forward(const T* x, const T* w, const T* bias, T* y, Conv c) {
-  std::vector<T> packed(c.O * c.patch());
-  reorder_weights(c, w, packed.data());
-  const PackedB<T> w_t(packed.data(), 1, c.patch(), c.patch(), c.O);
+  const std::deque<PackedB<T>> w_t = pack_weights(c, w, 1, c.patch(), c.patch(), c.out);
   parallel_for(c.B * bands_of_image(c), 1, [&](int64_t begin, int64_t end) {
     T* col = room_for_patches<T>(c);
     for (int64_t number = begin; number < end; ++number) {
       const Band band(c, number);
-      gather_patches(c, band, x, col);
-      multiply_rows_serial<T>(band.pixels(c), col, c.patch(), w_t, {band.of(c, y), c.O, bias});
+      for (int64_t g = 0, o = 0; g < c.groups; ++g, o += c.out) {
+        gather_patches(c, band, g, x, col);
+        multiply_rows_serial<T>(band.pixels(c), col, c.patch(), w_t[g],
+                                {band.of(c, y) + o, c.O, bias ? bias + o : nullptr});
+      }
     }
   });
 }
@@ -151,9 +169,7 @@ void conv2d_forward(const T* x, const T* w, const T* bias, T* y, Conv c) {
 // dcol = dy w', scattered into dx. Bands of one image overlap in dx, so an image is one piece.
 template <class T>
 void conv2d_backward_x(const T* dy, const T* w, T* dx, Conv c) {
-  std::vector<T> packed(c.O * c.patch());
-  reorder_weights(c, w, packed.data());
-  const PackedB<T> w_rows(packed.data(), c.patch(), 1, c.O, c.patch());
+  const std::deque<PackedB<T>> w_rows = pack_weights(c, w, c.patch(), 1, c.out, c.patch());
   parallel_for(c.B, 1, [&](int64_t begin, int64_t end) {
     T* dcol = room_for_patches<T>(c);
     for (int64_t image = begin; image < end; ++image) {
@@ -161,32 +177,37 @@ void conv2d_backward_x(const T* dy, const T* w, T* dx, Conv c) {
       std::fill_n(dx + image * n, n, T(0));
       for (int64_t number = image * bands; number < (image + 1) * bands; ++number) {
         const Band band(c, number);
-        multiply_rows_serial<T>(band.pixels(c), band.of(c, dy), c.O, w_rows, {dcol, c.patch()});
-        scatter_patches(c, band, dcol, dx);
+        for (int64_t g = 0; g < c.groups; ++g) {
+          multiply_rows_serial<T>(band.pixels(c), band.of(c, dy) + g * c.out, c.O, w_rows[g],
+                                  {dcol, c.patch()});
+          scatter_patches(c, band, g, dcol, dx);
+        }
       }
     }
   });
 }
 
 // dw' = dy^T col, dbias = sum of dy. Pieces: parts of the list of all bands, each with sums of its
-// own, dw' (O, k k I) and behind it dbias (O), times blocks of output channels.
+// own, dw' (O, k k in) and behind it dbias (O), times blocks of output channels of a group.
 template <class T>
 void conv2d_backward_w(const T* dy, const T* x, T* dw, T* dbias, Conv c) {
   constexpr int64_t kBlock = 8 * kRows;
-  const int64_t total = c.B * bands_of_image(c), blocks = (c.O + kBlock - 1) / kBlock;
+  const int64_t total = c.B * bands_of_image(c), of_group = (c.out + kBlock - 1) / kBlock;
+  const int64_t blocks = c.groups * of_group;
   const int64_t parts = part_count(total, 8, 16), size = c.O * (c.patch() + 1);
   std::vector<T> sums(parts * size, T(0));
   parallel_for(parts * blocks, 1, [&](int64_t begin, int64_t end) {
     T* col = room_for_patches<T>(c);
     for (int64_t piece = begin; piece < end; ++piece) {
-      const int64_t part = piece / blocks, o = piece % blocks * kBlock;
+      const int64_t part = piece / blocks, block = piece % blocks, group = block / of_group;
+      const int64_t done = block % of_group * kBlock, o = group * c.out + done;
       T* sum_w = sums.data() + part * size + o * c.patch();
       T* sum_bias = sums.data() + part * size + c.O * c.patch() + o;
       for (int64_t number = part_begin(total, parts, part);
            number < part_begin(total, parts, part + 1); ++number) {
         const Band band(c, number);
-        gather_patches(c, band, x, col);
-        add_transposed_serial(std::min(kBlock, c.O - o), c.patch(), band.pixels(c),
+        gather_patches(c, band, group, x, col);
+        add_transposed_serial(std::min(kBlock, c.out - done), c.patch(), band.pixels(c),
                               band.of(c, dy) + o, c.O, col, c.patch(), sum_w, c.patch(), sum_bias);
       }
     }
@@ -203,17 +224,20 @@ void conv2d_backward_w(const T* dy, const T* x, T* dw, T* dbias, Conv c) {
 }  // namespace cpu
 
 Tensor ops::conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, int64_t stride,
-                   int64_t pad) {
+                   int64_t pad, int64_t groups) {
   CHECK(x.rank() == 4 && w.rank() == 4 && w.dim(2) == w.dim(3),
         "conv2d: needs x (B, H, W, I) and w (O, I, k, k), got ", x.shape(), " and ", w.shape());
-  CHECK(x.dim(3) == w.dim(1), "conv2d: x ", x.shape(), " has ", x.dim(3), " channels, w ",
-        w.shape(), " takes ", w.dim(1));
+  CHECK(groups >= 1 && x.dim(3) % groups == 0 && w.dim(0) % groups == 0, "conv2d: ", groups,
+        " groups must divide the channels of x ", x.shape(), " and the filters of w ", w.shape());
+  CHECK(x.dim(3) / groups == w.dim(1), "conv2d: x ", x.shape(), " has ", x.dim(3) / groups,
+        " channels in each of ", groups, " groups, w ", w.shape(), " takes ", w.dim(1));
   CHECK(w.dtype() == wide(x.dtype()), "conv2d: w is ", w.dtype(), ", expected ", wide(x.dtype()),
         " for an x of ", x.dtype());
   if (bias.defined()) expect("conv2d", "bias", bias, {w.dim(0)}, w.dtype());
   CHECK(stride >= 1 && pad >= 0, "conv2d: stride ", stride, " and pad ", pad,
         " must be at least 1 and 0");
   Conv c{x.dim(0), x.dim(1), x.dim(2), x.dim(3), w.dim(0), w.dim(2), stride, pad, 0, 0};
+  c.groups = groups, c.in = c.I / groups, c.out = c.O / groups;
   CHECK(c.k >= 1 && c.H + 2 * pad >= c.k && c.W + 2 * pad >= c.k, "conv2d: x ", x.shape(),
         " padded by ", pad, " is smaller than the filter ", w.shape());
   c.OH = (c.H + 2 * pad - c.k) / stride + 1;

@@ -2,6 +2,10 @@
 //
 //   y = col w'^T + bias,   dcol = dy w',   dw' = dy^T col
 //
+// Groups of channels are one product, too: w' is 0 where a filter of one group would meet a channel
+// of another. It makes `groups` times the multiply-adds that are needed, in no more kernels;
+// and since 0 times infinity is NaN, what is not finite in one group shows in all.
+//
 // A row of col (pixels, E) is the patch of x under an output pixel: k k I numbers, and behind them
 // zeros up to whole packs of 16 bytes; w' (O, E) is in the same order. A thread makes 16 bytes of
 // col, or of dx: there it gathers what its pixel gave to at most k k patches.
@@ -27,7 +31,7 @@ constexpr int kPack = 16 / int(sizeof(T));
 // E
 template <class T>
 int64_t padded_patch(const Conv& c) {
-  return (c.patch() + kPack<T> - 1) / kPack<T> * kPack<T>;
+  return (c.k * c.k * c.I + kPack<T> - 1) / kPack<T> * kPack<T>;
 }
 
 // The extents as the kernels use them, in 32 bits, for the patches of one row of output pixels.
@@ -100,26 +104,31 @@ __global__ void __launch_bounds__(cuda::kThreads)
   cuda::store<N>(dx + (int64_t(blockIdx.x) * p.W + x) * p.I + c, sum);
 }
 
-// w (O, I, k k) -> packed (O, E): in (k k, I) order, in the type of x, and zeros behind. A thread
-// to each number of packed.
+// How a number of w (O, in, taps), in = I / groups, is found in packed (O, E), and back.
+struct Filters {
+  int I, in, out, taps, E;
+};
+
+// w (O, in, k k) -> packed (O, E): in (k k, I) order, in the type of x, 0 for channels of other
+// groups, and zeros behind. A thread to each number of packed.
 template <class T>
-__global__ void pack_weights_kernel(const Wide<T>* w, T* packed, int I, int taps, int E,
-                                    int64_t n) {
+__global__ void pack_weights_kernel(const Wide<T>* w, T* packed, Filters f, int64_t n) {
   const int64_t at = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (at >= n) return;
-  const int64_t o = at / E;
-  const int e = int(at % E);
-  packed[at] = e < taps * I ? T(w[(o * I + e % I) * taps + e / I]) : T(Wide<T>(0));
+  const int64_t o = at / f.E;
+  const int e = int(at % f.E), i = e % f.I - int(o / f.out) * f.in;  // channel of the group
+  const bool is_there = e < f.taps * f.I && i >= 0 && i < f.in;
+  packed[at] = is_there ? T(w[(o * f.in + i) * f.taps + e / f.I]) : T(Wide<T>(0));
 }
 
 // The way back, for dw. A thread to each number of w.
 template <class W>
-__global__ void unpack_weights_kernel(const W* packed, W* w, int I, int taps, int E, int64_t n) {
+__global__ void unpack_weights_kernel(const W* packed, W* w, Filters f, int64_t n) {
   const int64_t at = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (at >= n) return;
-  const int64_t o = at / (I * taps);
-  const int i = int(at / taps % I), tap = int(at % taps);
-  w[at] = packed[o * E + tap * I + i];
+  const int64_t o = at / (f.in * f.taps);
+  const int i = int(at / f.taps % f.in) + int(o / f.out) * f.in, tap = int(at % f.taps);
+  w[at] = packed[o * f.E + tap * f.I + i];
 }
 
 // Device memory for n numbers. Work that was launched while it lived may still use it afterwards:
@@ -171,10 +180,15 @@ void gather_gradient(const T* dcol, T* dx, int64_t images, const Conv& c) {
 }
 
 template <class T>
+Filters filters_of(const Conv& c) {
+  return {int(c.I), int(c.in), int(c.out), int(c.k * c.k), int(padded_patch<T>(c))};
+}
+
+template <class T>
 void pack_weights(const Wide<T>* w, T* packed, const Conv& c) {
-  const int64_t E = padded_patch<T>(c), n = c.O * E;
+  const int64_t n = c.O * padded_patch<T>(c);
   cuda::launch("pack_weights", pack_weights_kernel<T>, dim3(unsigned(cuda::blocks_for(n))),
-               dim3(cuda::kThreads), 0, w, packed, c.I, c.k * c.k, E, n);
+               dim3(cuda::kThreads), 0, w, packed, filters_of<T>(c), n);
 }
 
 // f(first image, images) for all of them in order.
@@ -227,7 +241,7 @@ void conv2d_backward_w(const T* dy, const T* x, Wide<T>* dw, Wide<T>* dbias, Con
   });
   cuda::launch("unpack_weights", unpack_weights_kernel<Wide<T>>,
                dim3(unsigned(cuda::blocks_for(n))), dim3(cuda::kThreads), 0,
-               static_cast<const Wide<T>*>(packed.get()), dw, c.I, c.k * c.k, E, n);
+               static_cast<const Wide<T>*>(packed.get()), dw, filters_of<T>(c), n);
 }
 
 INSTANTIATE(conv2d_forward)

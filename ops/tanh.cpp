@@ -20,9 +20,9 @@ namespace {
 
 using simd::Vec, simd::View;
 
-// With e = exp(2 |x|), tanh |x| = 1 - 2 / (e + 1), which is 1 where e is infinite. Near 0 that would
-// be a difference of almost equal numbers; there x / (1 + x^2 / (3 + x^2 / (5 + ...))), Lambert's
-// fraction, up to its 9: below 0.75 right to 6e-9 of it.
+// With e = exp(2 |x|), tanh |x| = 1 - 2 / (e + 1), which is 1 where e is infinite. Near 0 that
+// would be a difference of almost equal numbers; there x / (1 + x^2 / (3 + x^2 / (5 + ...))),
+// Lambert's fraction, up to its 9: below 0.75 right to 6e-9 of it.
 inline Vec<float> tangent(Vec<float> x) {
   const Vec<float> size = x < 0 ? -x : x, q = x * x;
   const Vec<float> far = 1 - 2 / (simd::exp(size + size) + 1);

@@ -8,7 +8,7 @@ namespace {
 constexpr int64_t kPiece = 1 << 14;  // numbers that a thread takes at once
 
 template <class T>
-void update(const AdamWSlot& slot, const Tensor& gradient, const AdamWFactors<T>& factors) {
+void update(const OptimizerSlot& slot, const Tensor& gradient, const AdamWFactors<T>& factors) {
   parallel_for(gradient.numel(), kPiece, [&](int64_t begin, int64_t end) {
     const AdamWFactors<T> f = factors;  // in registers, and the loop in vectors
     T* __restrict p = slot.parameter->data<T>();
@@ -21,7 +21,7 @@ void update(const AdamWSlot& slot, const Tensor& gradient, const AdamWFactors<T>
 
 }  // namespace
 
-void adamw(AdamWSlot& slot, const Tensor& gradient, double gradient_scale, double lr,
+void adamw(OptimizerSlot& slot, const Tensor& gradient, double gradient_scale, double lr,
            const AdamWOptions& options) {
   ++slot.t;
   auto factors = [&]<class T>(T) {

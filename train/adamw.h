@@ -17,10 +17,9 @@
 // weights is average.h, and optimizer.h makes a training step of all three.
 #pragma once
 #include <cmath>
-#include <string>
 
 #include "core/dtype.h"
-#include "core/tensor.h"
+#include "train/optimizer_slot.h"
 
 namespace rmt::train {
 
@@ -67,19 +66,8 @@ HD inline void adamw(T& p, T& m, T& v, T gradient, const AdamWFactors<T>& f) {
   p = p * f.decay - f.rate * (m / (std::sqrt(v) / f.correction2 + f.eps));
 }
 
-// A parameter and what AdamW keeps of it from step to step.
-struct AdamWSlot {
-  std::string name;
-  Tensor* parameter;  // p
-  double weight_decay;
-  double lr_scale;    // the parameter's rate is lr times this
-  Tensor exp_avg;     // m, of p's shape and dtype
-  Tensor exp_avg_sq;  // v, likewise
-  int64_t t = 0;      // steps in which p had a gradient
-};
-
 // One step of one parameter on the CPU, in f32 or f64. gradient: of p's shape and dtype.
-void adamw(AdamWSlot& slot, const Tensor& gradient, double gradient_scale, double lr,
+void adamw(OptimizerSlot& slot, const Tensor& gradient, double gradient_scale, double lr,
            const AdamWOptions& options);
 
 }  // namespace rmt::train

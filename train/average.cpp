@@ -38,7 +38,7 @@ void WeightAverage::begin_again() {
 }
 
 void WeightAverage::swap() {
-  CHECK(on(), "AdamW: there are no averages to swap");
+  CHECK(on(), "optimizer: there are no averages to swap");
   for (const Entry& entry : entries_) {
     const Tensor before = entry.followed->clone();
     entry.followed->copy_from(entry.average);

@@ -9,6 +9,7 @@ namespace {
 using json = nlohmann::json;
 const std::string kOptimizer = "optimizer.";
 const std::string kAverage = "optimizer.average.";
+const std::string kMomentum = "optimizer.momentum_buffer.";
 
 std::string text(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
@@ -82,6 +83,23 @@ const Tensor& fitting(const Archive& a, const std::string& name, const Tensor& x
   return y;
 }
 
+// What the optimizer keeps of a parameter, under its keys in a file: PyTorch's names.
+std::vector<std::pair<std::string, Tensor>> kept_of(const OptimizerSlot& s) {
+  if (!s.exp_avg_sq.defined()) return {{kMomentum + s.name, s.exp_avg}};  // SGD
+  return {{kOptimizer + "exp_avg." + s.name, s.exp_avg},
+          {kOptimizer + "exp_avg_sq." + s.name, s.exp_avg_sq}};
+}
+
+void check_same_optimizer(const Optimizer& optimizer, const Archive& a) {
+  const auto at = a.tensors.lower_bound(kMomentum);
+  const bool then = at != a.tensors.end() && at->first.starts_with(kMomentum);
+  const bool now = optimizer.options().sgd.has_value();
+  auto name = [](bool sgd) { return sgd ? "sgd" : "adamw"; };
+  CHECK(then == now, a.path, ": the run began with --opt ", name(then), ", now it has --opt ",
+        name(now), ", which keeps other numbers; give it back --opt ", name(then),
+        ", or begin a new run from its weights with --initial-checkpoint");
+}
+
 }  // namespace
 
 Archive model_archive(nn::Module& model, const Description& d) {
@@ -96,9 +114,8 @@ Archive model_archive(nn::Module& model, const Description& d) {
 }
 
 void add_optimizer(Archive& a, Optimizer& optimizer, const Progress& p, const DataCounts& data) {
-  for (AdamWSlot& s : optimizer.slots()) {
-    a.tensors[kOptimizer + "exp_avg." + s.name] = s.exp_avg.to(Device::cpu);
-    a.tensors[kOptimizer + "exp_avg_sq." + s.name] = s.exp_avg_sq.to(Device::cpu);
+  for (OptimizerSlot& s : optimizer.slots()) {
+    for (const auto& [key, x] : kept_of(s)) a.tensors[key] = x.to(Device::cpu);
     a.tensors[kOptimizer + "step." + s.name] = Tensor::from<int64_t>({s.t}, {});
   }
   for (const WeightAverage::Entry& e : optimizer.average().entries())
@@ -163,9 +180,9 @@ Progress load_optimizer(Optimizer& optimizer, const Archive& a) {
   CHECK(progress.epoch >= 0 && progress.now.steps >= 0 && progress.now.images >= 0 &&
             progress.now.judged >= 0,
         a.path, ": its progress counts below 0; the file is damaged");
-  for (AdamWSlot& s : optimizer.slots()) {
-    s.exp_avg.copy_from(fitting(a, kOptimizer + "exp_avg." + s.name, s.exp_avg));
-    s.exp_avg_sq.copy_from(fitting(a, kOptimizer + "exp_avg_sq." + s.name, s.exp_avg_sq));
+  check_same_optimizer(optimizer, a);
+  for (OptimizerSlot& s : optimizer.slots()) {
+    for (auto& [key, x] : kept_of(s)) x.copy_from(fitting(a, key, x));
     s.t = fitting(a, kOptimizer + "step." + s.name, Tensor::empty({}, DType::i64)).item<int64_t>();
   }
   optimizer.set_counts();

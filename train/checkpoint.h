@@ -54,7 +54,8 @@ void add_optimizer(Archive& archive, Optimizer& optimizer, const Progress& progr
 // passed over. `architecture` is the model's, for the message.
 void load_model(nn::Module& model, const Archive& archive, const std::string& architecture);
 // Restores the optimizer, averages included, and returns how far the run had come; Error when the
-// archive has no optimizer or another model's. An archive without averages leaves them as they are.
+// archive has no optimizer, another one (AdamW, SGD) or another model's. An archive without
+// averages leaves them as they are.
 Progress load_optimizer(Optimizer& optimizer, const Archive& archive);
 DataCounts data_counts(const Archive& archive);
 // Error, which names what differs, when the archive's run began with other classes or images than

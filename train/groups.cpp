@@ -45,7 +45,8 @@ void freeze(const std::vector<nn::Entry>& parameters, const std::string& names,
     while (name.ends_with('.')) name.pop_back();
     bool found = false;
     for (size_t i = 0; i < parameters.size(); ++i) {
-      if (name == "body" ? begins(parameters[i].name, classifier) : !begins(parameters[i].name, name))
+      if (name == "body" ? begins(parameters[i].name, classifier)
+                         : !begins(parameters[i].name, name))
         continue;
       found = true;
       frozen += !std::exchange(rules[i].frozen, true);

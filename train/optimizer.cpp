@@ -6,8 +6,9 @@
 namespace rmt::train {
 namespace {
 
-ParameterRule usual_rule(const nn::Entry& e, const AdamWOptions& options) {
-  return {.weight_decay = decays(e.name, e.tensor->shape()) ? options.weight_decay : 0};
+ParameterRule usual_rule(const nn::Entry& e, const OptimizerOptions& o) {
+  const double weight_decay = o.sgd ? o.sgd->weight_decay : o.adamw.weight_decay;
+  return {.weight_decay = decays(e.name, e.tensor->shape()) ? weight_decay : 0};
 }
 
 }  // namespace
@@ -16,17 +17,17 @@ Optimizer::Optimizer(const std::vector<nn::Entry>& parameters, const OptimizerOp
                      const std::vector<ParameterRule>& rules,
                      const std::vector<nn::Entry>& statistics)
     : options_(options), statistics_(statistics), average_(options.average_decay) {
-  CHECK(rules.empty() || rules.size() == parameters.size(), "AdamW: ", rules.size(), " rules for ",
-        parameters.size(), " parameters");
+  CHECK(rules.empty() || rules.size() == parameters.size(), "optimizer: ", rules.size(),
+        " rules for ", parameters.size(), " parameters");
   for (size_t i = 0; i < parameters.size(); ++i) {
     const nn::Entry& e = parameters[i];
     const Tensor& p = *e.tensor;
-    CHECK(p.device() == parameters[0].tensor->device(), "AdamW: ", e.name, " is on ", p.device(),
-          ", others are not");
-    const ParameterRule rule = rules.empty() ? usual_rule(e, options.adamw) : rules[i];
+    CHECK(p.device() == parameters[0].tensor->device(), "optimizer: ", e.name, " is on ",
+          p.device(), ", others are not");
+    const ParameterRule rule = rules.empty() ? usual_rule(e, options) : rules[i];
     if (rule.frozen) continue;
     slots_.push_back({e.name, e.tensor, rule.weight_decay, rule.lr_scale, Tensor::zeros_like(p),
-                      Tensor::zeros_like(p)});
+                      options.sgd ? Tensor() : Tensor::zeros_like(p)});
     average_.add(e.name, e.tensor);
   }
   for (const Statistics::Entry& e : statistics_.entries()) average_.add(e.name, e.buffer);
@@ -45,14 +46,17 @@ void Optimizer::step(double lr, const Tensor& loss) {
 
 void Optimizer::step_on_cpu(double lr, const Tensor& loss) {
   std::vector<Tensor> gradients;
-  for (const AdamWSlot& slot : slots_) gradients.push_back(grad(*slot.parameter));
+  for (const OptimizerSlot& slot : slots_) gradients.push_back(grad(*slot.parameter));
   const Judgement judgement = judge(gradients, loss, options_.guard);
   verdict_ = judgement.verdict;
   if (!verdict_.finite()) return statistics_.take_back();
 
   for (size_t i = 0; i < slots_.size(); ++i) {
     if (!gradients[i].defined()) continue;
-    adamw(slots_[i], gradients[i], judgement.gradient_scale, lr, options_.adamw);
+    if (options_.sgd)
+      sgd(slots_[i], gradients[i], judgement.gradient_scale, lr, *options_.sgd);
+    else
+      adamw(slots_[i], gradients[i], judgement.gradient_scale, lr, options_.adamw);
     refresh_shadow(*slots_[i].parameter);
     average_.follow(i);
   }
@@ -62,7 +66,7 @@ void Optimizer::step_on_cpu(double lr, const Tensor& loss) {
 
 Verdict Optimizer::verdict() const { return table_ ? table_->verdict() : verdict_; }
 
-std::vector<AdamWSlot>& Optimizer::slots() {
+std::vector<OptimizerSlot>& Optimizer::slots() {
   if (table_) table_->fetch_counts(slots_);
   return slots_;
 }

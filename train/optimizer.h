@@ -1,25 +1,28 @@
 // The optimizer: what happens between the gradients and the moved weights, of a whole model.
 //
 //   gradients, loss -> judge (guard.h) -> does the step count?
-//     yes: AdamW moves p (adamw.h), e follows p (average.h), the statistics are kept
+//     yes: AdamW (adamw.h) or SGD (sgd.h) moves p, e follows p (average.h), statistics are kept
 //     no:  nothing moves, the statistics are taken back
 //
-// On the CPU that is step_on_cpu(), as it stands here. On a GPU the same formulas run
-// over one table of all parameters (optimizer_table.h), five kernels however many parameters there
+// On the CPU that is step_on_cpu(), as it stands here. On a GPU the same formulas run over one
+// table of all parameters (optimizer_table.h), five kernels or fewer however many parameters there
 // are, and no number is waited for: which way it went is read from Verdict some time later.
 #pragma once
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "train/adamw.h"
 #include "train/average.h"
 #include "train/groups.h"
 #include "train/guard.h"
+#include "train/sgd.h"
 
 namespace rmt::train {
 
 struct OptimizerOptions {
   AdamWOptions adamw;
+  std::optional<SgdOptions> sgd = {};  // where given, SGD moves the parameters and AdamW does not
   GuardOptions guard;
   double average_decay = 0;  // d of average.h; 0: no averages
 };
@@ -43,7 +46,7 @@ class Optimizer {
   Verdict verdict() const;  // of the last step; waits for a GPU
 
   const OptimizerOptions& options() const { return options_; }
-  std::vector<AdamWSlot>& slots();               // with their counts up to date, which a GPU keeps
+  std::vector<OptimizerSlot>& slots();           // with their counts up to date, which a GPU keeps
   void set_counts();                             // after someone has written into the slots' t
   WeightAverage& average() { return average_; }  // of the slots, then of the statistics
   Statistics& statistics() { return statistics_; }
@@ -62,7 +65,7 @@ class Optimizer {
   void step_on_cpu(double lr, const Tensor& loss);
 
   OptimizerOptions options_;
-  std::vector<AdamWSlot> slots_;
+  std::vector<OptimizerSlot> slots_;
   Statistics statistics_;
   WeightAverage average_;
   Verdict verdict_;  // on the CPU

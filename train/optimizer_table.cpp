@@ -7,10 +7,11 @@
 #include "core/cuda/device.h"
 
 namespace rmt::train {
-namespace gpu {  // guard.cu and adamw.cu
+namespace gpu {  // guard.cu, adamw.cu and sgd.cu
 void guard(const OptimizerView& view, const GuardOptions& options, const float* loss,
            float take_average);
 void adamw(const OptimizerView& view, const AdamWOptions& options, float take_average);
+void sgd(const OptimizerView& view, const SgdOptions& options, float take_average);
 }  // namespace gpu
 
 namespace {
@@ -22,7 +23,7 @@ void send(const T* to, const T* from, size_t n) {
 
 float* numbers_of(const Tensor& x) { return static_cast<float*>(x.raw()); }
 
-std::vector<gpu::Chunk> chunks_of(const std::vector<AdamWSlot>& slots) {
+std::vector<gpu::Chunk> chunks_of(const std::vector<OptimizerSlot>& slots) {
   std::vector<gpu::Chunk> chunks;
   for (size_t i = 0; i < slots.size(); ++i)
     for (int32_t number = 0; number * gpu::kChunk < slots[i].parameter->numel(); ++number)
@@ -45,12 +46,12 @@ T* OptimizerTable::place(const std::vector<T>& numbers) {
   return there;
 }
 
-OptimizerTable::OptimizerTable(const std::vector<AdamWSlot>& slots, const Statistics& statistics,
-                               const WeightAverage& average) {
+OptimizerTable::OptimizerTable(const std::vector<OptimizerSlot>& slots,
+                               const Statistics& statistics, const WeightAverage& average) {
   std::vector<double> lr_scale;
   std::vector<double> weight_decay;
-  for (const AdamWSlot& s : slots) {
-    CHECK(s.parameter->dtype() == DType::f32, "AdamW: ", s.name, " is ", s.parameter->dtype(),
+  for (const OptimizerSlot& s : slots) {
+    CHECK(s.parameter->dtype() == DType::f32, "optimizer: ", s.name, " is ", s.parameter->dtype(),
           "; on a GPU parameters are f32");
     parameters_.push_back({.p = numbers_of(*s.parameter),
                            .m = numbers_of(s.exp_avg),
@@ -86,7 +87,7 @@ OptimizerTable::OptimizerTable(const std::vector<AdamWSlot>& slots, const Statis
   send_counts(slots);
 }
 
-void OptimizerTable::find_gradients(const std::vector<AdamWSlot>& slots) {
+void OptimizerTable::find_gradients(const std::vector<OptimizerSlot>& slots) {
   for (size_t i = 0; i < slots.size(); ++i) {
     const float* gradient = numbers_of(grad(*slots[i].parameter));
     bf16* copy = static_cast<bf16*>(shadow(*slots[i].parameter).raw());
@@ -111,18 +112,21 @@ void OptimizerTable::launch(const OptimizerOptions& options, const Tensor& loss)
   if (view_.chunk_count == 0) return;
   const float take_average = float(1 - options.average_decay);
   gpu::guard(view_, options.guard, numbers_of(loss), take_average);
-  gpu::adamw(view_, options.adamw, take_average);
+  if (options.sgd)
+    gpu::sgd(view_, *options.sgd, take_average);
+  else
+    gpu::adamw(view_, options.adamw, take_average);
 }
 
-void OptimizerTable::fetch_counts(std::vector<AdamWSlot>& slots) const {
+void OptimizerTable::fetch_counts(std::vector<OptimizerSlot>& slots) const {
   std::vector<int64_t> t(slots.size());
   cuda::copy(t.data(), Device::cpu, view_.t, Device::cuda, t.size() * sizeof(int64_t));
   for (size_t i = 0; i < t.size(); ++i) slots[i].t = t[i];
 }
 
-void OptimizerTable::send_counts(const std::vector<AdamWSlot>& slots) {
+void OptimizerTable::send_counts(const std::vector<OptimizerSlot>& slots) {
   std::vector<int64_t> t;
-  for (const AdamWSlot& s : slots) t.push_back(s.t);
+  for (const OptimizerSlot& s : slots) t.push_back(s.t);
   send(view_.t, t.data(), t.size());
 }
 

@@ -19,7 +19,7 @@ constexpr int64_t kChunk = 4096;  // numbers
 struct ParameterArrays {
   float* p;
   float* m;
-  float* v;
+  float* v;               // null for SGD
   const float* gradient;  // null: it has none in this step
   float* average;         // or null
   bf16* shadow;           // p in bf16 (autograd/tape.h, in_dtype), or null
@@ -45,7 +45,7 @@ struct OptimizerView {
   const double* lr_scale;
   const double* weight_decay;
   int64_t* t;
-  AdamWFactors<float>* factors;
+  AdamWFactors<float>* factors;       // SGD works its own out on the spot
   const Chunk* chunks;                // (chunk_count)
   double* squares;                    // (chunk_count): of each chunk's gradients, added
   const StatisticArrays* statistics;  // (statistic_count)
@@ -61,16 +61,16 @@ struct OptimizerView {
 
 class OptimizerTable {
  public:
-  OptimizerTable(const std::vector<AdamWSlot>& slots, const Statistics& statistics,
+  OptimizerTable(const std::vector<OptimizerSlot>& slots, const Statistics& statistics,
                  const WeightAverage& average);
 
   // Notes where the gradients and the bf16 copies are now.
-  void find_gradients(const std::vector<AdamWSlot>& slots);
+  void find_gradients(const std::vector<OptimizerSlot>& slots);
   void send_rate(double lr);  // and the table of arrays, where it has changed
   void launch(const OptimizerOptions& options, const Tensor& loss);
 
-  void fetch_counts(std::vector<AdamWSlot>& slots) const;  // t of each, from the GPU
-  void send_counts(const std::vector<AdamWSlot>& slots);
+  void fetch_counts(std::vector<OptimizerSlot>& slots) const;  // t of each, from the GPU
+  void send_counts(const std::vector<OptimizerSlot>& slots);
   Verdict verdict() const;  // of the last launch, after waiting for it
   const gpu::OptimizerView& view() const { return view_; }
 

@@ -5,6 +5,8 @@
 
 #include "core/error.h"
 #include "data/images/augment.h"
+#include "train/loss.h"
+#include "train/nearest.h"
 #include "train/run/json_text.h"
 #include "train/settings.h"
 
@@ -51,6 +53,26 @@ TrainOptions options_from_json(const std::string& text, const std::string& sourc
   }
 }
 
+// A value other than the default for the optimizer that is not chosen would do nothing.
+static void check_optimizer(const TrainOptions& o) {
+  const TrainOptions usual;
+  const bool sgd = o.opt == "sgd";
+  CHECK(sgd || o.opt == "adamw", "--opt ", o.opt, " is not known: adamw or sgd",
+        did_you_mean(o.opt, {"adamw", "sgd"}));
+  for (double beta : o.opt_betas)
+    CHECK(beta >= 0 && beta < 1, "--opt-betas ", o.opt_betas[0], " ", o.opt_betas[1],
+          ": both must be from 0 to below 1, where a mean forgets");
+  auto only = [&](bool as_usual, const char* flag, const char* optimizer) {
+    CHECK(o.opt == optimizer || as_usual, flag, " is ", optimizer,
+          "'s and does nothing with --opt ", o.opt, "; leave it out, or give --opt ", optimizer);
+  };
+  only(o.opt_betas == usual.opt_betas, "--opt-betas", "adamw");
+  only(o.opt_eps == usual.opt_eps, "--opt-eps", "adamw");
+  only(o.momentum == usual.momentum, "--momentum", "sgd");
+  only(!o.nesterov, "--nesterov", "sgd");
+  CHECK(!o.nesterov || o.momentum > 0, "--nesterov needs a --momentum above 0");
+}
+
 void check(const TrainOptions& o) {
   for_each_setting([&]<class T>(const Setting<T>& s) {
     if constexpr (std::is_arithmetic_v<T>) {
@@ -60,10 +82,9 @@ void check(const TrainOptions& o) {
             o.*s.field, " is not between ", r.least, " and ", r.most, r.unit);
     }
   });
+  check_optimizer(o);
   data::parse_augment(o.aa);
-  for (double beta : o.opt_betas)
-    CHECK(beta >= 0 && beta < 1, "--opt-betas ", o.opt_betas[0], " ", o.opt_betas[1],
-          ": both must be from 0 to below 1, where a mean forgets");
+  loss_named(o.loss);
   CHECK(o.model_ema_decay < 1,
         "--model-ema-decay 1: the average would stay as it began; give less");
   CHECK(o.warmup_epochs <= double(o.epochs), "--warmup-epochs ", o.warmup_epochs,

@@ -26,7 +26,7 @@ bool Trainer::run(const RunFolder& folder) {
       const int64_t step = progress_.epoch * steps_ + progress_.now.steps;
       const double lr = learning_rate(step);
       const std::vector<data::Batch> batches = next_batches(step);
-      count(train_step_(batches, step, lr));  // forward, loss, backward, AdamW: below
+      count(train_step_(batches, step, lr));  // forward, loss, backward, update: below
       note_step(lr);                          // the progress line
       stop_or_save();                         // a signal, or --recovery-interval
     }
@@ -53,7 +53,7 @@ std::vector<Verdict> TrainStep::operator()(const std::vector<data::Batch>& parts
   mode.step = step;
   if (on_gpu_) return repeat_on_gpu(parts, step, lr);  // what follows, recorded once and repeated
   const Tensor loss = differentiate(parts);
-  optimizer_.step(lr, loss);  // judges and clips the gradients (guard.h), then AdamW (adamw.h)
+  optimizer_.step(lr, loss);  // judges and clips the gradients (guard.h), then moves p
   return {optimizer_.verdict()};
 }
 
@@ -93,12 +93,15 @@ Tensor TrainStep::loss_of(const data::Batch& batch) {
 namespace {
 
 OptimizerOptions optimizer_options(const TrainOptions& o) {
-  return {.adamw = {.beta1 = o.opt_betas[0],
-                    .beta2 = o.opt_betas[1],
-                    .eps = o.opt_eps,
-                    .weight_decay = o.weight_decay},
-          .guard = {.clip = o.clip_grad, .parts = o.grad_accum_steps},
-          .average_decay = ema_decay(o)};
+  OptimizerOptions options{.adamw = {.beta1 = o.opt_betas[0],
+                                     .beta2 = o.opt_betas[1],
+                                     .eps = o.opt_eps,
+                                     .weight_decay = o.weight_decay},
+                           .guard = {.clip = o.clip_grad, .parts = o.grad_accum_steps},
+                           .average_decay = ema_decay(o)};
+  if (o.opt == "sgd")
+    options.sgd = {.momentum = o.momentum, .nesterov = o.nesterov, .weight_decay = o.weight_decay};
+  return options;
 }
 
 std::string classifier_of(const nn::Module& model) {

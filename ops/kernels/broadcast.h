@@ -1,6 +1,6 @@
-// Broadcasting: tensors of different shapes meet as if the smaller were repeated. Shapes are aligned
-// at their ends; in each dimension the extents are equal or 1, and a missing one counts as 1. With
-// a (B, N, L, L) and b (N, 1, L), b is the same for every sample and every row of a map.
+// Broadcasting: tensors of different shapes meet as if the smaller were repeated. Shapes are
+// aligned at their ends; in each dimension the extents are equal or 1, and a missing one counts
+// as 1. With a (B, N, L, L) and b (N, 1, L), b is the same for every sample and every row of a map.
 //
 // The gradient of a repeated operand is the sum over its repetitions. Both are one loop nest: over
 // the dimensions of y, in which each tensor takes a step or stays. Neighbouring dimensions in which
@@ -114,7 +114,8 @@ struct GradientOf {
 };
 
 // compute(dx, sums) writes the gradient: into dx when it is like dy, else into sums, which is f32
-// for bf16, so that sums are rounded once. The other is undefined. No gradient where none is needed.
+// for bf16, so that sums are rounded once; the other is undefined. Returns the gradient in x's
+// dtype, or an undefined tensor where none is needed.
 template <class F>
 Tensor gradient(const GradientOf& x, const Tensor& dy, const F& compute) {
   if (!x.needed) return Tensor();

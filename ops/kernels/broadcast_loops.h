@@ -9,8 +9,8 @@
 
 namespace rmt::simd {
 
-// f(x_0, x_1, ...) along the innermost dimension: of each tensor neighbours, or one number again and
-// again.
+// f(x_0, x_1, ...) along the innermost dimension: of each tensor neighbours, or one number again
+// and again.
 template <class T, int K, class F>
 struct Run {
   F f;

@@ -6,9 +6,10 @@
 
 namespace rmt {
 
-struct Conv {  // conv2d: x (B, H, W, I), w (O, I, k, k), y (B, OH, OW, O)
+struct Conv {  // conv2d: x (B, H, W, I), w (O, in, k, k), y (B, OH, OW, O)
   int64_t B, H, W, I, O, k, stride, pad, OH, OW;
-  HD int64_t patch() const { return k * k * I; }
+  int64_t groups, in, out;  // of channels; those that each reads, and makes
+  HD int64_t patch() const { return k * k * in; }
 };
 
 struct Map {  // depthwise_conv2d: x (B, H, W, C) and the filter, k = 2 r + 1

@@ -117,13 +117,27 @@ TEST(Flags, AmpMayStandAlone) {
 TEST(Flags, WhatTimmHasAndRmtHasNotIsAnswered) {
   EXPECT_EQ(parse({"--opt", "adamw", "--sched", "cosine", "--pin-mem", "--remode=pixel"}).status,
             -1);
-  EXPECT_EQ(parse({"--opt", "AdamW"}).status, -1);
-  expect_refused({"--opt", "sgd"}, {"--opt: \"sgd\": rmt trains with AdamW; leave it out"});
   expect_refused({"--sched", "step"}, {"--sched: \"step\"", "cosine"});
-  expect_refused({"--opt", ""}, {"--opt"});
   expect_refused({"--pretrained"}, {"--pretrained", "--initial-checkpoint FILE"});
   expect_refused({"--input-size", "3", "224", "224"}, {"--input-size", "--img-size"});
   EXPECT_EQ(parse({"--num-classes", "7"}).flags.num_classes, 7);
+}
+
+TEST(Flags, TheOptimizerIsChosenAsInTimm) {
+  EXPECT_EQ(parse({}).flags.options.opt, "adamw");
+  const Parsed p = parse({"--opt", "sgd", "--momentum", "0.8", "--nesterov"});
+  ASSERT_EQ(p.status, -1) << p.error;
+  EXPECT_EQ(p.flags.options.opt, "sgd");
+  EXPECT_EQ(p.flags.options.momentum, 0.8);
+  EXPECT_TRUE(p.flags.options.nesterov);
+  expect_refused({"--momentum", "much"}, {"--momentum", "is not a number"});
+}
+
+TEST_F(Programs, AFlagOfTheOtherOptimizerIsAnError) {
+  expect("rmt-train --opt sgd --opt-eps 1e-6", 1, {"--opt-eps is adamw's", "--opt sgd"});
+  expect("rmt-train --momentum 0.5", 1, {"--momentum is sgd's", "--opt adamw"});
+  expect("rmt-train --opt adam", 1, {"--opt adam is not known", "did you mean adamw?"});
+  expect("rmt-eval x --opt sgd", 2, {"--opt", "rmt-train alone"});
 }
 
 TEST(Flags, WhatIsNoFlagIsToldBeforeTheValuesAndInOrder) {

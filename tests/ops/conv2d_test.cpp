@@ -6,7 +6,7 @@
 namespace rmt::test {
 namespace {
 
-Naive naive_conv2d(int64_t stride, int64_t pad) {
+Naive naive_conv2d(int64_t stride, int64_t pad, int64_t groups) {
   return [=](Inputs in) {
     const Tensor &x = in[0], &w = in[1];
     int64_t B = x.dim(0), H = x.dim(1), W = x.dim(2), I = x.dim(3), O = w.dim(0), k = w.dim(2);
@@ -21,9 +21,10 @@ Naive naive_conv2d(int64_t stride, int64_t pad) {
               for (int64_t j = 0; j < k; ++j) {
                 int64_t yy = oy * stride + i - pad, xx = ox * stride + j - pad;
                 if (yy < 0 || yy >= H || xx < 0 || xx >= W) continue;
-                for (int64_t c = 0; c < I; ++c)
-                  s += x.data<double>()[((b * H + yy) * W + xx) * I + c] *
-                       w.data<double>()[((o * I + c) * k + i) * k + j];
+                const int64_t n = I / groups, first = o / (O / groups) * n;
+                for (int64_t c = 0; c < n; ++c)
+                  s += x.data<double>()[((b * H + yy) * W + xx) * I + first + c] *
+                       w.data<double>()[((o * n + c) * k + i) * k + j];
               }
             y.push_back(s);
           }
@@ -33,8 +34,8 @@ Naive naive_conv2d(int64_t stride, int64_t pad) {
 
 // With bf16 activations the weights are rounded to bf16, by 2^-9 at most, and what each output
 // pixel gives to dx.
-CheckOptions options(int64_t stride, int64_t pad) {
-  return {.reference = naive_conv2d(stride, pad),
+CheckOptions options(int64_t stride, int64_t pad, int64_t groups = 1) {
+  return {.reference = naive_conv2d(stride, pad, groups),
           .parameters = {false, true, true},
           .bf16_tolerance = 2 * 0x1p-9,
           .max_probes = 30};
@@ -64,6 +65,30 @@ TEST(Conv2d, Op) {
       {randn({1, 4, 5, 2}, 1), randn({3, 2, 3, 3}, 2), Tensor()}, options(1, 1));
 }
 
+// Groups of one channel and of several, as many filters and more, more than a block of them;
+// channels in whole vectors and not.
+TEST(Conv2d, Groups) {
+  struct Case {
+    int64_t B, H, W, I, O, k, stride, pad, groups;
+  };
+  for (Case c : {Case{2, 5, 7, 6, 4, 3, 1, 1, 2}, Case{1, 7, 6, 5, 5, 3, 2, 1, 5},
+                 Case{2, 4, 3, 3, 9, 1, 1, 0, 3}, Case{1, 8, 5, 32, 16, 3, 1, 1, 4},
+                 Case{1, 3, 4, 2, 202, 2, 1, 0, 2}, Case{0, 5, 5, 4, 4, 3, 1, 1, 2},
+                 Case{2, 20, 23, 8, 8, 3, 1, 1, 8}}) {
+    auto op = [c](Inputs in) {
+      return ops::conv2d(in[0], in[1], in[2], c.stride, c.pad, c.groups);
+    };
+    check_op(str("conv2d ", c.groups, " groups"), op,
+             {randn({c.B, c.H, c.W, c.I}, 1), randn({c.O, c.I / c.groups, c.k, c.k}, 2, 0, 0.3),
+              randn({c.O}, 3)},
+             options(c.stride, c.pad, c.groups));
+  }
+  check_op(
+      "conv2d 2 groups without bias",
+      [](Inputs in) { return ops::conv2d(in[0], in[1], {}, 1, 1, 2); },
+      {randn({1, 4, 5, 4}, 1), randn({6, 2, 3, 3}, 2), Tensor()}, options(1, 1, 2));
+}
+
 TEST(Conv2d, Errors) {
   Tensor x = Tensor::zeros({1, 4, 4, 3});
   expect_error(
@@ -77,6 +102,17 @@ TEST(Conv2d, Errors) {
       },
       {"conv2d", "smaller than the filter"});
   expect_error([&] { ops::conv2d(x, Tensor::zeros({2, 3, 3, 3}), {}, 0, 1); }, {"stride 0"});
+  expect_error(
+      [&] {
+        ops::conv2d(x, Tensor::zeros({4, 1, 3, 3}), {}, 1, 1, 2);
+      },
+      {"2 groups", "(1, 4, 4, 3)", "(4, 1, 3, 3)"});
+  expect_error([&] { ops::conv2d(x, Tensor::zeros({4, 1, 3, 3}), {}, 1, 1, 3); }, {"3 groups"});
+  expect_error(
+      [&] {
+        ops::conv2d(x, Tensor::zeros({3, 3, 3, 3}), {}, 1, 1, 3);
+      },
+      {"1 channels in each of 3 groups", "takes 3"});
   expect_error(
       [&] {
         ops::conv2d(x, Tensor::zeros({2, 3, 3, 3}), Tensor::zeros({3}), 1, 1);

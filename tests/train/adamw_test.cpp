@@ -111,7 +111,8 @@ TEST(AdamW, ParameterWithoutGradientStaysAndItsClockStands) {
     optimizer.step(0.1);
   }
   EXPECT_EQ(model.idle.to_vector<float>(), before);
-  for (const AdamWSlot& s : optimizer.slots()) EXPECT_EQ(s.t, s.name == "idle" ? 0 : 3) << s.name;
+  for (const OptimizerSlot& s : optimizer.slots())
+    EXPECT_EQ(s.t, s.name == "idle" ? 0 : 3) << s.name;
 }
 
 TEST(AdamW, SameBitsForAnyNumberOfThreads) {

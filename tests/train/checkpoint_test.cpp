@@ -60,7 +60,7 @@ TEST(Checkpoint, RoundTripOfModelOptimizerAndProgress) {
   EXPECT_EQ(p.best_acc1, 100. / 3);
   EXPECT_EQ(p.best_epoch, 1);
   for (size_t i = 0; i < opt_a.slots().size(); ++i) {
-    AdamWSlot &x = opt_a.slots()[i], &y = opt_b.slots()[i];
+    OptimizerSlot &x = opt_a.slots()[i], &y = opt_b.slots()[i];
     EXPECT_EQ(x.t, y.t);
     EXPECT_EQ(x.exp_avg.to_vector<float>(), y.exp_avg.to_vector<float>());
     EXPECT_EQ(x.exp_avg_sq.to_vector<float>(), y.exp_avg_sq.to_vector<float>());

@@ -57,7 +57,7 @@ TEST_F(AdamWOnGpu, GoesAsTheCpuDoes) {
   // roundings in any of them.
   const double tolerance = 10 * 16 * 0x1p-24;
   for (size_t i = 0; i < a.slots().size(); ++i) {
-    const AdamWSlot &x = a.slots()[i], &y = b.slots()[i];
+    const OptimizerSlot &x = a.slots()[i], &y = b.slots()[i];
     EXPECT_EQ(x.t, y.t) << x.name;
     EXPECT_EQ(y.t, x.name == "idle" ? 3 : 10);
     EXPECT_LE(largest_difference(*y.parameter, *x.parameter), tolerance) << x.name;
@@ -66,7 +66,7 @@ TEST_F(AdamWOnGpu, GoesAsTheCpuDoes) {
     EXPECT_LE(largest_difference(b.average().of(i), a.average().of(i)), tolerance) << x.name;
     EXPECT_GT(largest_difference(b.average().of(i), *y.parameter), 1e-4)
         << x.name << ": the average is the parameter itself";
-    for (const AdamWSlot* s : {&x, &y})
+    for (const OptimizerSlot* s : {&x, &y})
       EXPECT_EQ(
           largest_difference(in_dtype(*s->parameter, DType::bf16), s->parameter->to(DType::bf16)),
           0)
@@ -81,7 +81,7 @@ TEST_F(AdamWOnGpu, NothingMovesWhileTheLossIsNotFinite) {
   Optimizer optimizer(model.parameters(), {.average_decay = 0.9});
   auto state = [&] {
     std::vector<Tensor> all;
-    for (const AdamWSlot& s : optimizer.slots())
+    for (const OptimizerSlot& s : optimizer.slots())
       for (const Tensor& x :
            {*s.parameter, s.exp_avg, s.exp_avg_sq, optimizer.average().of(all.size() / 4)})
         all.push_back(x.to(Device::cpu).clone());
@@ -127,9 +127,9 @@ TEST_F(AdamWOnGpu, RefusesWhatItCannotMove) {
   Parameters wide(2, 2), mixed(2, 2);
   wide.to(DType::f64);
   wide.to(Device::cuda);
-  expect_error([&] { Optimizer(wide.parameters(), {}); }, {"AdamW", "fc.weight", "f64", "f32"});
+  expect_error([&] { Optimizer(wide.parameters(), {}); }, {"optimizer", "fc.weight", "f64", "f32"});
   mixed.bias = leaf(mixed.bias.to(Device::cuda));
-  expect_error([&] { Optimizer(mixed.parameters(), {}); }, {"AdamW", "fc.bias", "cuda"});
+  expect_error([&] { Optimizer(mixed.parameters(), {}); }, {"optimizer", "fc.bias", "cuda"});
 }
 
 }  // namespace rmt::test

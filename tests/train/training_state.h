@@ -19,7 +19,7 @@ inline Archive training_state(uint64_t seed, bool optimizer = true) {
                 {"options", "{\n  \"seed\": 1\n}\n"}};
   if (!optimizer) return a;
   Optimizer adam(model.parameters(), {});
-  for (AdamWSlot& s : adam.slots()) {
+  for (OptimizerSlot& s : adam.slots()) {
     s.exp_avg.fill(double(seed) * 1e-3);
     s.exp_avg_sq.fill(double(seed) * 1e-6);
     a.tensors["optimizer.exp_avg." + s.name] = s.exp_avg;

@@ -28,8 +28,8 @@ json model_args(const ModelFile& file) {
     add_per_stage("layer_scale", &nn::StageConfig::layer_scale);
   }
   for_each_setting([&](const auto& s) {
-    const bool per_stage_flag = std::string(s.name) == "decomposed" ||
-                                std::string(s.name) == "layer_scale";
+    const bool per_stage_flag =
+        std::string(s.name) == "decomposed" || std::string(s.name) == "layer_scale";
     if (s.group == Group::ablations && !per_stage_flag)
       add(s.name, file.options.*s.field, TrainOptions().*s.field);
   });

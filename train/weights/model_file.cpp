@@ -192,8 +192,8 @@ ModelKind model_kind(const Archive& archive, const std::string& model) {
     config = kind.by_shapes = recognise(archive);
     record_switches(*config, kind.options);
   } else {
-    CHECK(!model.empty() || nn::knows_model(name), archive.path, ": holds a model called \"",
-          name, "\", which this program does not know; use the program that trained it, or link "
+    CHECK(!model.empty() || nn::knows_model(name), archive.path, ": holds a model called \"", name,
+          "\", which this program does not know; use the program that trained it, or link "
           "the model into this one (make MODELS=file.cpp)");
     kind.options.model = name;
     if (is_rmt(name)) config = model_config(kind.options, 1);

@@ -1,0 +1,90 @@
+// The maximum over each k x k window of a map, the windows `stride` pixels apart.
+//
+//   y_o = max of x_p over the pixels p in window o
+//   dx_p = sum of dy_o over the windows o whose maximum is p
+//
+// Which tap of its window won is kept beside each number of y, as a number of its type: 0 ... k k -
+// 1, row by row. dx_p then asks each window that holds p whether its winner is p.
+#include "ops/max_pool2d.h"
+
+#include <limits>
+
+#include "core/rows.h"
+#include "ops/kernels/dispatch.h"
+#include "ops/kernels/expect_map.h"
+
+namespace rmt {
+namespace gpu {  // max_pool2d.cu
+template <class T>
+void max_pool2d_forward(const T* x, T* y, Wide<T>* winner, const Maps<SlidingAxis>& m);
+template <class T>
+void max_pool2d_backward(const T* dy, const Wide<T>* winner, T* dx, const Maps<SlidingAxis>& m);
+}  // namespace gpu
+
+namespace cpu {
+namespace {
+
+using simd::Vec, simd::View;
+
+// winner: null where no gradient is wanted.
+template <class T>
+void max_pool2d_forward(View<const T> x, View<T> y, View<T> winner, const Maps<SlidingAxis>& m) {
+  const int64_t H = m.rows.count, W = m.columns.count, k = m.rows.k;
+  simd::for_each_row(m.y_pixels(), m.C * k * k, [=](int64_t r) {
+    const Pixel o(r, H, W);
+    const int top = m.rows.start(o.row), left = m.columns.start(o.column);
+    const Range rows = m.rows.of(o.row), columns = m.columns.of(o.column);
+    simd::for_columns<T>(m.C, [&](auto c) {
+      Vec<T> most = simd::broadcast(-std::numeric_limits<T>::infinity());
+      Vec<T> tap = simd::broadcast(T((rows.begin - top) * k + columns.begin - left));
+      for (int i = rows.begin; i < rows.end; ++i)
+        for (int j = columns.begin; j < columns.end; ++j) {
+          const Vec<T> x_ij = x(m.x_at(o.image, i, j), c);
+          const auto wins = (x_ij > most) | (x_ij != x_ij);
+          most = wins ? x_ij : most;
+          tap = wins ? simd::broadcast(T((i - top) * k + j - left)) : tap;
+        }
+      y(r, c) = most;
+      if (winner) winner(r, c) = tap;
+    });
+  });
+}
+
+template <class T>
+void max_pool2d_backward(View<const T> dy, View<const T> winner, View<T> dx,
+                         const Maps<SlidingAxis>& m) {
+  const int64_t H = m.rows.size, W = m.columns.size, k = m.rows.k;
+  const int64_t windows = k / m.rows.stride + 1;  // along an axis, that hold a pixel
+  simd::for_each_row(m.x_pixels(), m.C * windows * windows, [=](int64_t r) {
+    const Pixel p(r, H, W);
+    const Range rows = m.rows.readers(p.row), columns = m.columns.readers(p.column);
+    simd::for_columns<T>(m.C, [&](auto c) {
+      Vec<T> sum{};
+      for (int i = rows.begin; i < rows.end; ++i)
+        for (int j = columns.begin; j < columns.end; ++j) {
+          const int64_t at = m.y_at(p.image, i, j);
+          const auto tap = T((p.row - m.rows.start(i)) * k + p.column - m.columns.start(j));
+          sum += winner(at, c) == tap ? dy(at, c) : Vec<T>{};
+        }
+      dx(r, c) = sum;
+    });
+  });
+}
+
+}  // namespace
+}  // namespace cpu
+
+Tensor ops::max_pool2d(const Tensor& x, int64_t k, int64_t stride, int64_t pad) {
+  const Maps<SlidingAxis> m = expect_windows("max_pool2d", x, k, stride, pad);
+  const Shape shape{m.B, m.rows.count, m.columns.count, m.C};
+  Tensor y = Tensor::empty(shape, x.dtype(), x.device()), winner;
+  if (needs_grad(x)) winner = Tensor::empty(shape, wide(x.dtype()), x.device());
+  DISPATCH(x, max_pool2d_forward, x, y, winner, m);
+  return record("max_pool2d", y, {x}, [m, winner, shape = x.shape()](const Tensor& dy) -> Grads {
+    Tensor dx = Tensor::empty(shape, dy.dtype(), dy.device());
+    DISPATCH(dy, max_pool2d_backward, dy, winner, dx, m);
+    return {dx};
+  });
+}
+
+}  // namespace rmt
