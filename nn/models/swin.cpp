@@ -62,7 +62,9 @@ Tensor Windows::offsets() const {
 Tensor Windows::mask() const {
   if (shift == 0) return {};
   const int64_t n = count(), L = w * w;
-  // Along an axis, tokens of the last window came from two ends of the map.
+  // Along an axis, tokens of the last window came from two ends of the map. The border is counted
+  // on the filled-up map, as timm counts it; with zeros at the end, some that came around lie
+  // before it.
   auto came_around = [&](int64_t window, int64_t i) { return window == n - 1 && i >= w - shift; };
   Tensor x = Tensor::zeros({n * n, 1, L, L});
   float* p = x.data<float>();
