@@ -28,8 +28,10 @@ ModelEntry model(const Config& config, const std::string& about) {
 // Made at the first use, which may be the registration of a program's own model before main().
 std::vector<ModelEntry>& models() {
   static std::vector<ModelEntry> all = {
-      rmt("rmt_n", "RMT for small images and CPUs"), rmt("rmt_t", "RMT of the paper, tiny"),
-      rmt("rmt_s", "RMT of the paper, small"),       rmt("rmt_b", "RMT of the paper, base"),
+      rmt("rmt_n", "RMT for small images and CPUs"),
+      rmt("rmt_t", "RMT of the paper, tiny"),
+      rmt("rmt_s", "RMT of the paper, small"),
+      rmt("rmt_b", "RMT of the paper, base"),
       rmt("rmt_l", "RMT of the paper, large"),
       model<Vit>(deit_s(), "DeiT, small"),
       model<RmtVit>(rmt_deit_s(), "DeiT, small, with RMT's attention"),

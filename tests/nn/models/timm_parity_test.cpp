@@ -71,7 +71,8 @@ TEST_P(TimmModel, Parity) {
   const std::vector<nn::Entry> parameters = model->parameters();
   const Tensor& digests = golden.at("grad_digest");
   ASSERT_EQ(digests.shape(), (Shape{int64_t(parameters.size()), 17}));
-  // A gradient of 0, as of the bias of one token's attention to itself, is compared with the others.
+  // A gradient of 0, as of the bias of one token's attention to itself, is measured against the
+  // largest one.
   double largest = 0, worst = 0;
   for (size_t p = 0; p < parameters.size(); ++p)
     largest = std::max(largest, digests.data<double>()[17 * p]);
