@@ -8,6 +8,7 @@
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
 #include "ops/kernels/gemm.h"
+#include "ops/kernels/multiply_adds.h"
 #include "ops/kernels/transpose.h"
 
 namespace rmt {
@@ -82,6 +83,8 @@ Tensor ops::matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool tran
         ") with equal leading dimensions");
   CHECK(a.dtype() == b.dtype(), "matmul: a ", a.shape(), " is ", a.dtype(), ", b ", b.shape(),
         " is ", b.dtype(), "; convert one with Tensor::to(DType)");
+  Tensor y = product(a, transpose_a, b, transpose_b);
+  count_multiply_adds(y.numel() * columns_of(a, transpose_a));
   const auto backward = [a = a.detach(), b = b.detach(), ta = transpose_a, tb = transpose_b,
                          need_a = needs_grad(a),
                          need_b = needs_grad(b)](const Tensor& dy) -> Grads {
@@ -90,7 +93,7 @@ Tensor ops::matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool tran
     if (need_b) db = tb ? product(dy, true, a, ta) : product(a, !ta, dy, false);
     return {da, db};
   };
-  return record("matmul", product(a, transpose_a, b, transpose_b), {a, b}, backward);
+  return record("matmul", y, {a, b}, backward);
 }
 
 }  // namespace rmt

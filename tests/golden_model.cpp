@@ -37,6 +37,8 @@ Rule rule_of(const std::string& name, const Shape& shape) {
   if (ends(name, "running_var")) return {1, 0.5};
   if (ends(name, "gamma_1") || ends(name, "gamma_2")) return {0.5, 0.1};
   if (ends(name, ".bias")) return {0, 0.1};
+  for (const char* table : {"pos_embed", "cls_token", "relative_position_bias_table"})
+    if (ends(name, table)) return {0, 0.5};
   if (shape.rank() == 1) return {1, 0.1};
   double scale = std::sqrt(3.0 / double(shape.numel() / shape[0]));
   return {0, ends(name, ".pos.conv.weight") ? scale / 4 : scale};

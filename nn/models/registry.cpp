@@ -3,6 +3,10 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "nn/models/resnet.h"
+#include "nn/models/rmt_skeletons.h"
+#include "nn/models/swin.h"
+#include "nn/models/vit.h"
 #include "nn/rmt/model.h"
 
 namespace rmt::nn {
@@ -14,12 +18,30 @@ ModelEntry rmt(const std::string& name, const std::string& about) {
           }};
 }
 
+// Of an architecture M that is made of a config and the settings.
+template <class M, class Config>
+ModelEntry model(const Config& config, const std::string& about) {
+  return {config.name, about,
+          [config](const ModelSettings& s) { return std::make_unique<M>(config, s); }};
+}
+
 // Made at the first use, which may be the registration of a program's own model before main().
 std::vector<ModelEntry>& models() {
   static std::vector<ModelEntry> all = {
-      rmt("rmt_n", "RMT for small images and CPUs"), rmt("rmt_t", "RMT of the paper, tiny"),
-      rmt("rmt_s", "RMT of the paper, small"),       rmt("rmt_b", "RMT of the paper, base"),
+      rmt("rmt_n", "RMT for small images and CPUs"),
+      rmt("rmt_t", "RMT of the paper, tiny"),
+      rmt("rmt_s", "RMT of the paper, small"),
+      rmt("rmt_b", "RMT of the paper, base"),
       rmt("rmt_l", "RMT of the paper, large"),
+      model<Vit>(deit_s(), "DeiT, small"),
+      model<RmtVit>(rmt_deit_s(), "DeiT, small, with RMT's attention"),
+      model<Swin>(swin_t(), "Swin, tiny"),
+      model<RmtSwin>(rmt_swin_t(), "Swin, tiny, with RMT's attention"),
+      model<Swin>(swin_s(), "Swin, small"),
+      model<RmtSwin>(rmt_swin_s(), "Swin, small, with RMT's attention"),
+      model<Vit>(vit_n(), "a vision transformer for small images and CPUs"),
+      {"resnet_n", "a residual network for small images and CPUs",
+       [](const ModelSettings& s) { return std::make_unique<ResNet>(s); }},
   };
   return all;
 }
