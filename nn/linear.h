@@ -13,15 +13,16 @@ class Linear : public Module {
   Tensor none_;  // what `bias` stands for where there is none
 
  public:
-  Tensor& weight;  // (O, I)
-  Tensor& bias;    // (O), or undefined
+  Tensor& weight;           // (O, I)
+  Tensor& bias;             // (O), or undefined
+  double deviation = 0.02;  // of the initial weights
   Linear(int64_t I, int64_t O, bool with_bias = true)
       : weight(parameter("weight", {O, I})), bias(with_bias ? parameter("bias", {O}) : none_) {}
   Tensor forward(const Tensor& x) { return ops::linear(x, weight, bias); }
 
  protected:
   void init_own(const std::function<Random()>& random) override {
-    fill_normal(weight, random(), 0.02);
+    fill_normal(weight, random(), deviation);
     if (bias.defined()) bias.fill(0);
   }
 };

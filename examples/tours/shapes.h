@@ -25,8 +25,8 @@ struct Shapes : data::Dataset {
 
 // Bytes (B, S, S, 3) -> numbers of about mean 0 and deviation 1.
 inline Tensor numbers(const data::Batch& batch) {
-  return ops::normalize(batch.images, batch.mirror, {{0.5f, 0.5f, 0.5f}, {0.25f, 0.25f, 0.25f}},
-                        DType::f32);
+  const ops::NormalizeOptions colours{{0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}};
+  return ops::normalize(batch.images, batch.mirror, colours, DType::f32);
 }
 
 // Per cent of the loader's images whose class has the highest logit.

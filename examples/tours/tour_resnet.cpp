@@ -55,8 +55,8 @@ struct ResNet : nn::Classifier {
 };
 
 int main() {
-  const Shapes training(6000, 48, 1), validation(500, 48, 2);
-  const data::TransformOptions whole{.image_size = 48, .scale_min = 0.6, .crop_pct = 1};
+  const Shapes training(6000, 32, 1), validation(500, 32, 2);
+  const data::TransformOptions whole{.image_size = 32, .scale_min = 1, .crop_pct = 1};
   data::Loader loader(training, {.batch_size = 50, .seed = 1, .transform = whole});
   data::Loader test_loader(validation, {.batch_size = 50, .train = false, .transform = whole});
 

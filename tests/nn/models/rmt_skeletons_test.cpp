@@ -47,6 +47,10 @@ TEST(RmtSkeletons, PatchMergingGathersColumnByColumn) {
   EXPECT_NEAR(y.data<float>()[1], -0.5 / std::sqrt(1.25), 1e-6);
 }
 
+static const nn::ManhattanAttention& attention_of(const nn::Block& block) {
+  return dynamic_cast<const nn::ManhattanAttention&>(block.retention);
+}
+
 // gamma from 1 - 2^-2 for the first head up to 1 - 2^-8, which a head beyond the last would have;
 // attention over the whole map in the last stage alone; drop path as in the skeletons' own recipes.
 TEST(RmtSkeletons, DecayAndDecompositionAreThePapers) {
@@ -58,14 +62,14 @@ TEST(RmtSkeletons, DecayAndDecompositionAreThePapers) {
     for (int64_t head = 0; head < N; ++head)
       EXPECT_NEAR(decay.data<float>()[head],
                   std::log(1 - std::exp2(-2 - 6 * double(head) / double(N))), 2e-7);
-    EXPECT_EQ(swin.stages[i]->blocks[0]->retention.decomposed, i < 3);
+    EXPECT_EQ(attention_of(*swin.stages[i]->blocks[0]).decomposed, i < 3);
   }
   EXPECT_EQ(swin.stages[0]->blocks[0]->drop_1.rate, 0);
   EXPECT_DOUBLE_EQ(swin.stages[2]->blocks[0]->drop_2.rate, 0.2 * 4 / 11);
   EXPECT_EQ(swin.stages[3]->blocks[1]->drop_1.rate, 0.2);
   nn::RmtVit vit(nn::rmt_deit_s(), {});
   EXPECT_EQ(vit.blocks.size(), 12u);
-  EXPECT_FALSE(vit.blocks[0]->retention.decomposed);
+  EXPECT_FALSE(attention_of(*vit.blocks[0]).decomposed);
   EXPECT_EQ(vit.position.decay.numel(), 6);
   EXPECT_EQ(vit.blocks[11]->drop_2.rate, 0.1);
 }

@@ -37,8 +37,8 @@ TEST(AttentionSettings, FilesAreReadByTheirDescription) {
   model.init(1);
   Archive a = model_archive(model, {.architecture = "rmt_n", .classes = {}, .options = to_json(o)});
   const ModelFile file = model_from(a, "");
-  EXPECT_EQ(file.model->config.attention, nn::AttentionForm::retention);
-  EXPECT_EQ(file.model->config.retention_form, ops::RetentionForm::parallel);
+  EXPECT_EQ(file.rmt("the test").config.attention, nn::AttentionForm::retention);
+  EXPECT_EQ(file.rmt("the test").config.retention_form, ops::RetentionForm::parallel);
   EXPECT_NE(hub_config(file).find("\"attention\": \"retention\""), std::string::npos);
   a.path = "x.pth";
   expect_error([&] { recognise(a); }, {"x.pth", "g_proj", "--attention gate"});
