@@ -81,7 +81,7 @@ TEST(HostileWeights, ThatAreNoNumbersAreRefused) {
 }
 
 TEST(HostileWeights, ARecordedImageSizeIsNotObeyedWithoutBounds) {
-  ModelFile file{{}, {}, nullptr, "x.safetensors: rmt_n, 10 classes"};
+  ModelFile file{{}, {}, 10, nullptr, "x.safetensors: rmt_n, 10 classes"};
   file.options.img_size = 16384;
   expect_error([&] { set_image_size(file, 0); }, {"16384 pixels", "give --img-size"});
   set_image_size(file, 16384);

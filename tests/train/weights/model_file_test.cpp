@@ -118,7 +118,7 @@ TEST(Hub, AFolderThatOthersAndWeRead) {
     EXPECT_EQ(weights.at(e.name).dtype(), e.tensor->dtype()) << e.name;
   EXPECT_EQ(weights.metadata.at("options").find("somebody"), std::string::npos);
   ModelFile back = load_model_file(hub);
-  EXPECT_FALSE(back.model->config.rotary);
+  EXPECT_FALSE(back.rmt("the test").config.rotary);
   EXPECT_EQ(back.class_name(1), "dog");
   EXPECT_EQ(back.options.img_size, 64);
 
