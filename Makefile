@@ -10,6 +10,8 @@
 #   SAN=1            address and undefined-behaviour sanitizers in everything (own objects under
 #                    build/san); the kernels in `make test` always have them
 #   SAN=thread       the thread sanitizer in everything (own objects under build/thread)
+#   MODELS="a.cpp b.cpp"  files that register models of yours (nn/models/registry.h), compiled and
+#                    linked into every program; they may lie anywhere
 #   V=1              print the commands
 
 CXX      ?= g++
@@ -19,6 +21,8 @@ DEBUG    ?= 0
 SAN      ?= 0
 V        ?= 0
 MODEL    ?= rmt_n
+MODELS   ?=
+PREFIX   ?= /usr/local
 DATA     ?=
 EPOCHS   ?=
 ARGS     ?=
@@ -90,7 +94,11 @@ OBJ       = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(1:%.cu=$(BUILD)/obj/%.cu.o))
 KERNELS  := $(BUILD)/$(if $(filter SAN,$(ON)),obj,kernels)
 SANITIZED = $(patsubst %.cpp,$(KERNELS)/%.o,$(1:%.cu=$(KERNELS)/%.cu.o))
 LIB      := $(BUILD)/lib/librmt.a
-BINS     := $(addprefix $(BUILD)/bin/,$(notdir $(basename $(PROGRAMS) $(TOURS))))
+BIN      := $(BUILD)/bin
+BINS     := $(addprefix $(BIN)/,$(notdir $(basename $(PROGRAMS) $(TOURS))))
+# Objects of MODELS, beside the programs, each called by its path with '_' for '/'.
+OWN_DIR  := $(patsubst %/bin,%,$(BIN))/models
+OWN_OBJ   = $(foreach m,$(1),$(OWN_DIR)/$(subst /,_,$(m:.cpp=.o)))
 TESTS    := $(BUILD)/tests/rmt-tests
 CU_OBJ   := $(call OBJ,$(CU_SRC))
 # The GPU: kernels by nvcc, or by the host's compiler for the emulated device; tests sanitize these.
@@ -118,7 +126,7 @@ endif
 NVCCFLAGS := -std=c++20 -O3 -lineinfo --expt-relaxed-constexpr -Werror all-warnings \
              -Xcompiler -Wall,-Wextra,-Wno-psabi -ccbin $(CXX) -I.
 
-.PHONY: all help setup found train test built op check fuzz ptxas gpu format clean
+.PHONY: all help setup found train test built install op check fuzz ptxas gpu format clean always
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -127,6 +135,8 @@ all: found $(LIB) $(BINS)
 
 help:
 	@echo "make            the library build/lib/librmt.a and the programs build/bin/*"
+	@echo "make MODELS=my_model.cpp   the same, and the programs know the model that this registers"
+	@echo "make install    library, headers and programs under PREFIX (/usr/local), and rmt.pc"
 	@echo "make train      install what is missing, build, and train (DATA=folder MODEL=rmt_t"
 	@echo "                EPOCHS=n ARGS='...'; without DATA on images that it draws)"
 	@echo "make op         NAME=softmax: compile that op, its kernels and its proof, and run the proof"
@@ -185,28 +195,38 @@ $(LIB): $(call OBJ,$(LIB_SRC)) $(CU_OBJ)
 
 WHOLE := -Wl,--whole-archive $(LIB) -Wl,--no-whole-archive
 link   = $(Q)$(CXX) $(FLAGS_library) $(1) $(LDFLAGS) $(2) $(LDLIBS) -o $@
-$(BUILD)/bin/%: $(BUILD)/obj/examples/%.o $(LIB)
+$(BIN)/%: $(BUILD)/obj/examples/%.o $(LIB) $(call OWN_OBJ,$(MODELS)) $(OWN_DIR)/list
 	@mkdir -p $(@D)
-	$(call link,,$(WHOLE) $<)
-$(BUILD)/bin/%: $(BUILD)/obj/examples/tours/%.o $(LIB)
+	$(call link,,$(WHOLE) $(filter %.o,$^))
+$(BIN)/%: $(BUILD)/obj/examples/tours/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(call link,,$^)
-$(BUILD)/bin/%: $(BUILD)/obj/examples/tours/%.cu.o $(LIB)
+$(BIN)/%: $(BUILD)/obj/examples/tours/%.cu.o $(LIB)
 	@mkdir -p $(@D)
 	$(call link,,$^)
 $(TESTS): $(call OBJ,$(LIB_SRC)) $(TEST_KERNELS) $(call OBJ,$(TEST_SRC))
 	@mkdir -p $(@D)
 	$(call link,$(TEST_LINK),$^ -lgtest -lgtest_main)
 
+# Which MODELS the programs were linked with; written anew only when they are others.
+$(OWN_DIR)/list: always
+	@mkdir -p $(@D)
+	@echo '$(MODELS)' | cmp -s - $@ || echo '$(MODELS)' >$@
+define own_model
+$(call OWN_OBJ,$(1)): $(1)
+	$$(call compile,library)
+endef
+$(foreach m,$(MODELS),$(eval $(call own_model,$m)))
+
 BUILD_ALL = $(MAKE) --no-print-directory
 train: setup
 	+@$(BUILD_ALL) all
-	$(BUILD)/bin/rmt-train $(if $(DATA),--data-dir $(DATA)) --model $(MODEL) \
+	$(BIN)/rmt-train $(if $(DATA),--data-dir $(DATA)) --model $(MODEL) \
 	    $(if $(EPOCHS),--epochs $(EPOCHS)) $(ARGS)
 
 test: setup
 	+@$(BUILD_ALL) built
-	@BIN=$(BUILD)/bin $(SAN_ENV) sh tests/run.sh $(TESTS) --gtest_filter='$(FILTER)'
+	@BIN=$(BIN) $(SAN_ENV) sh tests/run.sh $(TESTS) --gtest_filter='$(FILTER)'
 built: found $(TESTS) $(BINS)
 	@:
 
@@ -214,6 +234,24 @@ check: setup
 	@mkdir -p build
 	@NVCC="$(NVCC)" sh tests/check.sh
 	@$(MAKE) --no-print-directory test
+
+# --- under PREFIX, for programs of one's own: c++ x.cpp $(pkg-config --cflags --libs rmt) ---
+# Inline functions of the headers stand in the library too: they must be compiled for one machine.
+INTO    := $(DESTDIR)$(abspath $(PREFIX))
+PC_CC   := $(strip -std=c++20 $(MARCH) -pthread $(HOST_SAN))
+PC_LIBS := $(strip -lrmt $(HOST_SAN) -pthread $(LDLIBS))
+INSTALLED := $(filter $(BIN)/rmt-%,$(BINS))
+install: found $(LIB) $(INSTALLED)
+	@find core autograd ops nn data train -name '*.h' -o -name '*.cuh' -o -name '*.def' | \
+	    while read -r f; do install -D -m 644 $$f $(INTO)/include/rmt/$$f || exit; done
+	@install -D -m 644 $(LIB) $(INTO)/lib/librmt.a
+	@install -d $(INTO)/bin $(INTO)/lib/pkgconfig
+	@install $(INSTALLED) $(INTO)/bin
+	@printf '%s\n' 'prefix=$(abspath $(PREFIX))' 'Name: rmt' 'Version: 1.0' \
+	    'Description: tensors, gradients, vision backbones and their training' \
+	    'Cflags: -I$${prefix}/include/rmt $(PC_CC)' \
+	    'Libs: -L$${prefix}/lib $(PC_LIBS)' >$(INTO)/lib/pkgconfig/rmt.pc
+	@echo "installed under $(INTO)"
 
 # --- one op: its own four files, with the library as it stands (built where there is none) ---
 OP        := $(wildcard ops/$(NAME).cpp ops/*/$(NAME).cpp)
@@ -300,5 +338,6 @@ TEXT := $(wildcard train/weights/*.cpp train/run/*.cpp) $(addprefix train/,optio
 $(call OBJ,$(TEXT)): private OWN := $(if $(VARIANT),,-O1)
 
 SOURCES := $(LIB_SRC) $(TEST_SRC) $(PROGRAMS) $(TOURS)
--include $(patsubst %.o,%.d,$(call OBJ,$(SOURCES)) $(CU_OBJ) $(TEST_KERNELS))
+-include $(patsubst %.o,%.d,$(call OBJ,$(SOURCES)) $(CU_OBJ) $(TEST_KERNELS) \
+    $(call OWN_OBJ,$(MODELS)))
 -include $(wildcard build/fuzz/obj/*/*.d build/fuzz/obj/*/*/*.d build/fuzz/obj/*/*/*/*.d)

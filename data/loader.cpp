@@ -237,13 +237,13 @@ std::shared_ptr<const Image> Loader::read(int64_t index) {
     if (cache_[size_t(index)]) return cache_[size_t(index)];
   }
   auto image = std::make_shared<const Image>(data_.image(index));
-  CHECK(image->width > 0 && image->height > 0 &&
-            int64_t(image->rgb.size()) == 3 * image->width * image->height,
-        data_.name(index), ": is said to be ", image->width, " x ", image->height, " and holds ",
-        image->rgb.size(), " bytes, expected 3 for each pixel");
+  const int64_t W = image->width, H = image->height, bytes = int64_t(image->rgb.size());
+  // Divided, since the product of sides that are wrong may be too large for 64 bits.
+  CHECK(W > 0 && H > 0 && bytes % 3 == 0 && bytes / 3 % W == 0 && bytes / 3 / W == H,
+        data_.name(index), ": is said to be ", W, " x ", H, " and holds ", bytes,
+        " bytes, expected 3 for each pixel");
   if (!cache_.empty()) {
     std::lock_guard lock(cache_mutex_);
-    int64_t bytes = int64_t(image->rgb.size());
     if (!cache_[size_t(index)] && cached_bytes_ + bytes <= options_.cache_bytes) {
       cache_[size_t(index)] = image;
       cached_bytes_ += bytes;

@@ -34,6 +34,8 @@ inline int check_checkpoint_word(const CLI::App& app, const std::string& word,
 // given to rmt-train: a relative one is there only for who stands where rmt-train stood.
 inline void check_recorded_folder(const std::string& checkpoint, const std::string& data_dir) {
   namespace fs = std::filesystem;
+  CHECK(!data_dir.empty(), checkpoint,
+        ": does not say on which images it was trained; name a folder with --data-dir");
   CHECK(fs::exists(data_dir), checkpoint, ": was trained on ", data_dir,
         fs::path(data_dir).is_relative() ? ", a folder as seen from where rmt-train was started,"
                                          : "",

@@ -58,21 +58,11 @@ void freeze(const std::vector<nn::Entry>& parameters, const std::string& names,
         " freezes every parameter: nothing would learn; leave out at least the head");
 }
 
-// Where a parameter stands, as (stage, block): "layers.2.blocks.5.x" -> (2, 5),
-// "layers.1.downsample.x" -> (2, 0); the stem before all blocks, the rest after all.
-std::pair<int, int> place(const std::string& name) {
-  int stage = 0, block = 0;
-  if (name.starts_with("patch_embed.")) return {-1, 0};
-  if (std::sscanf(name.c_str(), "layers.%3d.blocks.%6d.", &stage, &block) == 2)
-    return {stage, block};
-  if (std::sscanf(name.c_str(), "layers.%3d.", &stage) == 1) return {stage + 1, 0};
-  return {1000, 0};
-}
-
-// The same where there are no stages. A block's name is that of its parameters through the first
-// number, "blocks.3", and on through a second one that follows at once or behind "blocks":
-// "stages.1.blocks.0". "" for a parameter of no block.
+// The block of a parameter: its name through the first number, "blocks.3.", and on through a second
+// one that follows at once or behind "blocks": "stages.1.blocks.0.". "" for a parameter of no block,
+// and of the stem, whose parts may be numbered as well.
 std::string block_of(const std::string& name) {
+  if (begins(name, "patch_embed") || begins(name, "stem")) return "";
   std::string block, read;
   bool numbered = false;
   for (const std::string& part : split(name, '.')) {
@@ -87,32 +77,32 @@ std::string block_of(const std::string& name) {
 }
 
 // The layer of each parameter, counted from 0 at the image, and how many there are.
-std::pair<std::vector<int>, int> layers_of(const std::vector<nn::Entry>& parameters) {
-  std::map<std::pair<int, int>, int> layers{{place("patch_embed."), 0}, {place("head."), 0}};
-  std::vector<std::pair<int, int>> places;
-  bool stages = false;
-  int block = -1;
+std::pair<std::vector<int>, int> layers_of(const std::vector<nn::Entry>& parameters,
+                                           const std::string& classifier) {
+  std::set<std::string> blocks;
+  for (const nn::Entry& e : parameters) blocks.insert(block_of(e.name));
+  // "layers.0." is a stage and no block where there is "layers.0.blocks.0.", which sorts behind it.
+  auto is_stage = [&](const std::string& block) {
+    const auto next = blocks.upper_bound(block);
+    return next != blocks.end() && next->starts_with(block);
+  };
+  std::vector<int> layers;
   std::string last;
-  for (const nn::Entry& e : parameters) stages = stages || e.name.starts_with("layers.");
+  int layer = 0;
   for (const nn::Entry& e : parameters) {
-    const std::string now = block_of(e.name);
-    if (!stages && !now.empty() && now != last) last = now, ++block;
-    if (stages)
-      places.push_back(place(e.name));
-    else
-      places.push_back(!now.empty() ? std::pair(block, 0) : std::pair(block < 0 ? -1 : 1000, 0));
-    layers[places.back()] = 0;
+    const std::string block = begins(e.name, classifier) ? "" : block_of(e.name);
+    const bool in_a_block = !block.empty() && !is_stage(block);
+    if (in_a_block && block != last) last = block, ++layer;
+    layers.push_back(in_a_block || layer == 0 ? layer : layer + 1);
   }
-  int number = 0;
-  for (auto& [where, layer] : layers) layer = number++;
-  std::vector<int> out;
-  for (const auto& where : places) out.push_back(layers.at(where));
-  return {out, number};
+  for (size_t i = 0; i < parameters.size(); ++i)
+    if (begins(parameters[i].name, classifier)) layers[i] = layer + 1;
+  return {layers, layer + 2};
 }
 
 void scale_rates(const std::vector<nn::Entry>& parameters, double layer_decay,
-                 std::vector<ParameterRule>& rules) {
-  const auto [layers, count] = layers_of(parameters);
+                 const std::string& classifier, std::vector<ParameterRule>& rules) {
+  const auto [layers, count] = layers_of(parameters, classifier);
   for (size_t i = 0; i < parameters.size(); ++i)
     rules[i].lr_scale = std::pow(layer_decay, count - 1 - layers[i]);
 }
@@ -141,7 +131,7 @@ std::vector<ParameterRule> parameter_rules(const std::vector<nn::Entry>& paramet
                                            const TrainOptions& options,
                                            const std::string& classifier) {
   std::vector<ParameterRule> rules(parameters.size());
-  if (options.layer_decay != 1) scale_rates(parameters, options.layer_decay, rules);
+  if (options.layer_decay != 1) scale_rates(parameters, options.layer_decay, classifier, rules);
   if (!options.freeze.empty()) freeze(parameters, options.freeze, classifier, rules);
   for (size_t i = 0; i < parameters.size(); ++i)
     if (!rules[i].frozen && decays(parameters[i].name, parameters[i].tensor->shape()))

@@ -14,7 +14,8 @@ struct ParameterRule {
 };
 
 // Whether weight decay applies to a parameter. Vectors, scalars and everything called bias are
-// spared, and so are the position embeddings and the class token of transformers; gamma_1 and gamma_2 do decay, since their shape is (1, 1, 1, C).
+// spared, and so are the position embeddings and the class token of transformers; gamma_1 and
+// gamma_2 do decay, since their shape is (1, 1, 1, C).
 bool decays(const std::string& name, const Shape& shape);
 
 // One rule for each parameter, in their order.
@@ -24,12 +25,14 @@ bool decays(const std::string& name, const Shape& shape);
 //   lr_scale      layer_decay ^ (distance from the head), counted as timm counts for models of
 //                 stages: the stem is layer 0, the blocks are 1 to n in their order, a downsampling
 //                 goes with the first block of the stage that it leads to, and proj, norm and head
-//                 are layer n + 1, with scale 1. In a network without stages ("layers.") the blocks
-//                 are the numbered parts, "blocks.3" say, in their order, and what stands before
-//                 and after them is the stem and the head
+//                 are layer n + 1, with scale 1. Blocks are numbered parts, "blocks.3" or
+//                 "layers.0.blocks.3"; what stands before the first one is the stem (and its parts may
+//                 be numbered, if it is called "patch_embed" or "stem"), what stands between two
+//                 goes with the second, and the classifier is the head wherever it stands. So a
+//                 constructor should add its parts in the order in which an image passes them
 // Error when options.freeze has a name with which no parameter's begins (it tells the nearest), or
 // when nothing is left to learn.
-// `classifier` is the layer that --freeze body spares (nn/classifier.h).
+// `classifier` is the layer that --freeze body spares, the head (nn/classifier.h).
 std::vector<ParameterRule> parameter_rules(const std::vector<nn::Entry>& parameters,
                                            const TrainOptions& options,
                                            const std::string& classifier = "head");

@@ -1,5 +1,6 @@
 #include "train/weights/hub.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -12,13 +13,19 @@ namespace {
 namespace fs = std::filesystem;
 using json = nlohmann::ordered_json;
 
-// What differs from the published model of that name.
+bool is_published(const std::string& name) {
+  const std::vector<std::string> names = nn::rmt_names();
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// What differs from the published model of that name, where there is one.
 json model_args(const ModelFile& file) {
   json out = json::object();
   auto add = [&](const char* name, const auto& value, const auto& usual) {
     if (value != usual) out[name] = value;
   };
-  if (const auto* model = dynamic_cast<const nn::Rmt*>(file.model.get())) {
+  const auto* model = dynamic_cast<const nn::Rmt*>(file.model.get());
+  if (model && is_published(model->config.name)) {
     const nn::RmtConfig &c = model->config, published = nn::rmt_config(c.name);
     add("projection", c.projection, published.projection);
     auto add_per_stage = [&](const char* name, bool nn::StageConfig::*field) {
