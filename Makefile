@@ -126,7 +126,7 @@ endif
 NVCCFLAGS := -std=c++20 -O3 -lineinfo --expt-relaxed-constexpr -Werror all-warnings \
              -Xcompiler -Wall,-Wextra,-Wno-psabi -ccbin $(CXX) -I.
 
-.PHONY: all help setup found train test built install op check fuzz ptxas gpu format clean always
+.PHONY: all help setup found train ablations test built install op check fuzz ptxas gpu format clean always
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -139,6 +139,8 @@ help:
 	@echo "make install    library, headers and programs under PREFIX (/usr/local), and rmt.pc"
 	@echo "make train      install what is missing, build, and train (DATA=folder MODEL=rmt_t"
 	@echo "                EPOCHS=n ARGS='...'; without DATA on images that it draws)"
+	@echo "make ablations  train the paper's variants of rmt_n on DATA, several seeds each (EPOCHS=n"
+	@echo "                ARGS='--seeds 3'), and write a table and a picture; goes on when repeated"
 	@echo "make op         NAME=softmax: compile that op, its kernels and its proof, and run the proof"
 	@echo "make test       install what is missing, build, run every test (FILTER='Gelu*', SAN=1,"
 	@echo "                SAN=thread)"
@@ -223,6 +225,11 @@ train: setup
 	+@$(BUILD_ALL) all
 	$(BIN)/rmt-train $(if $(DATA),--data-dir $(DATA)) --model $(MODEL) \
 	    $(if $(EPOCHS),--epochs $(EPOCHS)) $(ARGS)
+
+# The same command goes on where it was stopped.
+ablations: setup
+	+@$(BUILD_ALL) found $(BIN)/rmt-ablations
+	$(BIN)/rmt-ablations $(if $(DATA),--data-dir $(DATA)) $(if $(EPOCHS),--epochs $(EPOCHS)) $(ARGS)
 
 test: setup
 	+@$(BUILD_ALL) built
