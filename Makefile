@@ -10,7 +10,7 @@
 #   SAN=1            address and undefined-behaviour sanitizers in everything (own objects under
 #                    build/san); the kernels in `make test` always have them
 #   SAN=thread       the thread sanitizer in everything (own objects under build/thread)
-#   MODELS="a.cpp b.cpp"  files that register models of yours (nn/models/registry.h), compiled and
+#   MODELS=<file>.cpp  files that register models of yours (nn/models/registry.h), compiled and
 #                    linked into every program; they may lie anywhere
 #   V=1              print the commands
 
@@ -242,7 +242,7 @@ check: setup
 	@NVCC="$(NVCC)" sh tests/check.sh
 	@$(MAKE) --no-print-directory test
 
-# --- under PREFIX, for programs of one's own: c++ x.cpp $(pkg-config --cflags --libs rmt) ---
+# --- under PREFIX, for programs of one's own: c++ <file>.cpp $(pkg-config --cflags --libs rmt) ---
 # Inline functions of the headers stand in the library too: they must be compiled for one machine.
 INTO    := $(DESTDIR)$(abspath $(PREFIX))
 PC_CC   := $(strip -std=c++20 $(MARCH) -pthread $(HOST_SAN))

@@ -58,9 +58,9 @@ void freeze(const std::vector<nn::Entry>& parameters, const std::string& names,
         " freezes every parameter: nothing would learn; leave out at least the head");
 }
 
-// The block of a parameter: its name through the first number, "blocks.3.", and on through a second
-// one that follows at once or behind "blocks": "stages.1.blocks.0.". "" for a parameter of no block,
-// and of the stem, whose parts may be numbered as well.
+// The block of a parameter: its name through the first number, "blocks.3.", and on through a
+// second one that follows at once or behind "blocks": "stages.1.blocks.0.". "" for a parameter of
+// no block, and of the stem, whose parts may be numbered as well.
 std::string block_of(const std::string& name) {
   if (begins(name, "patch_embed") || begins(name, "stem")) return "";
   std::string block, read;

@@ -26,9 +26,9 @@ bool decays(const std::string& name, const Shape& shape);
 //                 stages: the stem is layer 0, the blocks are 1 to n in their order, a downsampling
 //                 goes with the first block of the stage that it leads to, and proj, norm and head
 //                 are layer n + 1, with scale 1. Blocks are numbered parts, "blocks.3" or
-//                 "layers.0.blocks.3"; what stands before the first one is the stem (and its parts may
-//                 be numbered, if it is called "patch_embed" or "stem"), what stands between two
-//                 goes with the second, and the classifier is the head wherever it stands. So a
+//                 "layers.0.blocks.3". What stands before the first one is the stem, whose parts
+//                 may be numbered if it is called "patch_embed" or "stem"; what stands between two
+//                 goes with the second; the classifier is the head wherever it stands. So a
 //                 constructor should add its parts in the order in which an image passes them
 // Error when options.freeze has a name with which no parameter's begins (it tells the nearest), or
 // when nothing is left to learn.

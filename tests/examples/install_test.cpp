@@ -47,7 +47,8 @@ int main() {
   loader.start(0);
   for (int step = 0; step < 3; ++step) {
     const data::Batch batch = *loader.next();
-    const Tensor x = ops::normalize(batch.images, batch.mirror, {{.5, .5, .5}, {1, 1, 1}}, DType::f32);
+    const Tensor x =
+        ops::normalize(batch.images, batch.mirror, {{.5, .5, .5}, {1, 1, 1}}, DType::f32);
     const Tensor loss =
         ops::cross_entropy(model->forward(x), ops::smooth_one_hot(batch.labels, 2, 0));
     model->zero_grad();

@@ -22,6 +22,20 @@ std::map<std::string, ParameterRule> rules_of(nn::Module& model, const TrainOpti
   return out;
 }
 
+// Of names alone, in the order of the parameters: the distance of each from the head.
+using Distances = std::vector<std::pair<std::string, int>>;
+void expect_distances(const Distances& expected, const std::string& classifier) {
+  TrainOptions o;
+  o.layer_decay = 0.5;
+  std::vector<Tensor> tensors(expected.size(), Tensor::zeros({2}));
+  std::vector<nn::Entry> parameters;
+  for (size_t i = 0; i < expected.size(); ++i)
+    parameters.push_back({expected[i].first, &tensors[i], true});
+  const std::vector<ParameterRule> rules = parameter_rules(parameters, o, classifier);
+  for (size_t i = 0; i < expected.size(); ++i)
+    EXPECT_EQ(rules[i].lr_scale, std::pow(0.5, expected[i].second)) << expected[i].first;
+}
+
 }  // namespace
 
 // nn/rmt/README.md, "The recipe".
@@ -87,40 +101,30 @@ TEST(Groups, LayerDecayFallsFromTheHead) {
   for (auto& [name, d] : distance) EXPECT_EQ(rules.at(name).lr_scale, std::pow(0.5, d)) << name;
 }
 
-// Of names alone: the distance of each from the head, which is told by the rate.
-TEST(Groups, LayersOfANetworkWithoutStages) {
-  TrainOptions o;
-  o.layer_decay = 0.5;
-  using Distances = std::vector<std::pair<std::string, int>>;  // in the order of the parameters
-  auto expect_distances = [&](const Distances& expected, const std::string& classifier) {
-    std::vector<Tensor> tensors(expected.size(), Tensor::zeros({2}));
-    std::vector<nn::Entry> parameters;
-    for (size_t i = 0; i < expected.size(); ++i)
-      parameters.push_back({expected[i].first, &tensors[i], true});
-    const std::vector<ParameterRule> rules = parameter_rules(parameters, o, classifier);
-    for (size_t i = 0; i < expected.size(); ++i)
-      EXPECT_EQ(rules[i].lr_scale, std::pow(0.5, expected[i].second)) << expected[i].first;
-  };
-  expect_distances({{"cls_token", 13},
-                    {"pos_embed", 13},
-                    {"patch_embed.proj.weight", 13},
-                    {"blocks.0.norm1.weight", 12},
-                    {"blocks.0.attn.qkv.weight", 12},
-                    {"blocks.1.mlp.fc1.bias", 11},
-                    {"blocks.2.mlp.fc1.bias", 10},
-                    {"blocks.3.x", 9},
-                    {"blocks.4.x", 8},
-                    {"blocks.5.x", 7},
-                    {"blocks.6.x", 6},
-                    {"blocks.7.x", 5},
-                    {"blocks.8.x", 4},
-                    {"blocks.9.x", 3},
-                    {"blocks.10.x", 2},
-                    {"blocks.11.x", 1},
+TEST(Groups, LayersOfATransformer) {
+  expect_distances({{"cls_token", 5},
+                    {"pos_embed", 5},
+                    {"patch_embed.proj.weight", 5},
+                    {"blocks.0.norm1.weight", 4},
+                    {"blocks.0.attn.qkv.weight", 4},
+                    {"blocks.1.mlp.fc1.bias", 3},
+                    {"blocks.2.mlp.fc1.bias", 2},
+                    {"blocks.10.mlp.fc1.bias", 1},
                     {"norm.weight", 0},
                     {"head.weight", 0}},
                    "head");
-  // A residual network's, whose blocks are numbered in each stage.
+  // With stages, and a downsampling at the beginning of its stage, as in Swin.
+  expect_distances({{"patch_embed.proj.weight", 4},
+                    {"layers.0.blocks.0.x", 3},
+                    {"layers.0.blocks.1.x", 2},
+                    {"layers.1.downsample.norm.weight", 1},
+                    {"layers.1.blocks.0.x", 1},
+                    {"norm.weight", 0},
+                    {"head.fc.weight", 0}},
+                   "head.fc");
+}
+
+TEST(Groups, LayersOfAResidualNetworkAndOthers) {
   expect_distances({{"conv1.weight", 5},
                     {"bn1.weight", 5},
                     {"layer1.0.conv1.weight", 4},
@@ -137,15 +141,6 @@ TEST(Groups, LayersOfANetworkWithoutStages) {
                     {"stages.1.blocks.0.x", 1},
                     {"classifier.1.weight", 0}},
                    "classifier.1");
-  // A downsampling at the beginning of its stage, as in Swin.
-  expect_distances({{"patch_embed.proj.weight", 4},
-                    {"layers.0.blocks.0.x", 3},
-                    {"layers.0.blocks.1.x", 2},
-                    {"layers.1.downsample.norm.weight", 1},
-                    {"layers.1.blocks.0.x", 1},
-                    {"norm.weight", 0},
-                    {"head.fc.weight", 0}},
-                   "head.fc");
   // "layers" of no stages; a classifier that stands before them; a network without any block.
   expect_distances({{"embed.weight", 3}, {"fc.weight", 0}, {"layers.0.w", 2}, {"layers.1.w", 1}},
                    "fc");
