@@ -28,18 +28,23 @@ struct Variant {
   void (*change)(train::TrainOptions&);
 };
 
+using Options = train::TrainOptions;
 // clang-format off
 static const std::vector<Variant> kVariants = {
-  {"as-published", "as it is", 0., [](train::TrainOptions&) {}},
-  {"vanilla-attention", "vanilla attention (no decay)", 0.8, [](train::TrainOptions& o) { o.decay = false; }},
-  {"post-multiply", "decay after the softmax", {}, [](train::TrainOptions& o) { o.decay_mode = "post_multiply"; }},
-  {"post-multiply-normalised", "the same, weights summing to 1", {}, [](train::TrainOptions& o) { o.decay_mode = "post_multiply_normalised"; }},
-  {"no-local-context", "without LCE", 0.3, [](train::TrainOptions& o) { o.local_context = false; }},
-  {"no-position-conv", "without CPE", 0.2, [](train::TrainOptions& o) { o.position_conv = false; }},
-  {"no-conv-stem", "without the convolutional stem", 0.2, [](train::TrainOptions& o) { o.conv_stem = false; }},
-  {"no-rotary", "without rotation", {}, [](train::TrainOptions& o) { o.rotary = false; }},
-  {"no-ffn-conv", "without the FFN's convolution", {}, [](train::TrainOptions& o) { o.ffn_conv = false; }},
-  {"full-attention", "the whole map in every stage", {}, [](train::TrainOptions& o) { o.decomposed = "0000"; }},
+    {"as-published", "as it is", 0., [](Options&) {}},
+    {"vanilla-attention", "vanilla attention (no decay)", 0.8, [](Options& o) { o.decay = false; }},
+    {"post-multiply", "decay after the softmax", {},
+     [](Options& o) { o.decay_mode = "post_multiply"; }},
+    {"post-multiply-normalised", "the same, weights of sum 1", {},
+     [](Options& o) { o.decay_mode = "post_multiply_normalised"; }},
+    {"no-local-context", "without LCE", 0.3, [](Options& o) { o.local_context = false; }},
+    {"no-position-conv", "without CPE", 0.2, [](Options& o) { o.position_conv = false; }},
+    {"no-conv-stem", "without the convolutional stem", 0.2,
+     [](Options& o) { o.conv_stem = false; }},
+    {"no-rotary", "without rotation", {}, [](Options& o) { o.rotary = false; }},
+    {"no-ffn-conv", "without the FFN's convolution", {}, [](Options& o) { o.ffn_conv = false; }},
+    {"full-attention", "the whole map in every stage", {},
+     [](Options& o) { o.decomposed = "0000"; }},
 };
 // clang-format on
 

@@ -1,5 +1,5 @@
-// What a step of training makes small: a function of the logits and of the targets. Cross entropy is
-// the default; another one is a setting (--loss), or a function of one's own (train/trainer.h).
+// What a step of training makes small: a function of the logits and of the targets. Cross entropy
+// is the default; another one is a setting (--loss), or a function of one's own (train/trainer.h).
 #pragma once
 #include <functional>
 #include <string>

@@ -1,7 +1,7 @@
 // The checks of ops on maps, which keep the integers of map_axes.h in range.
 #pragma once
-#include "ops/kernels/map_axes.h"
 #include "ops/kernels/expect.h"
+#include "ops/kernels/map_axes.h"
 
 namespace rmt {
 

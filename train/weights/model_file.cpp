@@ -215,6 +215,10 @@ ModelKind model_kind(const Archive& archive, const std::string& model) {
           "the model into this one (make MODELS=file.cpp)");
     kind.options.model = name;
     if (is_rmt(name)) config = model_config(kind.options, 1);
+    // Of other models the parameters may grow with the size of the images (position embeddings).
+    CHECK(config || kind.options.img_size <= kMaxRecordedSize, archive.path, ": says that its ",
+          name, " was trained on images of ", kind.options.img_size, " pixels; ", kMaxRecordedSize,
+          " are the most that are believed");
   }
   const Outline outline = outline_of(kind.options, config);
   kind.num_classes = classes_in(archive, outline.classifier);
