@@ -63,9 +63,9 @@ int main() {
   ResNet model(10);
   model.init(1);
   train::Optimizer optimizer(model.parameters(), {.adamw = {.weight_decay = 0.05}});
-  const train::Schedule schedule{.lr = 4e-3, .epochs = 6, .warmup_epochs = 0.5};
+  const train::Schedule schedule{.lr = 4e-3, .epochs = 4, .warmup_epochs = 0.5};
   int64_t step = 0;
-  for (int epoch = 0; epoch < 6; ++epoch) {
+  for (int epoch = 0; epoch < 4; ++epoch) {
     model.mode().training = true;
     loader.start(epoch);
     Tensor loss;

@@ -65,8 +65,8 @@ static const nn::RegisterModel vit("tour_vit", "a tour's transformer", [](const 
 int main() {
   train::TrainOptions o;
   o.model = "tour_vit", o.img_size = 32, o.scale = {1, 1}, o.crop_pct = 1;
-  o.epochs = 12, o.batch_size = 32, o.lr = 2e-3, o.warmup_epochs = 1, o.log_interval = 0;
-  const Shapes training(16000, 32, 1), validation(500, 32, 2);
+  o.epochs = 12, o.batch_size = 32, o.lr = 3e-3, o.warmup_epochs = 1, o.log_interval = 0;
+  const Shapes training(20000, 32, 1), validation(500, 32, 2);
   const auto model = train::make_model(o, 10);
   model->init(1);
   train::Trainer trainer(*model, training, validation, o, std::cout);

@@ -35,7 +35,7 @@ TEST_P(Tours, DoWhatTheySay) {
 INSTANTIATE_TEST_SUITE_P(All, Tours,
                          testing::Values("tour_tensor", "tour_autograd", "tour_write_an_op",
                                          "tour_cuda_kernel", "tour_module", "tour_loader",
-                                         "tour_train"),
+                                         "tour_train", "tour_resnet", "tour_vit"),
                          [](const auto& tour) { return std::string(tour.param); });
 
 }  // namespace rmt::test
