@@ -16,6 +16,7 @@
 #include "core/parallel.h"
 #include "core/random.h"
 #include "core/tensor.h"
+#include "examples/log_plot.h"
 #include "examples/program.h"
 #include "ops/attention/manhattan_attention.h"
 #include "ops/attention/rotary.h"
@@ -85,119 +86,35 @@ static Row measure_map(const Flags& f, int64_t side) {
   return row;
 }
 
-static std::string format(const char* text, double x) {
-  char buffer[64];
-  std::snprintf(buffer, sizeof buffer, text, x);
-  return buffer;
-}
-
-static std::string bytes_text(double bytes) {
-  if (bytes >= 1e9) return format("%.3g GB", bytes / 1e9);
-  if (bytes >= 1e6) return format("%.3g MB", bytes / 1e6);
-  return format("%.3g kB", bytes / 1e3);
-}
-
-static std::string seconds_text(double seconds) {
-  if (seconds >= 1) return format("%.3g s", seconds);
-  if (seconds >= 1e-3) return format("%.3g ms", seconds * 1e3);
-  return format("%.3g us", seconds * 1e6);
-}
-
 // By what power of the number of tokens a cost grows between the last two maps.
 static double power(double before, double after, const Row& a, const Row& b) {
   return std::log(after / before) / (2 * std::log(double(b.side) / double(a.side)));
 }
 
-// --- the picture: two panels with logarithmic axes, a line through the measured points ---
-
-struct Line {
-  const char* name;
-  const char* colour;
-  std::vector<double> values;
-  bool dashed = false;
-};
-
-// `label` writes a value of the vertical axis.
-static std::string panel(double left, const char* title, const std::vector<Row>& rows,
-                         const std::vector<Line>& lines, std::string (*label)(double)) {
-  constexpr double top = 40, width = 320, height = 240;
-  double low = 1e300;
-  double high = 0;
-  for (const Line& line : lines)
-    for (double v : line.values) {
-      low = std::min(low, v);
-      high = std::max(high, v);
-    }
-  low = std::floor(std::log10(low));
-  high = std::ceil(std::log10(high));
-  const double first = std::log(double(rows.front().side));
-  const double last = std::log(double(rows.back().side));
-  auto x = [&](const Row& r) {
-    return format("%.1f", left + width * (std::log(double(r.side)) - first) / (last - first));
-  };
-  auto y = [&](double v) {
-    return format("%.1f", top + height * (high - std::log10(v)) / (high - low));
-  };
-  std::string out = str("<text class=\"title\" x=\"", left + width / 2,
-                        "\" y=\"24\" text-anchor=\"middle\">", title, "</text>\n");
-  for (double decade = low; decade <= high; ++decade) {
-    const double v = std::pow(10, decade);
-    out += str("<line class=\"grid\" x1=\"", left, "\" x2=\"", left + width, "\" y1=\"", y(v),
-               "\" y2=\"", y(v), "\"/><text x=\"", left - 6, "\" y=\"", y(v),
-               "\" dy=\"4\" text-anchor=\"end\">", label(v), "</text>\n");
-  }
-  for (const Row& r : rows)
-    out += str("<text x=\"", x(r), "\" y=\"", top + height + 18, "\" text-anchor=\"middle\">",
-               r.side, " x ", r.side, "</text>\n");
-  out += str("<rect class=\"frame\" x=\"", left, "\" y=\"", top, "\" width=\"", width,
-             "\" height=\"", height, "\"/>\n");
-  double legend = top + 18;
-  for (const Line& line : lines) {
-    out += str("<polyline class=\"line", line.dashed ? " dashed" : "", "\" stroke=\"", line.colour,
-               "\" points=\"");
-    for (size_t i = 0; i < rows.size(); ++i) out += x(rows[i]) + "," + y(line.values[i]) + " ";
-    out += "\"/>\n";
-    for (size_t i = 0; i < rows.size() && !line.dashed; ++i)
-      out += str("<circle cx=\"", x(rows[i]), "\" cy=\"", y(line.values[i]), "\" r=\"3\" fill=\"",
-                 line.colour, "\"/>");
-    out += str("<text x=\"", left + 12, "\" y=\"", legend, "\" style=\"fill:", line.colour, "\">",
-               line.name, "</text>\n");
-    legend += 16;
-  }
-  return out;
-}
-
 static std::string picture(const Flags& f, const std::vector<Row>& rows) {
-  Line whole_time{"whole map", "#e0701a", {}}, decomposed_time{"W, then H", "#1f83c6", {}};
-  Line scores{"the scores of all heads, if they were kept", "#8a8a8a", {}, true};
-  Line whole_memory{"whole map", "#e0701a", {}}, decomposed_memory{"W, then H", "#1f83c6", {}};
+  PlotPanel time{"seconds of one forward pass",
+                 {{"whole map", "#e0701a", {}}, {"W, then H", "#1f83c6", {}}},
+                 seconds_text};
+  PlotPanel memory{"memory beside q, k, v and y",
+                   {{"the scores of all heads, if they were kept", "#8a8a8a", {}, true},
+                    {"whole map", "#e0701a", {}},
+                    {"W, then H", "#1f83c6", {}}},
+                   bytes_text};
+  std::vector<double> sides;
+  std::vector<std::string> ticks;
   for (const Row& r : rows) {
     const double tokens = double(r.side * r.side);
-    whole_time.values.push_back(r.whole.seconds);
-    decomposed_time.values.push_back(r.decomposed.seconds);
-    scores.values.push_back(4 * double(f.heads) * tokens * tokens);
-    whole_memory.values.push_back(r.whole.bytes);
-    decomposed_memory.values.push_back(r.decomposed.bytes);
+    sides.push_back(double(r.side));
+    ticks.push_back(str(r.side, " x ", r.side));
+    time.lines[0].values.push_back(r.whole.seconds);
+    time.lines[1].values.push_back(r.decomposed.seconds);
+    memory.lines[0].values.push_back(4 * double(f.heads) * tokens * tokens);
+    memory.lines[1].values.push_back(r.whole.bytes);
+    memory.lines[2].values.push_back(r.decomposed.bytes);
   }
-  return str(
-      R"(<svg xmlns="http://www.w3.org/2000/svg" width="860" height="330" viewBox="0 0 860 330">
-<style>
-  .page { fill: #ffffff } text { fill: #333333; font: 11px sans-serif } .title { font-weight: bold }
-  .frame { stroke: #999999; fill: none } .grid { stroke: #e4e4e4 }
-  .line { fill: none; stroke-width: 1.8 } .dashed { stroke-dasharray: 5 3 }
-  @media (prefers-color-scheme: dark) {
-    .page { fill: #0d1117 } text { fill: #c9d1d9 } .frame { stroke: #6e7681 }
-    .grid { stroke: #262c36 }
-  }
-</style>
-<rect class="page" width="860" height="330"/>
-)",
-      panel(70, "seconds of one forward pass", rows, {whole_time, decomposed_time}, seconds_text),
-      panel(500, "memory beside q, k, v and y", rows, {scores, whole_memory, decomposed_memory},
-            bytes_text),
-      "<text x=\"430\" y=\"322\" text-anchor=\"middle\">tokens of the map; ", f.channels,
-      " channels in ", f.heads, " heads, one image, f32, ", threads(),
-      threads() == 1 ? " thread" : " threads", "</text>\n</svg>\n");
+  return plot(time, memory, sides, ticks,
+              str("tokens of the map; ", f.channels, " channels in ", f.heads,
+                  " heads, one image, f32, ", threads(), threads() == 1 ? " thread" : " threads"));
 }
 
 static int bench(const Flags& f) {
