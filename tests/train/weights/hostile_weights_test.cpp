@@ -63,6 +63,20 @@ TEST(HostileWeights, AModelIsNotMadeFromAFileThatCannotHoldIt) {
   expect_error([&] { model_from(wrong); }, {"head.bias is f32 (1000) in the model and f32 (7)"});
 }
 
+// A position embedding has a row for each patch, so an image of a million pixels a side would be a
+// model of gigabytes.
+TEST(HostileWeights, AnImageSizeThatIsTooLargeMakesNoModel) {
+  TrainOptions o;
+  o.model = "deit_s";
+  o.img_size = int64_t(1) << 20;
+  Archive a;
+  a.path = "x.safetensors";
+  a.metadata = {{"architecture", o.model}, {"options", to_json(o)}};
+  a.tensors["head.weight"] = Tensor::zeros({2, 384});
+  expect_error([&] { model_from(a); }, {"x.safetensors: says that its deit_s was trained on images "
+                                        "of 1048576 pixels; 2048 are the most"});
+}
+
 TEST(HostileWeights, ThatAreNoNumbersAreRefused) {
   Archive a = small_model();
   EXPECT_NO_THROW(model_from(a));
