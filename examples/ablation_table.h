@@ -50,10 +50,9 @@ inline double error_of_difference(const std::vector<VariantResult>& all) {
   return freedom > 0 ? std::sqrt(squares / freedom * 2 / runs) : NAN;
 }
 
-template <class... Numbers>
-std::string formatted(const char* format, Numbers... x) {
-  char text[160];
-  std::snprintf(text, sizeof text, format, x...);
+inline std::string formatted(const char* format, double x) {
+  char text[64];
+  std::snprintf(text, sizeof text, format, x);
   return text;
 }
 
@@ -68,13 +67,11 @@ inline std::string contradictions(const std::vector<VariantResult>& all) {
       if (!a.paper || !b.paper || !(*a.paper > *b.paper)) continue;
       const double more = mean_of(a.top1) - mean_of(b.top1);  // the paper: below 0
       if (!(more > 0)) continue;
-      text += formatted(
-          "* %s: %.2f points above %s, with which the paper lost less (%.1f against "
-          "%.1f)%s\n",
-          a.what.c_str(), more, b.what.c_str(), *a.paper, *b.paper,
-          std::isnan(error)  ? ""
-          : more < 2 * error ? "; less than two standard errors, so no order is shown"
-                             : "");
+      text += str("* ", a.what, ": ", formatted("%.2f", more), " points above ", b.what,
+                  ", with which the paper lost less (", formatted("%.1f", *a.paper), " against ",
+                  formatted("%.1f", *b.paper), ")",
+                  more < 2 * error ? "; less than two standard errors, so no order is shown" : "",
+                  "\n");
     }
   return text.empty() ? "The order is the paper's.\n"
                       : "The order differs from the paper's:\n\n" + text;
@@ -97,7 +94,8 @@ inline std::string ablation_table(const std::vector<VariantResult>& all) {
   }
   const double error = error_of_difference(all);
   if (!std::isnan(error))
-    text += formatted("\nThe standard error of a difference of two means is %.2f points.\n", error);
+    text += str("\nThe standard error of a difference of two means is ", formatted("%.2f", error),
+                " points.\n");
   return text + "\n" + contradictions(all);
 }
 
