@@ -77,19 +77,17 @@ static void print_counts(const train::TrainOptions& o, nn::Classifier& model, in
     std::printf("%-14s %12lld\n", part.c_str(), static_cast<long long>(n));
 }
 
-static void show(const Flags& f, const train::TrainOptions& o, nn::Classifier& model,
-                 int64_t classes) {
-  const auto* rmt = dynamic_cast<const nn::Rmt*>(&model);
-  CHECK(rmt || (f.svg.empty() && f.decay_svg.empty()),
+static void show_rmt(const Flags& f, const train::TrainOptions& o, const nn::RmtConfig& config) {
+  print_costs(o, config);
+  if (!f.svg.empty()) write_file(f.svg, draw_architecture(config, o.img_size, o.img_size));
+  if (!f.decay_svg.empty()) write_file(f.decay_svg, draw_decay(config, o.img_size, o.img_size));
+}
+
+static void show_other(const Flags& f, const train::TrainOptions& o, nn::Classifier& model,
+                       int64_t classes) {
+  CHECK(f.svg.empty() && f.decay_svg.empty(),
         "--svg and --decay-svg draw the stages of an RMT, and ", o.model, " is none");
-  if (rmt)
-    print_costs(o, rmt->config);
-  else
-    print_counts(o, model, classes);
-  if (!f.svg.empty()) write_file(f.svg, draw_architecture(rmt->config, o.img_size, o.img_size));
-  if (!f.decay_svg.empty())
-    write_file(f.decay_svg, draw_decay(rmt->config, o.img_size, o.img_size));
-  if (f.groups) print_groups(o, model);
+  print_counts(o, model, classes);
 }
 
 // Of a file's own model, at the size that it was trained for unless another is asked for.
@@ -103,7 +101,26 @@ static void show_file(const Flags& f, const CLI::App& app) {
   train::ModelFile file = train::load_model_file(f.file);
   if (app.count("--img-size") > 0) file.options.img_size = f.options.img_size;
   std::printf("%s\n\n", printable(file.origin).c_str());
-  show(f, file.options, *file.model, file.num_classes);
+  if (const auto* rmt = dynamic_cast<const nn::Rmt*>(file.model.get()))
+    show_rmt(f, file.options, rmt->config);
+  else
+    show_other(f, file.options, *file.model, file.num_classes);
+  if (f.groups) print_groups(file.options, *file.model);
+}
+
+// Of the model that the flags describe. An RMT is counted from its config: none is made.
+static void show_model(const Flags& f) {
+  const train::TrainOptions& o = f.options;
+  check(o);
+  const std::vector<std::string> names = nn::rmt_names();
+  const bool rmt = std::find(names.begin(), names.end(), o.model) != names.end();
+  std::unique_ptr<nn::Classifier> model;
+  if (!rmt || f.groups) model = train::make_model(o, f.classes);
+  if (rmt)
+    show_rmt(f, o, train::model_config(o, f.classes));
+  else
+    show_other(f, o, *model, f.classes);
+  if (f.groups) print_groups(o, *model);
 }
 
 static void list_models() {
@@ -133,7 +150,7 @@ int main(int argc, char** argv) {
     else if (!f.file.empty())
       show_file(f, app);
     else
-      show(f, f.options, *train::make_model(f.options, f.classes), f.classes);
+      show_model(f);
     return 0;
   });
 }
