@@ -123,6 +123,12 @@ static int64_t class_count(const TrainFlags& f, const data::Dataset& images) {
   return classes;
 }
 
+// The model of a flag, where it is no RMT: that one its weights tell.
+static std::string other_network(const std::string& model) {
+  const std::vector<std::string> names = nn::rmt_names();
+  return std::find(names.begin(), names.end(), model) == names.end() ? model : "";
+}
+
 static int train_model(TrainFlags& f, const std::string& program,
                        const std::function<void()>& parse_again) {
   train::Archive resumed;
@@ -131,7 +137,8 @@ static int train_model(TrainFlags& f, const std::string& program,
   const fs::file_time_type written = time_of(resume);
   if (!resume.empty()) resumed = train::read_safetensors(resume);
   if (resume.empty() && !f.options.initial_checkpoint.empty())
-    pretrained = train::read_pretrained(f.options.initial_checkpoint);
+    pretrained =
+        train::read_pretrained(f.options.initial_checkpoint, other_network(f.options.model));
   f.options = base_options(f, resumed, pretrained);
   parse_again();
   train::TrainOptions& o = f.options;
@@ -184,8 +191,7 @@ int main(int argc, char** argv) {
   TrainFlags f;
   CLI::App app(
       "Trains RMT, or another network, on a folder of images, or, without --data-dir, rmt_n on "
-      "images "
-      "that it draws itself.",
+      "images that it draws itself.",
       "rmt-train");
   app.option_defaults()->always_capture_default();
   add_train_flags(app, f);

@@ -187,6 +187,25 @@ TEST_F(OwnModel, IsFineTunedToOtherClasses) {
     EXPECT_EQ(same_bits(*e.tensor, before.at(e.name)), !e.name.starts_with("fc.")) << e.name;
 }
 
+// As other frameworks write them: tensors, and no word of which network they are.
+TEST_F(OwnModel, WeightsWithoutANameStartTheModelThatIsAskedFor) {
+  Archive nameless = read_safetensors(trained() / "best.safetensors");
+  nameless.metadata.clear();
+  std::erase_if(nameless.tensors,
+                [](const auto& entry) { return entry.first.starts_with("optimizer."); });
+  write_safetensors(folder / "nameless.safetensors", nameless);
+  expect_error([&] { read_pretrained(folder / "nameless.safetensors"); }, {"holds no RMT"});
+  const Pretrained from = read_pretrained(folder / "nameless.safetensors", "own_net");
+  EXPECT_EQ(from.options.model, "own_net");
+  EXPECT_FALSE(from.knows_images);
+  const std::unique_ptr<nn::Classifier> model = make_model(own_options(), 2);
+  start_from(*model, from, {"a", "b"}, own_options());
+  for (const nn::Entry& e : model->state())
+    EXPECT_TRUE(same_bits(*e.tensor, nameless.at(e.name))) << e.name;
+  // A file that says what it is is believed before the flag.
+  EXPECT_EQ(read_pretrained(folder / "run", "resnet_n").options.model, "own_net");
+}
+
 TEST_F(OwnModel, ANameThatNobodyRegisteredIsRefused) {
   Archive archive = read_safetensors(trained() / "best.safetensors");
   TrainOptions o = own_options();

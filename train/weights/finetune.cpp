@@ -59,15 +59,16 @@ std::string fit_head(Archive& a, nn::Classifier& model, const std::vector<std::s
 
 }  // namespace
 
-Pretrained read_pretrained(const std::string& path) {
+Pretrained read_pretrained(const std::string& path, const std::string& model) {
   Pretrained p;
   p.weights = read_weights(weights_path(path));
   for (const char* name : {"aux_head.weight", "aux_head.bias"})
     if (p.weights.tensors.erase(name) > 0 && p.notes.empty())
       p.notes.push_back(
           "aux_head: left out; it was trained with token labels, which are not used here");
-  p.options = model_kind(p.weights).options;
   const Description d = description_of(p.weights);
+  const bool told = !d.architecture.empty() || p.weights.tensors.count("layers.0.Relpos.decay") > 0;
+  p.options = model_kind(p.weights, told ? "" : model).options;
   p.knows_images = !d.options.empty();
   p.classes = d.classes;
   return p;
