@@ -16,8 +16,8 @@ struct Pretrained {
   std::vector<std::string> notes;  // lines for people: what was left out
 };
 
-// Any file or folder that load_model_file() reads. `model` is what weights are taken for that do not
-// say it and are no RMT's, as timm's are; "": such weights are an Error.
+// Any file or folder that load_model_file() reads. `model` is what weights are taken for that do
+// not say it and are no RMT's, as timm's are; "": such weights are an Error.
 Pretrained read_pretrained(const std::string& path, const std::string& model = "");
 
 // The options with the model and its switches of those weights and, where they are known, size,
