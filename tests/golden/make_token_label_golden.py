@@ -12,6 +12,7 @@ box of them. The targets, of 10 classes, come from the same hash: row r of v = (
 
 A file token_label_<model>.safetensors holds in f64:
     eval.logits (B, 10)           on the images of the first case, with the statistics from the hash
+    eval.grad_digest (P, 5), eval.input_digest (1, 5)        of rmt_n: the gradient of sum(logits * values('upstream', (B, 10), 0, 1))
 and for each of its cases, in train mode, with B images of H x W and h x w cells of 32 x 32 pixels:
     <case>.mix (6)                {1, lambda of the targets, first column, first row, columns, rows of the box}, counted in cells
     <case>.loss (1)               TokenLabelCrossEntropy with weights 1 and 0.5
@@ -19,8 +20,8 @@ and for each of its cases, in train mode, with B images of H x W and h x w cells
     <case>.stem_digest (1, 5)     of what the first block is given: the stem's map with the box exchanged
     <case>.grad_digest (P, 5)     of the gradient of the loss with respect to every parameter, in the order of named_parameters()
     <case>.input_digest (1, 5)    with respect to the images
-A digest is the norm and the first 4 of the 16 projections of make_golden.py. A tensor of rmt_n has with PyTorch's f32 model the error ||a32 - a64|| / ||a64||:
-    <case>.fp32_error (P,), <case>.{loss,image,tokens,input}_fp32_error (1,)
+    <case>.fp32_error (P,), <case>.{loss,image,tokens,input}_fp32_error (1,)        of rmt_n: ||a32 - a64|| / ||a64|| with PyTorch's f32 model
+A digest is the norm and the first 4 of the 16 projections of make_golden.py.
 The metadata "names" lists the state_dict in its order, "name shape" each, joined by commas.
 
 rmt_s_projected is the form in which the small model's weights were published: its head for tokens reads the 1024 channels that are pooled (behind proj,
@@ -31,12 +32,12 @@ import argparse, copy, importlib.util, os, time, unittest.mock, warnings
 import numpy as np, torch
 from safetensors.numpy import save_file
 import official
-from make_golden import digest, error, fill, values
+from make_golden import digest, error, fill, run, values
 
 CLASSES = 10
 # name: B, H, W, lambda, row and column of the cell that MixToken draws
 CASES = {
-    'rmt_n': {'border': (4, 96, 64, 0., 2, 0)},
+    'rmt_n': {'border': (2, 96, 64, 0., 2, 0)},
     'rmt_s': {'inside': (4, 160, 160, .8, 3, 2), 'border': (2, 160, 128, .1, 4, 0), 'empty': (2, 160, 160, .99, 2, 2)},
     'rmt_s_projected': {'border': (2, 96, 96, .3, 1, 2)},
     'rmt_b': {'border': (2, 96, 96, .3, 2, 1)},
@@ -102,10 +103,12 @@ def case(name, cases, criterion):
     single = build(name)
     double = copy.deepcopy(single).double()
     B, H, W = next(iter(cases.values()))[:3]
-    with torch.no_grad():
-        out = {'eval.logits': double.eval()(values('input', (B, 3, H, W), 0, 1.7).double()).numpy()}
     short = lambda name, x: digest(name, x)[:5]
     parameters = [n for n, _ in double.named_parameters()]
+    logits, grads = run(double.eval(), values('input', (B, 3, H, W), 0, 1.7), values('upstream', (B, CLASSES), 0, 1))
+    out = {'eval.logits': logits.numpy()}
+    if name == 'rmt_n':
+        out |= {'eval.grad_digest': np.stack([short(n, grads[n]) for n in parameters]), 'eval.input_digest': short('input', grads['input'])[None]}
     for key, setting in cases.items():
         got, mix = train(double, criterion, *setting)
         norms = [got['grad.' + n].norm().item() for n in parameters]
