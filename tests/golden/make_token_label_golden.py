@@ -11,7 +11,7 @@ box of them. The targets, of 10 classes, come from the same hash: row r of v = (
 1.0001 v / sum(v), for sums of 1 + e / K are those of the published targets; row 0 is the image's, before MixToken, the others are the tokens'.
 
 A file token_label_<model>.safetensors holds in f64:
-    eval.logits (B, 10)           on the images of the first case, with the statistics from the hash
+    eval.logits (B, 10)           on the images of the case "border", with the statistics from the hash
     eval.grad_digest (P, 5), eval.input_digest (1, 5)        of rmt_n: the gradient of sum(logits * values('upstream', (B, 10), 0, 1))
 and for each of its cases, in train mode, with B images of H x W and h x w cells of 32 x 32 pixels:
     <case>.mix (6)                {1, lambda of the targets, first column, first row, columns, rows of the box}, counted in cells
@@ -102,7 +102,7 @@ def train(model, criterion, B, H, W, lam, row, column):
 def case(name, cases, criterion):
     single = build(name)
     double = copy.deepcopy(single).double()
-    B, H, W = next(iter(cases.values()))[:3]
+    B, H, W = cases['border'][:3]
     short = lambda name, x: digest(name, x)[:5]
     parameters = [n for n, _ in double.named_parameters()]
     logits, grads = run(double.eval(), values('input', (B, 3, H, W), 0, 1.7), values('upstream', (B, CLASSES), 0, 1))
