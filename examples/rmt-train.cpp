@@ -14,6 +14,7 @@
 #include "train/schedule.h"
 #include "train/trainer.h"
 #include "train/weights/finetune.h"
+#include "train/weights/label_folder.h"
 
 using namespace rmt;
 namespace fs = std::filesystem;
@@ -168,7 +169,11 @@ static int train_model(TrainFlags& f, const std::string& program,
   const std::vector<train::ParameterRule> rules =
       train::parameter_rules(parameters, o, model.classifier());
   freeze(parameters, rules);
-  train::Trainer trainer(model, *train_images, *test_images, o, std::cout, compute);
+  std::unique_ptr<data::LabelMaps> labels;
+  if (!o.token_label_data.empty())
+    labels = train::open_label_maps(o.token_label_data, train_images->classes());
+  train::Trainer trainer(model, *train_images, *test_images, o, std::cout, compute, nullptr,
+                         labels.get());
   if (!resume.empty()) trainer.resume(resumed, f.force_resume);
   if (o.log_interval > 0) trainer.show_utilization(multiply_adds, train::peak_flops(compute));
   const train::Curve theirs = curve_to_compare(o.compare_log);

@@ -6,10 +6,9 @@
 
 #include "autograd/backward.h"
 #include "nn/models/registry.h"
-#include "ops/cross_entropy.h"
-#include "ops/mix_images.h"
 #include "train/memory.h"
 #include "train/stop.h"
+#include "train/token_labels.h"
 #include "train/weights/model_file.h"
 
 namespace rmt::train {
@@ -78,14 +77,10 @@ Tensor TrainStep::differentiate(const std::vector<data::Batch>& parts) {
   return sum;
 }
 
-// The forward pass: the loss of the model's logits against smoothed labels, ().
+// The forward pass: the mean loss over the batch, () (train/objective.h).
 Tensor TrainStep::loss_of(const data::Batch& batch) {
-  Tensor images = compute_.images(batch, options_.transform);  // (B, H, W, 3)
-  if (batch.mix.defined()) images = ops::mix_images(images, batch.mix);
-  const Tensor logits = forward_(images);  // (B, K)
-  const Tensor targets = ops::smooth_one_hot(batch.labels, logits.dim(1), options_.smoothing,
-                                             wide(logits.dtype()), batch.mix);  // (B, K)
-  return options_.loss(logits, targets);
+  const Tensor images = compute_.images(batch, options_.transform);  // (B, H, W, 3)
+  return options_.objective(images, batch);
 }
 
 // --- what the loop is made of ---
@@ -102,6 +97,23 @@ OptimizerOptions optimizer_options(const TrainOptions& o) {
   if (o.opt == "sgd")
     options.sgd = {.momentum = o.momentum, .nesterov = o.nesterov, .weight_decay = o.weight_decay};
   return options;
+}
+
+data::LoaderOptions train_loader_options(const TrainOptions& o, const data::LabelMaps* labels) {
+  data::LoaderOptions l = loader_options(o, true);
+  l.labels = labels;
+  CHECK(!labels || (o.token_head != "none" && o.augment_first),
+        "trainer: label maps need a model with a token head and images that are augmented first "
+        "(train::resolved() sets both)");
+  return l;
+}
+
+// What the run makes small: with label maps the loss of a model with a token head.
+Objective objective_of(nn::Module& model, const TrainOptions& o, const data::LabelMaps* labels) {
+  if (!labels) return nullptr;
+  auto* rmt = dynamic_cast<nn::Rmt*>(&model);
+  CHECK(rmt, "token labels train an RMT with a token head, and ", o.model, " is none");
+  return token_labels(*rmt, o);
 }
 
 std::string classifier_of(const nn::Module& model) {
@@ -124,16 +136,17 @@ data::LoaderOptions loader_options(const TrainOptions& o, bool train) {
   l.max_bad = o.max_bad_images;
   l.transform = transform_options(o);
   l.mix = {o.mixup, o.cutmix, o.mixup_prob, o.mixup_switch_prob, o.mixup_off_epoch};
+  if (!o.token_label_data.empty())  // MixToken: the box of CutMix in tokens, lambda from Beta(1, 1)
+    l.mix = {.cutmix = o.mix_token ? 1. : 0., .unit = nn::kPixelsAToken};
+  l.exchanged_axes = o.token_label_axes == "upstream";
   return l;
 }
 
 TrainStep::TrainStep(nn::Module& model, Forward forward, Optimizer& optimizer,
                      const Compute& compute, const StepOptions& options)
-    : model_(model),
-      forward_(std::move(forward)),
-      optimizer_(optimizer),
-      compute_(compute),
-      options_(options) {
+    : model_(model), optimizer_(optimizer), compute_(compute), options_(options) {
+  if (!options_.objective)
+    options_.objective = classification(forward, options.loss, options.smoothing);
   if (compute.device == Device::cuda)
     on_gpu_ = std::make_unique<RecordedStep>(
         model, optimizer, [this](const auto& parts) { return differentiate(parts); },
@@ -182,13 +195,13 @@ void TrainStep::advise_on_memory(const OutOfMemory& e, const data::Batch& batch)
 
 Trainer::Trainer(nn::Module& model, Forward forward, const data::Dataset& train,
                  const data::Dataset& test, const TrainOptions& options, std::ostream& out,
-                 const Compute& compute, const Loss& loss)
+                 const Compute& compute, const Loss& loss, const data::LabelMaps* labels)
     : model_(model),
       forward_(std::move(forward)),
       options_(options),
       compute_(compute),
       schedule_(schedule_of(options)),
-      train_loader_(train, loader_options(options, true)),
+      train_loader_(train, train_loader_options(options, labels)),
       test_loader_(test, loader_options(options, false)),
       classes_(train.classes()),
       counts_{int64_t(classes_.size()), train.size(), test.size(), data::checksum(train),
@@ -200,6 +213,7 @@ Trainer::Trainer(nn::Module& model, Forward forward, const data::Dataset& train,
                   {.smoothing = options.smoothing,
                    .graph = options.cuda_graph,
                    .loss = loss ? loss : loss_named(options.loss),
+                   .objective = objective_of(model, options, labels),
                    .seed = options.seed,
                    .transform = transform_options(options)}),
       report_(options, steps_, counts_.classes, out),
@@ -211,10 +225,10 @@ Trainer::Trainer(nn::Module& model, Forward forward, const data::Dataset& train,
 
 Trainer::Trainer(nn::Classifier& model, const data::Dataset& train, const data::Dataset& test,
                  const TrainOptions& options, std::ostream& out, const Compute& compute,
-                 const Loss& loss)
+                 const Loss& loss, const data::LabelMaps* labels)
     : Trainer(
           model, [&model](const Tensor& images) { return model.forward(images); }, train, test,
-          options, out, compute, loss) {
+          options, out, compute, loss, labels) {
   CHECK(nn::knows_model(options.model), "trainer: options.model is \"", options.model,
         "\", under which no model is registered (nn/models/registry.h); a checkpoint of that name "
         "could not be read again");

@@ -14,7 +14,7 @@
 #include "data/loader.h"
 #include "train/compute.h"
 #include "train/evaluation.h"
-#include "train/loss.h"
+#include "train/objective.h"
 #include "train/options.h"
 #include "train/recording.h"
 #include "train/report.h"
@@ -29,6 +29,7 @@ struct StepOptions {
   double smoothing = 0.1;
   bool graph = true;  // on a GPU, record the step and repeat it
   Loss loss = loss_named("cross_entropy");
+  Objective objective;  // unset: classification() with the loss and smoothing above
   uint64_t seed = 0;
   data::TransformOptions transform;
 };
@@ -58,7 +59,6 @@ class TrainStep {
   [[noreturn]] void advise_on_memory(const OutOfMemory& e, const data::Batch& batch);
 
   nn::Module& model_;
-  Forward forward_;
   Optimizer& optimizer_;
   Compute compute_;
   StepOptions options_;
@@ -69,16 +69,17 @@ class Trainer {
  public:
   // The model must be where compute.prepare() brought it, with the weights that training starts
   // from. `out` receives one line an epoch; the progress line and warnings go to stderr. `loss`:
-  // undefined for that of options.loss.
+  // undefined for that of options.loss. `labels`: the label maps of the training images, for a
+  // model with a token head (options.token_head); they must outlive the trainer.
   Trainer(nn::Module& model, Forward forward, const data::Dataset& train, const data::Dataset& test,
           const TrainOptions& options, std::ostream& out, const Compute& compute = {},
-          const Loss& loss = nullptr);
+          const Loss& loss = nullptr, const data::LabelMaps* labels = nullptr);
   // The same with the model's own forward(). options.model must be the name under which it is
   // registered (nn/models/registry.h), by which its checkpoints are found again: Error for a name
   // that this program does not know.
   Trainer(nn::Classifier& model, const data::Dataset& train, const data::Dataset& test,
           const TrainOptions& options, std::ostream& out, const Compute& compute = {},
-          const Loss& loss = nullptr);
+          const Loss& loss = nullptr, const data::LabelMaps* labels = nullptr);
 
   // Goes on where a last.safetensors of the same model and options stopped, in the middle of an
   // epoch if need be. Error when the classes or the images are not those of then, or an epoch that
