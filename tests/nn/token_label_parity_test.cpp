@@ -247,16 +247,16 @@ void expect_f32(Device device) {
 
 }  // namespace
 
-TEST(TokenLabels, TheErrorInF32IsPyTorchs) { expect_f32(Device::cpu); }
+TEST(TokenLabelParity, TheErrorInF32IsPyTorchs) { expect_f32(Device::cpu); }
 
-TEST(TokenLabels, TheErrorInF32OnAGpuIsPyTorchs) {
+TEST(TokenLabelParity, TheErrorInF32OnAGpuIsPyTorchs) {
   if (!cuda::available()) GTEST_SKIP() << cuda::why_not();
   expect_f32(Device::cuda);
 }
 
 // The totals of the official models. Those of RMT-B* and RMT-L* are the models' without token
 // labels, and 1000 rows of 512 or 640 weights and a bias.
-TEST(TokenLabels, ParametersOfTheOfficialModels) {
+TEST(TokenLabelParity, ParametersOfTheOfficialModels) {
   for (auto [name, parameters] : {std::pair{"rmt_s", 27480240},
                                   {"rmt_s_projected", 27992240},
                                   {"rmt_b", 54154896 + 513000},
@@ -271,7 +271,7 @@ TEST(TokenLabels, ParametersOfTheOfficialModels) {
 // targets' sum, 1 + e / K. A logit is z = w x with w from N(0, 0.02^2), so over the classes z has a
 // deviation s, log sum exp z - ln K is at most about s^2 / 2, and the mean of z over R rows of
 // targets for R different classes has a deviation of s / sqrt(R) at most, of which 4 are allowed.
-TEST(TokenLabels, TheInitialLossIsThatOfKnowingNothing) {
+TEST(TokenLabelParity, TheInitialLossIsThatOfKnowingNothing) {
   constexpr int64_t B = 4, h = 2, K = 1000;
   constexpr double e = 0.1;
   for (const char* name : {"rmt_n", "rmt_n_projected"}) {
