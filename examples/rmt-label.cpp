@@ -1,9 +1,9 @@
 // Makes the label maps that training with token labels reads (data/labels/README.md): a trained RMT
 // looks at every photograph and leaves for each of its tokens the classes that it sees there.
-#include <csignal>
 #include <cstdio>
 #include <filesystem>
 
+#include "core/files/crc32c.h"
 #include "core/parallel.h"
 #include "data/sets/splits.h"
 #include "examples/checkpoint_word.h"
@@ -44,6 +44,18 @@ static train::ModelFile load(const Flags& f) {
   return file;
 }
 
+// Of the teacher, what tells it from another one: "rmt_n at 128 px, weights 3f2a91c0".
+static std::string described(nn::Rmt& teacher, const train::TrainOptions& o) {
+  uint32_t crc = 0;
+  for (const nn::Entry& e : teacher.state()) {
+    const Tensor x = e.tensor->to(Device::cpu);
+    crc = crc32c(x.raw(), x.nbytes(), crc);
+  }
+  char weights[16];
+  std::snprintf(weights, sizeof weights, "%08x", crc);
+  return str(o.model, " at ", o.img_size, " px, weights ", weights);
+}
+
 // The first images and their maps, side by side.
 static void draw(const Flags& f, const data::Dataset& images, const data::LabelMaps& maps,
                  const train::ModelFile& file) {
@@ -78,11 +90,15 @@ static int label(Flags& f) {
   const auto images = data::open_dataset(o.data_dir, f.split, file.classes, o.val_split);
   compute.prepare(teacher);
   const int64_t side = (o.img_size + 31) / 32;  // tokens
-  data::LabelFileWriter writer(f.out, {.height = side,
-                                       .width = side,
-                                       .top = f.top,
-                                       .images = images->size(),
-                                       .classes = file.classes});
+  std::vector<std::string> names;
+  for (int64_t i = 0; i < images->size(); ++i) names.push_back(short_name(*images, i));
+  data::LabelFileWriter writer(f.out,
+                               {.height = side,
+                                .width = side,
+                                .top = f.top,
+                                .classes = file.classes,
+                                .teacher = described(teacher, o)},
+                               names);
   if (writer.done() > 0)
     std::cerr << f.out << ": going on behind " << writer.done() << " maps" << std::endl;
 
@@ -118,7 +134,7 @@ static int label(Flags& f) {
       "%s: %lld maps of %lld x %lld cells, %lld bytes each; teacher's top-1 %.2f %% at "
       "%lld px on %lld images, %.1f img/s; %zu images without a map\n",
       printable(f.out).c_str(), static_cast<long long>(writer.done()), static_cast<long long>(side),
-      static_cast<long long>(side), static_cast<long long>(writer.record_bytes()),
+      static_cast<long long>(side), static_cast<long long>(4 + 4 * side * side * f.top),
       report.teacher.acc1(), static_cast<long long>(o.img_size),
       static_cast<long long>(report.teacher.samples), double(made) / clock.seconds(),
       report.bad.size());

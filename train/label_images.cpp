@@ -40,8 +40,6 @@ LabelReport label_images(nn::Rmt& teacher, const data::Dataset& images, const La
                                .cache_bytes = 0,
                                .transform = transform});
   LabelReport report;
-  // Maps lie in the order of the images, and an unreadable image has none: those that are there
-  // belong to the first images, at least so many.
   int64_t place = file.done() / options.batch_size * options.batch_size;
   loader.start(0, place / options.batch_size);
   while (auto batch = loader.next()) {
@@ -57,9 +55,12 @@ LabelReport label_images(nn::Rmt& teacher, const data::Dataset& images, const La
             largest_logits(scores.data<float>() + b * h * w * K, h, w, K, options.top);
     });
     for (int64_t b = 0; b < B; ++b, ++place) {
-      const bool replaced = batch->indices[size_t(b)] != place;  // the image could not be read
+      if (place < file.done()) continue;  // from before
       const std::string name = short_name(images, place);
-      if (!replaced && !file.has(name)) file.add(name, maps[size_t(b)]);
+      if (batch->indices[size_t(b)] == place)
+        file.add(name, maps[size_t(b)]);
+      else  // could not be read, and is replaced by another image
+        file.add_none(name);
     }
     if (!progress(place, report.teacher)) break;
   }

@@ -28,7 +28,8 @@ struct LabelReport {
   std::vector<data::BadImage> bad;  // images that have no map
 };
 
-// Writes a map of every image of `images` that the file does not have yet, in their order. The
+// Writes a map of every image of `images` that the file does not have yet, in their order; an image
+// that cannot be read gets none. The
 // teacher sees the whole image, squashed into a square, so that the map covers all of it.
 // `progress` is told how many images have been seen, and the metrics so far; its false ends the
 // work, which the next call goes on with.
