@@ -22,14 +22,14 @@ namespace {
 using nn::TokenHead;
 
 // rmt_n for K classes with an aux_head of that kind; its bias tells the classes apart.
-nn::RmtConfig config(TokenHead head, int64_t K = 3) {
+nn::RmtConfig rmt_n_with(TokenHead head, int64_t K) {
   nn::RmtConfig c = nn::rmt_config("rmt_n");
   c.num_classes = K;
   c.token_head = head;
   return c;
 }
 struct Model : nn::Rmt {
-  Model(TokenHead head, int64_t K, uint64_t seed) : nn::Rmt(config(head, K)) {
+  Model(TokenHead head, int64_t K, uint64_t seed) : nn::Rmt(rmt_n_with(head, K)) {
     init(seed);
     if (aux_head) aux_head->bias.copy_from(randn({K}, seed).to(DType::f32));
   }
