@@ -121,6 +121,8 @@ static int label(Flags& f) {
   nn::Rmt& teacher = file.rmt("rmt-label");
   CHECK(!file.classes.empty(), f.checkpoint,
         ": does not name its classes, which label maps must; take a file of rmt-train's");
+  CHECK(f.top <= file.num_classes, "--top ", f.top, ": the teacher knows ", file.num_classes,
+        " classes, and a cell keeps at most so many");
   const train::TrainOptions& o = file.options;
   const auto images = data::open_dataset(o.data_dir, f.split, file.classes, o.val_split);
   compute.prepare(teacher);

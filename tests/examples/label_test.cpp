@@ -66,7 +66,7 @@ TEST_F(Programs, LabelMapsThatDoNotFitAreSaid) {
          {"nowhere.rmtlabels"});
   expect("rmt-label nowhere.safetensors -o x.rmtlabels", 1, {"nowhere.safetensors"});
   expect("rmt-label output/teacher -o y.rmtlabels --data-dir nowhere", 1, {"nowhere"});
-  expect("rmt-label output/teacher -o z.rmtlabels --top 3", 1, {"3 logits of 2 classes"});
+  expect("rmt-label output/teacher -o z.rmtlabels --top 3", 1, {"--top 3", "2 classes"});
 
   // Another image than those that were labelled, and a damaged map: bad images, named and counted.
   fs::copy(folder / "data/train/dark/1.jpg", folder / "data/train/dark/new.jpg");
@@ -74,7 +74,7 @@ TEST_F(Programs, LabelMapsThatDoNotFitAreSaid) {
   expect(str(kStudent, "--experiment damaged"), 0,
          {"bad image, replaced by the next", "dark/new.jpg: has no label map in maps.rmtlabels",
           "checksum"});
-  expect(str(kStudent, "--max-bad-images 0"), 1, {"more than 0 images could not be read"});
+  expect(str(kStudent, "--max-bad-images 0"), 1, {"could not be read"});
 
   // Of other classes.
   fs::rename(folder / "data/train/dark", folder / "data/train/dusk");
