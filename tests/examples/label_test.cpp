@@ -65,7 +65,7 @@ TEST_F(Programs, LabelMapsThatDoNotFitAreSaid) {
   expect("rmt-train --data-dir data --model rmt_n --token-label-data nowhere.rmtlabels", 1,
          {"nowhere.rmtlabels"});
   expect("rmt-label nowhere.safetensors -o x.rmtlabels", 1, {"nowhere.safetensors"});
-  expect("rmt-label output/teacher -o y.rmtlabels --data-dir nowhere", 1, {"nowhere"});
+  expect("rmt-label output/teacher -o y.rmtlabels --top 2 --data-dir nowhere", 1, {"nowhere"});
   expect("rmt-label output/teacher -o z.rmtlabels --top 3", 1, {"--top 3", "2 classes"});
 
   // Another image than those that were labelled, and a damaged map: bad images, named and counted.
