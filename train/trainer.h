@@ -16,14 +16,13 @@
 #include "train/evaluation.h"
 #include "train/objective.h"
 #include "train/options.h"
+#include "train/part_options.h"
 #include "train/recording.h"
 #include "train/report.h"
 #include "train/saving.h"
 #include "train/schedule.h"
 
 namespace rmt::train {
-
-data::LoaderOptions loader_options(const TrainOptions& options, bool train);
 
 struct StepOptions {
   double smoothing = 0.1;

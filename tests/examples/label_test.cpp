@@ -30,7 +30,8 @@ void flip_byte(const std::string& path, int64_t at) {
 TEST_F(Programs, LabelMakesMapsThatTrainAStudent) {
   draw_small_images(data);
   expect(kTeacher, 0, {"top-1"});
-  expect("rmt-label output/teacher -o maps.rmtlabels --top 2 -b 8 --picture maps.png", 0,
+  expect("rmt-label output/teacher -o maps.rmtlabels --img-size 64 --top 2 -b 8 --picture maps.png",
+         0,
          {"maps.rmtlabels: 24 maps of 2 x 2 cells", "at 64 px on 24 images",
           "0 images without a map"});
   EXPECT_GT(fs::file_size(folder / "maps.png"), 1000u);
@@ -45,7 +46,7 @@ TEST_F(Programs, LabelMakesMapsThatTrainAStudent) {
   expect("rmt-convert output/student student", 0, {});
   expect("rmt-eval student/model.safetensors --data-dir data", 0, {"top-1"});
   // The student can teach, and its weights start a run with token labels and one without.
-  expect("rmt-label output/student -o again.rmtlabels --top 2 --img-size 64", 0, {"24 maps"});
+  expect("rmt-label output/student -o again.rmtlabels --top 2", 0, {"24 maps"});
   expect(str(kStudent, "--experiment next --initial-checkpoint output/student"), 0,
          {"head: kept, the same 2 classes", "aux_head: kept, the same 2 classes"});
   expect(
@@ -64,8 +65,8 @@ TEST_F(Programs, LabelMapsThatDoNotFitAreSaid) {
   expect("rmt-train --data-dir data --model rmt_n --token-label-data nowhere.rmtlabels", 1,
          {"nowhere.rmtlabels"});
   expect("rmt-label nowhere.safetensors -o x.rmtlabels", 1, {"nowhere.safetensors"});
-  expect("rmt-label output/teacher -o y.rmtlabels --data-dir nowhere", 1, {"nowhere"});
-  expect("rmt-label output/teacher -o z.rmtlabels --top 3", 1, {"3 logits of 2 classes"});
+  expect("rmt-label output/teacher -o y.rmtlabels --top 2 --data-dir nowhere", 1, {"nowhere"});
+  expect("rmt-label output/teacher -o z.rmtlabels --top 3", 1, {"--top 3", "2 classes"});
 
   // Another image than those that were labelled, and a damaged map: bad images, named and counted.
   fs::copy(folder / "data/train/dark/1.jpg", folder / "data/train/dark/new.jpg");
@@ -73,7 +74,7 @@ TEST_F(Programs, LabelMapsThatDoNotFitAreSaid) {
   expect(str(kStudent, "--experiment damaged"), 0,
          {"bad image, replaced by the next", "dark/new.jpg: has no label map in maps.rmtlabels",
           "checksum"});
-  expect(str(kStudent, "--max-bad-images 0"), 1, {"more than 0 images could not be read"});
+  expect(str(kStudent, "--max-bad-images 0"), 1, {"could not be read"});
 
   // Of other classes.
   fs::rename(folder / "data/train/dark", folder / "data/train/dusk");

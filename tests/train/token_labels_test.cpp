@@ -156,7 +156,7 @@ TEST_F(TokenLabels, MapsAreWrittenResumedAndReadBack) {
   }
 }
 
-// The same bits in one go and stopped after a step; the tokens' head has learned, on every device.
+// The same bits in one go and stopped after a step; the weights have moved.
 TEST_F(TokenLabels, RunsAndResumesToTheSameBits) {
   const TrainOptions o = options();
   make_maps(o.token_label_data, teacher, images);

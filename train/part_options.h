@@ -1,0 +1,16 @@
+// What a run's options ask of its parts: the loader's settings and the optimizer's.
+#pragma once
+#include "data/loader.h"
+#include "train/optimizer.h"
+#include "train/options.h"
+
+namespace rmt::train {
+
+// Of the loader of training images, or of that for evaluation. `labels`: the label maps of the
+// training images; Error unless the options have what these need.
+data::LoaderOptions loader_options(const TrainOptions& options, bool train,
+                                   const data::LabelMaps* labels = nullptr);
+
+OptimizerOptions optimizer_options(const TrainOptions& options);
+
+}  // namespace rmt::train
