@@ -24,7 +24,8 @@ namespace {
 
 using nn::Rmt, nn::RmtConfig, nn::TokenHead;
 
-// Sums of at most 1e5 products in another order than PyTorch's, through 45 blocks.
+// Sums of at most 1e5 products in another order than PyTorch's, through 45 blocks; the worst error
+// seen is 8.1e-14, of a gradient of rmt_l.
 constexpr double kF64Tolerance = 1e-9;
 constexpr int64_t kClasses = 10;
 constexpr int kProjections = 4, kDigest = 1 + kProjections;
@@ -43,9 +44,10 @@ Archive golden_of(const std::string& name) {
   return read_safetensors(str("tests/golden/token_label_", name, ".safetensors"));
 }
 
-// Row r of (B, rows, K) is 1.0001 v / sum(v) with v from the hash: see the script.
+// Targets that sum to 1.0001, from the hash (see the script): of the images, mixed as MixToken mixes
+// them, and of the tokens.
 struct Targets {
-  Tensor image, tokens;  // (B, K), mixed as MixToken mixes them; (B, h, w, K)
+  Tensor image, tokens;  // (B, K), (B, h, w, K)
 };
 Targets targets(const Shape& tokens, const Tensor& mix) {  // tokens: the shape (B, h, w, K)
   const int64_t B = tokens[0], L = tokens[1] * tokens[2], K = tokens[3];

@@ -173,6 +173,7 @@ TEST(TokenHead, AFolderForHubsHoldsItAndNoPrivatePath) {
   const Archive a = model_archive(model, {"rmt_n", {"a", "b", "c"}, to_json(o)});
   write_hub_folder(folder / "hub", a, model_from(a), false);
   const auto j = nlohmann::json::parse(read_file(folder / "hub/config.json", 1 << 20));
+  ASSERT_TRUE(j.contains("model_args"));
   EXPECT_EQ(j["model_args"].dump(), "{\"token_head\":\"projected\"}");
   const Archive weights = read_safetensors(folder / "hub/model.safetensors");
   EXPECT_EQ(weights.metadata.at("options").find("somebody"), std::string::npos);
