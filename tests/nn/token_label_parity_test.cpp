@@ -195,6 +195,7 @@ TEST_P(TokenLabelModel, Parity) {
   golden_fill(model);
   model.to(DType::f64);
   EXPECT_EQ(golden_names(model), golden.metadata.at("names"));
+  EXPECT_EQ(model.parameter_count(), nn::total(nn::cost(model.config, 64, 64)).parameters);
   expect_evaluation(model, golden);
   for (const auto& [name, x] : golden.tensors)
     if (name.ends_with(".mix")) expect_parity(model, golden, name.substr(0, name.find('.')));
@@ -206,7 +207,10 @@ INSTANTIATE_TEST_SUITE_P(, TokenLabelModel,
 
 // Rounding errors of two orders of summation are draws from one distribution, and over a whole
 // model their ratio is near 1 (tests/nn/parity_test.cpp): asked is at most twice the error that
-// PyTorch's f32 has against its f64. For rmt_n that is 1e-6 for logits, 1e-5 for gradients.
+// PyTorch's f32 has against its f64, which is 1e-6 for logits and 2e-6 for gradients. The logits of
+// the images are 20 numbers that come from two pooled vectors, with the roundings of two batch
+// norms' statistics in all of them; the ratio of two means of squares with 4 degrees of freedom is
+// above 16 in one case of a hundred, so that 4 times the error is allowed there.
 void expect_f32(Device device) {
   const Archive golden = golden_of("rmt_n");
   auto theirs = [&](const char* what) { return golden.at(str("border.", what)); };
@@ -219,14 +223,15 @@ void expect_f32(Device device) {
   golden_fill(exact_model);
   exact_model.to(DType::f64);
   const Step exact = step(exact_model, theirs("mix"), tokens);
-  auto ratio = [&](const char* what, Tensor Step::*x) {
+  auto ratio = [&](const char* what, Tensor Step::*x, double most) {
     const double ours = relative_error(rounded.*x, exact.*x),
                  limit = *theirs((std::string(what) + "_fp32_error").c_str()).data<double>();
-    EXPECT_LE(ours, 2 * limit) << what;
+    EXPECT_LE(ours, most * limit) << what;
     return ours / limit;
   };
-  const double image = ratio("image", &Step::image), of_tokens = ratio("tokens", &Step::tokens),
-               input = ratio("input", &Step::input);
+  const double image = ratio("image", &Step::image, 4),
+               of_tokens = ratio("tokens", &Step::tokens, 2),
+               input = ratio("input", &Step::input, 2);
   // A loss is one number, whose error may by chance be 0: 16 roundings of it are allowed.
   EXPECT_LE(relative_error(rounded.loss, exact.loss), 16 * 0x1p-24);
   const double *norms = theirs("grad_digest").data<double>(),
@@ -255,16 +260,14 @@ TEST(TokenLabelParity, TheErrorInF32OnAGpuIsPyTorchs) {
 }
 
 // The totals of the official models. Those of RMT-B* and RMT-L* are the models' without token
-// labels, and 1000 rows of 512 or 640 weights and a bias.
+// labels, and 1000 rows of 512 or 640 weights and a bias. That cost() counts a model's own
+// parameters is tested with each model above.
 TEST(TokenLabelParity, ParametersOfTheOfficialModels) {
   for (auto [name, parameters] : {std::pair{"rmt_s", 27480240},
                                   {"rmt_s_projected", 27992240},
                                   {"rmt_b", 54154896 + 513000},
-                                  {"rmt_l", 95464864 + 641000}}) {
-    const RmtConfig c = config_of(name, 1000);
-    EXPECT_EQ(Rmt(c).parameter_count(), parameters) << name;
-    EXPECT_EQ(nn::total(nn::cost(c, 224, 224)).parameters, parameters) << name << ", by cost()";
-  }
+                                  {"rmt_l", 95464864 + 641000}})
+    EXPECT_EQ(nn::total(nn::cost(config_of(name, 1000), 224, 224)).parameters, parameters) << name;
 }
 
 // New heads know nothing: all classes are alike, and both cross entropies are near ln K times the

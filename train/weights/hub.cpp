@@ -34,6 +34,7 @@ json model_args(const ModelFile& file) {
     add_per_stage("decomposed", &nn::StageConfig::decomposed);
     add_per_stage("layer_scale", &nn::StageConfig::layer_scale);
   }
+  add("token_head", file.options.token_head, TrainOptions().token_head);
   for_each_setting([&](const auto& s) {
     const bool per_stage_flag =
         std::string(s.name) == "decomposed" || std::string(s.name) == "layer_scale";
@@ -103,6 +104,7 @@ Archive published_weights(const Archive& archive) {
   } else {
     TrainOptions o = options_from_json(options, archive.path);
     o.data_dir.clear();
+    o.token_label_data.clear();
     o.initial_checkpoint.clear();
     o.compare_log.clear();
     options = to_json(o);

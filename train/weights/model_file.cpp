@@ -43,6 +43,11 @@ nn::TokenHead token_head_named(const std::string& name) {
   return nn::TokenHead::projected;
 }
 
+const char* name_of(nn::TokenHead head) {
+  if (head == nn::TokenHead::none) return "none";
+  return head == nn::TokenHead::tokens ? "tokens" : "projected";
+}
+
 void set_stages(nn::RmtConfig& c, bool nn::StageConfig::*field, const std::string& text,
                 const char* flag) {
   if (text.empty()) return;
@@ -82,9 +87,7 @@ bool is_rmt(const std::string& name) {
 void record_switches(const nn::RmtConfig& c, TrainOptions& o) {
   o.model = c.name;
   for_each_switch([&](const char*, auto option, auto field) { o.*option = c.*field; });
-  o.token_head = c.token_head == nn::TokenHead::none     ? "none"
-                 : c.token_head == nn::TokenHead::tokens ? "tokens"
-                                                         : "projected";
+  o.token_head = name_of(c.token_head);
   o.layer_scale.clear();
   for (const nn::StageConfig& s : c.stages) o.layer_scale += s.layer_scale ? '1' : '0';
 }
@@ -228,7 +231,11 @@ ModelKind model_kind(const Archive& archive, const std::string& model) {
           "\", which this program does not know; use the program that trained it, or link "
           "the model into this one (make MODELS=file.cpp)");
     kind.options.model = name;
-    if (is_rmt(name)) config = model_config(kind.options, 1);
+    if (is_rmt(name)) {
+      if (d.options.empty())  // then its shapes say whether it has a token head
+        kind.options.token_head = name_of(token_head_in(archive, nn::rmt_config(name)));
+      config = model_config(kind.options, 1);
+    }
     // Of other models the parameters may grow with the size of the images (position embeddings).
     CHECK(config || kind.options.img_size <= kMaxRecordedSize, archive.path, ": says that its ",
           name, " was trained on images of ", kind.options.img_size, " pixels; ", kMaxRecordedSize,

@@ -9,8 +9,13 @@ int64_t extent(const Archive& a, const std::string& name) {
   return it == a.tensors.end() || it->second.rank() == 0 ? 0 : it->second.dim(0);
 }
 
-// Told by the channels that a token head reads.
-nn::TokenHead token_head(const Archive& a, const nn::RmtConfig& c) {
+std::string list(const std::array<int64_t, 4>& x) {
+  return str(x[0], ", ", x[1], ", ", x[2], ", ", x[3]);
+}
+
+}  // namespace
+
+nn::TokenHead token_head_in(const Archive& a, const nn::RmtConfig& c) {
   auto it = a.tensors.find("aux_head.weight");
   if (it == a.tensors.end()) return nn::TokenHead::none;
   const int64_t channels = it->second.rank() == 2 ? it->second.dim(1) : 0;
@@ -20,12 +25,6 @@ nn::TokenHead token_head(const Archive& a, const nn::RmtConfig& c) {
         c.projection, ")");
   return nn::TokenHead::projected;
 }
-
-std::string list(const std::array<int64_t, 4>& x) {
-  return str(x[0], ", ", x[1], ", ", x[2], ", ", x[3]);
-}
-
-}  // namespace
 
 nn::RmtConfig recognise(const Archive& a) {
   CHECK(extent(a, "layers.0.Relpos.decay") > 0, a.path,
@@ -59,7 +58,7 @@ nn::RmtConfig recognise(const Archive& a) {
     const std::string block = "layers.0.blocks.0.";
     c.num_classes = extent(a, "head.weight");
     c.projection = extent(a, "proj.weight");
-    c.token_head = token_head(a, c);
+    c.token_head = token_head_in(a, c);
     c.local_context = extent(a, block + "retention.lepe.conv.weight") > 0;
     c.position_conv = extent(a, block + "pos.conv.weight") > 0;
     c.ffn_conv = extent(a, block + "ffn.dwconv.conv.weight") > 0;
