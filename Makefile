@@ -77,7 +77,7 @@ ISA      := $(if $(call HAS,__AVX512F__),AVX-512,$(if $(call HAS,__AVX2__),AVX2,
               $(if $(call HAS,__ARM_NEON),NEON,generic)))
 
 # --- what there is ---
-LIB_DIRS := core core/files autograd ops ops/attention ops/kernels ops/retention \
+LIB_DIRS := core core/files core/processes autograd ops ops/attention ops/kernels ops/retention \
             nn nn/rmt nn/models \
             data data/images data/sets train train/weights train/run
 LIB_SRC  := $(wildcard $(LIB_DIRS:%=%/*.cpp))
