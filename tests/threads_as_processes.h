@@ -1,0 +1,112 @@
+// Processes for a test that cannot start any: threads of one process, which meet at a barrier for
+// each call. Tensors on the CPU only.
+#pragma once
+#include <condition_variable>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "core/processes/processes.h"
+
+namespace rmt::test {
+
+class Meeting {
+ public:
+  explicit Meeting(int64_t size) : size(size), x(size_t(size)) {}
+  // Until all have come. Throws where one of them has gone for good.
+  void meet() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    const int64_t mine = round_;
+    if (++here_ == size) {
+      here_ = 0;
+      ++round_;
+      all_.notify_all();
+    }
+    all_.wait(lock, [&] { return round_ != mine || gone_; });
+    CHECK(round_ != mine, "another thread has failed");
+  }
+  void leave() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    gone_ = true;
+    all_.notify_all();
+  }
+
+  const int64_t size;
+  std::vector<Tensor> x;  // of each thread, while they meet
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable all_;
+  int64_t here_ = 0, round_ = 0;
+  bool gone_ = false;
+};
+
+class ThreadAsProcess : public Processes {
+ public:
+  ThreadAsProcess(int64_t rank, Meeting& meeting)
+      : Processes(rank, meeting.size), meeting_(meeting) {}
+
+ private:
+  // x is no number until wait(): who reads it too early, notices.
+  void do_start_all_reduce(const Tensor& x) override {
+    Tensor sum;
+    show(x, [&](const std::vector<Tensor>& of) {
+      sum = of[0].clone();
+      for (size_t r = 1; r < of.size(); ++r) sum.add_from(of[r]);
+    });
+    if (is_float(x.dtype())) x.fill(std::numeric_limits<double>::quiet_NaN());
+    begun_.push_back({x, sum});
+  }
+  void do_wait() override {
+    for (auto& [x, sum] : begun_) x.copy_from(sum);
+    begun_.clear();
+  }
+  void do_broadcast(const Tensor& x, int64_t root) override {
+    Tensor copy;
+    show(x, [&](const std::vector<Tensor>& of) { copy = of[size_t(root)].clone(); });
+    x.copy_from(copy);
+  }
+  void do_all_gather(const Tensor& x, const Tensor& all) override {
+    show(x, [&](const std::vector<Tensor>& of) {
+      for (int64_t r = 0; r < size(); ++r) all.slice(r, r + 1).copy_from(of[size_t(r)]);
+    });
+  }
+  void do_barrier() override { meeting_.meet(); }
+
+  // Lets f see every thread's x, all of which stay as they are meanwhile.
+  void show(const Tensor& x, const std::function<void(const std::vector<Tensor>&)>& f) {
+    meeting_.x[size_t(rank())] = x.detach();
+    meeting_.meet();
+    f(meeting_.x);
+    meeting_.meet();
+  }
+
+  Meeting& meeting_;
+  std::vector<std::pair<Tensor, Tensor>> begun_;
+};
+
+// Runs f in `size` threads, each of which is a process. Throws what one of them threw.
+inline void run_as_processes(int64_t size, const std::function<void(Processes&)>& f) {
+  Meeting meeting(size);
+  std::vector<std::thread> threads;
+  std::exception_ptr error;
+  std::mutex mutex;
+  for (int64_t rank = 0; rank < size; ++rank)
+    threads.emplace_back([&, rank] {
+      try {
+        ThreadAsProcess process(rank, meeting);
+        f(process);
+      } catch (...) {
+        const std::lock_guard<std::mutex> lock(mutex);
+        if (!error) error = std::current_exception();
+        meeting.leave();
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  if (error) std::rethrow_exception(error);
+}
+
+}  // namespace rmt::test
