@@ -15,7 +15,7 @@ namespace rmt::test {
 
 class Meeting {
  public:
-  explicit Meeting(int64_t size) : size(size), x(size_t(size)) {}
+  explicit Meeting(int64_t threads) : size(threads), x(size_t(threads)) {}
   // Until all have come. Throws where one of them has gone for good.
   void meet() {
     std::unique_lock<std::mutex> lock(mutex_);
