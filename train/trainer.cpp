@@ -45,8 +45,9 @@ double Trainer::learning_rate(int64_t step) const {
 // The step. More than one batch: their gradients are added (--grad-accum-steps).
 std::vector<Verdict> TrainStep::operator()(const std::vector<data::Batch>& parts, int64_t step,
                                            double lr) {
-  CHECK(int64_t(parts.size()) == optimizer_.options().guard.parts, "training step: ", parts.size(),
-        " batches, the optimizer averages over ", optimizer_.options().guard.parts);
+  CHECK(int64_t(parts.size()) * processes_.size() == optimizer_.options().guard.parts,
+        "training step: ", parts.size(), " batches in each of ", processes_.size(),
+        " processes, the optimizer averages over ", optimizer_.options().guard.parts);
   nn::Mode& mode = model_.mode();
   mode.training = true;
   mode.seed = options_.seed;
@@ -57,24 +58,31 @@ std::vector<Verdict> TrainStep::operator()(const std::vector<data::Batch>& parts
   return {optimizer_.verdict()};
 }
 
-// Leaves the sum of the parts' gradients beside the parameters and returns the sum of their losses,
-// (). On the CPU a loss that is not finite ends it: nothing will move.
+// Leaves the sum of all processes' gradients beside the parameters and returns the sum of their
+// losses, (). Where a process is alone, on the CPU, a loss that is not finite ends it: nothing will
+// move.
 Tensor TrainStep::differentiate(const std::vector<data::Batch>& parts) {
   model_.zero_grad();
   Tensor sum;
-  int64_t& first_sample = model_.mode().first_sample;  // of the part, for drop path's chances
-  first_sample = 0;
-  for (const data::Batch& part : parts) {
-    const Tensor loss = loss_of(part);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    // Of the part among those of all processes, for drop path's chances.
+    const int64_t number = int64_t(i) * processes_.size() + processes_.rank();
+    model_.mode().first_sample = number * parts[i].labels.numel();
+    const Tensor loss = loss_of(parts[i]);
     if (sum.defined())
       sum.add_from(loss.detach());
     else
       sum = loss.clone();
-    if (!on_gpu_ && !std::isfinite(sum.to(DType::f64).item<double>())) break;
-    backward(loss);
-    first_sample += part.labels.numel();
+    const bool alone_on_cpu = processes_.size() == 1 && !on_gpu_;
+    if (alone_on_cpu && !std::isfinite(sum.to(DType::f64).item<double>())) break;
+    if (i + 1 < parts.size())
+      backward(loss);
+    else
+      backward(loss, [this](const Node& leaf) { sums_.complete(leaf); });
   }
-  first_sample = 0;
+  model_.mode().first_sample = 0;
+  sums_.finish();
+  processes_.all_reduce(sum);
   return sum;
 }
 
@@ -104,6 +112,12 @@ OptimizerOptions optimizer_options(const TrainOptions& o) {
   return options;
 }
 
+std::vector<Tensor*> parameters_of(Optimizer& optimizer) {
+  std::vector<Tensor*> parameters;
+  for (OptimizerSlot& slot : optimizer.slots()) parameters.push_back(slot.parameter);
+  return parameters;
+}
+
 std::string classifier_of(const nn::Module& model) {
   const auto* classifier = dynamic_cast<const nn::Classifier*>(&model);
   return classifier ? classifier->classifier() : "head";
@@ -128,16 +142,18 @@ data::LoaderOptions loader_options(const TrainOptions& o, bool train) {
 }
 
 TrainStep::TrainStep(nn::Module& model, Forward forward, Optimizer& optimizer,
-                     const Compute& compute, const StepOptions& options)
+                     const Compute& compute, const StepOptions& options, Processes& processes)
     : model_(model),
       forward_(std::move(forward)),
       optimizer_(optimizer),
       compute_(compute),
-      options_(options) {
+      options_(options),
+      processes_(processes),
+      sums_(parameters_of(optimizer), processes) {
   if (compute.device == Device::cuda)
     on_gpu_ = std::make_unique<RecordedStep>(
         model, optimizer, [this](const auto& parts) { return differentiate(parts); },
-        options.graph);
+        options.graph && processes.recordable());
 }
 
 std::vector<Verdict> TrainStep::finish() {
@@ -155,7 +171,9 @@ std::vector<Verdict> TrainStep::repeat_on_gpu(const std::vector<data::Batch>& pa
 
 // Throws e again, with advice: tries smaller batches, without the optimizer, to say which one fits.
 // clean_up undoes what a trial has left: gradients, and batch norm's statistics (guard.h).
+// Of several processes only those that are short of memory come here, so that none can try.
 void TrainStep::advise_on_memory(const OutOfMemory& e, const data::Batch& batch) {
+  if (processes_.size() > 1) throw OutOfMemory(e, str(e.what(), "; give a smaller --batch-size"));
   auto clean_up = [&] {
     model_.zero_grad();
     optimizer_.statistics().take_back();

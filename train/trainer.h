@@ -11,9 +11,11 @@
 #include <ostream>
 
 #include "core/cuda/device.h"
+#include "core/processes/processes.h"
 #include "data/loader.h"
 #include "train/compute.h"
 #include "train/evaluation.h"
+#include "train/gradient_sums.h"
 #include "train/loss.h"
 #include "train/options.h"
 #include "train/recording.h"
@@ -36,11 +38,12 @@ struct StepOptions {
 // One training step: forward, loss, backward, optimizer.
 class TrainStep {
  public:
-  // The optimizer's `parts` is the number of batches that a step takes.
+  // The optimizer's `parts` is the number of batches that a step takes, of all processes together.
   TrainStep(nn::Module& model, Forward forward, Optimizer& optimizer, const Compute& compute,
-            const StepOptions& options);
+            const StepOptions& options, Processes& processes = alone());
 
-  // Step number `step` of the run, on batches of one size whose gradients are averaged. Returns the
+  // Step number `step` of the run, on batches of one size whose gradients are averaged, with those
+  // of the other processes, which must call with as many batches of that size. Returns the
   // verdicts that became known: on the CPU this step's, on a GPU that of the step before, so that
   // the host prepares the next batch while the GPU computes. OutOfMemory says which batch would
   // fit.
@@ -62,6 +65,8 @@ class TrainStep {
   Optimizer& optimizer_;
   Compute compute_;
   StepOptions options_;
+  Processes& processes_;
+  GradientSums sums_;
   std::unique_ptr<RecordedStep> on_gpu_;
 };
 
