@@ -181,6 +181,31 @@ TEST(BatchNorm, RunningStatistics) {
   EXPECT_EQ(relative_error(var, var_after), 0);
 }
 
+// Over processes too, which then have the same bits: means near 100, so that a variance of each
+// part by itself, or by another count, is seen.
+TEST(BatchNorm, RunningStatisticsAreThoseOfAllParts) {
+  const int64_t C = 13, M = 49;
+  const Tensor x = randn({M, C}, 1, 100, 2), w = Tensor::full({C}, 1, DType::f64);
+  const Tensor whole[] = {randn({C}, 4), positive({C}, 5)};
+  const Tensor before[] = {whole[0].clone(), whole[1].clone()};
+  ops::batch_norm(x, w, w, whole[0], whole[1], {.momentum = 0.2});
+  for (Device device : {Device::cpu, Device::cuda}) {
+    if (device == Device::cuda && !cuda::available()) continue;
+    run_as_processes(3, [&](Processes& p) {
+      const int64_t ends[] = {0, 1, 30, M}, r = p.rank();
+      const Tensor part = x.slice(ends[r], ends[r + 1]).to(device), one = w.to(device);
+      const Tensor running[] = {before[0].clone().to(device), before[1].clone().to(device)};
+      ops::batch_norm(part, one, one, running[0], running[1], {.momentum = 0.2, .processes = &p});
+      for (int i : {0, 1}) {
+        EXPECT_LT(relative_error(running[i].to(Device::cpu), whole[i]), 1e-14);
+        const Tensor all = p.all_gather(running[i]);
+        EXPECT_EQ(all.slice(r, r + 1).to_vector<double>(), all.slice(0, 1).to_vector<double>());
+      }
+      ops::batch_norm(part, one, one, running[0], running[1], {.training = false, .processes = &p});
+    });
+  }
+}
+
 TEST(BatchNorm, FloatStatisticsOfManyRowsWithALargeMean) {
   // 100000 numbers a column, near 1e3, deviation 1. Sums within a block of 256 rows stay below 2^18
   // and each addition rounds by up to 2^-7, so a block's mean is off by about e = 16 * 2^-7 / 256 =
@@ -238,6 +263,10 @@ TEST(BatchNorm, Errors) {
         ops::batch_norm(randn({0, 13}), w, w, {}, {}, train);
       },
       {"batch_norm", "more than one row", "(0, 13)"});
+  const auto empty_part = [&](Processes& p) {
+    ops::batch_norm(p.is_first() ? x : x.slice(0, 0), w, w, {}, {}, {.processes = &p});
+  };
+  expect_error([&] { run_as_processes(2, empty_part); }, {"more than one row", "(0, 13)"});
 }
 
 }  // namespace rmt::test
