@@ -5,6 +5,8 @@
 #                    build/cuda). Without it the GPU is emulated.
 #   CUDA_ARCHS="90"  compute capabilities to build for; default: all of 80 86 89 90 100 120 that
 #                    nvcc knows, and PTX of the newest
+#   MPI=1            programs that mpirun or srun starts as several processes (needs mpicxx; the same
+#                    objects, linked under build/mpi)
 #   DEBUG=1          nothing optimised, so that a debugger stops at every line and finds every
 #                    variable (own objects under build/debug)
 #   SAN=1            address and undefined-behaviour sanitizers in everything (own objects under
@@ -17,6 +19,7 @@
 CXX      ?= g++
 ARCH     ?= native
 CUDA     ?= 0
+MPI      ?= 0
 DEBUG    ?= 0
 SAN      ?= 0
 V        ?= 0
@@ -80,7 +83,10 @@ ISA      := $(if $(call HAS,__AVX512F__),AVX-512,$(if $(call HAS,__AVX2__),AVX2,
 LIB_DIRS := core core/files core/processes autograd ops ops/attention ops/kernels ops/retention \
             nn nn/rmt nn/models \
             data data/images data/sets train train/weights train/run
-LIB_SRC  := $(wildcard $(LIB_DIRS:%=%/*.cpp))
+# Rooms that need a library of their own (core/processes) and are linked where that is asked for.
+ROOMS    := $(if $(filter 1,$(MPI)),mpi)
+ROOM_SRC := $(ROOMS:%=core/processes/%.cpp)
+LIB_SRC  := $(filter-out core/processes/mpi.cpp,$(wildcard $(LIB_DIRS:%=%/*.cpp)))
 CU_SRC   := $(wildcard core/cuda/*.cu ops/*.cu ops/*/*.cu train/*.cu)
 EMULATOR := $(wildcard core/cuda/emulator/*.cpp)
 TEST_SRC := $(wildcard tests/*.cpp tests/*/*.cpp tests/*/*/*.cpp tests/*/*/*/*.cpp)
@@ -94,13 +100,23 @@ OBJ       = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(1:%.cu=$(BUILD)/obj/%.cu.o))
 KERNELS  := $(BUILD)/$(if $(filter SAN,$(ON)),obj,kernels)
 SANITIZED = $(patsubst %.cpp,$(KERNELS)/%.o,$(1:%.cu=$(KERNELS)/%.cu.o))
 LIB      := $(BUILD)/lib/librmt.a
-BIN      := $(BUILD)/bin
+LINKED   := $(BUILD)$(ROOMS:%=/%)
+BIN      := $(LINKED)/bin
 BINS     := $(addprefix $(BIN)/,$(notdir $(basename $(PROGRAMS) $(TOURS))))
 # Objects of MODELS, beside the programs, each called by its path with '_' for '/'.
 OWN_DIR  := $(patsubst %/bin,%,$(BIN))/models
 OWN_OBJ   = $(foreach m,$(1),$(OWN_DIR)/$(subst /,_,$(m:.cpp=.o)))
-TESTS    := $(BUILD)/tests/rmt-tests
+TESTS    := $(LINKED)/tests/rmt-tests
 CU_OBJ   := $(call OBJ,$(CU_SRC))
+ifneq ($(ROOMS),)
+MPI_SHOWS := $(shell mpicxx -show 2>/dev/null)
+ifeq ($(MPI_SHOWS),)
+$(error MPI=1 needs MPI and there is no mpicxx on PATH; install Open MPI (Debian: libopenmpi-dev \
+        openmpi-bin) or MPICH, or build without MPI=1)
+endif
+MPI_FLAGS := $(filter -I% -D% -pthread,$(MPI_SHOWS))
+LDLIBS    += $(filter-out %cxx %cxx.so,$(filter -L% -l% -Wl%,$(MPI_SHOWS)))
+endif
 # The GPU: kernels by nvcc, or by the host's compiler for the emulated device; tests sanitize these.
 ifneq ($(filter CUDA,$(ON)),)
 ifeq ($(NVCC),)
@@ -153,7 +169,7 @@ help:
 	@echo "make clean      remove build/"
 
 found:
-	@echo "rmt: $$($(CXX) --version | head -n 1), $(ISA) ($(ARCH)), GPU $(GPU)"
+	@echo "rmt: $$($(CXX) --version | head -n 1), $(ISA) ($(ARCH)), GPU $(GPU)$(ROOMS:%=, %)"
 
 # --- what the system must have: nothing is asked for when all is there ---
 setup:
@@ -196,8 +212,9 @@ $(LIB): $(call OBJ,$(LIB_SRC)) $(CU_OBJ)
 	$(Q)ar rcs $@ $^
 
 WHOLE := -Wl,--whole-archive $(LIB) -Wl,--no-whole-archive
+ROOM_OBJ := $(call OBJ,$(ROOM_SRC))
 link   = $(Q)$(CXX) $(FLAGS_library) $(1) $(LDFLAGS) $(2) $(LDLIBS) -o $@
-$(BIN)/%: $(BUILD)/obj/examples/%.o $(LIB) $(call OWN_OBJ,$(MODELS)) $(OWN_DIR)/list
+$(BIN)/%: $(BUILD)/obj/examples/%.o $(LIB) $(ROOM_OBJ) $(call OWN_OBJ,$(MODELS)) $(OWN_DIR)/list
 	@mkdir -p $(@D)
 	$(call link,,$(WHOLE) $(filter %.o,$^))
 $(BIN)/%: $(BUILD)/obj/examples/tours/%.o $(LIB)
@@ -206,7 +223,7 @@ $(BIN)/%: $(BUILD)/obj/examples/tours/%.o $(LIB)
 $(BIN)/%: $(BUILD)/obj/examples/tours/%.cu.o $(LIB)
 	@mkdir -p $(@D)
 	$(call link,,$^)
-$(TESTS): $(call OBJ,$(LIB_SRC)) $(TEST_KERNELS) $(call OBJ,$(TEST_SRC))
+$(TESTS): $(call OBJ,$(LIB_SRC)) $(ROOM_OBJ) $(TEST_KERNELS) $(call OBJ,$(TEST_SRC))
 	@mkdir -p $(@D)
 	$(call link,$(TEST_LINK),$^ -lgtest -lgtest_main)
 
@@ -337,6 +354,7 @@ build/fuzz/obj/data/images/image.o: private FUZZ_OWN := $(STB) $(STB_SAN)
 $(BUILD)/obj/data/images/image.o: private OWN := $(STB) -fstack-protector-strong \
     $(if $(filter SAN,$(ON)),$(STB_SAN),$(if $(filter DEBUG,$(ON)),,-D_FORTIFY_SOURCE=2))
 # Pillow rounds each product, and so must these for its bytes.
+$(BUILD)/obj/core/processes/mpi.o: private OWN := $(MPI_FLAGS)
 PILLOW := $(addprefix $(BUILD)/obj/data/images/,augment.o affine.o pixel_ops.o)
 $(PILLOW): private OWN := -ffp-contract=off
 # These read and write text and headers and compute nothing: -O1 spares a sixth of the build.
@@ -344,7 +362,7 @@ TEXT := $(wildcard train/weights/*.cpp train/run/*.cpp) $(addprefix train/,optio
         recipe.cpp checkpoint.cpp mistakes.cpp saving.cpp)
 $(call OBJ,$(TEXT)): private OWN := $(if $(VARIANT),,-O1)
 
-SOURCES := $(LIB_SRC) $(TEST_SRC) $(PROGRAMS) $(TOURS)
+SOURCES := $(LIB_SRC) $(ROOM_SRC) $(TEST_SRC) $(PROGRAMS) $(TOURS)
 -include $(patsubst %.o,%.d,$(call OBJ,$(SOURCES)) $(CU_OBJ) $(TEST_KERNELS) \
     $(call OWN_OBJ,$(MODELS)))
 -include $(wildcard build/fuzz/obj/*/*.d build/fuzz/obj/*/*/*.d build/fuzz/obj/*/*/*/*.d)

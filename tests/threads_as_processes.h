@@ -18,7 +18,7 @@ namespace rmt::test {
 
 class Meeting {
  public:
-  explicit Meeting(int64_t size) : size(size), x(size_t(size)) {}
+  explicit Meeting(int64_t threads) : size(threads), x(size_t(threads)) {}
   // What the thread that runs holds.
   std::unique_lock<std::mutex> turn() { return std::unique_lock<std::mutex>(mutex_); }
   // Until all have come; the others run meanwhile. Throws where one of them has gone for good.

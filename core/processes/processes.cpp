@@ -3,18 +3,6 @@
 namespace rmt {
 namespace {
 
-class Alone : public Processes {
- public:
-  Alone() : Processes(0, 1) {}
-
- private:
-  void do_start_all_reduce(const Tensor&) override {}
-  void do_wait() override {}
-  void do_broadcast(const Tensor&, int64_t) override {}
-  void do_all_gather(const Tensor&, const Tensor&) override {}
-  void do_barrier() override {}
-};
-
 bool can_add(DType t) { return t != DType::bf16 && t != DType::u8; }
 
 }  // namespace
@@ -58,10 +46,5 @@ void Processes::barrier() {
 }
 
 void Processes::fail(const std::string&) {}
-
-Processes& alone() {
-  static Alone processes;
-  return processes;
-}
 
 }  // namespace rmt

@@ -20,6 +20,9 @@
 
 namespace rmt {
 
+// Seconds after which a process that gives no sign of life ends all, unless told otherwise.
+constexpr double kProcessTimeout = 20;
+
 class Processes {
  public:
   virtual ~Processes() = default;
@@ -45,6 +48,7 @@ class Processes {
 
   // May calls with tensors on the GPU stand in a recorded graph (core/cuda/graph.h)?
   virtual bool recordable() const { return true; }
+  virtual void set_timeout(double) {}  // instead of kProcessTimeout
   // Ends all processes with exit status 1, after `message` was printed once, by whichever process
   // comes first. Does not return, unless there is one process alone.
   virtual void fail(const std::string& message);

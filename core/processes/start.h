@@ -1,0 +1,18 @@
+// How a program becomes one of several.
+#pragma once
+#include <memory>
+
+#include "core/processes/processes.h"
+
+namespace rmt {
+
+// The processes that mpirun, srun or torchrun has started this one with; without any of these, one
+// alone. To be called once, before anything else that counts: from then on a program that fails
+// says so by Processes::fail(). Error when there are several and this build cannot connect them.
+std::unique_ptr<Processes> start_processes();
+
+// Which of the machine's GPUs is this process's: 0 for the first of the machine's processes, and so
+// on. Where the launcher shows each process one GPU alone, that one.
+int gpu_of_process(int gpus);
+
+}  // namespace rmt
