@@ -82,7 +82,7 @@ ISA      := $(if $(call HAS,__AVX512F__),AVX-512,$(if $(call HAS,__AVX2__),AVX2,
 # --- what there is ---
 LIB_DIRS := core core/files core/processes autograd ops ops/attention ops/kernels ops/retention \
             nn nn/rmt nn/models \
-            data data/images data/sets train train/weights train/run
+            data data/images data/labels data/sets train train/weights train/run
 # Rooms that need a library of their own (core/processes) and are linked where that is asked for.
 ROOMS    := $(if $(filter 1,$(MPI)),mpi)
 ROOM_SRC := $(ROOMS:%=core/processes/%.cpp)
@@ -355,7 +355,8 @@ $(BUILD)/obj/data/images/image.o: private OWN := $(STB) -fstack-protector-strong
     $(if $(filter SAN,$(ON)),$(STB_SAN),$(if $(filter DEBUG,$(ON)),,-D_FORTIFY_SOURCE=2))
 # Pillow rounds each product, and so must these for its bytes.
 $(BUILD)/obj/core/processes/mpi.o: private OWN := $(MPI_FLAGS)
-PILLOW := $(addprefix $(BUILD)/obj/data/images/,augment.o affine.o pixel_ops.o)
+PILLOW := $(addprefix $(BUILD)/obj/data/,images/augment.o images/affine.o images/pixel_ops.o \
+            labels/label_map.o)
 $(PILLOW): private OWN := -ffp-contract=off
 # These read and write text and headers and compute nothing: -O1 spares a sixth of the build.
 TEXT := $(wildcard train/weights/*.cpp train/run/*.cpp) $(addprefix train/,options.cpp \

@@ -5,6 +5,7 @@
 //   ops::normalize     y = (x / 255 - mean) / deviation, mirrored where `mirror` says so, and noise
 //                      inside the rectangle of `erase`
 //   ops::mix_images    Mixup or CutMix, as `mix` says
+//   ops::token_targets with token labels: the targets of the crop, from the photograph's label map
 //
 // Bytes are a quarter of the floats that they become: that much less to keep, and to send to a GPU.
 #pragma once
@@ -23,11 +24,17 @@ struct Batch {
   Tensor erase;
   // (6) f64, with Mixup or CutMix: what ops::mix_images and ops::smooth_one_hot read.
   Tensor mix;
+  // With token labels (data/labels/README.md): the maps of the photographs, mirrored and moved as
+  // these were, with T logits and their classes in each of h x w cells, and where the crops lie.
+  Tensor label_values;   // (B, h, w, T) f32
+  Tensor label_classes;  // (B, h, w, T) i32
+  Tensor label_boxes;    // (B, 4) f64: {left, top, right, bottom}, shares of the map's sides
 };
 
 // All of its tensors, for who moves or compares them.
-inline constexpr Tensor Batch::*kBatchTensors[] = {&Batch::images, &Batch::mirror, &Batch::labels,
-                                                   &Batch::erase, &Batch::mix};
+inline constexpr Tensor Batch::*kBatchTensors[] = {
+    &Batch::images, &Batch::mirror,       &Batch::labels,        &Batch::erase,
+    &Batch::mix,    &Batch::label_values, &Batch::label_classes, &Batch::label_boxes};
 
 // Up to `most` images of a batch as the network sees them, in colours: mirrored, and with the noise
 // of RandomErasing. Mixing is left out.

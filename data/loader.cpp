@@ -39,6 +39,8 @@ Loader::Loader(const Dataset& data, const LoaderOptions& options) : data_(data),
         options.rank, " of ", options.ranks, " processes does not exist");
   check_transform_options(options.transform);
   check_mix_options(options.mix);
+  CHECK(!options.labels || (options.train && options.transform.augment_first),
+        "loader: label maps are for training, with transform.augment_first");
   images_ = data.size();
   classes_ = int64_t(data.classes().size());
   CHECK(images_ >= 0, data.place(), ": says that it has ", images_, " images");
@@ -135,6 +137,12 @@ void Loader::add_slot() {
                              {6});
   }
   slot->batch.labels = Tensor::empty({slot->size}, DType::i64);
+  if (const LabelMaps* maps = options_.labels) {
+    const Shape shape{slot->size, maps->height(), maps->width(), maps->top()};
+    slot->batch.label_values = Tensor::empty(shape);
+    slot->batch.label_classes = Tensor::empty(shape, DType::i32);
+    slot->batch.label_boxes = Tensor::empty({slot->size, 4}, DType::f64);
+  }
   slot->batch.indices.resize(size_t(slot->size));
   std::lock_guard lock(mutex_);
   ring_.push_back(std::move(slot));
@@ -204,8 +212,10 @@ void Loader::make_samples(Slot& slot, int64_t begin, int64_t end, std::vector<Sk
                       ? Permutation(n, options_.seed, uint64_t(epoch_))(place / options_.repeats)
                       : place;
   std::shared_ptr<const Image> image;
+  LabelMap map;
   while (!image) {
     try {
+      if (options_.labels) map = options_.labels->of(short_name(data_, index));
       image = read(index);
     } catch (const SystemError&) {
       throw;  // no image could be read now: none is broken
@@ -218,11 +228,12 @@ void Loader::make_samples(Slot& slot, int64_t begin, int64_t end, std::vector<Sk
     }
   }
   for (int64_t position = begin; position < end; ++position)
-    make_sample(slot, position, *image, index);
+    make_sample(slot, position, *image, map, index);
 }
 
 // Writes one sample to its place: a function of (seed, epoch, index, copy) and of nothing else.
-void Loader::make_sample(Slot& slot, int64_t position, const Image& image, int64_t index) {
+void Loader::make_sample(Slot& slot, int64_t position, const Image& image, const LabelMap& map,
+                         int64_t index) {
   const int64_t side = options_.transform.image_size;
   const int64_t copy = (slot.place + position) % options_.repeats;
   Batch& batch = slot.batch;
@@ -237,6 +248,7 @@ void Loader::make_sample(Slot& slot, int64_t position, const Image& image, int64
                                        int64_t(e->key)};
       std::copy(row.begin(), row.end(), batch.erase.data<int64_t>() + position * 5);
     }
+    if (options_.labels) put_labels(slot, position, image, map, draws);
   } else {
     eval_pixels(image, options_.transform, pixels);
   }
@@ -245,6 +257,25 @@ void Loader::make_sample(Slot& slot, int64_t position, const Image& image, int64
         data_.place(), " names ", classes_, " classes: labels are from 0 to ", classes_ - 1);
   batch.labels.data<int64_t>()[position] = label;
   batch.indices[size_t(position)] = index;
+}
+
+// Does to the map what was done to the photograph, and says where in it the crop lies.
+void Loader::put_labels(Slot& slot, int64_t position, const Image& image, LabelMap map,
+                        const TrainDraws& draws) {
+  if (draws.mirror) map = mirrored(map);
+  for (const AugmentStep& step : draws.steps)
+    map = apply_step(step, map, image.width, image.height);
+  std::array<double, 4> box = shares(draws.crop, image.width, image.height, options_.transform);
+  if (options_.exchanged_axes) box = {box[1], box[0], box[3], box[2]};
+  Batch& batch = slot.batch;
+  const int64_t n = batch.label_values.numel() / slot.size;
+  CHECK(int64_t(map.values.size()) == n && int64_t(map.classes.size()) == n,
+        options_.labels->place(), ": a label map has ", map.values.size(), " numbers, expected ",
+        n);
+  std::copy(map.values.begin(), map.values.end(), batch.label_values.data<float>() + position * n);
+  std::copy(map.classes.begin(), map.classes.end(),
+            batch.label_classes.data<int32_t>() + position * n);
+  std::copy(box.begin(), box.end(), batch.label_boxes.data<double>() + position * 4);
 }
 
 // The decoded image, from the cache if it is there. The lock is not held while a file is decoded:

@@ -13,6 +13,7 @@
 #include "data/batch.h"
 #include "data/dataset.h"
 #include "data/images/mixup.h"
+#include "data/labels/label_maps.h"
 
 namespace rmt::data {
 
@@ -54,6 +55,12 @@ struct LoaderOptions {
   int64_t cache_bytes = int64_t(1) << 30;  // decoded images are kept in memory up to this much
   TransformOptions transform;
   MixOptions mix;  // training: which batches are mixed; their size is even
+  // Training with token labels: the map of every image, which must outlive the loader; an image
+  // without a sound one is a bad image. Needs transform.augment_first.
+  const LabelMaps* labels = nullptr;
+  // Crops are looked up in the map with rows and columns exchanged, as the published code does
+  // (data/labels/README.md, "The order of the axes").
+  bool exchanged_axes = false;
 };
 
 // An image that could not be read, and why. What the system refuses to every file, such as one more
@@ -94,7 +101,10 @@ class Loader {
   int64_t end_of_copies(const Slot& slot, int64_t position) const;
   void finish_samples(Slot& slot, int64_t begin, int64_t end);
   void make_samples(Slot& slot, int64_t begin, int64_t end, std::vector<Skip>& skips);
-  void make_sample(Slot& slot, int64_t position, const Image& image, int64_t index);
+  void make_sample(Slot& slot, int64_t position, const Image& image, const LabelMap& map,
+                   int64_t index);
+  void put_labels(Slot& slot, int64_t position, const Image& image, LabelMap map,
+                  const TrainDraws& draws);
   std::shared_ptr<const Image> read(int64_t index);
   Batch hand_out(Slot& slot);
 

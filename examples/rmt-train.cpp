@@ -6,7 +6,7 @@
 #include "data/sets/drawings.h"
 #include "data/sets/remarks.h"
 #include "examples/checkpoint_word.h"
-#include "examples/program.h"
+#include "examples/processes.h"
 #include "examples/train_flags.h"
 #include "nn/models/count.h"
 #include "train/peak.h"
@@ -14,6 +14,7 @@
 #include "train/schedule.h"
 #include "train/trainer.h"
 #include "train/weights/finetune.h"
+#include "train/weights/label_folder.h"
 
 using namespace rmt;
 namespace fs = std::filesystem;
@@ -130,7 +131,7 @@ static std::string other_network(const std::string& model) {
 }
 
 static int train_model(TrainFlags& f, const std::string& program,
-                       const std::function<void()>& parse_again) {
+                       const std::function<void()>& parse_again, Processes& processes) {
   train::Archive resumed;
   train::Pretrained pretrained;
   const std::string resume = resumed_file(f);
@@ -142,6 +143,8 @@ static int train_model(TrainFlags& f, const std::string& program,
   f.options = base_options(f, resumed, pretrained);
   parse_again();
   train::TrainOptions& o = f.options;
+  o.processes = processes.size();
+  processes.set_timeout(o.process_timeout);
   check(o);
   if (f.print_schedule) {
     std::cout << train::schedule_table(o);
@@ -152,9 +155,10 @@ static int train_model(TrainFlags& f, const std::string& program,
   o = train::resolved(o);
   data::check_transform_options(train::transform_options(o));
   if (o.threads > 0) set_threads(int(o.threads));
-  const train::Compute compute = train::choose_compute(o);
+  const train::Compute compute = train::choose_compute(o, processes);
 
-  if (o.data_dir == kDrawings) draw();
+  if (o.data_dir == kDrawings && processes.is_first()) draw();
+  processes.barrier();
   const auto [train_images, test_images] = data::open_train_and_val(o.data_dir, o.val_split);
   const auto made = train::make_model(o, class_count(f, *train_images));
   nn::Classifier& model = *made;
@@ -168,26 +172,35 @@ static int train_model(TrainFlags& f, const std::string& program,
   const std::vector<train::ParameterRule> rules =
       train::parameter_rules(parameters, o, model.classifier());
   freeze(parameters, rules);
-  train::Trainer trainer(model, *train_images, *test_images, o, std::cout, compute);
+  std::unique_ptr<data::LabelMaps> labels;
+  if (!o.token_label_data.empty())
+    labels = train::open_label_maps(o.token_label_data, train_images->classes());
+  train::Trainer trainer(model, *train_images, *test_images, o, std::cout, compute, nullptr,
+                         labels.get());
   if (!resume.empty()) trainer.resume(resumed, f.force_resume);
   if (o.log_interval > 0) trainer.show_utilization(multiply_adds, train::peak_flops(compute));
   const train::Curve theirs = curve_to_compare(o.compare_log);
 
-  // Everything that can be wrong has been looked at: only now something is written.
-  train::RunFolder folder = folder_of(f, resume, written);
-  folder.set_compare(theirs);
-  if (resume.empty()) write_file(folder / "args.json", train::to_json(o));
+  // Everything that can be wrong has been looked at: only now something is written, by the first
+  // process.
+  train::RunFolder folder;
+  if (processes.is_first()) {
+    folder = folder_of(f, resume, written);
+    folder.set_compare(theirs);
+    if (resume.empty()) write_file(folder / "args.json", train::to_json(o));
+  }
   std::cout << o.model << ", " << model.parameter_count() << " parameters; " << o.data_dir << ": "
             << train_images->classes().size() << " classes, " << train_images->size() << " + "
-            << test_images->size() << " images; " << device_text(compute) << "; run folder "
-            << folder.path() << std::endl;
+            << test_images->size() << " images; "
+            << (o.processes > 1 ? str(o.processes, " processes, each with ") : "")
+            << device_text(compute) << "; run folder " << folder.path() << std::endl;
   std::cout << train::describe_groups(parameters, rules) << std::flush;
   for (const std::string& line : data::remarks_on_run(*train_images, *test_images, o.img_size))
     std::cerr << "note: " << printable(line) << "\n";
   return run(trainer, folder, program);
 }
 
-int main(int argc, char** argv) {
+static int train_as_one(int argc, char** argv, Processes& processes) {
   TrainFlags f;
   CLI::App app(
       "Trains RMT, or another network, on a folder of images, or, without --data-dir, rmt_n on "
@@ -196,6 +209,12 @@ int main(int argc, char** argv) {
   app.option_defaults()->always_capture_default();
   add_train_flags(app, f);
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
-  return run_program(
-      app, [&] { return train_model(f, argv[0], [&] { parse_words(app, argc, argv); }); });
+  const int status = train_model(
+      f, argv[0], [&] { parse_words(app, argc, argv); }, processes);
+  return end_process(app.get_name(), status);
+}
+
+int main(int argc, char** argv) {
+  return run_as_one("rmt-train",
+                    [&](Processes& processes) { return train_as_one(argc, argv, processes); });
 }

@@ -15,7 +15,6 @@ struct TimmFlag {
 constexpr TimmFlag kTimmFlags[] = {
     {"--opt", "adamw", "rmt-train alone lets one choose; leave it out"},
     {"--sched", "cosine", "rmt's rate warms up and falls along a cosine; leave it out"},
-    {"--train-interpolation", "bicubic", "rmt resizes bicubically; leave it out"},
     {"--interpolation", "bicubic", "rmt resizes bicubically; leave it out"},
     {"--remode", "pixel", "--reprob erases with noise by the pixel; leave it out"},
     {"--recount", "1", "--reprob erases one rectangle; leave it out"},

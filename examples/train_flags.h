@@ -17,14 +17,14 @@ inline void add_train_flags(CLI::App& app, TrainFlags& f) {
   using train::Group;
   add_settings(app, f.options,
                {Group::data, Group::model, Group::ablations, Group::device, Group::recording,
-                Group::optimization, Group::augmentation, Group::fine_tuning, Group::run});
+                Group::optimization, Group::augmentation, Group::token_labels, Group::fine_tuning,
+                Group::run});
   auto option = [&app](const char* name, std::string& value, const char* help) {
     app.add_option(name, value, help)->group("Run");
   };
-  option(
-      "--recipe", f.recipe,
-      "what the flags that are not given are set to: paper, official, small-data or finetune (it "
-      "is printed)");
+  option("--recipe", f.recipe,
+         "what the flags that are not given are set to: paper, official, small-data, finetune or "
+         "token-labels (it is printed)");
   app.add_flag("--print-schedule", f.print_schedule,
                "print \"epoch rate\" for every epoch of the run that the flags describe and exit; "
                "where the rate moves every step, that of the epoch's first; needs no data")

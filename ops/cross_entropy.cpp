@@ -1,4 +1,4 @@
-// The loss of a classifier, for targets t that sum to 1 in each row, and these targets.
+// The loss of a classifier, for targets t whose rows have any sum, and the targets of labels.
 //
 //   y = 1 / B sum_bk t_bk (lse_b - z_bk),   lse_b = log sum_k exp(z_bk)
 //   dz_bk = dy / B (softmax(z_b)_k sum_j t_bj - t_bk)

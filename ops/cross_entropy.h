@@ -5,8 +5,9 @@
 namespace rmt::ops {
 
 // The mean over B of -sum_k target_bk log softmax(logits)_bk, of shape (). logits (B, K), B K > 0,
-// f32, f64 or bf16; target (B, K) of the same dtype, but f32 for bf16; its rows sum to 1, and it
-// has no gradient: an Error when it needs one. The result has target's dtype.
+// f32, f64 or bf16; target (B, K) of the same dtype, but f32 for bf16; its rows may have any sum,
+// which need not be 1 (see token_targets.h). It has no gradient: an Error when it needs one. The
+// result has target's dtype.
 Tensor cross_entropy(const Tensor& logits, const Tensor& target);
 
 // target_bk = eps / K, plus 1 - eps at k = label_b. labels (B) i64 in [0, K) -> (B, K) of `dtype`.

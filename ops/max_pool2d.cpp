@@ -3,8 +3,9 @@
 //   y_o = max of x_p over the pixels p in window o
 //   dx_p = sum of dy_o over the windows o whose maximum is p
 //
-// Which tap of its window won is kept beside each number of y, as a number of its type: 0 ... k k -
-// 1, row by row. dx_p then asks each window that holds p whether its winner is p.
+// Which tap of its window won is kept beside each number of y, as a number of its type, counted row
+// by row. dx_p then asks each window that holds p whether its winner is p. max_pool has one window,
+// as large as the map.
 #include "ops/max_pool2d.h"
 
 #include <limits>
@@ -29,8 +30,8 @@ using simd::Vec, simd::View;
 // winner: null where no gradient is wanted.
 template <class T>
 void max_pool2d_forward(View<const T> x, View<T> y, View<T> winner, const Maps<SlidingAxis>& m) {
-  const int64_t H = m.rows.count, W = m.columns.count, k = m.rows.k;
-  simd::for_each_row(m.y_pixels(), m.C * k * k, [=](int64_t r) {
+  const int64_t H = m.rows.count, W = m.columns.count, k = m.columns.k;
+  simd::for_each_row(m.y_pixels(), m.C * m.rows.k * k, [=](int64_t r) {
     const Pixel o(r, H, W);
     const int top = m.rows.start(o.row), left = m.columns.start(o.column);
     const Range rows = m.rows.of(o.row), columns = m.columns.of(o.column);
@@ -53,7 +54,7 @@ void max_pool2d_forward(View<const T> x, View<T> y, View<T> winner, const Maps<S
 template <class T>
 void max_pool2d_backward(View<const T> dy, View<const T> winner, View<T> dx,
                          const Maps<SlidingAxis>& m) {
-  const int64_t H = m.rows.size, W = m.columns.size, k = m.rows.k;
+  const int64_t H = m.rows.size, W = m.columns.size, k = m.columns.k;
   const int64_t windows = k / m.rows.stride + 1;  // along an axis, that hold a pixel
   simd::for_each_row(m.x_pixels(), m.C * windows * windows, [=](int64_t r) {
     const Pixel p(r, H, W);
@@ -74,17 +75,32 @@ void max_pool2d_backward(View<const T> dy, View<const T> winner, View<T> dx,
 }  // namespace
 }  // namespace cpu
 
-Tensor ops::max_pool2d(const Tensor& x, int64_t k, int64_t stride, int64_t pad) {
-  const Maps<SlidingAxis> m = expect_windows("max_pool2d", x, k, stride, pad);
-  const Shape shape{m.B, m.rows.count, m.columns.count, m.C};
+// The maximum over the windows of m; `shape` is that of y.
+static Tensor max_of_windows(const char* name, const Tensor& x, const Maps<SlidingAxis>& m,
+                             const Shape& shape) {
   Tensor y = Tensor::empty(shape, x.dtype(), x.device()), winner;
   if (needs_grad(x)) winner = Tensor::empty(shape, wide(x.dtype()), x.device());
   DISPATCH(x, max_pool2d_forward, x, y, winner, m);
-  return record("max_pool2d", y, {x}, [m, winner, shape = x.shape()](const Tensor& dy) -> Grads {
-    Tensor dx = Tensor::empty(shape, dy.dtype(), dy.device());
+  return record(name, y, {x}, [m, winner, shape_x = x.shape()](const Tensor& dy) -> Grads {
+    Tensor dx = Tensor::empty(shape_x, dy.dtype(), dy.device());
     DISPATCH(dy, max_pool2d_backward, dy, winner, dx, m);
     return {dx};
   });
+}
+
+Tensor ops::max_pool2d(const Tensor& x, int64_t k, int64_t stride, int64_t pad) {
+  const Maps<SlidingAxis> m = expect_windows("max_pool2d", x, k, stride, pad);
+  return max_of_windows("max_pool2d", x, m, {m.B, m.rows.count, m.columns.count, m.C});
+}
+
+// x (B, H, W, C) -> (B, C)
+Tensor ops::max_pool(const Tensor& x) {
+  expect_map("max_pool", x);
+  CHECK(x.dim(1) <= 4096 && x.dim(2) <= 4096, "max_pool: x is ", x.shape(),
+        ", expected at most 4096 rows and columns");
+  const auto whole = [](int64_t size) { return SlidingAxis{int(size), 1, int(size), 1, 0}; };
+  return max_of_windows("max_pool", x, {x.dim(0), x.dim(3), whole(x.dim(1)), whole(x.dim(2))},
+                        {x.dim(0), x.dim(3)});
 }
 
 }  // namespace rmt

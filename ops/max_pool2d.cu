@@ -13,7 +13,7 @@ struct Forward : OnMap {
   Maps<SlidingAxis> m;
   template <int N>
   __device__ cuda::Values<Wide<T>, N> operator()(Channels<N> c, const Pixel& o) const {
-    const int top = m.rows.start(o.row), left = m.columns.start(o.column), k = m.rows.k;
+    const int top = m.rows.start(o.row), left = m.columns.start(o.column), k = m.columns.k;
     const Range rows = m.rows.of(o.row), columns = m.columns.of(o.column);
     cuda::Values<Wide<T>, N> most = -std::numeric_limits<Wide<T>>::infinity();
     cuda::Values<Wide<T>, N> tap = Wide<T>((rows.begin - top) * k + columns.begin - left);
@@ -46,7 +46,7 @@ struct Backward : OnMap {
       for (int j = columns.begin; j < columns.end; ++j) {
         const int64_t at = m.y_at(p.image, i, j) * m.C + c.first;
         const auto dy_o = cuda::load<N>(dy + at), tap = cuda::load<N>(winner + at);
-        const Wide<T> own((p.row - m.rows.start(i)) * m.rows.k + p.column - m.columns.start(j));
+        const Wide<T> own((p.row - m.rows.start(i)) * m.columns.k + p.column - m.columns.start(j));
 #pragma unroll
         for (int n = 0; n < N; ++n) sum.at[n] += tap.at[n] == own ? dy_o.at[n] : 0;
       }

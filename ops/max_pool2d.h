@@ -11,4 +11,8 @@ namespace rmt::ops {
 // outside [0, k / 2], and windows larger than the padded map.
 Tensor max_pool2d(const Tensor& x, int64_t k, int64_t stride, int64_t pad);
 
+// The maximum over the whole map: y_bc = max over H and W of x_bhwc. x (B, H, W, C) with H and W in
+// [1, 4096] -> (B, C); NaN, equal numbers and dtypes as above.
+Tensor max_pool(const Tensor& x);
+
 }  // namespace rmt::ops

@@ -3,8 +3,9 @@
 //   y_b = x_b' inside the box,   lambda x_b + (1 - lambda) x_b' elsewhere
 //
 // For each pixel this is a symmetric matrix over the batch, so that dx is the same function of dy.
-// The mixture is computed with two roundings, lambda x_b + ((1 - lambda) x_b'), alike on every
-// device; where lambda = 1 it is x_b, whatever x_b' is.
+// The box is counted in squares of unit x unit pixels. The mixture is computed with two roundings,
+// lambda x_b + ((1 - lambda) x_b'), alike on every device; where lambda = 1 it is x_b, whatever
+// x_b' is.
 #include <cmath>
 
 #include "core/rows.h"
@@ -15,7 +16,8 @@
 namespace rmt {
 namespace gpu {  // mix_images.cu
 template <class T>
-void mix_images(const T* x, const double* mix, T* y, int64_t B, int64_t H, int64_t W, int64_t C);
+void mix_images(const T* x, const double* mix, T* y, int64_t B, int64_t H, int64_t W, int64_t C,
+                int64_t unit);
 }  // namespace gpu
 
 namespace cpu {
@@ -31,10 +33,11 @@ void mix_rows(const T* a, const T* b, T lambda, T rest, T* to_a, T* to_b, int64_
 }
 
 template <class T>
-void mix_images(const T* x, const double* mix, T* y, int64_t B, int64_t H, int64_t W, int64_t C) {
+void mix_images(const T* x, const double* mix, T* y, int64_t B, int64_t H, int64_t W, int64_t C,
+                int64_t unit) {
   const T lambda = T(mix[0]), rest = T(1 - mix[0]);
-  const int64_t n = W * C, left = int64_t(mix[2]) * C, top = int64_t(mix[3]),
-                right = left + int64_t(mix[4]) * C, bottom = top + int64_t(mix[5]);
+  const int64_t n = W * C, left = int64_t(mix[2]) * unit * C, top = int64_t(mix[3]) * unit,
+                right = left + int64_t(mix[4]) * unit * C, bottom = top + int64_t(mix[5]) * unit;
   simd::for_each_row(B / 2 * H, 2 * n, [=](int64_t row) {
     const int64_t h = row % H, first = row * n, second = ((B - 1 - row / H) * H + h) * n;
     if (lambda == 1) {
@@ -50,29 +53,33 @@ void mix_images(const T* x, const double* mix, T* y, int64_t B, int64_t H, int64
 }
 
 // For a mix on the CPU. One on the GPU is not waited for: a box outside the image is cut off there.
-void check_mix(const double* mix, int64_t H, int64_t W) {
+void check_mix(const double* mix, int64_t H, int64_t W, int64_t unit) {
   CHECK(mix[0] >= 0 && mix[0] <= 1, "mix_images: lambda ", mix[0], " is not in [0, 1]");
-  CHECK(mix[2] >= 0 && mix[4] >= 0 && mix[2] + mix[4] <= double(W) && mix[3] >= 0 && mix[5] >= 0 &&
-            mix[3] + mix[5] <= double(H),
+  const double width = double(W) / double(unit), height = double(H) / double(unit);
+  CHECK(mix[2] >= 0 && mix[4] >= 0 && mix[2] + mix[4] <= width && mix[3] >= 0 && mix[5] >= 0 &&
+            mix[3] + mix[5] <= height,
         "mix_images: box ", mix[4], " x ", mix[5], " at (", mix[2], ", ", mix[3],
-        ") is not inside the ", W, " x ", H, " image");
+        ") is not inside the ", W, " x ", H, " image",
+        unit == 1 ? "" : str(" of ", width, " x ", height, " squares"));
 }
 
 }  // namespace
 }  // namespace cpu
 
 // x (B, H, W, C), mix (6)
-Tensor ops::mix_images(const Tensor& x, const Tensor& mix) {
+Tensor ops::mix_images(const Tensor& x, const Tensor& mix, int64_t unit) {
   expect_defined("mix_images", "x", x);
   CHECK(x.rank() == 4, "mix_images: x is ", x.shape(), ", expected (B, H, W, C)");
   CHECK(x.dim(0) % 2 == 0, "mix_images: ", x.dim(0),
         " images do not pair, first with last; use an even batch size");
   expect("mix_images", "mix", mix, {6}, DType::f64);
   CHECK(!needs_grad(mix), "mix_images: mix has no gradient; detach() it");
-  if (mix.device() == Device::cpu) cpu::check_mix(mix.data<double>(), x.dim(1), x.dim(2));
-  auto run = [mix = mix.detach()](const Tensor& from) {
+  CHECK(unit > 0, "mix_images: squares of ", unit, " pixels, expected 1 or more");
+  if (mix.device() == Device::cpu) cpu::check_mix(mix.data<double>(), x.dim(1), x.dim(2), unit);
+  auto run = [mix = mix.detach(), unit](const Tensor& from) {
     Tensor y = Tensor::empty_like(from);
-    DISPATCH(from, mix_images, from, mix, y, from.dim(0), from.dim(1), from.dim(2), from.dim(3));
+    DISPATCH(from, mix_images, from, mix, y, from.dim(0), from.dim(1), from.dim(2), from.dim(3),
+             unit);
     return y;
   };
   return record("mix_images", run(x), {x}, [run](const Tensor& dy) -> Grads { return {run(dy)}; });

@@ -11,14 +11,15 @@ namespace {
 // y_b and y_b' from the N numbers each at offset `at` of images of `size` numbers, rows of n = W C.
 template <class T, int N>
 __global__ void __launch_bounds__(cuda::kThreads)
-    mix_images_kernel(const T* x, const double* mix, T* y, int64_t B, int64_t size, int n, int C) {
+    mix_images_kernel(const T* x, const double* mix, T* y, int64_t B, int64_t size, int n, int C,
+                      int unit) {
   using V = Wide<T>;
   const int64_t b = blockIdx.y, at = (int64_t(blockIdx.x) * blockDim.x + threadIdx.x) * N,
                 first = b * size + at, second = (B - 1 - b) * size + at;
   if (at >= size) return;
   const V lambda = V(mix[0]), rest = V(1 - mix[0]);
-  const int left = int(mix[2]) * C, top = int(mix[3]), right = left + int(mix[4]) * C,
-            bottom = top + int(mix[5]);
+  const int left = int(mix[2]) * unit * C, top = int(mix[3]) * unit,
+            right = left + int(mix[4]) * unit * C, bottom = top + int(mix[5]) * unit;
   const cuda::Values<V, N> p = cuda::load<N>(x + first), q = cuda::load<N>(x + second);
   cuda::Values<V, N> to_p, to_q;
   int row = int(unsigned(at) / unsigned(n)), column = int(at) - row * n;
@@ -41,7 +42,8 @@ __global__ void __launch_bounds__(cuda::kThreads)
 }  // namespace
 
 template <class T>
-void mix_images(const T* x, const double* mix, T* y, int64_t B, int64_t H, int64_t W, int64_t C) {
+void mix_images(const T* x, const double* mix, T* y, int64_t B, int64_t H, int64_t W, int64_t C,
+                int64_t unit) {
   const int64_t size = H * W * C;
   if (B * size == 0) return;
   CHECK(size < int64_t(1) << 31 && B / 2 <= 65535, "mix_images: ", B, " images of ", size,
@@ -50,7 +52,7 @@ void mix_images(const T* x, const double* mix, T* y, int64_t B, int64_t H, int64
   const bool vectors = size % N == 0 && cuda::aligned(x, y);
   const dim3 grid(unsigned(cuda::blocks_for(vectors ? size / N : size)), unsigned(B / 2));
   cuda::launch("mix_images", vectors ? mix_images_kernel<T, N> : mix_images_kernel<T, 1>, grid,
-               dim3(cuda::kThreads), 0, x, mix, y, B, size, W * C, C);
+               dim3(cuda::kThreads), 0, x, mix, y, B, size, W * C, C, unit);
 }
 
 INSTANTIATE(mix_images)

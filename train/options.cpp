@@ -23,6 +23,10 @@ double ema_decay(const TrainOptions& o) {
 TrainOptions resolved(TrainOptions o) {
   if (o.lr == 0) o.lr = 5e-4 * double(images_a_step(o)) / 512;
   if (o.warmup_epochs < 0) o.warmup_epochs = std::min(5., double(o.epochs) / 2);
+  if (!o.token_label_data.empty()) {
+    if (o.token_head == "none") o.token_head = "tokens";
+    o.augment_first = true;
+  }
   if (o.mixup_off_epoch < 0) o.mixup_off_epoch = std::max<int64_t>(1, o.epochs + o.mixup_off_epoch);
   return o;
 }
@@ -73,6 +77,32 @@ static void check_optimizer(const TrainOptions& o) {
   CHECK(!o.nesterov || o.momentum > 0, "--nesterov needs a --momentum above 0");
 }
 
+// Values that without label maps would do nothing, or with them would spoil what they say.
+static void check_token_labels(const TrainOptions& o) {
+  CHECK(o.token_head == "none" || o.token_head == "tokens" || o.token_head == "projected",
+        "--token-head ", o.token_head, " is not known: none, tokens or projected",
+        did_you_mean(o.token_head, {"none", "tokens", "projected"}));
+  CHECK(o.token_label_axes == "correct" || o.token_label_axes == "upstream", "--token-label-axes ",
+        o.token_label_axes, " is not known: correct or upstream",
+        did_you_mean(o.token_label_axes, {"correct", "upstream"}));
+  CHECK(o.train_interpolation == "bicubic" || o.train_interpolation == "random",
+        "--train-interpolation ", o.train_interpolation, " is not known: bicubic or random");
+  if (o.token_label_data.empty()) return;
+  CHECK(o.mixup == 0 && o.cutmix == 0, "--mixup ", o.mixup, " and --cutmix ", o.cutmix,
+        " with --token-label-data: MixToken mixes the images there; leave these out (--recipe "
+        "token-labels does)");
+  CHECK(o.loss == "cross_entropy", "--loss ", o.loss,
+        " with --token-label-data: token labels have a loss of their own; leave it out");
+  CHECK(o.img_size % 32 == 0,
+        "--token-label-data labels whole tokens of 32 x 32 pixels: --img-size ", o.img_size,
+        " is no multiple of 32");
+  CHECK(!o.mix_token || o.batch_size % 2 == 0,
+        "MixToken pairs the images of a batch, first with last: --batch-size ", o.batch_size,
+        " is odd; give an even one, or --no-mix-token");
+  CHECK(o.cls_weight + o.dense_weight > 0,
+        "--cls-weight 0 and --dense-weight 0 leave no loss; give one of them");
+}
+
 void check(const TrainOptions& o) {
   for_each_setting([&]<class T>(const Setting<T>& s) {
     if constexpr (std::is_arithmetic_v<T>) {
@@ -83,6 +113,7 @@ void check(const TrainOptions& o) {
     }
   });
   check_optimizer(o);
+  check_token_labels(o);
   data::parse_augment(o.aa);
   loss_named(o.loss);
   CHECK(o.model_ema_decay < 1,

@@ -12,13 +12,14 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* kNames[] = {"official", "paper", "small-data", "finetune"};
+constexpr const char* kNames[] = {"official", "paper", "small-data", "finetune", "token-labels"};
 
 // Which of a row's values are this recipe's.
 size_t column(const std::string& name) {
   const auto* at = std::find(std::begin(kNames), std::end(kNames), name);
   CHECK(at != std::end(kNames), "--recipe ", name,
-        " is not known: official, paper, small-data, finetune", did_you_mean(name, recipe_names()));
+        " is not known: official, paper, small-data, finetune, token-labels",
+        did_you_mean(name, recipe_names()));
   return size_t(at - std::begin(kNames));
 }
 

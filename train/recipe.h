@@ -1,9 +1,10 @@
 // Recipes: named settings of a training run, laid under the flags that are given. Their values
 // stand in the rows of train/settings.def, with the reasons at its head.
-//   official    the official code's defaults, at the 2048 images a step of its logs
-//   paper       what the paper states otherwise: 1024 images a step, a rate that moves every step
-//   small-data  for tens of thousands of small images on a few cores
-//   finetune    for pretrained weights (--initial-checkpoint) on one's own images
+//   official      the official code's defaults, at the 2048 images a step of its logs
+//   paper         what the paper states otherwise: 1024 images a step, a rate that moves every step
+//   small-data    for tens of thousands of small images on a few cores
+//   token-labels  the official code's for the models that are trained with token labels
+//   finetune      for pretrained weights (--initial-checkpoint) on one's own images
 #pragma once
 #include <string>
 #include <vector>

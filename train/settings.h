@@ -37,7 +37,7 @@ struct Setting {
   T TrainOptions::*field;
   const char *name, *flags, *help;
   Range range = {};
-  std::array<std::optional<T>, 4> recipes = {};  // in the order of recipe_names() (train/recipe.h)
+  std::array<std::optional<T>, 5> recipes = {};  // in the order of recipe_names() (train/recipe.h)
 };
 
 // Calls f(Setting<T>) for each, in the table's order.

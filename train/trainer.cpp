@@ -6,10 +6,10 @@
 
 #include "autograd/backward.h"
 #include "nn/models/registry.h"
-#include "ops/cross_entropy.h"
-#include "ops/mix_images.h"
+#include "train/agreement.h"
 #include "train/memory.h"
 #include "train/stop.h"
+#include "train/token_labels.h"
 #include "train/weights/model_file.h"
 
 namespace rmt::train {
@@ -18,6 +18,7 @@ namespace rmt::train {
 
 bool Trainer::run(const RunFolder& folder) {
   const StopSignals catch_signals;
+  check_processes();
   saving_.open(folder);
   report_.begin_run(progress_);
   while (progress_.epoch < options_.epochs && !stopped_) {
@@ -86,14 +87,10 @@ Tensor TrainStep::differentiate(const std::vector<data::Batch>& parts) {
   return sum;
 }
 
-// The forward pass: the loss of the model's logits against smoothed labels, ().
+// The forward pass: the mean loss over the batch, () (train/objective.h).
 Tensor TrainStep::loss_of(const data::Batch& batch) {
-  Tensor images = compute_.images(batch, options_.transform);  // (B, H, W, 3)
-  if (batch.mix.defined()) images = ops::mix_images(images, batch.mix);
-  const Tensor logits = forward_(images);  // (B, K)
-  const Tensor targets = ops::smooth_one_hot(batch.labels, logits.dim(1), options_.smoothing,
-                                             wide(logits.dtype()), batch.mix);  // (B, K)
-  return options_.loss(logits, targets);
+  const Tensor images = compute_.images(batch, options_.transform);  // (B, H, W, 3)
+  return options_.objective(images, batch);
 }
 
 // --- what the loop is made of ---
@@ -101,12 +98,13 @@ Tensor TrainStep::loss_of(const data::Batch& batch) {
 namespace {
 
 OptimizerOptions optimizer_options(const TrainOptions& o) {
-  OptimizerOptions options{.adamw = {.beta1 = o.opt_betas[0],
-                                     .beta2 = o.opt_betas[1],
-                                     .eps = o.opt_eps,
-                                     .weight_decay = o.weight_decay},
-                           .guard = {.clip = o.clip_grad, .parts = o.grad_accum_steps},
-                           .average_decay = ema_decay(o)};
+  OptimizerOptions options{
+      .adamw = {.beta1 = o.opt_betas[0],
+                .beta2 = o.opt_betas[1],
+                .eps = o.opt_eps,
+                .weight_decay = o.weight_decay},
+      .guard = {.clip = o.clip_grad, .parts = o.grad_accum_steps * o.processes},
+      .average_decay = ema_decay(o)};
   if (o.opt == "sgd")
     options.sgd = {.momentum = o.momentum, .nesterov = o.nesterov, .weight_decay = o.weight_decay};
   return options;
@@ -116,6 +114,24 @@ std::vector<Tensor*> parameters_of(Optimizer& optimizer) {
   std::vector<Tensor*> parameters;
   for (OptimizerSlot& slot : optimizer.slots()) parameters.push_back(slot.parameter);
   return parameters;
+}
+
+data::LoaderOptions train_loader_options(const TrainOptions& o, const Processes& processes,
+                                         const data::LabelMaps* labels) {
+  data::LoaderOptions l = loader_options(o, true, processes);
+  l.labels = labels;
+  CHECK(!labels || (o.token_head != "none" && o.augment_first),
+        "trainer: label maps need a model with a token head and images that are augmented first "
+        "(train::resolved() sets both)");
+  return l;
+}
+
+// What the run makes small: with label maps the loss of a model with a token head.
+Objective objective_of(nn::Module& model, const TrainOptions& o, const data::LabelMaps* labels) {
+  if (!labels) return nullptr;
+  auto* rmt = dynamic_cast<nn::Rmt*>(&model);
+  CHECK(rmt, "token labels train an RMT with a token head, and ", o.model, " is none");
+  return token_labels(*rmt, o);
 }
 
 std::string classifier_of(const nn::Module& model) {
@@ -128,8 +144,10 @@ const char* non_finite(double x) { return std::isnan(x) ? "nan" : "infinite"; }
 
 }  // namespace
 
-data::LoaderOptions loader_options(const TrainOptions& o, bool train) {
+data::LoaderOptions loader_options(const TrainOptions& o, bool train, const Processes& processes) {
   data::LoaderOptions l;
+  l.rank = processes.rank();
+  l.ranks = processes.size();
   l.batch_size = train || o.validation_batch_size == 0 ? o.batch_size : o.validation_batch_size;
   l.workers = int(o.workers);
   l.seed = o.seed;
@@ -138,22 +156,26 @@ data::LoaderOptions loader_options(const TrainOptions& o, bool train) {
   l.max_bad = o.max_bad_images;
   l.transform = transform_options(o);
   l.mix = {o.mixup, o.cutmix, o.mixup_prob, o.mixup_switch_prob, o.mixup_off_epoch};
+  if (!o.token_label_data.empty())  // MixToken: the box of CutMix in tokens, lambda from Beta(1, 1)
+    l.mix = {.cutmix = o.mix_token ? 1. : 0., .unit = nn::kPixelsAToken};
+  l.exchanged_axes = o.token_label_axes == "upstream";
   return l;
 }
 
 TrainStep::TrainStep(nn::Module& model, Forward forward, Optimizer& optimizer,
-                     const Compute& compute, const StepOptions& options, Processes& processes)
+                     const Compute& compute, const StepOptions& options)
     : model_(model),
-      forward_(std::move(forward)),
       optimizer_(optimizer),
       compute_(compute),
       options_(options),
-      processes_(processes),
-      sums_(parameters_of(optimizer), processes) {
+      processes_(*compute.processes),
+      sums_(parameters_of(optimizer), processes_) {
+  if (!options_.objective)
+    options_.objective = classification(forward, options.loss, options.smoothing);
   if (compute.device == Device::cuda)
     on_gpu_ = std::make_unique<RecordedStep>(
         model, optimizer, [this](const auto& parts) { return differentiate(parts); },
-        options.graph && processes.recordable());
+        options.graph && processes_.recordable());
 }
 
 std::vector<Verdict> TrainStep::finish() {
@@ -200,13 +222,13 @@ void TrainStep::advise_on_memory(const OutOfMemory& e, const data::Batch& batch)
 
 Trainer::Trainer(nn::Module& model, Forward forward, const data::Dataset& train,
                  const data::Dataset& test, const TrainOptions& options, std::ostream& out,
-                 const Compute& compute, const Loss& loss)
+                 const Compute& compute, const Loss& loss, const data::LabelMaps* labels)
     : model_(model),
       forward_(std::move(forward)),
       options_(options),
       compute_(compute),
       schedule_(schedule_of(options)),
-      train_loader_(train, loader_options(options, true)),
+      train_loader_(train, train_loader_options(options, *compute.processes, labels)),
       test_loader_(test, loader_options(options, false)),
       classes_(train.classes()),
       counts_{int64_t(classes_.size()), train.size(), test.size(), data::checksum(train),
@@ -218,21 +240,27 @@ Trainer::Trainer(nn::Module& model, Forward forward, const data::Dataset& train,
                   {.smoothing = options.smoothing,
                    .graph = options.cuda_graph,
                    .loss = loss ? loss : loss_named(options.loss),
+                   .objective = objective_of(model, options, labels),
                    .seed = options.seed,
                    .transform = transform_options(options)}),
       report_(options, steps_, counts_.classes, out),
-      saving_(model, optimizer_, progress_, options, train.classes(), counts_) {
+      saving_(model, optimizer_, progress_, options, train.classes(), counts_,
+              compute.processes->is_first()) {
   CHECK(steps_ > 0, train.place(), " has ", train.size(), " images, ", train_loader_.batches(),
-        " batches of --batch-size ", options.batch_size, ", fewer than one step of ",
+        " batches of --batch-size ", options.batch_size,
+        options.processes > 1 ? " in each process" : "", ", fewer than one step of ",
         "--grad-accum-steps ", options.grad_accum_steps, "; give a smaller --batch-size or fewer");
+  CHECK(options.processes == compute.processes->size(), "trainer: options.processes is ",
+        options.processes, ", there are ", compute.processes->size());
+  if (options.sync_bn && options.processes > 1) model.mode().processes = compute.processes;
 }
 
 Trainer::Trainer(nn::Classifier& model, const data::Dataset& train, const data::Dataset& test,
                  const TrainOptions& options, std::ostream& out, const Compute& compute,
-                 const Loss& loss)
+                 const Loss& loss, const data::LabelMaps* labels)
     : Trainer(
           model, [&model](const Tensor& images) { return model.forward(images); }, train, test,
-          options, out, compute, loss) {
+          options, out, compute, loss, labels) {
   CHECK(nn::knows_model(options.model), "trainer: options.model is \"", options.model,
         "\", under which no model is registered (nn/models/registry.h); a checkpoint of that name "
         "could not be read again");
@@ -255,9 +283,25 @@ void Trainer::resume(const Archive& archive, bool force) {
   if (now.steps == 0 || now.images == now.steps * images_a_step(options_)) return;
   CHECK(force, archive.path, ": stands after ", now.steps, " steps of ", now.images / now.steps,
         " images in epoch ", progress_.epoch + 1, ", a step is ", images_a_step(options_),
-        " now; give back --batch-size and --grad-accum-steps, or --force-resume to begin that "
-        "epoch again");
+        " now; give back --batch-size, --grad-accum-steps and the number of processes, or "
+        "--force-resume to begin that epoch again");
   now = {};
+}
+
+// All processes must begin alike: with the same options, images, weights and place in the run.
+void Trainer::check_processes() {
+  if (options_.processes == 1) return;
+  std::vector<Tensor> weights;
+  for (const nn::Entry& e : model_.state()) weights.push_back(*e.tensor);
+  std::string classes;
+  for (const std::string& name : classes_) classes += name + "\n";
+  check_agreement(*compute_.processes,
+                  {{"options", to_json(options_)},
+                   {"training images", str(counts_.train_images, counts_.train_checksum, classes)},
+                   {"validation images", str(counts_.test_images, counts_.test_checksum)},
+                   {"devices or numbers", str(compute_.device, compute_.dtype)},
+                   {"weights", hash_of(weights)},
+                   {"progress", str(progress_.epoch, " ", progress_.now.steps)}});
 }
 
 // Starts the loader after the batches that the epoch's finished steps have used: none, unless a
@@ -313,12 +357,15 @@ void Trainer::count(const std::vector<Verdict>& verdicts) {
 // Between two steps: stops if a signal asked for it, saves if --recovery-interval says so.
 void Trainer::stop_or_save() {
   const int64_t steps = progress_.now.steps;
-  if (StopSignals::requested()) return stop();
+  if (asked_to_stop()) return stop();
   if (options_.recovery_interval == 0 || steps % options_.recovery_interval != 0) return;
   if (steps == steps_) return;  // the end of the epoch saves
   count(train_step_.finish());
   saving_.inside_epoch();
 }
+
+// Has any process got a signal? All are asked, and so all stop at the same place.
+bool Trainer::asked_to_stop() const { return any(*compute_.processes, StopSignals::requested()); }
 
 // Ends the run between two steps or epochs, and saves all that is needed to go on from there.
 void Trainer::stop() {
@@ -356,14 +403,16 @@ std::optional<EpochLog> Trainer::evaluate_epoch() {
   log.test_loss = m.loss();
   log.test_acc1 = m.acc1();
   log.test_acc5 = m.acc5();
-  if (options_.model_ema && !StopSignals::requested()) {
+  bool asked = asked_to_stop();
+  if (options_.model_ema && !asked) {
     const AverageInPlace averaged(optimizer_.average());
     const Metrics a = test_metrics();
+    asked = asked_to_stop();
     log.test_ema_loss = a.loss();
     log.test_ema_acc1 = a.acc1();
     log.test_ema_acc5 = a.acc5();
   }
-  if (!StopSignals::requested()) return log;
+  if (!asked) return log;
   stop();
   return std::nullopt;
 }

@@ -11,12 +11,11 @@
 #include <ostream>
 
 #include "core/cuda/device.h"
-#include "core/processes/processes.h"
 #include "data/loader.h"
 #include "train/compute.h"
 #include "train/evaluation.h"
 #include "train/gradient_sums.h"
-#include "train/loss.h"
+#include "train/objective.h"
 #include "train/options.h"
 #include "train/recording.h"
 #include "train/report.h"
@@ -25,12 +24,15 @@
 
 namespace rmt::train {
 
-data::LoaderOptions loader_options(const TrainOptions& options, bool train);
+// Of the part of the images that is this process's.
+data::LoaderOptions loader_options(const TrainOptions& options, bool train,
+                                   const Processes& processes = alone());
 
 struct StepOptions {
   double smoothing = 0.1;
   bool graph = true;  // on a GPU, record the step and repeat it
   Loss loss = loss_named("cross_entropy");
+  Objective objective;  // unset: classification() with the loss and smoothing above
   uint64_t seed = 0;
   data::TransformOptions transform;
 };
@@ -40,7 +42,7 @@ class TrainStep {
  public:
   // The optimizer's `parts` is the number of batches that a step takes, of all processes together.
   TrainStep(nn::Module& model, Forward forward, Optimizer& optimizer, const Compute& compute,
-            const StepOptions& options, Processes& processes = alone());
+            const StepOptions& options);
 
   // Step number `step` of the run, on batches of one size whose gradients are averaged, with those
   // of the other processes, which must call with as many batches of that size. Returns the
@@ -61,7 +63,6 @@ class TrainStep {
   [[noreturn]] void advise_on_memory(const OutOfMemory& e, const data::Batch& batch);
 
   nn::Module& model_;
-  Forward forward_;
   Optimizer& optimizer_;
   Compute compute_;
   StepOptions options_;
@@ -74,16 +75,17 @@ class Trainer {
  public:
   // The model must be where compute.prepare() brought it, with the weights that training starts
   // from. `out` receives one line an epoch; the progress line and warnings go to stderr. `loss`:
-  // undefined for that of options.loss.
+  // undefined for that of options.loss. `labels`: the label maps of the training images, for a
+  // model with a token head (options.token_head); they must outlive the trainer.
   Trainer(nn::Module& model, Forward forward, const data::Dataset& train, const data::Dataset& test,
           const TrainOptions& options, std::ostream& out, const Compute& compute = {},
-          const Loss& loss = nullptr);
+          const Loss& loss = nullptr, const data::LabelMaps* labels = nullptr);
   // The same with the model's own forward(). options.model must be the name under which it is
   // registered (nn/models/registry.h), by which its checkpoints are found again: Error for a name
   // that this program does not know.
   Trainer(nn::Classifier& model, const data::Dataset& train, const data::Dataset& test,
           const TrainOptions& options, std::ostream& out, const Compute& compute = {},
-          const Loss& loss = nullptr);
+          const Loss& loss = nullptr, const data::LabelMaps* labels = nullptr);
 
   // Goes on where a last.safetensors of the same model and options stopped, in the middle of an
   // epoch if need be. Error when the classes or the images are not those of then, or an epoch that
@@ -93,7 +95,7 @@ class Trainer {
   void show_utilization(int64_t multiply_adds, double peak) {
     report_.show_utilization(multiply_adds, peak);
   }
-  // All epochs that are left, into this folder; at the first SIGTERM or SIGINT it saves and returns
+  // All epochs that are left, into this folder (of several processes the first one alone writes); at the first SIGTERM or SIGINT it saves and returns
   // (train/stop.h). False when something could not be saved: training went on without it.
   bool run(const RunFolder& folder);
   bool stopped() const { return stopped_; }                     // by a signal, before the end
@@ -106,8 +108,10 @@ class Trainer {
   void count(const std::vector<Verdict>& verdicts);
   void note_step(double lr);
   void stop_or_save();
+  bool asked_to_stop() const;
   std::optional<EpochLog> evaluate_epoch();
   Metrics test_metrics();
+  void check_processes();
   void finish_epoch(EpochLog log);
   void stop();
   void note_bad_images();

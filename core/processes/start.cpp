@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <cstdlib>
+#include <cstring>
 #include <optional>
 
 #include "core/processes/rooms.h"
@@ -82,12 +83,17 @@ std::unique_ptr<Processes> start_processes() {
   return rooms::mpi(launch.rank, launch.size);
 }
 
-int gpu_of_process(int gpus) {
-  const Launch launch = launch_of_environment();
-  if (gpus == 1) return 0;
-  CHECK(launch.local_rank < gpus, "this is process ", launch.local_rank + 1,
-        " of this machine, which has ", gpus, " GPUs; start as many processes as there are GPUs");
-  return int(launch.local_rank);
+bool started_first() {
+  const char* rank = nullptr;
+  for (const Names& n : kLaunchers)
+    if (!rank) rank = std::getenv(n.rank);
+  return !rank || std::strcmp(rank, "0") == 0;
+}
+
+int gpu_of_process() {
+  const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
+  if (visible && !std::strchr(visible, ',')) return 0;
+  return int(launch_of_environment().local_rank);
 }
 
 }  // namespace rmt

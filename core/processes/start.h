@@ -11,8 +11,11 @@ namespace rmt {
 // says so by Processes::fail(). Error when there are several and this build cannot connect them.
 std::unique_ptr<Processes> start_processes();
 
-// Which of the machine's GPUs is this process's: 0 for the first of the machine's processes, and so
-// on. Where the launcher shows each process one GPU alone, that one.
-int gpu_of_process(int gpus);
+// Is this the first of the processes that were started, connected or not?
+bool started_first();
+
+// Which GPU is this process's: 0 for the first of the machine's processes, and so on. Where the
+// launcher shows each process one GPU alone (CUDA_VISIBLE_DEVICES), that one.
+int gpu_of_process();
 
 }  // namespace rmt

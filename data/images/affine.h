@@ -3,10 +3,9 @@
 #pragma once
 #include "data/images/image.h"
 #include "data/images/pixel_ops.h"
+#include "data/images/resize.h"
 
 namespace rmt::data {
-
-enum class Resampling { bilinear, bicubic };
 
 // The result's point (x, y) is the source's point (a x + b y + c, d x + e y + f); points are pixel
 // centres, at halves. `fill` where that is outside.

@@ -114,14 +114,24 @@ std::vector<AugmentStep> draw_steps(const RandAugment& policy, Random& random) {
   return steps;
 }
 
+std::optional<Affine> movement(const AugmentStep& step, int64_t width, int64_t height) {
+  const double v = step.argument;
+  switch (step.op) {
+    case AugmentOp::rotate: return rotation(v, width, height);
+    case AugmentOp::shear_x: return shear_x(v);
+    case AugmentOp::shear_y: return shear_y(v);
+    case AugmentOp::translate_x: return translation(v * double(width), 0);
+    case AugmentOp::translate_y: return translation(0, v * double(height));
+    default: return std::nullopt;
+  }
+}
+
 void apply_step(const AugmentStep& step, Pixels p, Colour fill) {
   const double v = step.argument;
-  auto move = [&](const Affine& m) { apply_affine(p, m, step.resampling, fill); };
   switch (step.op) {
     case AugmentOp::autocontrast: return autocontrast(p);
     case AugmentOp::equalize: return equalize(p);
     case AugmentOp::invert: return invert(p);
-    case AugmentOp::rotate: return move(rotation(v, p.width, p.height));
     case AugmentOp::posterize: return posterize(p, int(v));
     case AugmentOp::solarize: return solarize(p, int(v));
     case AugmentOp::solarize_add: return solarize_add(p, int(v));
@@ -129,10 +139,12 @@ void apply_step(const AugmentStep& step, Pixels p, Colour fill) {
     case AugmentOp::contrast: return contrast(p, v);
     case AugmentOp::brightness: return brightness(p, v);
     case AugmentOp::sharpness: return sharpness(p, v);
-    case AugmentOp::shear_x: return move(shear_x(v));
-    case AugmentOp::shear_y: return move(shear_y(v));
-    case AugmentOp::translate_x: return move(translation(v * double(p.width), 0));
-    case AugmentOp::translate_y: return move(translation(0, v * double(p.height)));
+    case AugmentOp::rotate:
+    case AugmentOp::shear_x:
+    case AugmentOp::shear_y:
+    case AugmentOp::translate_x:
+    case AugmentOp::translate_y:
+      return apply_affine(p, *movement(step, p.width, p.height), step.resampling, fill);
   }
 }
 

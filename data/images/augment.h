@@ -63,6 +63,9 @@ struct AugmentStep {
 double augment_argument(AugmentOp op, double magnitude, bool negative, bool increasing);
 // The steps of one picture: operations drawn with replacement, each done with its probability.
 std::vector<AugmentStep> draw_steps(const RandAugment& policy, Random& random);
+// Where a step takes the points of a picture of width x height pixels; none when it changes
+// colours.
+std::optional<Affine> movement(const AugmentStep& step, int64_t width, int64_t height);
 void apply_step(const AugmentStep& step, Pixels p, Colour fill);
 
 // All of it. `fill` is the colour of what comes in from outside.

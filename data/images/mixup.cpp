@@ -67,7 +67,7 @@ Mix mix_of_batch(const MixOptions& o, uint64_t seed, int64_t epoch, int64_t batc
                  int64_t width) {
   if (o.off_epoch > 0 && epoch >= o.off_epoch) return {};
   Random random(seed, Purpose::mix, uint64_t(epoch), uint64_t(batch));
-  return draw_mix(o, height, width, random);
+  return draw_mix(o, height / o.unit, width / o.unit, random);
 }
 
 }  // namespace rmt::data

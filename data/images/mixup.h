@@ -14,6 +14,9 @@ struct MixOptions {
   double probability = 1;           // of a batch to be mixed at all
   double switch_probability = 0.5;  // of CutMix where both are on
   int64_t off_epoch = 0;            // from this epoch on nothing is mixed; 0: to the end
+  // The box of CutMix is made of squares of so many pixels a side, and counted in them. MixToken's
+  // are a token's 32 (nn/rmt/model.h).
+  int64_t unit = 1;
   bool on() const { return mixup > 0 || cutmix > 0; }
 };
 
@@ -36,7 +39,8 @@ double draw_beta(double a, double b, Random& random);
 Mix cutmix(double lambda, int64_t x, int64_t y, int64_t height, int64_t width);
 
 Mix draw_mix(const MixOptions& options, int64_t height, int64_t width, Random& random);
-// Of a batch of an epoch, both numbered from 0: a function of these and the seed alone.
+// Of a batch of an epoch, both numbered from 0: a function of these and the seed alone. height and
+// width in pixels, the box in units.
 Mix mix_of_batch(const MixOptions& options, uint64_t seed, int64_t epoch, int64_t batch,
                  int64_t height, int64_t width);
 

@@ -46,6 +46,16 @@ double bicubic(double x) {
   return 0;
 }
 
+// The filters: a weight for a distance in pixels, 0 beyond `support`.
+struct Filter {
+  double support;
+  double (*weight)(double x);
+};
+double triangle(double x) { return std::max(0.0, 1 - std::abs(x)); }
+Filter filter_of(Resampling r) {
+  return r == Resampling::bilinear ? Filter{1, triangle} : Filter{2, bicubic};
+}
+
 // Result i of n is the sum of weight[i * most + t] * source[first[i] + t] for t < count[i].
 struct Taps {
   int64_t most;
@@ -54,9 +64,9 @@ struct Taps {
 };
 
 // The taps of results [begin, begin + n) when `from` pixels become `to`.
-Taps make_taps(int64_t from, int64_t to, int64_t begin, int64_t n) {
+Taps make_taps(const Filter& filter, int64_t from, int64_t to, int64_t begin, int64_t n) {
   const double scale = double(from) / double(to), stretch = std::max(scale, 1.0),
-               support = 2 * stretch;
+               support = filter.support * stretch;
   Taps taps;
   taps.most = int64_t(std::ceil(support)) * 2 + 1;
   taps.first.resize(size_t(n));
@@ -68,7 +78,7 @@ Taps make_taps(int64_t from, int64_t to, int64_t begin, int64_t n) {
     int64_t lo = std::max<int64_t>(0, int64_t(center - support + 0.5)),
             hi = std::min(from, int64_t(center + support + 0.5));
     for (int64_t x = lo; x < hi; ++x)
-      sum += w[size_t(x - lo)] = bicubic((double(x) - center + 0.5) / stretch);
+      sum += w[size_t(x - lo)] = filter.weight((double(x) - center + 0.5) / stretch);
     for (int64_t t = 0; t < hi - lo; ++t) {
       double k = w[size_t(t)] / (sum != 0 ? sum : 1) * (1 << kBits);
       taps.weight[size_t(i * taps.most + t)] = int32_t(k < 0 ? k - 0.5 : k + 0.5);
@@ -167,7 +177,7 @@ void check_boxes(const Image& image, const Crop& box, int64_t width, int64_t hei
 }  // namespace
 
 void resize(const Image& image, const Crop& box, int64_t width, int64_t height, const Crop& window,
-            uint8_t* out) {
+            uint8_t* out, Resampling resampling) {
   check_boxes(image, box, width, height, window);
   const int64_t pitch = image.width * 3, bytes = window.width * 3;
   auto pixel = [&](int64_t x, int64_t y) {
@@ -178,8 +188,9 @@ void resize(const Image& image, const Crop& box, int64_t width, int64_t height, 
       std::memcpy(out + y * bytes, pixel(window.x, window.y + y), size_t(bytes));
     return;
   }
-  const Taps across = make_taps(box.width, width, window.x, window.width),
-             down = make_taps(box.height, height, window.y, window.height);
+  const Filter filter = filter_of(resampling);
+  const Taps across = make_taps(filter, box.width, width, window.x, window.width),
+             down = make_taps(filter, box.height, height, window.y, window.height);
   // The source's rows and columns that matter.
   const int64_t top = down.first.front(), bottom = down.first.back() + down.count.back();
   const int64_t left = across.first.front(), right = across.first.back() + across.count.back();

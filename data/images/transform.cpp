@@ -33,7 +33,8 @@ Size resized(int64_t width, int64_t height, int64_t shorter) {
 
 // The part `box` of an image resized to `size`, black where that lies outside. `seen` is what lies
 // inside: it alone is resized, into `part`, and copied to its place row by row.
-void resize_padded(const Image& image, const Size& size, const Crop& box, uint8_t* out) {
+void resize_padded(const Image& image, const Size& size, const Crop& box, Resampling resampling,
+                   uint8_t* out) {
   const int64_t left = std::max<int64_t>(box.x, 0), top = std::max<int64_t>(box.y, 0);
   const Crop seen{left, top, std::min(box.x + box.width, size.width) - left,
                   std::min(box.y + box.height, size.height) - top};
@@ -41,7 +42,8 @@ void resize_padded(const Image& image, const Size& size, const Crop& box, uint8_
   if (seen.width <= 0 || seen.height <= 0) return;
   thread_local std::vector<uint8_t> part;
   part.resize(size_t(seen.width * seen.height * 3));
-  resize(image, {0, 0, image.width, image.height}, size.width, size.height, seen, part.data());
+  resize(image, {0, 0, image.width, image.height}, size.width, size.height, seen, part.data(),
+         resampling);
   for (int64_t y = 0; y < seen.height; ++y)
     std::memcpy(out + ((top - box.y + y) * box.width + left - box.x) * 3,
                 &part[size_t(y * seen.width * 3)], size_t(seen.width * 3));
@@ -112,6 +114,7 @@ TrainDraws draw_train(int64_t width, int64_t height, const TransformOptions& o, 
     draws.crop = padded_crop(size.width, size.height, o, random);
   }
   draws.mirror = random.uniform() < o.flip;
+  if (o.random_resampling && random.uniform() < 0.5) draws.resampling = Resampling::bilinear;
   if (o.augment) draws.steps = draw_steps(*o.augment, random);
   if (o.color_jitter > 0)
     for (const AugmentStep& step : draw_jitter(o.color_jitter, random)) draws.steps.push_back(step);
@@ -119,13 +122,36 @@ TrainDraws draw_train(int64_t width, int64_t height, const TransformOptions& o, 
   return draws;
 }
 
+static void crop_pixels(const Image& image, const TransformOptions& o, const Crop& crop,
+                        Resampling resampling, uint8_t* pixels) {
+  const int64_t side = o.image_size;
+  if (o.crop_padding < 0)
+    resize(image, crop, side, side, {0, 0, side, side}, pixels, resampling);
+  else
+    resize_padded(image, resized(image.width, image.height, side), crop, resampling, pixels);
+}
+
+std::array<double, 4> shares(const Crop& crop, int64_t width, int64_t height,
+                             const TransformOptions& o) {
+  const Size size = o.crop_padding < 0 ? Size{width, height} : resized(width, height, o.image_size);
+  const double w = double(size.width), h = double(size.height);
+  return {double(crop.x) / w, double(crop.y) / h, double(crop.x + crop.width) / w,
+          double(crop.y + crop.height) / h};
+}
+
 bool train_pixels(const Image& image, const TransformOptions& o, const TrainDraws& draws,
                   uint8_t* pixels) {
   const int64_t side = o.image_size;
-  if (o.crop_padding < 0)
-    resize(image, draws.crop, side, side, {0, 0, side, side}, pixels);
-  else
-    resize_padded(image, resized(image.width, image.height, side), draws.crop, pixels);
+  if (o.augment_first && (draws.mirror || !draws.steps.empty())) {
+    Image whole = image;
+    const Pixels all{whole.rgb.data(), whole.width, whole.height};
+    if (draws.mirror) mirror(all);
+    for (const AugmentStep& step : draws.steps) apply_step(step, all, mean_colour(o));
+    crop_pixels(whole, o, draws.crop, draws.resampling, pixels);
+    return false;
+  }
+  crop_pixels(image, o, draws.crop, draws.resampling, pixels);
+  if (o.augment_first) return false;
   if (!o.augment && o.color_jitter == 0) return draws.mirror;
   const Pixels all{pixels, side, side};
   // The mirror comes first: a picture that is turned and then mirrored is another one.
@@ -140,11 +166,13 @@ bool train_pixels(const Image& image, const TransformOptions& o, Random random, 
 
 void eval_pixels(const Image& image, const TransformOptions& o, uint8_t* pixels) {
   const int64_t size = o.image_size;
+  const Crop all{0, 0, image.width, image.height};
+  if (o.whole) return resize(image, all, size, size, {0, 0, size, size}, pixels);
   const int64_t shorter = int64_t(std::floor(double(size) / o.crop_pct));
   const auto [width, height] = resized(image.width, image.height, shorter);
   const Crop window{round_even(double(width - size) / 2), round_even(double(height - size) / 2),
                     size, size};
-  resize(image, {0, 0, image.width, image.height}, width, height, window, pixels);
+  resize(image, all, width, height, window, pixels);
 }
 
 }  // namespace rmt::data

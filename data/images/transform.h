@@ -20,10 +20,15 @@ struct TransformOptions {
   double flip = 0.5;                   // probability of a horizontal mirror
   std::optional<RandAugment> augment;  // the recipe has this or color_jitter
   double color_jitter = 0;             // data/images/color_jitter.h
-  RandomErasing erasing;               // after normalisation
+  // Token labels: the whole photograph is mirrored and augmented, then cropped, so that its label
+  // map can follow (data/labels/README.md). Else the crop comes first, which is less work.
+  bool augment_first = false;
+  bool random_resampling = false;  // the crop is resized bilinearly or bicubically, by chance
+  RandomErasing erasing;           // after normalisation
 
   // Evaluation.
   double crop_pct = 0.875;  // image_size / shorter side after the resize
+  bool whole = false;       // no crop: the whole image, squashed into the square
 
   // Both: ImageNet's mean and standard deviation of values in [0, 1].
   std::array<float, 3> mean = {0.485f, 0.456f, 0.406f};
@@ -45,6 +50,7 @@ Crop padded_crop(int64_t width, int64_t height, const TransformOptions& options,
 struct TrainDraws {
   Crop crop;
   bool mirror = false;
+  Resampling resampling = Resampling::bicubic;  // of the crop
   std::vector<AugmentStep> steps;
   std::optional<Erasing> erasing;
 };
@@ -56,13 +62,18 @@ TrainDraws draw_train(int64_t width, int64_t height, const TransformOptions& opt
 // colour jitter, timm's order. With crop_padding an image whose shorter side is not image_size is
 // resized to that first, as torchvision's Resize does, and then cropped. Returns whether the bytes
 // are to be mirrored still: what is augmented has been mirrored before. ops::normalize does that,
-// and then RandomErasing.
+// and then RandomErasing. With augment_first the crop's place is one in the mirrored photograph.
 bool train_pixels(const Image& image, const TransformOptions& options, const TrainDraws& draws,
                   uint8_t* pixels);
 bool train_pixels(const Image& image, const TransformOptions& options, Random random,
                   uint8_t* pixels);
+// Where a crop of an image of width x height pixels lies, as shares of the image's sides: {left,
+// top, right, bottom}, in [0, 1] but for padded crops.
+std::array<double, 4> shares(const Crop& crop, int64_t width, int64_t height,
+                             const TransformOptions& options);
 // Evaluation: shorter side to floor(image_size / crop_pct), centre crop, as timm and torchvision
-// do. The official code takes crop_pct 0.875 up to 224 pixels and 1 above.
+// do. The official code takes crop_pct 0.875 up to 224 pixels and 1 above. With `whole` both sides
+// to image_size.
 void eval_pixels(const Image& image, const TransformOptions& options, uint8_t* pixels);
 
 }  // namespace rmt::data

@@ -34,6 +34,14 @@ enum class AttentionForm {
   retention,  // RetNet's retention over the tokens in raster order (nn/rmt/retention.h)
 };
 
+// What the second classifier of a model that is trained with token labels looks at
+// (data/labels/README.md). It gives logits to every token of the last map.
+enum class TokenHead {
+  none,       // there is no such classifier
+  tokens,     // the last stage's tokens, C4 channels: RMT-B* and RMT-L*
+  projected,  // those that are pooled, `projection` channels: RMT-S* as it was published
+};
+
 struct RmtConfig {
   std::string name;
   std::array<StageConfig, 4> stages;
@@ -41,6 +49,7 @@ struct RmtConfig {
   int64_t num_classes = 1000;
   // Channels of the layer before the pooling; 0: there is none, as in the first release.
   int64_t projection = 1024;
+  TokenHead token_head = TokenHead::none;
 
   // What the ablations switch (nn/rmt/README.md, "Published numbers").
   ops::DecayMode decay_mode = ops::DecayMode::log_additive;

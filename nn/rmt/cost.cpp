@@ -130,6 +130,8 @@ std::vector<Cost> cost(const RmtConfig& c, int64_t H, int64_t W) {
     head.kept_values += L * C + L * P;  // its input, and SiLU's
   }
   head += linear(1, P, c.num_classes);
+  if (c.token_head != TokenHead::none)
+    head += linear(L, c.token_head == TokenHead::projected ? P : C, c.num_classes);
   head.parameters += 2 * P;               // batch norm
   head.kept_values += L * P + 2 * P + P;  // its input and statistics, the pooled features
   parts.push_back(head);

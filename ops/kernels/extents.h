@@ -19,4 +19,13 @@ struct Map {  // depthwise_conv2d: x (B, H, W, C) and the filter, k = 2 r + 1
   }  // row counts through all B maps
 };
 
+struct TokenTargets {  // token_targets: maps (B, h, w, T), target (B, rows, columns, K)
+  int64_t B, h, w, T, K, rows, columns;
+  double smoothing;
+  HD double smoothed(double p) const {
+    const double low = smoothing / double(K);
+    return p * (1 - smoothing + low) + low;
+  }
+};
+
 }  // namespace rmt

@@ -37,9 +37,12 @@ def source(width, height):
     return np.where((x + y) % 11 < 6, block, noise).astype(np.uint8)
 
 
+FILTERS = {"bicubic": Image.BICUBIC, "bilinear": Image.BILINEAR}
+
 with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "pil_resize.txt"), "w") as out:
-    for size, (x, y, w, h), target in CASES:
-        image = Image.fromarray(source(*size)).crop((x, y, x + w, y + h))
-        # Along x, then along y: what one call does in every Pillow up to 12; Pillow 13 swaps them when the height shrinks much more than the width.
-        image = image.resize((target[0], h), Image.BICUBIC).resize(target, Image.BICUBIC)
-        print(*size, x, y, w, h, *target, np.asarray(image).tobytes().hex(), file=out)
+    for name, resample in FILTERS.items():
+        for size, (x, y, w, h), target in CASES:
+            image = Image.fromarray(source(*size)).crop((x, y, x + w, y + h))
+            # Along x, then along y: what one call does in every Pillow up to 12; Pillow 13 swaps them when the height shrinks much more than the width.
+            image = image.resize((target[0], h), resample).resize(target, resample)
+            print(name, *size, x, y, w, h, *target, np.asarray(image).tobytes().hex(), file=out)

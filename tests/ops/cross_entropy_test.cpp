@@ -59,6 +59,20 @@ TEST(CrossEntropy, TargetsOfAnySum) {  // positive, so that the loss is no diffe
            {.reference = naive, .differentiable = {true, false}, .parameters = {false, true}});
 }
 
+// Those of token labels sum to 1 + eps / K, those of a token that is left out in part to less.
+TEST(CrossEntropy, TargetsThatSumToAlmostOneAndToLess) {
+  for (double sum : {1.0001, 0.3}) {
+    Tensor target = targets(7, 13, 0.1);
+    for (int64_t i = 0; i < target.numel(); ++i)
+      target.data<double>()[i] = float(sum * target.data<double>()[i]);  // as both precisions have
+    check_op("cross_entropy", cross_entropy, {randn({7, 13}, 3), target},
+             {.reference = naive,
+              .differentiable = {true, false},
+              .f32_tolerance = tolerance(13),
+              .parameters = {false, true}});
+  }
+}
+
 TEST(CrossEntropy, LargeLogits) {
   // Row 0 is sure and right: loss 0. Row 1 is sure and wrong: 2e4. Row 2 is torn between two: log 2
   // beside 1e4 that cancel.

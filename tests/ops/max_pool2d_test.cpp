@@ -69,6 +69,25 @@ TEST(MaxPool2d, Op) {
              {randn({p.B, p.H, p.W, p.C}, 1)}, {.reference = naive_max_pool(p), .max_probes = 100});
 }
 
+// Over the whole map, which need not be square.
+TEST(MaxPool2d, WholeMap) {
+  auto naive = [](Inputs in) {
+    const int64_t B = in[0].dim(0), L = in[0].dim(1) * in[0].dim(2), C = in[0].dim(3);
+    std::vector<double> y(size_t(B * C), -std::numeric_limits<double>::infinity());
+    for (int64_t i = 0; i < in[0].numel(); ++i) {
+      double& most = y[size_t(i / (L * C) * C + i % C)];
+      most = std::max(most, in[0].data<double>()[i]);
+    }
+    return y;
+  };
+  for (Shape shape : {Shape{1, 1, 1, 1}, Shape{2, 7, 13, 5}, Shape{3, 13, 7, 32},
+                      Shape{2, 1, 49, 57}, Shape{0, 7, 7, 5}})
+    check_op("max_pool", [](Inputs in) { return ops::max_pool(in[0]); }, {randn(shape, 1)},
+             {.reference = naive, .max_probes = 100});
+  expect_error([] { ops::max_pool(Tensor::zeros({2, 3, 4})); }, {"max_pool", "(2, 3, 4)"});
+  expect_error([] { ops::max_pool(Tensor::zeros({1, 1, 4097, 1})); }, {"max_pool", "4096"});
+}
+
 TEST(MaxPool2d, TheFirstOfEqualsGetsTheGradient) {
   for (Device device : devices()) {
     const auto [y, dx] = pooled({2, 2, 1, 1, 1, 2, 2, 0}, {1, 2, 4, 1}, 2, 1, 0, device);

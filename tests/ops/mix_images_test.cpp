@@ -25,11 +25,13 @@ Tensor tensor(const Mix& m) {
 }
 
 // As it is called for x, wherever that is.
-Op mix_by(const Mix& m) {
-  return [mix = tensor(m)](Inputs in) { return ops::mix_images(in[0], mix.to(in[0].device())); };
+Op mix_by(const Mix& m, int64_t unit = 1) {
+  return [mix = tensor(m), unit](Inputs in) {
+    return ops::mix_images(in[0], mix.to(in[0].device()), unit);
+  };
 }
 
-std::vector<double> naive(const Tensor& x, const Mix& m) {
+std::vector<double> naive(const Tensor& x, const Mix& m, int64_t unit = 1) {
   const int64_t B = x.dim(0), H = x.dim(1), W = x.dim(2), C = x.dim(3);
   auto at = [&](int64_t b, int64_t h, int64_t w, int64_t c) {
     return x.data<double>()[((b * H + h) * W + w) * C + c];
@@ -39,8 +41,9 @@ std::vector<double> naive(const Tensor& x, const Mix& m) {
     for (int64_t h = 0; h < H; ++h)
       for (int64_t w = 0; w < W; ++w)
         for (int64_t c = 0; c < C; ++c) {
-          const bool inside = w >= m.box.x && w < m.box.x + m.box.width && h >= m.box.y &&
-                              h < m.box.y + m.box.height;
+          const int64_t column = w / unit, row = h / unit;  // of the square of this pixel
+          const bool inside = column >= m.box.x && column < m.box.x + m.box.width &&
+                              row >= m.box.y && row < m.box.y + m.box.height;
           const double lambda = inside ? 0 : m.image_lambda;
           y.push_back(lambda * at(b, h, w, c) + (1 - lambda) * at(B - 1 - b, h, w, c));
         }
@@ -73,6 +76,19 @@ TEST(MixImages, Op) {
       check_op("mix_images", mix_by(m), {randn(shape)},
                {.reference = [=](Inputs in) { return naive(in[0], m); }, .max_probes = 50});
   }
+}
+
+// A box of squares of unit x unit pixels, on maps that are a whole number of squares and that are
+// not.
+TEST(MixImages, ABoxInSquares) {
+  for (Shape shape : {Shape{4, 56, 56, 3}, Shape{2, 17, 26, 5}})
+    for (int64_t unit : {2, 8}) {
+      const int64_t h = shape[1] / unit, w = shape[2] / unit;
+      for (const Mix& m : {Mix{1, 0.7, {w / 3, h / 4, w / 2, h / 2}}, Mix{0.3, 0.2, {1, 0, 1, h}},
+                           Mix{1, 0, {0, 0, w, h}}, Mix{1, 1, {0, 0, 0, 0}}})
+        check_op("mix_images", mix_by(m, unit), {randn(shape)},
+                 {.reference = [=](Inputs in) { return naive(in[0], m, unit); }, .max_probes = 50});
+    }
 }
 
 // What is not mixed comes out as it went in, whatever its partner is; what comes out of a box is a
@@ -244,6 +260,12 @@ TEST(MixImages, Errors) {
         ops::mix_images(x, tensor({1, 1, {0, -1, 2, 2}}));
       },
       {"box 2 x 2 at (0, -1)"});
+  expect_error([&] { ops::mix_images(x, mix, 0); }, {"mix_images", "squares of 0 pixels"});
+  expect_error(
+      [&] {
+        ops::mix_images(x, tensor({1, 1, {2, 0, 2, 2}}), 2);
+      },
+      {"mix_images", "box 2 x 2 at (2, 0)", "6 x 5 image of 3 x 2.5 squares"});
 }
 
 // On a GPU nobody looks: a box outside is cut off, and nothing outside is read.

@@ -35,26 +35,49 @@ std::vector<size_t> places(const std::vector<std::string>& classes,
              : std::vector<size_t>();
 }
 
-// Makes the archive's head fit the model; what became of it, for people.
-std::string fit_head(Archive& a, nn::Classifier& model, const std::vector<std::string>& known,
+// Makes a classifier in the archive fit the model's: `name` is "head" or the like. Returns what
+// became of it, for people.
+std::string fit_head(Archive& a, nn::Classifier& model, const std::string& name,
+                     const std::vector<std::string>& known,
                      const std::vector<std::string>& classes) {
-  const std::string head = model.classifier() + ".";
+  const std::string head = name + ".";
   const Tensor& rows = a.at(head + "weight");
   const int64_t K = int64_t(classes.size()), K_file = rows.rank() == 2 ? rows.dim(0) : 0;
   const bool named = int64_t(known.size()) == K_file;  // else the names are not those of the rows
   const std::vector<size_t> order = named ? places(classes, known) : std::vector<size_t>();
   if (K_file == K && !named)
-    return str("head: kept, its ", K, " classes in their order, since the file does not name them");
+    return str(name, ": kept, its ", K,
+               " classes in their order, since the file does not name them");
   if (K_file == K && !order.empty()) {
     if (std::is_sorted(order.begin(), order.end()))
-      return str("head: kept, the same ", K, " classes");
-    for (auto& [name, x] : a.tensors)
-      if (name.starts_with(head) && x.rank() > 0 && x.dim(0) == K) x = permuted(x, order);
-    return str("head: kept, its ", K, " classes put into the order of the images'");
+      return str(name, ": kept, the same ", K, " classes");
+    for (auto& [key, x] : a.tensors)
+      if (key.starts_with(head) && x.rank() > 0 && x.dim(0) == K) x = permuted(x, order);
+    return str(name, ": kept, its ", K, " classes put into the order of the images'");
   }
   for (const nn::Entry& e : model.parameters())
     if (e.name.starts_with(head)) a.tensors[e.name] = e.tensor->detach();
-  return str("head: ", K_file, " -> ", K, K_file == K ? " other" : "", " classes, made anew");
+  return str(name, ": ", K_file, " -> ", K, K_file == K ? " other" : "", " classes, made anew");
+}
+
+// The same of the token head, which file and model may have or not. "" where neither has one.
+std::string fit_token_head(Archive& a, nn::Classifier& model, const std::vector<std::string>& known,
+                           const std::vector<std::string>& classes) {
+  const Tensor* own = nullptr;
+  for (const nn::Entry& e : model.parameters())
+    if (e.name == "aux_head.weight") own = e.tensor;
+  const auto at = a.tensors.find("aux_head.weight");
+  const bool given = at != a.tensors.end();
+  if (!own) {
+    a.tensors.erase("aux_head.weight");
+    a.tensors.erase("aux_head.bias");
+    return given ? "aux_head: left out; token labels train it, and there are none here" : "";
+  }
+  const bool fits = given && at->second.rank() == 2 && at->second.dim(1) == own->dim(1);
+  if (fits) return fit_head(a, model, "aux_head", known, classes);
+  for (const nn::Entry& e : model.parameters())
+    if (e.name.starts_with("aux_head.")) a.tensors[e.name] = e.tensor->detach();
+  return "aux_head: made anew";
 }
 
 }  // namespace
@@ -62,10 +85,6 @@ std::string fit_head(Archive& a, nn::Classifier& model, const std::vector<std::s
 Pretrained read_pretrained(const std::string& path, const std::string& model) {
   Pretrained p;
   p.weights = read_weights(weights_path(path));
-  for (const char* name : {"aux_head.weight", "aux_head.bias"})
-    if (p.weights.tensors.erase(name) > 0 && p.notes.empty())
-      p.notes.push_back(
-          "aux_head: left out; it was trained with token labels, which are not used here");
   const Description d = description_of(p.weights);
   const bool told = !d.architecture.empty() || p.weights.tensors.count("layers.0.Relpos.decay") > 0;
   p.options = model_kind(p.weights, told ? "" : model).options;
@@ -98,8 +117,9 @@ std::vector<std::string> start_from(nn::Classifier& model, const Pretrained& p,
   };
   std::vector<std::string> lines{
       str("starting from ", fitted.path, ": ", p.options.model, note("taken_from"))};
-  lines.insert(lines.end(), p.notes.begin(), p.notes.end());
-  lines.push_back(fit_head(fitted, model, p.classes, classes));
+  lines.push_back(fit_head(fitted, model, model.classifier(), p.classes, classes));
+  const std::string token_head = fit_token_head(fitted, model, p.classes, classes);
+  if (!token_head.empty()) lines.push_back(token_head);
   load_model(model, fitted, o.model);
   if (p.knows_images && p.options.img_size != o.img_size)
     lines.push_back(str("images: ", o.img_size, " px here, ", p.options.img_size,

@@ -9,11 +9,10 @@
 namespace rmt::train {
 
 struct Pretrained {
-  Archive weights;       // without a token-label head ("aux_head")
+  Archive weights;
   TrainOptions options;  // of its model; of its images too where the file records them
   bool knows_images;     // whether the file does
   std::vector<std::string> classes;
-  std::vector<std::string> notes;  // lines for people: what was left out
 };
 
 // Any file or folder that load_model_file() reads. `model` is what weights are taken for that do
@@ -26,8 +25,8 @@ TrainOptions with_model_of(const Pretrained& pretrained, TrainOptions options);
 
 // Copies the weights into an initialised model for images of these classes. The head's rows come
 // along, put into the order of `classes` when the file names the same ones, and as they are when it
-// names none and has as many; otherwise the model's own new head stays. Everything else must fit:
-// else Error with the first key and both shapes. Returns lines for people: where the weights came
+// names none and has as many; otherwise the model's own new head stays. So it goes with a token
+// head ("aux_head") where both have one. Everything else must fit: else Error with the first key and both shapes. Returns lines for people: where the weights came
 // from, what became of the head, another image size.
 std::vector<std::string> start_from(nn::Classifier& model, const Pretrained& pretrained,
                                     const std::vector<std::string>& classes,

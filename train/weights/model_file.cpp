@@ -36,6 +36,13 @@ ops::RetentionForm retention_form_named(const std::string& name) {
   return ops::RetentionForm::recurrent;
 }
 
+nn::TokenHead token_head_named(const std::string& name) {
+  if (name == "none") return nn::TokenHead::none;
+  if (name == "tokens") return nn::TokenHead::tokens;
+  CHECK(name == "projected", "unknown token head \"", name, "\"; known: none, tokens, projected");
+  return nn::TokenHead::projected;
+}
+
 void set_stages(nn::RmtConfig& c, bool nn::StageConfig::*field, const std::string& text,
                 const char* flag) {
   if (text.empty()) return;
@@ -46,7 +53,7 @@ void set_stages(nn::RmtConfig& c, bool nn::StageConfig::*field, const std::strin
 
 // The flag of an ablation that is not at its default, "" where all are.
 std::string first_ablation(const TrainOptions& o) {
-  std::string flag;
+  std::string flag = o.token_head == "none" ? "" : "--token-head";
   for_each_setting([&](const auto& s) {
     if (s.group == Group::ablations && flag.empty() && o.*s.field != TrainOptions().*s.field)
       flag = s.flags;
@@ -59,6 +66,7 @@ void ablate(const TrainOptions& o, nn::RmtConfig& c) {
   c.attention = attention_named(o.attention);
   c.retention_form = retention_form_named(o.retention_form);
   c.retention_chunk = o.retention_chunk;
+  c.token_head = token_head_named(o.token_head);
   for_each_switch([&](const char*, auto option, auto field) { c.*field = o.*option; });
   set_stages(c, &nn::StageConfig::decomposed, o.decomposed, "decomposed");
   set_stages(c, &nn::StageConfig::layer_scale, o.layer_scale, "layer-scale");
@@ -74,6 +82,9 @@ bool is_rmt(const std::string& name) {
 void record_switches(const nn::RmtConfig& c, TrainOptions& o) {
   o.model = c.name;
   for_each_switch([&](const char*, auto option, auto field) { o.*option = c.*field; });
+  o.token_head = c.token_head == nn::TokenHead::none     ? "none"
+                 : c.token_head == nn::TokenHead::tokens ? "tokens"
+                                                         : "projected";
   o.layer_scale.clear();
   for (const nn::StageConfig& s : c.stages) o.layer_scale += s.layer_scale ? '1' : '0';
 }
@@ -166,6 +177,9 @@ data::TransformOptions transform_options(const TrainOptions& o) {
   t.flip = o.hflip;
   t.augment = data::parse_augment(o.aa);
   t.color_jitter = o.color_jitter;
+  t.augment_first = o.augment_first;
+  t.random_resampling = o.train_interpolation == "random";
+  if (t.augment) t.augment->random_resampling = t.random_resampling;
   t.erasing.probability = o.reprob;
   t.crop_pct = o.crop_pct;
   for (size_t c = 0; c < 3; ++c) {

@@ -1,9 +1,9 @@
 #include "train/weights/pth.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
+#include "core/half.h"
 #include "train/weights/pickle.h"
 #include "train/weights/zip.h"
 
@@ -16,17 +16,9 @@ constexpr size_t kMaxEntries = 100'000, kMaxDepth = 8;
 // model's never come near to.
 constexpr uint64_t kMaxGrowth = 16;
 
-// IEEE 754 binary16: 1 sign, 5 exponent, 10 mantissa bits.
 struct f16 {
   uint16_t bits;
-  explicit operator float() const {
-    const uint32_t sign = uint32_t(bits & 0x8000) << 16;
-    const uint32_t exponent = bits >> 10 & 31;
-    const uint32_t mantissa = bits & 1023;
-    if (exponent == 0) return std::copysign(std::ldexp(float(mantissa), -24), sign ? -1.f : 1.f);
-    return std::bit_cast<float>(sign | (exponent == 31 ? 0x7f800000 : (exponent + 112) << 23) |
-                                mantissa << 13);
-  }
+  explicit operator float() const { return from_half(bits); }
 };
 
 // Which elements of a storage a tensor consists of.
@@ -135,7 +127,16 @@ class Reader {
   Archive read(const std::string& key) {
     Archive archive;
     archive.path = zip_.path();
-    collect(*choose(key, archive), "", 0);
+    const PyValue* root = pickle_.root;
+    if (is_tensor(*root)) {
+      CHECK(key.empty(), zip_.path(), ": holds one tensor without a name, and no entry ",
+            quoted_name(key));
+      ++entries_;
+      add_view(*root, "tensor");
+      archive.metadata["stored_as"] = views_.begin()->second[0].format->dtype;
+    } else {
+      collect(*choose(key, archive), "", 0);
+    }
     CHECK(entries_ > 0, zip_.path(), ": holds no tensors");
     for (const auto& [storage, views] : views_) {
       const std::string bytes = zip_.read(folder_ + "data/" + storage);
@@ -219,15 +220,23 @@ class Reader {
     throw Error(str(zip_.path(), ": ", quoted_name(name), " ", reason));
   }
 
+  // A parameter is a call whose first argument is a tensor.
+  static const PyValue* inside_parameter(const PyValue* value) {
+    while (value->kind == PyValue::call && among(kParameter, value->callee->string) &&
+           !value->argument->items.empty())
+      value = value->argument->items[0];
+    return value;
+  }
+  static bool is_tensor(const PyValue& value) {
+    const PyValue* inside = inside_parameter(&value);
+    return inside->calls(kTensor2) || inside->calls(kTensor3);
+  }
+
   // A tensor is a call of
   //   _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks[, metadata])
-  // or of _v3, which has a dtype after the hooks. A parameter is a call whose first argument is a
-  // tensor.
+  // or of _v3, which has a dtype after the hooks.
   void add_view(const PyValue& value, const std::string& name) {
-    const PyValue* tensor = &value;
-    while (tensor->kind == PyValue::call && among(kParameter, tensor->callee->string) &&
-           !tensor->argument->items.empty())
-      tensor = tensor->argument->items[0];
+    const PyValue* tensor = inside_parameter(&value);
     const bool v3 = tensor->calls(kTensor3);
     if (!v3 && !tensor->calls(kTensor2)) {
       const std::string what =

@@ -18,7 +18,9 @@ namespace rmt::train {
 // it, or of the saved object itself. Dictionaries inside it give dotted names; "module." before all
 // names is taken away. Every tensor is contiguous and owns its bytes. f16 and bf16 become f32, int8
 // and int16 become i32, truth values u8. The metadata say in "taken_from" which entry it was, and
-// in "beside" which others there are. Error for whatever is not whole, sound and known.
+// in "beside" which others there are. A saved object that is one tensor gets the name "tensor", and
+// the metadata say in "stored_as" what its type is in the file: "torch float16". Error for whatever
+// is not whole, sound and known.
 Archive read_pth(const std::string& path, const std::string& key = "");
 
 // Reads a .pth or a safetensors file; the file's first bytes say which it is.

@@ -9,6 +9,18 @@ int64_t extent(const Archive& a, const std::string& name) {
   return it == a.tensors.end() || it->second.rank() == 0 ? 0 : it->second.dim(0);
 }
 
+// Told by the channels that a token head reads.
+nn::TokenHead token_head(const Archive& a, const nn::RmtConfig& c) {
+  auto it = a.tensors.find("aux_head.weight");
+  if (it == a.tensors.end()) return nn::TokenHead::none;
+  const int64_t channels = it->second.rank() == 2 ? it->second.dim(1) : 0;
+  if (channels == c.stages[3].channels) return nn::TokenHead::tokens;
+  CHECK(channels > 0 && channels == c.projection, a.path, ": aux_head.weight is ",
+        it->second.shape(), ", expected (classes, ", c.stages[3].channels, ") or (classes, ",
+        c.projection, ")");
+  return nn::TokenHead::projected;
+}
+
 std::string list(const std::array<int64_t, 4>& x) {
   return str(x[0], ", ", x[1], ", ", x[2], ", ", x[3]);
 }
@@ -21,8 +33,6 @@ nn::RmtConfig recognise(const Archive& a) {
   CHECK(extent(a, "head.weight") > 0, a.path,
         ": holds an RMT without its classifier (no \"head.weight\"), as detectors and segmenters "
         "do; give the classifier's weights");
-  CHECK(extent(a, "aux_head.weight") == 0, a.path,
-        ": was trained with token labels (it has an \"aux_head\"), which rmt does not compute");
   CHECK(extent(a, "layers.0.blocks.0.retention.g_proj.weight") == 0, a.path,
         ": holds an RMT with a gate (it has a \"g_proj\"), of --attention gate or of --attention "
         "retention: weights do not tell which; take the file that rmt-train wrote, which does");
@@ -49,6 +59,7 @@ nn::RmtConfig recognise(const Archive& a) {
     const std::string block = "layers.0.blocks.0.";
     c.num_classes = extent(a, "head.weight");
     c.projection = extent(a, "proj.weight");
+    c.token_head = token_head(a, c);
     c.local_context = extent(a, block + "retention.lepe.conv.weight") > 0;
     c.position_conv = extent(a, block + "pos.conv.weight") > 0;
     c.ffn_conv = extent(a, block + "ffn.dwconv.conv.weight") > 0;

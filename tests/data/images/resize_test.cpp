@@ -39,15 +39,18 @@ TEST(Resize, EqualsPillowToTheByte) {
   ASSERT_TRUE(golden) << "run the tests from the project's root";
   int64_t sw, sh, width, height, cases = 0;
   Crop box;
-  for (std::string hex;
-       golden >> sw >> sh >> box.x >> box.y >> box.width >> box.height >> width >> height >> hex;
+  for (std::string filter, hex; golden >> filter >> sw >> sh >> box.x >> box.y >> box.width >>
+                                box.height >> width >> height >> hex;
        ++cases) {
-    Image got = resize(formula_image(sw, sh), box, width, height);
+    Image got{width, height, std::vector<uint8_t>(size_t(width * height * 3))};
+    resize(formula_image(sw, sh), box, width, height, {0, 0, width, height}, got.rgb.data(),
+           filter == "bilinear" ? Resampling::bilinear : Resampling::bicubic);
     std::vector<uint8_t> want = from_hex(hex);
     ASSERT_EQ(got.rgb.size(), want.size());
-    EXPECT_TRUE(got.rgb == want) << sw << " x " << sh << " to " << width << " x " << height;
+    EXPECT_TRUE(got.rgb == want) << filter << " " << sw << " x " << sh << " to " << width << " x "
+                                 << height;
   }
-  EXPECT_EQ(cases, 17);
+  EXPECT_EQ(cases, 2 * 17);
 }
 
 TEST(Resize, PixelsOutsideTheCropDoNotMatter) {
