@@ -7,6 +7,8 @@
 #                    nvcc knows, and PTX of the newest
 #   MPI=1            programs that mpirun or srun starts as several processes (needs mpicxx; the same
 #                    objects, linked under build/mpi)
+#   NCCL=1           with CUDA=1 MPI=1: NCCL carries what the GPUs exchange (NCCL_HOME=<folder with
+#                    include/ and lib/> where the compiler does not find it)
 #   DEBUG=1          nothing optimised, so that a debugger stops at every line and finds every
 #                    variable (own objects under build/debug)
 #   SAN=1            address and undefined-behaviour sanitizers in everything (own objects under
@@ -20,6 +22,8 @@ CXX      ?= g++
 ARCH     ?= native
 CUDA     ?= 0
 MPI      ?= 0
+NCCL     ?= 0
+NCCL_HOME ?=
 DEBUG    ?= 0
 SAN      ?= 0
 V        ?= 0
@@ -84,8 +88,9 @@ LIB_DIRS := core core/files core/processes autograd ops ops/attention ops/kernel
             nn nn/rmt nn/models \
             data data/images data/labels data/sets train train/weights train/run
 # Rooms that need a library of their own (core/processes) and are linked where that is asked for.
-ROOMS    := $(if $(filter 1,$(MPI)),mpi)
-ROOM_SRC := $(ROOMS:%=core/processes/%.cpp)
+ROOM_SRC := $(if $(filter 1,$(MPI)),core/processes/mpi.cpp) \
+            $(if $(filter 1,$(NCCL)),core/processes/nccl.cu)
+ROOMS    := $(subst $(space),-,$(notdir $(basename $(strip $(ROOM_SRC)))))
 LIB_SRC  := $(filter-out core/processes/mpi.cpp,$(wildcard $(LIB_DIRS:%=%/*.cpp)))
 CU_SRC   := $(wildcard core/cuda/*.cu ops/*.cu ops/*/*.cu train/*.cu)
 EMULATOR := $(wildcard core/cuda/emulator/*.cpp)
@@ -108,7 +113,7 @@ OWN_DIR  := $(patsubst %/bin,%,$(BIN))/models
 OWN_OBJ   = $(foreach m,$(1),$(OWN_DIR)/$(subst /,_,$(m:.cpp=.o)))
 TESTS    := $(LINKED)/tests/rmt-tests
 CU_OBJ   := $(call OBJ,$(CU_SRC))
-ifneq ($(ROOMS),)
+ifeq ($(MPI),1)
 MPI_SHOWS := $(shell mpicxx -show 2>/dev/null)
 ifeq ($(MPI_SHOWS),)
 $(error MPI=1 needs MPI and there is no mpicxx on PATH; install Open MPI (Debian: libopenmpi-dev \
@@ -116,6 +121,13 @@ $(error MPI=1 needs MPI and there is no mpicxx on PATH; install Open MPI (Debian
 endif
 MPI_FLAGS := $(filter -I% -D% -pthread,$(MPI_SHOWS))
 LDLIBS    += $(filter-out %cxx %cxx.so,$(filter -L% -l% -Wl%,$(MPI_SHOWS)))
+endif
+ifeq ($(NCCL),1)
+ifneq ($(filter 1,$(CUDA))$(filter 1,$(MPI)),11)
+$(error NCCL=1 connects GPUs of processes that MPI has started: give CUDA=1 MPI=1 with it)
+endif
+NCCL_FLAGS := $(NCCL_HOME:%=-I%/include)
+LDLIBS     += $(NCCL_HOME:%=-L%/lib -Wl,-rpath,%/lib) -lnccl
 endif
 # The GPU: kernels by nvcc, or by the host's compiler for the emulated device; tests sanitize these.
 ifneq ($(filter CUDA,$(ON)),)
@@ -193,7 +205,7 @@ ifneq ($(filter CUDA,$(ON)),)
 $(BUILD)/obj/%.cu.o: %.cu
 	@mkdir -p $(@D)
 	@echo "  $(NVCC) $<"
-	$(Q)$(NVCC) $(NVCCFLAGS) $(GENCODE) -MMD -MP -c $< -o $@
+	$(Q)$(NVCC) $(NVCCFLAGS) $(OWN) $(GENCODE) -MMD -MP -c $< -o $@
 else
 $(BUILD)/obj/%.cu.o: %.cu
 	$(call compile,kernel)
@@ -353,8 +365,9 @@ STB_SAN  := -fno-sanitize=shift,nonnull-attribute
 build/fuzz/obj/data/images/image.o: private FUZZ_OWN := $(STB) $(STB_SAN)
 $(BUILD)/obj/data/images/image.o: private OWN := $(STB) -fstack-protector-strong \
     $(if $(filter SAN,$(ON)),$(STB_SAN),$(if $(filter DEBUG,$(ON)),,-D_FORTIFY_SOURCE=2))
-# Pillow rounds each product, and so must these for its bytes.
 $(BUILD)/obj/core/processes/mpi.o: private OWN := $(MPI_FLAGS)
+$(BUILD)/obj/core/processes/nccl.cu.o: private OWN := $(NCCL_FLAGS)
+# Pillow rounds each product, and so must these for its bytes.
 PILLOW := $(addprefix $(BUILD)/obj/data/,images/augment.o images/affine.o images/pixel_ops.o \
             labels/label_map.o)
 $(PILLOW): private OWN := -ffp-contract=off

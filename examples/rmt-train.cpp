@@ -155,7 +155,10 @@ static int train_model(TrainFlags& f, const std::string& program,
   o = train::resolved(o);
   data::check_transform_options(train::transform_options(o));
   if (o.threads > 0) set_threads(int(o.threads));
-  const train::Compute compute = train::choose_compute(o, processes);
+  train::Compute compute = train::choose_compute(o, processes);
+  const std::unique_ptr<Processes> gpus =
+      compute.device == Device::cuda ? connect_gpus(processes) : nullptr;
+  if (gpus) compute.processes = gpus.get();
 
   if (o.data_dir == kDrawings && processes.is_first()) draw();
   processes.barrier();

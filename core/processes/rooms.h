@@ -21,8 +21,9 @@ Launch launch_of_environment();
 void print_line(const std::string& text);
 
 namespace rooms {
-// Set by mpi.cpp where it is linked.
+// Set by mpi.cpp and nccl.cu where they are linked. `hosts` connects the same processes.
 extern std::unique_ptr<Processes> (*mpi)(int64_t rank, int64_t size);
+extern std::unique_ptr<Processes> (*nccl)(Processes& hosts);
 }  // namespace rooms
 
 }  // namespace rmt

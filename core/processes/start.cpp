@@ -50,7 +50,8 @@ int64_t number(const char* name) {
 
 namespace rooms {
 std::unique_ptr<Processes> (*mpi)(int64_t rank, int64_t size) = nullptr;
-}
+std::unique_ptr<Processes> (*nccl)(Processes& hosts) = nullptr;
+}  // namespace rooms
 
 Processes& alone() {
   static Alone processes;
@@ -81,6 +82,10 @@ std::unique_ptr<Processes> start_processes() {
         " processes of a program that was built without MPI and cannot connect them; build it by "
         "make MPI=1 and start build/mpi/bin/..., or start one process alone");
   return rooms::mpi(launch.rank, launch.size);
+}
+
+std::unique_ptr<Processes> connect_gpus(Processes& hosts) {
+  return hosts.size() > 1 && rooms::nccl ? rooms::nccl(hosts) : nullptr;
 }
 
 bool started_first() {

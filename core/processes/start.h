@@ -11,6 +11,10 @@ namespace rmt {
 // says so by Processes::fail(). Error when there are several and this build cannot connect them.
 std::unique_ptr<Processes> start_processes();
 
+// The same processes with tensors on GPUs carried by NCCL, where this build has it; null where it
+// has not, or there is one process. `hosts` must outlive it; from then on all calls go through it.
+std::unique_ptr<Processes> connect_gpus(Processes& hosts);
+
 // Is this the first of the processes that were started, connected or not?
 bool started_first();
 
