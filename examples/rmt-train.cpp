@@ -181,7 +181,8 @@ static int train_model(TrainFlags& f, const std::string& program,
   train::Trainer trainer(model, *train_images, *test_images, o, std::cout, compute, nullptr,
                          labels.get());
   if (!resume.empty()) trainer.resume(resumed, f.force_resume);
-  if (o.log_interval > 0) trainer.show_utilization(multiply_adds, train::peak_flops(compute));
+  if (o.log_interval > 0)
+    trainer.show_utilization(multiply_adds, train::peak_flops(compute) * double(o.processes));
   const train::Curve theirs = curve_to_compare(o.compare_log);
 
   // Everything that can be wrong has been looked at: only now something is written, by the first

@@ -134,6 +134,12 @@ Objective objective_of(nn::Module& model, const TrainOptions& o, const data::Lab
   return token_labels(*rmt, o);
 }
 
+// The first process alone shows progress.
+TrainOptions report_options(TrainOptions o, const Processes& processes) {
+  if (!processes.is_first()) o.log_interval = 0;
+  return o;
+}
+
 std::string classifier_of(const nn::Module& model) {
   const auto* classifier = dynamic_cast<const nn::Classifier*>(&model);
   return classifier ? classifier->classifier() : "head";
@@ -243,7 +249,7 @@ Trainer::Trainer(nn::Module& model, Forward forward, const data::Dataset& train,
                    .objective = objective_of(model, options, labels),
                    .seed = options.seed,
                    .transform = transform_options(options)}),
-      report_(options, steps_, counts_.classes, out),
+      report_(report_options(options, *compute.processes), steps_, counts_.classes, out),
       saving_(model, optimizer_, progress_, options, train.classes(), counts_,
               compute.processes->is_first()) {
   CHECK(steps_ > 0, train.place(), " has ", train.size(), " images, ", train_loader_.batches(),
