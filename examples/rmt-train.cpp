@@ -185,6 +185,8 @@ static int train_model(TrainFlags& f, const std::string& program,
     trainer.show_utilization(multiply_adds, train::peak_flops(compute) * double(o.processes));
   const train::Curve theirs = curve_to_compare(o.compare_log);
 
+  trainer.check_processes();
+
   // Everything that can be wrong has been looked at: only now something is written, by the first
   // process.
   train::RunFolder folder;
@@ -201,7 +203,12 @@ static int train_model(TrainFlags& f, const std::string& program,
   std::cout << train::describe_groups(parameters, rules) << std::flush;
   for (const std::string& line : data::remarks_on_run(*train_images, *test_images, o.img_size))
     std::cerr << "note: " << printable(line) << "\n";
-  return run(trainer, folder, program);
+  const int status = run(trainer, folder, program);
+  if (o.processes > 1 && o.log_interval > 0)
+    std::cerr << "communication: " << int64_t(processes.traffic().seconds + 0.5) << " s, "
+              << int(100 * processes.traffic().hidden() + 0.5) << " % of it beside computation"
+              << std::endl;
+  return status;
 }
 
 static int train_as_one(int argc, char** argv, Processes& processes) {

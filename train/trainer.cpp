@@ -294,7 +294,6 @@ void Trainer::resume(const Archive& archive, bool force) {
   now = {};
 }
 
-// All processes must begin alike: with the same options, images, weights and place in the run.
 void Trainer::check_processes() {
   if (options_.processes == 1) return;
   std::vector<Tensor> weights;

@@ -91,6 +91,9 @@ class Trainer {
   // epoch if need be. Error when the classes or the images are not those of then, or an epoch that
   // was begun would be cut into other steps, unless `force`.
   void resume(const Archive& archive, bool force = false);
+  // Of several processes all call it: Error where they would not begin alike, with the same
+  // options, images, weights and place in the run. run() calls it too.
+  void check_processes();
   // As Report's.
   void show_utilization(int64_t multiply_adds, double peak) {
     report_.show_utilization(multiply_adds, peak);
@@ -111,7 +114,6 @@ class Trainer {
   bool asked_to_stop() const;
   std::optional<EpochLog> evaluate_epoch();
   Metrics test_metrics();
-  void check_processes();
   void finish_epoch(EpochLog log);
   void stop();
   void note_bad_images();

@@ -91,6 +91,10 @@ class MpiRoom : public Processes {
 
   bool recordable() const override { return false; }
   void set_timeout(double seconds) override { timeout_ = seconds; }
+  Traffic traffic() override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return traffic_;
+  }
   [[noreturn]] void fail(const std::string& message) override {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
@@ -145,9 +149,11 @@ class MpiRoom : public Processes {
   void wait_for_all() {
     std::unique_lock<std::mutex> lock(mutex_);
     awaited_ = true;
+    const auto begun = Clock::now();
     changed_.notify_all();
     changed_.wait(lock, [&] { return calls_.empty(); });
     awaited_ = false;
+    traffic_.waited += seconds_since(begun);
   }
 
   // --- the thread's side ---
@@ -164,6 +170,7 @@ class MpiRoom : public Processes {
   std::deque<Call> calls_;  // the first is on its way
   bool ready_ = false, awaited_ = false, leaving_ = false, failed_ = false;
   std::string failure_;
+  Traffic traffic_;
   std::atomic<double> timeout_{kProcessTimeout};
 
   std::vector<std::pair<Tensor, Tensor>> begun_on_gpu_;
@@ -275,6 +282,7 @@ void MpiRoom::work() {
 // Until all processes have left.
 void MpiRoom::live() {
   Call goodbye{[this](MPI_Request* r) { check(MPI_Ibarrier(signs_, r), "the end"); }};
+  Clock::time_point begun;  // of the call on its way
   for (;;) {
     exchange_signs();
     listen_for_failures();
@@ -288,10 +296,14 @@ void MpiRoom::live() {
       // The program adds calls at the other end: the first stays where it is without the lock.
       Call& call = calls_.front();
       lock.unlock();
+      if (!waiting_) begun = Clock::now();
       const bool done = call.next();
       lock.lock();
       waiting_ = !done;
-      if (done) calls_.pop_front();
+      if (done) {
+        traffic_.seconds += seconds_since(begun);
+        calls_.pop_front();
+      }
       if (calls_.empty()) changed_.notify_all();
     } else if (leaving_) {
       lock.unlock();
@@ -367,6 +379,8 @@ void MpiRoom::give_up(const std::string& message) {
     print_line(message);
     end_all();
   }
+  // Where all have found the same wrong, the first one says it.
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
   const std::string text =
       str("process ", rank(), ": ", message).substr(0, size_t(kLongestMessage));
   MPI_Request request;

@@ -60,6 +60,7 @@ class NcclRoom : public Processes {
   }
 
   void set_timeout(double seconds) override { hosts_.set_timeout(seconds); }
+  Traffic traffic() override { return hosts_.traffic(); }
   void fail(const std::string& message) override { hosts_.fail(message); }
 
  private:

@@ -23,6 +23,13 @@ namespace rmt {
 // Seconds after which a process that gives no sign of life ends all, unless told otherwise.
 constexpr double kProcessTimeout = 20;
 
+// What a process has spent on the others so far.
+struct Traffic {
+  double seconds = 0;  // in which a call was on its way
+  double waited = 0;   // of them those in which the program did nothing else
+  double hidden() const { return seconds > 0 ? 1 - waited / seconds : 1; }
+};
+
 class Processes {
  public:
   virtual ~Processes() = default;
@@ -49,6 +56,7 @@ class Processes {
   // May calls with tensors on the GPU stand in a recorded graph (core/cuda/graph.h)?
   virtual bool recordable() const { return true; }
   virtual void set_timeout(double) {}  // instead of kProcessTimeout
+  virtual Traffic traffic() { return {}; }
   // Ends all processes with exit status 1, after `message` was printed once, by whichever process
   // comes first. Does not return, unless there is one process alone.
   virtual void fail(const std::string& message);
