@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/files/crc32c.h"
 #include "core/files/files.h"
+#include "core/files/little_endian.h"
 #include "data/dataset.h"
 
 namespace rmt::data {
@@ -16,16 +17,6 @@ namespace {
 constexpr char kMagic[] = {'R', 'M', 'T', 'R', 'E', 'C', '\r', '\n'};
 constexpr uint32_t kVersion = 1, kMaxClasses = 1 << 20, kMaxSide = 16384;
 constexpr const char* kDamaged = "; the file is damaged, copy it again or pack again";
-
-void put_number(uint8_t*& to, uint64_t value, int bytes) {
-  for (int i = 0; i < bytes; ++i) *to++ = uint8_t(value >> (8 * i));
-}
-uint64_t take_number(const uint8_t*& from, int bytes) {
-  uint64_t value = 0;
-  for (int i = 0; i < bytes; ++i) value |= uint64_t(*from++) << (8 * i);
-  return value;
-}
-uint32_t take_u32(const uint8_t*& from) { return uint32_t(take_number(from, 4)); }
 
 }  // namespace
 

@@ -26,14 +26,12 @@ struct Flags {
   train::TrainOptions compute;  // its --device, --amp, --tf32
 };
 
-// The teacher with its options, over which the flags are laid. Without --img-size it looks at twice
-// the size that it was trained for: four times as many tokens.
+// The teacher with its options, over which the flags are laid.
 static train::ModelFile load(const Flags& f) {
   train::ModelFile file = train::load_model_file(f.checkpoint);
   std::cerr << printable(file.origin) << std::endl;
   train::TrainOptions& o = file.options;
-  train::set_image_size(file, 0);
-  o.img_size = f.img_size > 0 ? f.img_size : 2 * o.img_size;
+  train::set_image_size(file, f.img_size);
   if (f.data_dir.empty()) check_recorded_folder(f.checkpoint, o.data_dir);
   if (!f.data_dir.empty() && f.data_dir != o.data_dir) {
     o.data_dir = f.data_dir;
@@ -77,50 +75,66 @@ static void draw(const Flags& f, const data::Dataset& images, const data::LabelM
   data::write_png(f.picture, data::image_grid(tiles, 4));
 }
 
+static data::LabelFileWriter open_file(const Flags& f, const train::ModelFile& file,
+                                       nn::Rmt& teacher, const data::Dataset& images) {
+  const int64_t side = (file.options.img_size + 31) / 32;  // tokens
+  std::vector<std::string> names;
+  for (int64_t i = 0; i < images.size(); ++i) names.push_back(short_name(images, i));
+  return {f.out,
+          {.height = side,
+           .width = side,
+           .top = f.top,
+           .classes = file.classes,
+           .teacher = described(teacher, file.options)},
+          names};
+}
+
+// Says how it is going; false when a signal asks for an end.
+class Progress {
+ public:
+  explicit Progress(int64_t images) : images_(images) {}
+  bool operator()(int64_t done, const train::Metrics& m) {
+    const std::string text = str(done, "/", images_, " images  teacher's top-1 ", m.acc1(), " %  ",
+                                 rate(m.samples), " img/s");
+    line_.show(text);
+    if (!line_.terminal() && shown_.seconds() > 10) {
+      std::cerr << text << std::endl;
+      shown_ = {};
+    }
+    return !train::StopSignals::requested();
+  }
+  double rate(int64_t images) const { return double(images) / clock_.seconds(); }
+  void clear() { line_.clear(); }
+
+ private:
+  int64_t images_;
+  train::StatusLine line_;
+  train::Stopwatch clock_, shown_;
+};
+
 static int label(Flags& f) {
   if (f.threads > 0) set_threads(f.threads);
   train::check_unused(f.out, f.force);
   if (!f.picture.empty()) train::check_unused(f.picture, f.force);
   const train::Compute compute = train::choose_compute(f.compute);
   train::ModelFile file = load(f);
-  const train::TrainOptions& o = file.options;
   nn::Rmt& teacher = file.rmt("rmt-label");
   CHECK(!file.classes.empty(), f.checkpoint,
         ": does not name its classes, which label maps must; take a file of rmt-train's");
+  const train::TrainOptions& o = file.options;
   const auto images = data::open_dataset(o.data_dir, f.split, file.classes, o.val_split);
   compute.prepare(teacher);
-  const int64_t side = (o.img_size + 31) / 32;  // tokens
-  std::vector<std::string> names;
-  for (int64_t i = 0; i < images->size(); ++i) names.push_back(short_name(*images, i));
-  data::LabelFileWriter writer(f.out,
-                               {.height = side,
-                                .width = side,
-                                .top = f.top,
-                                .classes = file.classes,
-                                .teacher = described(teacher, o)},
-                               names);
+  data::LabelFileWriter writer = open_file(f, file, teacher, *images);
   if (writer.done() > 0)
     std::cerr << f.out << ": going on behind " << writer.done() << " maps" << std::endl;
 
   const train::StopSignals catch_signals;
-  train::StatusLine line;
-  train::Stopwatch clock, shown;
-  const int64_t before = writer.done();
+  Progress progress(images->size());
   const train::LabelReport report = train::label_images(
       teacher, *images,
       {train::transform_options(o), f.top, f.batch_size, int(f.workers), f.max_bad_images}, compute,
-      writer, [&](int64_t done, const train::Metrics& m) {
-        const std::string text =
-            str(done, "/", images->size(), " images  teacher's top-1 ", m.acc1(), " %  ",
-                double(m.samples) / clock.seconds(), " img/s");
-        line.show(text);
-        if (!line.terminal() && shown.seconds() > 10) {
-          std::cerr << text << std::endl;
-          shown = {};
-        }
-        return !train::StopSignals::requested();
-      });
-  line.clear();
+      writer, std::ref(progress));
+  progress.clear();
   for (const data::BadImage& bad : report.bad)
     std::cerr << "no map: " << printable(bad.path + ": " + bad.reason) << "\n";
   if (train::StopSignals::requested()) {
@@ -128,16 +142,15 @@ static int label(Flags& f) {
               << " maps; the same command goes on from there" << std::endl;
     return 1;
   }
-  const int64_t made = writer.done() - before;
   writer.finish();
+  const auto side = static_cast<long long>((o.img_size + 31) / 32);
   std::printf(
       "%s: %lld maps of %lld x %lld cells, %lld bytes each; teacher's top-1 %.2f %% at "
       "%lld px on %lld images, %.1f img/s; %zu images without a map\n",
-      printable(f.out).c_str(), static_cast<long long>(writer.done()), static_cast<long long>(side),
-      static_cast<long long>(side), static_cast<long long>(4 + 4 * side * side * f.top),
-      report.teacher.acc1(), static_cast<long long>(o.img_size),
-      static_cast<long long>(report.teacher.samples), double(made) / clock.seconds(),
-      report.bad.size());
+      printable(f.out).c_str(), static_cast<long long>(writer.done()), side, side,
+      static_cast<long long>(4 + 4 * side * side * f.top), report.teacher.acc1(),
+      static_cast<long long>(o.img_size), static_cast<long long>(report.teacher.samples),
+      progress.rate(report.teacher.samples), report.bad.size());
   if (!f.picture.empty()) draw(f, *images, data::LabelFile(f.out), file);
   return 0;
 }
@@ -164,7 +177,7 @@ int main(int argc, char** argv) {
   app.add_option("-o,--out", f.out, "the file to write, as in maps.rmtlabels")->required();
   app.add_option("--img-size", f.img_size,
                  "side of the square that the teacher sees, pixels, 32 for each cell of a map; 0: "
-                 "twice that of its training")
+                 "as in its training")
       ->check(CLI::Range(0, 4096));
   app.add_option("--top", f.top, "classes that a cell keeps")->check(CLI::Range(1, 100));
   app.add_option("-b,--batch-size", f.batch_size, "images at once")->check(CLI::Range(1, 65536));

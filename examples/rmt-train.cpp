@@ -124,6 +124,13 @@ static int64_t class_count(const TrainFlags& f, const data::Dataset& images) {
   return classes;
 }
 
+// Of --token-label-data, or null.
+static std::unique_ptr<data::LabelMaps> label_maps(const train::TrainOptions& o,
+                                                   const std::vector<std::string>& classes) {
+  if (o.token_label_data.empty()) return nullptr;
+  return train::open_label_maps(o.token_label_data, classes);
+}
+
 // The model of a flag, where it is no RMT: that one its weights tell.
 static std::string other_network(const std::string& model) {
   const std::vector<std::string> names = nn::rmt_names();
@@ -175,9 +182,7 @@ static int train_model(TrainFlags& f, const std::string& program,
   const std::vector<train::ParameterRule> rules =
       train::parameter_rules(parameters, o, model.classifier());
   freeze(parameters, rules);
-  std::unique_ptr<data::LabelMaps> labels;
-  if (!o.token_label_data.empty())
-    labels = train::open_label_maps(o.token_label_data, train_images->classes());
+  const auto labels = label_maps(o, train_images->classes());
   train::Trainer trainer(model, *train_images, *test_images, o, std::cout, compute, nullptr,
                          labels.get());
   if (!resume.empty()) trainer.resume(resumed, f.force_resume);

@@ -2,8 +2,6 @@
 
 #include <cmath>
 
-#include "core/parallel.h"
-
 namespace rmt::test {
 namespace {
 
@@ -80,6 +78,15 @@ Tensor golden_images(int64_t B, int64_t H, int64_t W) {
   return x;
 }
 
+std::string golden_names(nn::Module& model) {
+  std::string text;
+  for (const nn::Entry& e : model.state()) {
+    text += (text.empty() ? "" : ",") + e.name + " ";
+    for (int i = 0; i < e.tensor->rank(); ++i) text += str(i ? "x" : "", e.tensor->dim(i));
+  }
+  return text;
+}
+
 std::vector<double> golden_digest(const std::string& name, const Tensor& x,
                                   const std::function<uint64_t(int64_t)>& index) {
   std::vector<double> sums(17);
@@ -93,6 +100,20 @@ std::vector<double> golden_digest(const std::string& name, const Tensor& x,
   }
   sums[0] = std::sqrt(sums[0]);
   return sums;
+}
+
+std::vector<double> golden_image_digest(const Tensor& gradient) {
+  const int64_t HW = gradient.dim(1) * gradient.dim(2);
+  return golden_digest("input", gradient, [HW](int64_t i) {  // (B, H, W, 3) -> (B, 3, H, W)
+    return uint64_t((i / (3 * HW) * 3 + i % 3) * HW + i / 3 % HW);
+  });
+}
+
+double golden_distance(const std::vector<double>& x, const double* reference, int projections) {
+  double sum = 0;
+  for (int j = 1; j <= projections; ++j)
+    sum += (x[size_t(j)] - reference[j]) * (x[size_t(j)] - reference[j]);
+  return std::sqrt(sum / projections);
 }
 
 }  // namespace rmt::test

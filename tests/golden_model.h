@@ -18,9 +18,17 @@ double golden_value(const std::string& name, uint64_t index, double offset, doub
 void golden_fill(nn::Module& model);
 // (B, H, W, 3) in f64. The indices are those of the official layout, (B, 3, H, W).
 Tensor golden_images(int64_t B, int64_t H, int64_t W);
+// Names, shapes and order of state(), as "a.weight 3x4,a.bias 3"; a scalar's shape is "".
+std::string golden_names(nn::Module& model);
+
 // 17 numbers that stand for x: its norm, and its projections on 16 vectors of random signs. `index`
 // gives for a place in x its index in the official layout; it is left out where the two are equal.
 std::vector<double> golden_digest(const std::string& name, const Tensor& x,
                                   const std::function<uint64_t(int64_t)>& index = {});
+// That of the gradient of the images (B, H, W, 3), under the name "input".
+std::vector<double> golden_image_digest(const Tensor& gradient);
+// ||x - reference||, estimated from x's digest and the first `projections` of the reference's: with
+// random signs the mean of (p_j - p'_j)^2 has the expectation ||x - reference||^2.
+double golden_distance(const std::vector<double>& x, const double* reference, int projections = 16);
 
 }  // namespace rmt::test

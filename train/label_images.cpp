@@ -12,7 +12,7 @@ data::LabelMap largest_logits(const float* scores, int64_t h, int64_t w, int64_t
   CHECK(T >= 1 && T <= K, "label map: ", T, " logits of ", K, " classes; give from 1 to ", K);
   data::LabelMap map{h, w, T, std::vector<float>(size_t(h * w * T)),
                      std::vector<int32_t>(size_t(h * w * T))};
-  std::vector<int32_t> order(size_t(K));
+  std::vector<int32_t> order(static_cast<size_t>(K));
   for (int64_t cell = 0; cell < h * w; ++cell) {
     const float* z = scores + cell * K;
     std::iota(order.begin(), order.end(), 0);
@@ -48,7 +48,7 @@ LabelReport label_images(nn::Rmt& teacher, const data::Dataset& images, const La
                               .to(DType::f32);  // (B, h, w, K)
     const int64_t B = scores.dim(0), h = scores.dim(1), w = scores.dim(2), K = scores.dim(3);
     report.teacher.add(ops::mean_pool(scores), batch->labels);
-    std::vector<data::LabelMap> maps{size_t(B)};
+    std::vector<data::LabelMap> maps(static_cast<size_t>(B));
     parallel_for(B, 1, [&](int64_t begin, int64_t end) {
       for (int64_t b = begin; b < end; ++b)
         maps[size_t(b)] =

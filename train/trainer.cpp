@@ -97,33 +97,10 @@ Tensor TrainStep::loss_of(const data::Batch& batch) {
 
 namespace {
 
-OptimizerOptions optimizer_options(const TrainOptions& o) {
-  OptimizerOptions options{
-      .adamw = {.beta1 = o.opt_betas[0],
-                .beta2 = o.opt_betas[1],
-                .eps = o.opt_eps,
-                .weight_decay = o.weight_decay},
-      .guard = {.clip = o.clip_grad, .parts = o.grad_accum_steps * o.processes},
-      .average_decay = ema_decay(o)};
-  if (o.opt == "sgd")
-    options.sgd = {.momentum = o.momentum, .nesterov = o.nesterov, .weight_decay = o.weight_decay};
-  return options;
-}
-
 std::vector<Tensor*> parameters_of(Optimizer& optimizer) {
   std::vector<Tensor*> parameters;
   for (OptimizerSlot& slot : optimizer.slots()) parameters.push_back(slot.parameter);
   return parameters;
-}
-
-data::LoaderOptions train_loader_options(const TrainOptions& o, const Processes& processes,
-                                         const data::LabelMaps* labels) {
-  data::LoaderOptions l = loader_options(o, true, processes);
-  l.labels = labels;
-  CHECK(!labels || (o.token_head != "none" && o.augment_first),
-        "trainer: label maps need a model with a token head and images that are augmented first "
-        "(train::resolved() sets both)");
-  return l;
 }
 
 // What the run makes small: with label maps the loss of a model with a token head.
@@ -149,24 +126,6 @@ std::string classifier_of(const nn::Module& model) {
 const char* non_finite(double x) { return std::isnan(x) ? "nan" : "infinite"; }
 
 }  // namespace
-
-data::LoaderOptions loader_options(const TrainOptions& o, bool train, const Processes& processes) {
-  data::LoaderOptions l;
-  l.rank = processes.rank();
-  l.ranks = processes.size();
-  l.batch_size = train || o.validation_batch_size == 0 ? o.batch_size : o.validation_batch_size;
-  l.workers = int(o.workers);
-  l.seed = o.seed;
-  l.train = train;
-  l.repeats = train ? o.aug_repeats : 1;
-  l.max_bad = o.max_bad_images;
-  l.transform = transform_options(o);
-  l.mix = {o.mixup, o.cutmix, o.mixup_prob, o.mixup_switch_prob, o.mixup_off_epoch};
-  if (!o.token_label_data.empty())  // MixToken: the box of CutMix in tokens, lambda from Beta(1, 1)
-    l.mix = {.cutmix = o.mix_token ? 1. : 0., .unit = nn::kPixelsAToken};
-  l.exchanged_axes = o.token_label_axes == "upstream";
-  return l;
-}
 
 TrainStep::TrainStep(nn::Module& model, Forward forward, Optimizer& optimizer,
                      const Compute& compute, const StepOptions& options)
@@ -234,7 +193,7 @@ Trainer::Trainer(nn::Module& model, Forward forward, const data::Dataset& train,
       options_(options),
       compute_(compute),
       schedule_(schedule_of(options)),
-      train_loader_(train, train_loader_options(options, *compute.processes, labels)),
+      train_loader_(train, loader_options(options, true, labels, *compute.processes)),
       test_loader_(test, loader_options(options, false)),
       classes_(train.classes()),
       counts_{int64_t(classes_.size()), train.size(), test.size(), data::checksum(train),

@@ -17,16 +17,13 @@
 #include "train/gradient_sums.h"
 #include "train/objective.h"
 #include "train/options.h"
+#include "train/part_options.h"
 #include "train/recording.h"
 #include "train/report.h"
 #include "train/saving.h"
 #include "train/schedule.h"
 
 namespace rmt::train {
-
-// Of the part of the images that is this process's.
-data::LoaderOptions loader_options(const TrainOptions& options, bool train,
-                                   const Processes& processes = alone());
 
 struct StepOptions {
   double smoothing = 0.1;

@@ -14,8 +14,8 @@
 
 namespace rmt {
 
-OutputFile::OutputFile(const std::string& temporary, const std::string& called)
-    : temporary_(temporary), called_(called.empty() ? temporary : called) {
+OutputFile::OutputFile(const std::string& temporary, const std::string& called, Rest rest)
+    : temporary_(temporary), called_(called.empty() ? temporary : called), rest_(rest) {
   // No O_TRUNC: another writer's file may be emptied only under the lock, by take(). O_NONBLOCK: a
   // pipe of that name, which nobody reads, is an error and not a wait without end.
   constexpr int kFlags = O_WRONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC;
@@ -37,12 +37,13 @@ void OutputFile::take() {
   if (::fstat(fd_, &ours) != 0) file_error("write", called_, errno);
   CHECK(locked && ::stat(temporary_.c_str(), &named) == 0 && ours.st_ino == named.st_ino, called_,
         ": another process is writing it; wait for its end");
-  if (ours.st_size > 0 && sys::ftruncate(fd_, 0) != 0) file_error("write", called_, errno);
+  size_ = uint64_t(ours.st_size);
+  if (rest_ == Rest::replaced) cut(0);
 }
 
 OutputFile::~OutputFile() {
   if (fd_ < 0) return;
-  sys::unlink(temporary_.c_str());
+  if (rest_ == Rest::replaced) sys::unlink(temporary_.c_str());
   sys::close(fd_);
 }
 
@@ -60,6 +61,11 @@ void OutputFile::overwrite(const void* data, size_t bytes, uint64_t offset) {
     bytes -= size_t(n);
     offset += uint64_t(n);
   }
+}
+
+void OutputFile::cut(uint64_t size) {
+  if (size_ > size && sys::ftruncate(fd_, off_t(size)) != 0) file_error("write", called_, errno);
+  size_ = std::min(size_, size);
 }
 
 void OutputFile::sync() {

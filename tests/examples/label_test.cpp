@@ -30,7 +30,8 @@ void flip_byte(const std::string& path, int64_t at) {
 TEST_F(Programs, LabelMakesMapsThatTrainAStudent) {
   draw_small_images(data);
   expect(kTeacher, 0, {"top-1"});
-  expect("rmt-label output/teacher -o maps.rmtlabels --top 2 -b 8 --picture maps.png", 0,
+  expect("rmt-label output/teacher -o maps.rmtlabels --img-size 64 --top 2 -b 8 --picture maps.png",
+         0,
          {"maps.rmtlabels: 24 maps of 2 x 2 cells", "at 64 px on 24 images",
           "0 images without a map"});
   EXPECT_GT(fs::file_size(folder / "maps.png"), 1000u);
@@ -45,7 +46,7 @@ TEST_F(Programs, LabelMakesMapsThatTrainAStudent) {
   expect("rmt-convert output/student student", 0, {});
   expect("rmt-eval student/model.safetensors --data-dir data", 0, {"top-1"});
   // The student can teach, and its weights start a run with token labels and one without.
-  expect("rmt-label output/student -o again.rmtlabels --top 2 --img-size 64", 0, {"24 maps"});
+  expect("rmt-label output/student -o again.rmtlabels --top 2", 0, {"24 maps"});
   expect(str(kStudent, "--experiment next --initial-checkpoint output/student"), 0,
          {"head: kept, the same 2 classes", "aux_head: kept, the same 2 classes"});
   expect(

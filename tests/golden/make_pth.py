@@ -51,6 +51,12 @@ def checkpoint():
             'rng': {1, 2}, 'state': collections.defaultdict(dict, a={'b': [1, (2, 3)]})}
 
 
+def labels():
+    """A label map as generate_label.py of LV-ViT saves it: cells (2, H, W, T) seen as planes (2, T, H, W)."""
+    values = torch.arange(2 * 3 * 4).reshape(2, 3, 4)
+    return torch.stack([(10 - values * .37).half(), (values * 7 % 50).half()]).permute(0, 3, 1, 2)
+
+
 class Evil:
     def __reduce__(self):
         return os.system, ('echo this must never be printed',)
@@ -77,6 +83,7 @@ def main():
     save({'w': ramp(2)}, 'legacy', _use_new_zipfile_serialization=False)
     save({'w': torch.zeros(2, dtype=torch.uint16)}, 'uint16')
     save({'w': ramp(2), 'epoch': 3}, 'mixed')
+    save(labels(), 'labels')
     deflated(os.path.join(out, 'pth_types.pth'))
 
 

@@ -74,14 +74,6 @@ Result run(const Case& c, DType dtype, Device device = Device::cpu) {
   return r;
 }
 
-// ||x - reference||, estimated from the digest of the reference.
-double digest_distance(const std::vector<double>& ours, const double* reference) {
-  double sum = 0;
-  for (int j = 1; j <= 16; ++j)
-    sum += (ours[size_t(j)] - reference[j]) * (ours[size_t(j)] - reference[j]);
-  return std::sqrt(sum / 16);
-}
-
 // A constant added before a batch norm in training changes nothing: the true gradient is 0 and what
 // remains is rounding (listed in make_golden.py). Its size is measured against the largest gradient
 // of the model.
@@ -101,24 +93,21 @@ void expect_f64_parity(const Case& c, const Result& r, const Archive& golden) {
   for (size_t p = 0; p < r.gradients.size(); ++p) {
     auto& [name, g] = r.gradients[p];
     std::vector<double> ours = golden_digest(name, g);
-    double error = digest_distance(ours, digest + 17 * p) / scale.of(digest[17 * p]);
+    double error = golden_distance(ours, digest + 17 * p) / scale.of(digest[17 * p]);
     worst = std::max(worst, error);
     EXPECT_LE(error, kF64Tolerance) << "gradient of " << name;
     EXPECT_LE(std::fabs(ours[0] - digest[17 * p]) / scale.of(digest[17 * p]), kF64Tolerance)
         << "norm of the gradient of " << name;
   }
-  int64_t HW = c.H * c.W;  // position in (B, H, W, 3) -> index in (B, 3, H, W)
-  std::vector<double> input = golden_digest("input", r.input_gradient, [HW](int64_t i) {
-    return uint64_t((i / (3 * HW) * 3 + i % 3) * HW + i / 3 % HW);
-  });
+  std::vector<double> input = golden_image_digest(r.input_gradient);
   const double* input_digest = golden.at("input_digest").data<double>();
-  EXPECT_LE(digest_distance(input, input_digest) / input_digest[0], kF64Tolerance)
+  EXPECT_LE(golden_distance(input, input_digest) / input_digest[0], kF64Tolerance)
       << "gradient of the input";
   if (c.training)
     for (size_t q = 0; q < r.statistics.size(); ++q) {
       const double* buffer = golden.at("buffer_digest").data<double>() + 17 * q;
       EXPECT_LE(
-          digest_distance(golden_digest(r.statistics[q].first, r.statistics[q].second), buffer) /
+          golden_distance(golden_digest(r.statistics[q].first, r.statistics[q].second), buffer) /
               buffer[0],
           kF64Tolerance)
           << r.statistics[q].first;

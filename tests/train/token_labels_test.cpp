@@ -19,9 +19,11 @@ nn::RmtConfig with_token_head(nn::TokenHead head) {
 // A teacher's maps of the training images, in a file of the folder.
 std::string make_maps(const std::string& path, nn::Rmt& teacher, const Dataset& images,
                       int64_t most = 1 << 20) {
+  std::vector<std::string> names;
+  for (int64_t i = 0; i < images.size(); ++i) names.push_back(short_name(images, i));
   data::LabelFileWriter file(
-      path,
-      {.height = 2, .width = 2, .top = 2, .images = images.size(), .classes = images.classes()});
+      path, {.height = 2, .width = 2, .top = 2, .classes = images.classes(), .teacher = "tiny"},
+      names);
   LabelOptions o;
   o.transform.image_size = 64, o.top = 2, o.batch_size = 5, o.workers = 0;
   label_images(teacher, images, o, {}, file,

@@ -26,8 +26,9 @@ TrainOptions with_model_of(const Pretrained& pretrained, TrainOptions options);
 // Copies the weights into an initialised model for images of these classes. The head's rows come
 // along, put into the order of `classes` when the file names the same ones, and as they are when it
 // names none and has as many; otherwise the model's own new head stays. So it goes with a token
-// head ("aux_head") where both have one. Everything else must fit: else Error with the first key and both shapes. Returns lines for people: where the weights came
-// from, what became of the head, another image size.
+// head ("aux_head") where both have one. Everything else must fit: else Error with the first key
+// and both shapes. Returns lines for people: where the weights came from, what became of the heads,
+// another image size.
 std::vector<std::string> start_from(nn::Classifier& model, const Pretrained& pretrained,
                                     const std::vector<std::string>& classes,
                                     const TrainOptions& options);

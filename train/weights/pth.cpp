@@ -171,7 +171,7 @@ class Reader {
   const PyValue* choose(const std::string& key, Archive& archive) {
     const PyValue* root = pickle_.root;
     CHECK(root->kind == PyValue::dict, zip_.path(), ": holds a ", name_of(root->kind),
-          " and no dictionary of tensors; save model.state_dict()");
+          ", neither a dictionary of tensors nor a tensor; save model.state_dict()");
     const PyValue* chosen = nullptr;
     std::string& from = archive.metadata["taken_from"];
     std::vector<std::string> keys{"model_ema", "model", "state_dict"};

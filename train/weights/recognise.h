@@ -7,12 +7,11 @@
 namespace rmt::train {
 
 // The published model (or rmt_n) whose depths, channels and heads the archive has, with the number
-// of its classes, and with those parts switched off that it lacks. A token head ("aux_head") is told
-// by the channels that it reads. Parameters cannot tell the kind
-// of decay, and of the rotation only this: weights with neither the projection before the pooling
-// nor the convolution in the FFN are of the official code's first release, which did not rotate
-// (nn/rmt/README.md, "Where paper and code disagree"). Error, saying what was found, for other
-// models' weights.
+// of its classes, and with those parts switched off that it lacks. A token head ("aux_head") is
+// told by the channels that it reads. Parameters cannot tell the kind of decay, and of the rotation
+// only this: weights with neither the projection before the pooling nor the convolution in the FFN
+// are of the official code's first release, which did not rotate (nn/rmt/README.md, "Where paper
+// and code disagree"). Error, saying what was found, for other models' weights.
 nn::RmtConfig recognise(const Archive& archive);
 
 }  // namespace rmt::train

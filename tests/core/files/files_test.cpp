@@ -148,6 +148,33 @@ TEST(Files, OneWriterAtATime) {
   EXPECT_EQ(folder.names(), std::vector<std::string>{"file"});
 }
 
+TEST(Files, AResumedTemporaryStaysAndGoesOn) {
+  TemporaryFolder folder(memory_folder());
+  using Rest = OutputFile::Rest;
+  {
+    OutputFile first(folder / "file.tmp", "", Rest::resumed);
+    EXPECT_EQ(first.size(), 0u);
+    first.append("one two", 7);
+  }
+  EXPECT_EQ(content(folder / "file.tmp"), "one two");
+  {
+    OutputFile second(folder / "file.tmp", folder / "file", Rest::resumed);
+    EXPECT_EQ(second.size(), 7u);
+    expect_error([&] { OutputFile(folder / "file.tmp", folder / "file", Rest::resumed); },
+                 {folder / "file: another process is writing it"});
+    second.cut(100);
+    EXPECT_EQ(second.size(), 7u);
+    second.cut(4);
+    second.append("three", 5);
+    EXPECT_EQ(second.size(), 9u);
+    second.publish(folder / "file");
+  }
+  EXPECT_EQ(content(folder / "file"), "one three");
+  { OutputFile(folder / "file.tmp", "", Rest::resumed).append("rest", 4); }
+  { OutputFile replaced(folder / "file.tmp"); }
+  EXPECT_EQ(folder.names(), std::vector<std::string>{"file"});
+}
+
 TEST(Files, ALinkAtTheTemporaryNameIsRemovedAndItsTargetKept) {
   TemporaryFolder folder(memory_folder());
   write_file(folder / "victim", "precious");

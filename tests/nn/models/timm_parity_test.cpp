@@ -34,23 +34,6 @@ std::unique_ptr<nn::Classifier> filled(const TimmCase& c) {
   return model;
 }
 
-// Names, shapes and their order, as "name 3x4,name 3".
-std::string names_of(nn::Module& model) {
-  std::string text;
-  for (const nn::Entry& e : model.state()) {
-    text += (text.empty() ? "" : ",") + e.name + " ";
-    for (int i = 0; i < e.tensor->rank(); ++i) text += str(i ? "x" : "", e.tensor->dim(i));
-  }
-  return text;
-}
-
-// ||x - reference|| from the digests of both.
-double distance(const std::vector<double>& ours, const double* theirs) {
-  double sum = 0;
-  for (size_t j = 1; j <= 16; ++j) sum += (ours[j] - theirs[j]) * (ours[j] - theirs[j]);
-  return std::sqrt(sum / 16);
-}
-
 class TimmModel : public testing::TestWithParam<TimmCase> {};
 
 TEST_P(TimmModel, Parity) {
@@ -58,7 +41,7 @@ TEST_P(TimmModel, Parity) {
   const train::Archive golden =
       train::read_safetensors(str("tests/golden/timm_", name_of(GetParam()), ".safetensors"));
   const auto model = filled(GetParam());
-  EXPECT_EQ(names_of(*model), golden.metadata.at("names"));
+  EXPECT_EQ(golden_names(*model), golden.metadata.at("names"));
 
   const Tensor images = leaf(golden_images(kBatch, S, S));
   Tensor upstream = Tensor::empty({kBatch, kClasses}, DType::f64);
@@ -80,16 +63,14 @@ TEST_P(TimmModel, Parity) {
     const double* theirs = digests.data<double>() + 17 * p;
     const double scale = theirs[0] < 1e-9 * largest ? largest : theirs[0];
     const std::vector<double> ours = golden_digest(parameters[p].name, grad(*parameters[p].tensor));
-    const double error = std::max(distance(ours, theirs), std::fabs(ours[0] - theirs[0])) / scale;
+    const double error =
+        std::max(golden_distance(ours, theirs), std::fabs(ours[0] - theirs[0])) / scale;
     EXPECT_LE(error, kTolerance) << "gradient of " << parameters[p].name;
     worst = std::max(worst, error);
   }
-  const int64_t HW = S * S;  // position in (B, H, W, 3) -> index in (B, 3, H, W)
-  const std::vector<double> input = golden_digest("input", grad(images), [HW](int64_t i) {
-    return uint64_t((i / (3 * HW) * 3 + i % 3) * HW + i / 3 % HW);
-  });
+  const std::vector<double> input = golden_image_digest(grad(images));
   const double* theirs = golden.at("input_digest").data<double>();
-  EXPECT_LE(distance(input, theirs) / theirs[0], kTolerance) << "gradient of the input";
+  EXPECT_LE(golden_distance(input, theirs) / theirs[0], kTolerance) << "gradient of the input";
   std::printf("    %s: logits %.1e, worst gradient %.1e\n", name_of(GetParam()).c_str(),
               relative_error(y, golden.at("logits")), worst);
 }

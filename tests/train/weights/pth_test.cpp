@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "core/files/files.h"
+#include "core/half.h"
 #include "tests/check_op.h"
 #include "tests/train/folder.h"
 #include "tests/train/weights/pth_writer.h"
@@ -146,6 +147,36 @@ TEST(Pth, NewerProtocolsAndDictionariesInsideDictionaries) {
   expect_tensor(net, "w", {4}, ramp<float>(4));
 }
 
+// Stored as cells (2, H, W, T), and seen as planes (2, T, H, W).
+TEST(Pth, OneTensorWithoutANameIsCalledTensor) {
+  const std::string path = kGolden + "labels.pth";
+  const Archive a = read_weights(path);
+  EXPECT_EQ(a.tensors.size(), 1u);
+  EXPECT_EQ(a.metadata.at("stored_as"), "torch float16");
+  std::vector<float> values(2 * 4 * 2 * 3);
+  for (int t = 0; t < 4; ++t)
+    for (int cell = 0; cell < 6; ++cell) {
+      const int i = 4 * cell + t, to = 6 * t + cell;
+      values[size_t(to)] = from_half(to_half(10 - float(i) * 0.37f));
+      values[size_t(24 + to)] = float(i * 7 % 50);
+    }
+  expect_tensor(a, "tensor", {2, 4, 2, 3}, values);
+  expect_error([&] { read_pth(path, "model"); }, {path, "one tensor without a name", "\"model\""});
+
+  TemporaryFolder folder;
+  const std::string x = TensorRecord{.elements = 6, .sizes = {6}, .strides = {1}}.str(),
+                    parameter = global("torch._utils", "_rebuild_parameter") +
+                                tuple({x, "\x89", global("collections", "OrderedDict") + ")R"}) +
+                                "R";
+  put(folder / "p.pth", file_of(pickle(parameter)));
+  EXPECT_EQ(read_weights(folder / "p.pth").at("tensor").shape(), Shape{6});
+  EXPECT_EQ(read_weights(folder / "p.pth").metadata.at("stored_as"), "torch float32");
+  put(folder / "p.pth",
+      file_of(pickle(TensorRecord{.elements = 6, .sizes = {7}, .strides = {1}}.str())));
+  expect_error([&] { read_weights(folder / "p.pth"); },
+               {folder / "p.pth", "\"tensor\" reaches beyond its storage"});
+}
+
 TEST(Pth, WhatIsRefusedIsNamed) {
   auto refused = [](const std::string& name, const std::vector<std::string>& parts) {
     expect_error([&] { read_weights(kGolden + name + ".pth"); }, parts);
@@ -233,7 +264,9 @@ TEST(Pth, PicklesThatAreNoneOfOurs) {
       {pickle("}(Nu"), "adds 1 values to a dictionary"},
       {pickle("NN"), "values left over"},
       {pickle("X\xff\xff\xff\xff"), "cut short"},
-      {pickle("N"), "holds a none"},
+      {pickle("N"), "holds a none, neither a dictionary of tensors nor a tensor"},
+      {pickle(global("torch", "device") + tuple({text("cpu")}) + "R"), "neither a dictionary"},
+      {pickle(global("torch._utils", "_rebuild_parameter") + ")R"), "neither a dictionary"},
       {pickle("}"), "holds no tensors"},
       {pickle("}NNs"), "names an entry by something else than a text of 1 to 1024 bytes (none)"},
       {pickle(dict({{"w", w}, {"w", w}})), "two tensors \"w\""},
