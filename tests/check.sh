@@ -72,7 +72,7 @@ files "$code" | xargs awk -v limit=$most_function -v most=$most_lines -f tests/c
   echo "nn/models: $below $net ops/kernels nn/rmt nn/models"
   echo "data/images: $below core/files data/images"
   echo "data/sets: $below core/files data/images data data/sets"
-  echo "data: $below core/files data/images data/sets data"
+  echo "data: $below core/files core/processes data/images data/sets data"
   echo "train/run: $below core/files train/run"
   sets="data/images data"
   echo "train/weights: $below core/files $net nn/rmt nn/models $sets train/weights train"
