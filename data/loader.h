@@ -33,11 +33,11 @@ int64_t samples_an_epoch(int64_t images, int64_t repeats);
 //   part        | 0 | 1 | 2 | 3 | 4 | 5 | ...
 //   of rank       0   1   2   0   1   2           R = 3
 //
-// Part p is the same whoever makes it, Mixup and CutMix included, which mix inside a part by numbers
-// that belong to p. So R processes with A batches a step see what one process sees with R A batches
-// a step; the a-th batch of rank r begins at sample (a R + r) batch_size of the step. An epoch ends
-// with its last whole global batch. DeiT's and timm's samplers deal out a sample to each process in
-// turn: a step sees the same samples, divided otherwise.
+// Part p is the same whoever makes it, Mixup and CutMix included, which mix inside a part by
+// numbers that belong to p. So R processes with A batches a step see what one process sees with R A
+// batches a step; the a-th batch of rank r begins at sample (a R + r) batch_size of the step. An
+// epoch ends with its last whole global batch. DeiT's and timm's samplers deal out a sample to each
+// process in turn: a step sees the same samples, divided otherwise.
 //
 // In evaluation each process has a run of neighbouring parts, as many as the others or one less or
 // none, and no image comes twice.

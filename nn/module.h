@@ -36,8 +36,8 @@ struct Mode {
   // () i64, or undefined. A training step that was recorded as a GPU graph repeats its kernels with
   // the arguments of the recording; they therefore read the step from this place in GPU memory.
   Tensor step_on_gpu;
-  // Where a step's images come in parts, one after the other or each in a process: the place of this
-  // part's first image among them.
+  // Where a step's images come in parts, one after the other or each in a process: the place of
+  // this part's first image among them.
   int64_t first_sample = 0;
   // Whose images together are the batch of which batch norm takes the statistics in training
   // (ops/batch_norm.h); null: this process's.

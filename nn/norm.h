@@ -45,10 +45,10 @@ struct GroupNorm : Module {
   }
 };
 
-// In training the statistics are the batch's (with Mode::processes: of all processes' together), and
-// the running ones move a tenth of the way towards them. In evaluation they are the running ones,
-// so that an image's result does not depend on its neighbours in the batch; and so they are in
-// training while weight and bias are frozen.
+// In training the statistics are the batch's (with Mode::processes: of all their batches together),
+// and the running ones move a tenth of the way towards them. In evaluation they are the running
+// ones, so that an image's result does not depend on its neighbours in the batch; and so they are
+// in training while weight and bias are frozen.
 struct BatchNorm : Module {
   Tensor &weight, &bias;               // (C)
   Tensor &running_mean, &running_var;  // (C)

@@ -70,8 +70,8 @@ void moments(View<const T> x, int64_t begin, int64_t end, T* means, View<T> squa
     simd::for_columns<T>(C, [&](auto c) { squares[c] += simd::square(x(r, c) - mean[c]); });
 }
 
-// moments (2 C + 1) of x (M, C) in one pass over memory: blocks of rows are merged in double into up
-// to 16 fixed parts, and these in order.
+// moments (2 C + 1) of x (M, C) in one pass over memory: blocks of rows are merged in double into
+// up to 16 fixed parts, and these in order.
 template <class T>
 void batch_norm_moments(View<const T> x, double* moments_of_x, int64_t M, int64_t C) {
   const int64_t block = std::min<int64_t>(256, simd::row_grain(C)), parts = part_count(M, block);

@@ -83,8 +83,8 @@ __global__ void __launch_bounds__(kColumnThreads, 2)
   }
 }
 
-// moments (2 C + 1) of all rows from those of the parts. Threads (x, y): column, every blockDim.y-th
-// part.
+// moments (2 C + 1) of all rows from those of the parts. Threads (x, y): column, every
+// blockDim.y-th part.
 __global__ void __launch_bounds__(512) join_parts_kernel(const double* partial, double* moments,
                                                          int64_t rows, int64_t parts, int64_t C) {
   SHARED(double, means, 512);

@@ -73,7 +73,7 @@ files "$code" | xargs awk -v limit=$most_function -v most=$most_lines -f tests/c
   echo "data/images: $below core/files data/images"
   echo "data/labels: $below core/files data/images data data/labels"
   echo "data/sets: $below core/files data/images data data/sets"
-  echo "data: $below core/files data/images data/labels data/sets data"
+  echo "data: $below core/files core/processes data/images data/labels data/sets data"
   echo "train/run: $below core/files train/run"
   sets="data/images data data/labels"
   echo "train/weights: $below core/files $net nn/rmt nn/models $sets train/weights train"

@@ -30,11 +30,16 @@ class Meeting {
       all_.notify_all();
     }
     all_.wait(turn, [&] { return round_ != mine || gone_; });
-    CHECK(round_ != mine, "another thread has failed");
+    CHECK(round_ != mine, "another thread has ended");
   }
   void leave() {
     gone_ = true;
     all_.notify_all();
+  }
+  void begin() {  // before any thread runs
+    here_ = 0;
+    gone_ = false;
+    error = nullptr;
   }
 
   const int64_t size;
@@ -59,8 +64,8 @@ class ThreadAsProcess : public Processes {
       f(*this);
     } catch (...) {
       if (!meeting_.error) meeting_.error = std::current_exception();
-      meeting_.leave();
     }
+    meeting_.leave();
     turn_.unlock();
   }
 
@@ -113,6 +118,7 @@ class ThreadsAsProcesses {
   }
   // f in every process. Throws what one of them threw.
   void run(const std::function<void(Processes&)>& f) {
+    meeting_.begin();
     std::vector<std::thread> threads;
     for (auto& process : processes_) threads.emplace_back([&] { process->run(f); });
     for (std::thread& thread : threads) thread.join();

@@ -135,9 +135,9 @@ TEST(BatchNorm, EmptyBatchInEvaluation) {
             .may_be_zero = true});
 }
 
-// Parts of equal and of unequal size, one row among them. Of each sum over the rows two more numbers
-// are rounded to f32 in parts than in one (mean and var, as in one, after they were joined in
-// double): well within the roundings that check_op allows.
+// Parts of equal and of unequal size, one row among them, against the definition on the whole: with
+// check_op's own tolerances, since in parts a mean, variance or sum is rounded to f32 as often as
+// in one piece, after the parts were joined in double.
 TEST(BatchNorm, PartsInProcessesAreOneBatch) {
   for (auto [shape, counts] :
        std::vector<std::pair<Shape, std::vector<int64_t>>>{{{8, 7, 7, 13}, {4, 4}},
