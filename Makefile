@@ -172,6 +172,7 @@ help:
 	@echo "make op         NAME=softmax: compile that op, its kernels and its proof, and run the proof"
 	@echo "make test       install what is missing, build, run every test (FILTER='Gelu*', SAN=1,"
 	@echo "                SAN=thread)"
+	@echo "make processes  runs of several processes by mpirun, part of make test where there is one"
 	@echo "make check      form, layers, proofs, prose, every kernel through nvcc, then the tests"
 	@echo "make fuzz       libFuzzer against a reader (needs clang++; SECONDS=600, TARGET=name of"
 	@echo "                $(FUZZERS))"
@@ -185,7 +186,7 @@ found:
 
 # --- what the system must have: nothing is asked for when all is there ---
 setup:
-	@sh tests/setup.sh "$(CXX)"
+	@MPI=$(MPI) sh tests/setup.sh "$(CXX)"
 
 # --- objects. OWN: what one file alone needs; the last section says for which and why ---
 define compile
@@ -263,7 +264,18 @@ ablations: setup
 test: setup
 	+@$(BUILD_ALL) built
 	@BIN=$(BIN) $(SAN_ENV) sh tests/run.sh $(TESTS) --gtest_filter='$(FILTER)'
+	@if [ '$(FILTER)' = '*' ] && [ -z '$(ON)$(ROOMS)' ]; then \
+	    $(MAKE) --no-print-directory processes; fi
 built: found $(TESTS) $(BINS)
+	@:
+
+# Runs of several processes, where there is an MPI: the same objects, linked with it.
+HAS_MPI := $(and $(shell command -v mpicxx),$(shell command -v mpirun))
+processes:
+	+@$(if $(HAS_MPI),$(BUILD_ALL) MPI=1 processes-built && sh tests/processes.sh,echo \
+	    "there is no MPI (mpicxx, mpirun): runs of several processes were not tested")
+.PHONY: processes processes-built
+processes-built: $(TESTS) $(BIN)/rmt-train $(BIN)/rmt-convert
 	@:
 
 check: setup

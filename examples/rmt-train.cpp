@@ -1,10 +1,12 @@
 // Trains RMT on a folder of images, or on images that it draws itself, and leaves a run folder.
+#include <cmath>
 #include <filesystem>
 
 #include "core/files/files.h"
 #include "core/parallel.h"
 #include "data/sets/drawings.h"
 #include "data/sets/remarks.h"
+#include "data/sharing.h"
 #include "examples/checkpoint_word.h"
 #include "examples/processes.h"
 #include "examples/train_flags.h"
@@ -115,6 +117,17 @@ static train::Curve curve_to_compare(const std::string& path) {
   return {fs::path(path).stem().string(), train::read_log(path)};
 }
 
+// folder_of() with what else it has from the beginning. Of several processes the first one writes.
+static train::RunFolder open_folder(const TrainFlags& f, const std::string& resumed,
+                                    fs::file_time_type written, const Processes& processes) {
+  const train::Curve theirs = curve_to_compare(f.options.compare_log);
+  if (!processes.is_first()) return {};
+  train::RunFolder folder = folder_of(f, resumed, written);
+  folder.set_compare(theirs);
+  if (resumed.empty()) write_file(folder / "args.json", train::to_json(f.options));
+  return folder;
+}
+
 static int64_t class_count(const TrainFlags& f, const data::Dataset& images) {
   const int64_t classes = int64_t(images.classes().size());
   CHECK(f.num_classes == 0 || f.num_classes == classes, "--num-classes ", f.num_classes, ": ",
@@ -137,22 +150,49 @@ static std::string other_network(const std::string& model) {
   return std::find(names.begin(), names.end(), model) == names.end() ? model : "";
 }
 
-static int train_model(TrainFlags& f, const std::string& program,
-                       const std::function<void()>& parse_again, Processes& processes) {
+// The same images a step, divided over other processes than were recorded, or than a recipe has in
+// mind, where they can be.
+static void divide(train::TrainOptions& o, const Processes& processes) {
+  const int64_t parts = o.grad_accum_steps * o.processes;
+  if (parts % processes.size() == 0) o.grad_accum_steps = parts / processes.size();
+}
+
+// What a run begins with.
+struct Start {
+  std::string resume;  // the checkpoint to go on with, or none
+  fs::file_time_type written;
   train::Archive resumed;
   train::Pretrained pretrained;
-  const std::string resume = resumed_file(f);
-  const fs::file_time_type written = time_of(resume);
-  if (!resume.empty()) resumed = train::read_safetensors(resume);
-  if (resume.empty() && !f.options.initial_checkpoint.empty())
-    pretrained =
+};
+
+// Reads what the run goes on with or begins from, and lays the flags over its options.
+static Start start_of(TrainFlags& f, const std::function<void()>& parse_again,
+                      Processes& processes) {
+  Start s;
+  s.resume = resumed_file(f);
+  s.written = time_of(s.resume);
+  if (!s.resume.empty()) s.resumed = train::read_safetensors(s.resume);
+  if (s.resume.empty() && !f.options.initial_checkpoint.empty())
+    s.pretrained =
         train::read_pretrained(f.options.initial_checkpoint, other_network(f.options.model));
-  f.options = base_options(f, resumed, pretrained);
+  f.options = base_options(f, s.resumed, s.pretrained);
+  if (!s.resume.empty() || !f.recipe.empty()) divide(f.options, processes);
   parse_again();
+  f.options.processes = processes.size();
+  processes.set_timeout(f.options.process_timeout);
+  check(f.options);
+  return s;
+}
+
+static void print_traffic(const Traffic& t) {
+  std::cerr << "communication: " << std::lround(t.seconds) << " s, "
+            << std::lround(100 * t.hidden()) << " % of it beside computation" << std::endl;
+}
+
+static int train_model(TrainFlags& f, const std::string& program,
+                       const std::function<void()>& parse_again, Processes& processes) {
+  const Start start = start_of(f, parse_again, processes);
   train::TrainOptions& o = f.options;
-  o.processes = processes.size();
-  processes.set_timeout(o.process_timeout);
-  check(o);
   if (f.print_schedule) {
     std::cout << train::schedule_table(o);
     return 0;
@@ -169,12 +209,14 @@ static int train_model(TrainFlags& f, const std::string& program,
 
   if (o.data_dir == kDrawings && processes.is_first()) draw();
   processes.barrier();
-  const auto [train_images, test_images] = data::open_train_and_val(o.data_dir, o.val_split);
+  const auto [train_images, test_images] =
+      data::open_train_and_val(o.data_dir, o.val_split, processes);
   const auto made = train::make_model(o, class_count(f, *train_images));
   nn::Classifier& model = *made;
   model.init(o.seed);
-  if (!pretrained.weights.path.empty())
-    for (const std::string& line : train::start_from(model, pretrained, train_images->classes(), o))
+  if (!start.pretrained.weights.path.empty())
+    for (const std::string& line :
+         train::start_from(model, start.pretrained, train_images->classes(), o))
       std::cout << line << "\n";
   const int64_t multiply_adds = o.log_interval > 0 ? nn::multiply_adds(model, o.img_size) : 0;
   compute.prepare(model);
@@ -185,21 +227,13 @@ static int train_model(TrainFlags& f, const std::string& program,
   const auto labels = label_maps(o, train_images->classes());
   train::Trainer trainer(model, *train_images, *test_images, o, std::cout, compute, nullptr,
                          labels.get());
-  if (!resume.empty()) trainer.resume(resumed, f.force_resume);
+  if (!start.resume.empty()) trainer.resume(start.resumed, f.force_resume);
   if (o.log_interval > 0)
     trainer.show_utilization(multiply_adds, train::peak_flops(compute) * double(o.processes));
-  const train::Curve theirs = curve_to_compare(o.compare_log);
-
   trainer.check_processes();
 
-  // Everything that can be wrong has been looked at: only now something is written, by the first
-  // process.
-  train::RunFolder folder;
-  if (processes.is_first()) {
-    folder = folder_of(f, resume, written);
-    folder.set_compare(theirs);
-    if (resume.empty()) write_file(folder / "args.json", train::to_json(o));
-  }
+  // Everything that can be wrong has been looked at: only now something is written.
+  train::RunFolder folder = open_folder(f, start.resume, start.written, processes);
   std::cout << o.model << ", " << model.parameter_count() << " parameters; " << o.data_dir << ": "
             << train_images->classes().size() << " classes, " << train_images->size() << " + "
             << test_images->size() << " images; "
@@ -209,10 +243,7 @@ static int train_model(TrainFlags& f, const std::string& program,
   for (const std::string& line : data::remarks_on_run(*train_images, *test_images, o.img_size))
     std::cerr << "note: " << printable(line) << "\n";
   const int status = run(trainer, folder, program);
-  if (o.processes > 1 && o.log_interval > 0)
-    std::cerr << "communication: " << int64_t(processes.traffic().seconds + 0.5) << " s, "
-              << int(100 * processes.traffic().hidden() + 0.5) << " % of it beside computation"
-              << std::endl;
+  if (o.processes > 1 && o.log_interval > 0) print_traffic(processes.traffic());
   return status;
 }
 

@@ -4,10 +4,8 @@
 #include <cmath>
 #include <iostream>
 
-#include "autograd/backward.h"
 #include "nn/models/registry.h"
 #include "train/agreement.h"
-#include "train/memory.h"
 #include "train/stop.h"
 #include "train/token_labels.h"
 #include "train/weights/model_file.h"
@@ -27,7 +25,7 @@ bool Trainer::run(const RunFolder& folder) {
       const int64_t step = progress_.epoch * steps_ + progress_.now.steps;
       const double lr = learning_rate(step);
       const std::vector<data::Batch> batches = next_batches(step);
-      count(train_step_(batches, step, lr));  // forward, loss, backward, update: below
+      count(train_step_(batches, step, lr));  // forward, loss, backward, update: step.cpp
       note_step(lr);                          // the progress line
       stop_or_save();                         // a signal, or --recovery-interval
     }
@@ -43,65 +41,9 @@ double Trainer::learning_rate(int64_t step) const {
                                    : lr_of_epoch(schedule_, progress_.epoch);
 }
 
-// The step. More than one batch: their gradients are added (--grad-accum-steps).
-std::vector<Verdict> TrainStep::operator()(const std::vector<data::Batch>& parts, int64_t step,
-                                           double lr) {
-  CHECK(int64_t(parts.size()) * processes_.size() == optimizer_.options().guard.parts,
-        "training step: ", parts.size(), " batches in each of ", processes_.size(),
-        " processes, the optimizer averages over ", optimizer_.options().guard.parts);
-  nn::Mode& mode = model_.mode();
-  mode.training = true;
-  mode.seed = options_.seed;
-  mode.step = step;
-  if (on_gpu_) return repeat_on_gpu(parts, step, lr);  // what follows, recorded once and repeated
-  const Tensor loss = differentiate(parts);
-  optimizer_.step(lr, loss);  // judges and clips the gradients (guard.h), then moves p
-  return {optimizer_.verdict()};
-}
-
-// Leaves the sum of all processes' gradients beside the parameters and returns the sum of their
-// losses, (). Where a process is alone, on the CPU, a loss that is not finite ends it: nothing will
-// move.
-Tensor TrainStep::differentiate(const std::vector<data::Batch>& parts) {
-  model_.zero_grad();
-  Tensor sum;
-  for (size_t i = 0; i < parts.size(); ++i) {
-    // Of the part among those of all processes, for drop path's chances.
-    const int64_t number = int64_t(i) * processes_.size() + processes_.rank();
-    model_.mode().first_sample = number * parts[i].labels.numel();
-    const Tensor loss = loss_of(parts[i]);
-    if (sum.defined())
-      sum.add_from(loss.detach());
-    else
-      sum = loss.clone();
-    const bool alone_on_cpu = processes_.size() == 1 && !on_gpu_;
-    if (alone_on_cpu && !std::isfinite(sum.to(DType::f64).item<double>())) break;
-    if (i + 1 < parts.size())
-      backward(loss);
-    else
-      backward(loss, [this](const Node& leaf) { sums_.complete(leaf); });
-  }
-  model_.mode().first_sample = 0;
-  sums_.finish();
-  processes_.all_reduce(sum);
-  return sum;
-}
-
-// The forward pass: the mean loss over the batch, () (train/objective.h).
-Tensor TrainStep::loss_of(const data::Batch& batch) {
-  const Tensor images = compute_.images(batch, options_.transform);  // (B, H, W, 3)
-  return options_.objective(images, batch);
-}
-
 // --- what the loop is made of ---
 
 namespace {
-
-std::vector<Tensor*> parameters_of(Optimizer& optimizer) {
-  std::vector<Tensor*> parameters;
-  for (OptimizerSlot& slot : optimizer.slots()) parameters.push_back(slot.parameter);
-  return parameters;
-}
 
 // What the run makes small: with label maps the loss of a model with a token head.
 Objective objective_of(nn::Module& model, const TrainOptions& o, const data::LabelMaps* labels) {
@@ -127,64 +69,6 @@ const char* non_finite(double x) { return std::isnan(x) ? "nan" : "infinite"; }
 
 }  // namespace
 
-TrainStep::TrainStep(nn::Module& model, Forward forward, Optimizer& optimizer,
-                     const Compute& compute, const StepOptions& options)
-    : model_(model),
-      optimizer_(optimizer),
-      compute_(compute),
-      options_(options),
-      processes_(*compute.processes),
-      sums_(parameters_of(optimizer), processes_) {
-  if (!options_.objective)
-    options_.objective = classification(forward, options.loss, options.smoothing);
-  if (compute.device == Device::cuda)
-    on_gpu_ = std::make_unique<RecordedStep>(
-        model, optimizer, [this](const auto& parts) { return differentiate(parts); },
-        options.graph && processes_.recordable());
-}
-
-std::vector<Verdict> TrainStep::finish() {
-  return on_gpu_ ? on_gpu_->finish() : std::vector<Verdict>();
-}
-
-std::vector<Verdict> TrainStep::repeat_on_gpu(const std::vector<data::Batch>& parts, int64_t step,
-                                              double lr) {
-  try {
-    return (*on_gpu_)(parts, step, lr);
-  } catch (const OutOfMemory& e) {
-    advise_on_memory(e, parts[0]);
-  }
-}
-
-// Throws e again, with advice: tries smaller batches, without the optimizer, to say which one fits.
-// clean_up undoes what a trial has left: gradients, and batch norm's statistics (guard.h).
-// Of several processes only those that are short of memory come here, so that none can try.
-void TrainStep::advise_on_memory(const OutOfMemory& e, const data::Batch& batch) {
-  if (processes_.size() > 1) throw OutOfMemory(e, str(e.what(), "; give a smaller --batch-size"));
-  auto clean_up = [&] {
-    model_.zero_grad();
-    optimizer_.statistics().take_back();
-  };
-  on_gpu_->forget();
-  clean_up();
-  const Tensor& x = batch.images;
-  throw_with_batch_that_fits(
-      e, str("a training step of ", x.dim(0), " images of ", x.dim(1), " x ", x.dim(2)),
-      "--batch-size", x.dim(0), [&](int64_t n) {
-        data::Batch part = first_images(batch, n);
-        part.mix = Tensor();  // an odd number of images cannot be mixed
-        for (Tensor data::Batch::*field : data::kBatchTensors)
-          if ((part.*field).defined()) part.*field = (part.*field).to(Device::cuda);
-        try {
-          differentiate({part});
-        } catch (...) {
-          clean_up();
-          throw;
-        }
-        clean_up();
-      });
-}
-
 Trainer::Trainer(nn::Module& model, Forward forward, const data::Dataset& train,
                  const data::Dataset& test, const TrainOptions& options, std::ostream& out,
                  const Compute& compute, const Loss& loss, const data::LabelMaps* labels)
@@ -194,7 +78,7 @@ Trainer::Trainer(nn::Module& model, Forward forward, const data::Dataset& train,
       compute_(compute),
       schedule_(schedule_of(options)),
       train_loader_(train, loader_options(options, true, labels, *compute.processes)),
-      test_loader_(test, loader_options(options, false)),
+      test_loader_(test, loader_options(options, false, nullptr, *compute.processes)),
       classes_(train.classes()),
       counts_{int64_t(classes_.size()), train.size(), test.size(), data::checksum(train),
               data::checksum(test)},
@@ -210,7 +94,9 @@ Trainer::Trainer(nn::Module& model, Forward forward, const data::Dataset& train,
                    .transform = transform_options(options)}),
       report_(report_options(options, *compute.processes), steps_, counts_.classes, out),
       saving_(model, optimizer_, progress_, options, train.classes(), counts_,
-              compute.processes->is_first()) {
+              compute.processes->is_first()),
+      bad_train_(options.max_bad_images, *compute.processes),
+      bad_test_(options.max_bad_images, *compute.processes) {
   CHECK(steps_ > 0, train.place(), " has ", train.size(), " images, ", train_loader_.batches(),
         " batches of --batch-size ", options.batch_size,
         options.processes > 1 ? " in each process" : "", ", fewer than one step of ",
@@ -383,11 +269,12 @@ std::optional<EpochLog> Trainer::evaluate_epoch() {
 
 // Tests the model as it is. A signal ends this early, with a result that the caller must not use.
 Metrics Trainer::test_metrics() {
-  const Metrics m = evaluate(model_, forward_, test_loader_, compute_, transform_options(options_),
-                             "--validation-batch-size", [](const data::Batch&, const Tensor&) {
-                               return !StopSignals::requested();
-                             });
-  if (!StopSignals::requested())
+  const Metrics m = evaluate(
+      model_, forward_, test_loader_, compute_, transform_options(options_),
+      "--validation-batch-size",
+      [](const data::Batch&, const Tensor&) { return !StopSignals::requested(); },
+      *compute_.processes);
+  if (m.complete)
     CHECK(std::isfinite(m.loss()), "the test loss is ", non_finite(m.loss()), " after epoch ",
           progress_.epoch, ": ", saving_.advice());
   return m;
@@ -409,12 +296,12 @@ void Trainer::finish_epoch(EpochLog log) {
   saving_.epoch(log, best);
 }
 
-// Logs and prints the bad images of both loaders that were met since the last call.
+// Logs and prints the bad images of both loaders, in whichever process, that were met since the
+// last call.
 void Trainer::note_bad_images() {
-  for (auto [loader, seen] :
-       {std::pair{&train_loader_, &bad_seen_[0]}, std::pair{&test_loader_, &bad_seen_[1]}})
-    for (; *seen < loader->bad().size(); ++*seen) {
-      const data::BadImage& bad = loader->bad()[*seen];
+  for (auto [loader, images] :
+       {std::pair{&train_loader_, &bad_train_}, std::pair{&test_loader_, &bad_test_}})
+    for (const data::BadImage& bad : images->next(*loader)) {
       progress_.now.bad_images.push_back(bad.path + ": " + bad.reason);
       std::cerr << "bad image, replaced by the next: " << printable(progress_.now.bad_images.back())
                 << "\n";

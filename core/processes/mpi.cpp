@@ -1,5 +1,5 @@
-// Processes that MPI connects: mpirun or srun has started them. The only file that includes mpi.h;
-// it is linked where make was given MPI=1.
+// Processes that MPI connects: mpirun or srun has started them. The only file that includes MPI's
+// header; it is linked where make was given MPI=1.
 //
 // One thread makes every call of MPI. It takes the calls of the program in their order, starts each
 // without waiting for it and asks again and again whether it is done: so sums go on while the
@@ -121,11 +121,13 @@ class MpiRoom : public Processes {
   }
   void do_broadcast(const Tensor& x, int64_t root) override {
     const Tensor host = x.to(Device::cpu);
-    for_pieces(host, [&](char* p, int n) {
+    const int64_t bytes = int64_t(x.nbytes());
+    for (int64_t i = 0; i < bytes; i += kPiece)
       ask({[=, this](MPI_Request* r) {
-        check(MPI_Ibcast(p, n, MPI_BYTE, int(root), world_, r), "broadcast");
+        check(MPI_Ibcast(static_cast<char*>(host.raw()) + i, int(std::min(kPiece, bytes - i)),
+                         MPI_BYTE, int(root), world_, r),
+              "broadcast");
       }});
-    });
     wait_for_all();
     if (x.device() == Device::cuda && rank() != root) x.copy_from(host);
   }
@@ -135,10 +137,6 @@ class MpiRoom : public Processes {
     wait_for_all();
   }
   void sum_piece(const Tensor& x);
-  static void for_pieces(const Tensor& x, const std::function<void(char*, int)>& f) {
-    for (int64_t i = 0; i < int64_t(x.nbytes()); i += kPiece)
-      f(static_cast<char*>(x.raw()) + i, int(std::min(kPiece, int64_t(x.nbytes()) - i)));
-  }
   void ask(Call call) {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
@@ -162,7 +160,10 @@ class MpiRoom : public Processes {
   void exchange_signs();
   void listen_for_failures();
   [[noreturn]] void give_up(const std::string& message);
-  [[noreturn]] void end_all();
+  [[noreturn]] void end_all() {
+    MPI_Abort(MPI_COMM_WORLD, 1);
+    _exit(1);
+  }
   void rest(std::unique_lock<std::mutex>& lock);
 
   std::mutex mutex_;  // guards what follows
@@ -246,8 +247,6 @@ void MpiRoom::do_all_gather(const Tensor& x, const Tensor& all) {
   if (!to.same_as(all)) all.copy_from(to);
 }
 
-// --- the thread ---
-
 void MpiRoom::work() {
   int level = 0;
   MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &level);
@@ -255,8 +254,7 @@ void MpiRoom::work() {
   MPI_Comm_dup(MPI_COMM_WORLD, &signs_);
   for (MPI_Comm comm : {world_, signs_}) MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN);
   int rank_of_mpi = 0, size_of_mpi = 0;
-  MPI_Comm_rank(world_, &rank_of_mpi);
-  MPI_Comm_size(world_, &size_of_mpi);
+  MPI_Comm_rank(world_, &rank_of_mpi), MPI_Comm_size(world_, &size_of_mpi);
   try {
     CHECK(rank_of_mpi == rank() && size_of_mpi == size(), "MPI counts this process as rank ",
           rank_of_mpi, " of ", size_of_mpi, ", the environment says rank ", rank(), " of ", size(),
@@ -285,7 +283,7 @@ void MpiRoom::live() {
   Clock::time_point begun;  // of the call on its way
   for (;;) {
     exchange_signs();
-    listen_for_failures();
+    if (is_first()) listen_for_failures();
     std::unique_lock<std::mutex> lock(mutex_);
     if (failed_) {
       const std::string message = failure_;
@@ -356,7 +354,6 @@ void MpiRoom::exchange_signs() {
 }
 
 void MpiRoom::listen_for_failures() {
-  if (!is_first()) return;
   int there = 0;
   MPI_Status status;
   check(MPI_Iprobe(MPI_ANY_SOURCE, kFailTag, signs_, &there, &status), "messages");
@@ -392,11 +389,6 @@ void MpiRoom::give_up(const std::string& message) {
   }
   print_line(text);
   end_all();
-}
-
-void MpiRoom::end_all() {
-  MPI_Abort(MPI_COMM_WORLD, 1);
-  _exit(1);
 }
 
 std::unique_ptr<Processes> make_mpi_room(int64_t rank, int64_t size) {

@@ -1,14 +1,15 @@
-// Processes with a GPU each, whose tensors NCCL carries from GPU to GPU. The only file that includes
-// nccl.h; it is linked where make was given NCCL=1. Tensors on the CPU go by the room of the hosts.
+// Processes with a GPU each, whose tensors NCCL carries from GPU to GPU. The only file that
+// includes NCCL's header; it is linked where make was given NCCL=1. Tensors on the CPU go by the
+// room of the hosts.
 //
-//   stream      backward ... | bucket 0 is full | backward ...             | wait: all sums are there
-//   of NCCL                   \-- exchange, add in the order of ranks --... /
+//   stream      backward ... bucket 0 is full, backward ...          | wait: all sums are there
+//   of NCCL                   \-- exchange, add in the order of ranks --/
 //
 // NCCL's own sums depend on how the GPUs are connected. Here it only moves bytes, as many as its
-// rings do, 2 (size - 1) / size of a tensor: each process gets its part of the tensor from all, adds
-// in the order of ranks and gives the sum to all. The bits are those of every other room. All of it
-// can be recorded in a graph (core/cuda/graph.h), since it has a stream of its own that begins and
-// ends at events.
+// rings do, 2 (size - 1) / size of a tensor: each process gets its part of the tensor from all,
+// adds in the order of ranks and gives the sum to all. The bits are those of every other room. All
+// of it can be recorded in a graph (core/cuda/graph.h), since it has a stream of its own that
+// begins and ends at events.
 #include <nccl.h>
 
 #include <cstring>
