@@ -6,11 +6,14 @@
 #   TERMS=2   the same by SIGTERM: all save and exit with 0
 # BIN is the folder of the programs, TESTS the test program, both linked with MPI. SEED chooses the moments. Prints a line
 # for each kind; exit 1 at the first difference.
+# $many and $FLAGS are several words.
+# shellcheck disable=SC2086
 set -eu
 BIN=$(cd "${BIN:-build/mpi/bin}" && pwd)
 TESTS=$(cd "$(dirname "${TESTS:-build/mpi/tests/rmt-tests}")" && pwd)/$(basename "${TESTS:-rmt-tests}")
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/rmt-processes.XXXXXX")
-trap 'rm -rf "$WORK"' EXIT
+run=""
+trap '[ -z "$run" ] || kill "$run" 2>/dev/null; rm -rf "$WORK"' EXIT
 trap 'exit 1' INT TERM
 cd "$WORK"
 
@@ -39,10 +42,10 @@ mkdir drawn
 (cd drawn && timeout 300 "$BIN/rmt-train" --epochs 1 -b 4000 --warmup-epochs 0 --img-size 32 --output none) \
   >draw.log 2>&1 || fail "drawing" draw.log
 for split in train val; do
-  for class in drawn/build/drawings/$split/*/; do
+  for class in drawn/build/drawings/"$split"/*/; do
     mkdir -p "data/$split/$(basename "$class")"
-    for f in $(ls "$class" | head -n "$([ $split = train ] && echo 5 || echo 2)"); do
-      cp "$class$f" "data/$split/$(basename "$class")/"
+    find "$class" -type f | sort | head -n "$([ $split = train ] && echo 5 || echo 2)" | while read -r f; do
+      cp "$f" "data/$split/$(basename "$class")/"
     done
   done
 done
@@ -52,13 +55,11 @@ FLAGS="--data-dir data --img-size 32 --threads 1 -j 1 --log-interval 0 --warmup-
 alone() {  # name, flags
   name=$1
   shift
-  # shellcheck disable=SC2086
   timeout 300 "$BIN/rmt-train" $FLAGS --experiment "$name" "$@" >"$name.log" 2>&1
 }
 together() {  # processes, name, flags
   n=$1 name=$2
   shift 2
-  # shellcheck disable=SC2086
   timeout 300 $many -np "$n" "$BIN/rmt-train" $FLAGS --experiment "$name" "$@" >"$name.log" 2>&1
 }
 weights() {  # name: all that is learned, without what the file says of its run
@@ -79,7 +80,6 @@ echo "2 and 3 processes: the bits of one with 2 and 3 parts"
 
 # --- with synchronised batch norms, and the same twice ---
 RMT="--model rmt_n --sync-bn --epochs 2"
-# shellcheck disable=SC2086
 for i in 1 2; do together 2 "sync$i" $RMT -b 6 || fail "2 processes" "sync$i.log"; done
 same sync1 sync2 "the same run twice"
 echo "2 processes, twice: the same bits"
@@ -98,7 +98,6 @@ rank() {  # pid of mpirun, rank: the process
 start() {  # processes, name, flags: in the background; $run is mpirun
   n=$1 name=$2
   shift 2
-  # shellcheck disable=SC2086
   $many -np "$n" "$BIN/rmt-train" $FLAGS --experiment "$name" "$@" >"$name.log" 2>&1 &
   run=$!
 }
@@ -109,7 +108,12 @@ ended() {  # name, statuses that are right: within 30 s
   status=0
   wait "$run" || status=$?
   case " $2 " in *" $status "*) ;; *) fail "exit status $status, not $2" "$1.log" ;; esac
-  [ -z "$(pgrep -P "$run")" ] || fail "processes are left" "$1.log"
+  run=""
+  for _ in 1 2 3 4 5; do
+    pgrep -f "rmt-train.* --experiment $1 " >/dev/null || return 0
+    sleep 1
+  done
+  fail "processes are left" "$1.log"
 }
 start 2 from2 --model vit_n --epochs 20 -b 6 --recovery-interval 1
 until_step from2
@@ -125,7 +129,6 @@ echo "stopped by SIGTERM to one of 2 processes, resumed with 3"
 
 # --- one of three is killed, stopped or asked to stop at a random moment; the run goes on to the same bits ---
 VIT="--model vit_n --epochs 6 -b 4 --recovery-interval 2"
-# shellcheck disable=SC2086
 together 3 whole $VIT || fail "3 processes" whole.log
 WANT=$(weights whole)
 moment() {  # i: seconds from 1 to 5, and a rank
@@ -135,17 +138,15 @@ i=0
 disturb() {  # signal, times, right statuses
   for _ in $(seq "$2"); do
     i=$((i + 1))
-    name=$(echo "$1$i" | tr A-Z a-z)
+    name=$(echo "$1$i" | tr '[:upper:]' '[:lower:]')
     # shellcheck disable=SC2046
     set -- "$1" "$2" "$3" $(moment $i)
-    # shellcheck disable=SC2086
-    start 3 "$name" $VIT --resume auto
+      start 3 "$name" $VIT --resume auto
     sleep "$4"
     one=$(rank "$run" "$5")
     [ -z "$one" ] || kill "-$1" "$one" 2>/dev/null || true
     ended "$name" "$3 0"
-    # shellcheck disable=SC2086
-    together 3 "$name" $VIT --resume auto || fail "SIG$1, and resumed" "$name.log"
+      together 3 "$name" $VIT --resume auto || fail "SIG$1, and resumed" "$name.log"
     [ "$(weights "$name")" = "$WANT" ] || fail "SIG$1: other weights than the undisturbed run's" "$name.log"
   done
   echo "SIG$1 to one of 3 processes, $2 times: all end within 30 s, resumed to the same bits"
@@ -159,13 +160,11 @@ wrong() {  # what it says, mpirun's arguments
   says=$1
   shift
   status=0
-  # shellcheck disable=SC2086
   timeout 60 $many "$@" >wrong.log 2>&1 || status=$?
   [ $status = 1 ] || fail "exit status $status for: $says" wrong.log
   [ "$(grep -c "$says" wrong.log)" = 1 ] || fail "not once: $says" wrong.log
 }
 ONE="-np 1 $BIN/rmt-train $FLAGS --model vit_n --output wrong"
-# shellcheck disable=SC2086
 {
   wrong "has other options than process 0" $ONE -b 4 : $ONE -b 4 --seed 3
   wrong "data folder nowhere does not exist" -np 3 "$BIN/rmt-train" --data-dir nowhere
@@ -173,7 +172,6 @@ ONE="-np 1 $BIN/rmt-train $FLAGS --model vit_n --output wrong"
 }
 cp "$BIN/rmt-train" other-train
 echo >>other-train
-# shellcheck disable=SC2086
 wrong "has other program than process 0" $ONE -b 4 : -np 1 ./other-train $FLAGS --model vit_n --output wrong -b 4
 [ ! -e wrong ] || fail "something was written" wrong.log
 echo "wrong starts: one message, exit status 1, nothing written"
