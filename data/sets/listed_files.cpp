@@ -1,5 +1,7 @@
 #include "data/sets/listed_files.h"
 
+#include <utility>
+
 #include <charconv>
 
 #include "core/error.h"
