@@ -13,7 +13,7 @@
 #include "tests/threads_as_processes.h"
 #include "tests/train/random_batch.h"
 #include "tests/train/tiny_model.h"
-#include "train/trainer.h"
+#include "train/step.h"
 
 namespace rmt::test {
 namespace {
@@ -111,9 +111,8 @@ struct Share {
   }
   Share(int64_t parts, Processes& processes)
       : optimizer(prepared().parameters(), {.guard = {.clip = 0.1, .parts = parts}}, rules(model)),
-        step(
-            model, [this](const Tensor& x) { return model.forward(x); }, optimizer, {}, {.seed = 3},
-            processes) {}
+        step(model, [this](const Tensor& x) { return model.forward(x); }, optimizer,
+             {.processes = &processes}, {.seed = 3}) {}
   void run(const std::vector<data::Batch>& parts, int64_t number) {
     for (const train::Verdict& v : step(parts, number, 1e-2)) verdicts.push_back(v);
   }
