@@ -1,6 +1,7 @@
 #include "data/sets/listed_files.h"
 
 #include <charconv>
+#include <utility>
 
 #include "core/error.h"
 #include "core/files/files.h"
