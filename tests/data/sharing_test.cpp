@@ -64,6 +64,7 @@ TEST(Sharing, SetsThatAreNoFilesAreOpenedByEach) {
   std::vector<uint8_t> bytes(2 * 3073, 7);
   for (int i = 1; i <= 5; ++i) folder.write(str("data_batch_", i, ".bin"), bytes);
   folder.write("test_batch.bin", bytes);
+  folder.write("batches.meta.txt", "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n");
   run_as_processes(2, [&](Processes& p) {
     const TrainAndVal got = open_train_and_val(folder.path(), 0, p);
     EXPECT_EQ(got.train->size(), 10);

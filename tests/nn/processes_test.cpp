@@ -71,7 +71,7 @@ double error(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
 }  // namespace
 
 // The same numbers are added in another order. A rounding is 2^-53 = 1e-16, and what parity tests
-// see of another order in models of this depth is some 1e-14 (README.md); 1e-12 is asked for. Drop
+// see of another order in models of this depth is up to 9e-14 (README.md); 1e-13 is asked for. Drop
 // path counts samples over the processes. With statistics of each part by itself the gradient is
 // another one.
 TEST(ModelInProcesses, LearnsWhatOneModelLearnsFromTheWholeBatch) {
@@ -81,8 +81,8 @@ TEST(ModelInProcesses, LearnsWhatOneModelLearnsFromTheWholeBatch) {
     for (int64_t R : {2, 3})
       run_as_processes(R, [&](Processes& p) {
         const Learned parts = learn(p, true, device);
-        EXPECT_LT(error(parts.gradients, whole.gradients), 1e-12) << R << " processes";
-        EXPECT_LT(error(parts.statistics, whole.statistics), 1e-12) << R << " processes";
+        EXPECT_LT(error(parts.gradients, whole.gradients), 1e-13) << R << " processes";
+        EXPECT_LT(error(parts.statistics, whole.statistics), 1e-13) << R << " processes";
         if (device == Device::cuda) return;
         const Learned apart = learn(p, false, device);
         EXPECT_GT(error(apart.gradients, whole.gradients), 1e-3);
