@@ -5,6 +5,10 @@
 #                    build/cuda). Without it the GPU is emulated.
 #   CUDA_ARCHS="90"  compute capabilities to build for; default: all of 80 86 89 90 100 120 that
 #                    nvcc knows, and PTX of the newest
+#   MPI=1            programs that mpirun or srun starts as several processes (needs mpicxx; the same
+#                    objects, linked under build/mpi)
+#   NCCL=1           with CUDA=1 MPI=1: NCCL carries what the GPUs exchange (NCCL_HOME=<folder with
+#                    include/ and lib/> where the compiler does not find it)
 #   DEBUG=1          nothing optimised, so that a debugger stops at every line and finds every
 #                    variable (own objects under build/debug)
 #   SAN=1            address and undefined-behaviour sanitizers in everything (own objects under
@@ -17,6 +21,9 @@
 CXX      ?= g++
 ARCH     ?= native
 CUDA     ?= 0
+MPI      ?= 0
+NCCL     ?= 0
+NCCL_HOME ?=
 DEBUG    ?= 0
 SAN      ?= 0
 V        ?= 0
@@ -77,10 +84,14 @@ ISA      := $(if $(call HAS,__AVX512F__),AVX-512,$(if $(call HAS,__AVX2__),AVX2,
               $(if $(call HAS,__ARM_NEON),NEON,generic)))
 
 # --- what there is ---
-LIB_DIRS := core core/files autograd ops ops/attention ops/kernels ops/retention \
+LIB_DIRS := core core/files core/processes autograd ops ops/attention ops/kernels ops/retention \
             nn nn/rmt nn/models \
             data data/images data/labels data/sets train train/weights train/run
-LIB_SRC  := $(wildcard $(LIB_DIRS:%=%/*.cpp))
+# Rooms that need a library of their own (core/processes) and are linked where that is asked for.
+ROOM_SRC := $(if $(filter 1,$(MPI)),core/processes/mpi.cpp) \
+            $(if $(filter 1,$(NCCL)),core/processes/nccl.cu)
+ROOMS    := $(subst $(space),-,$(notdir $(basename $(strip $(ROOM_SRC)))))
+LIB_SRC  := $(filter-out core/processes/mpi.cpp,$(wildcard $(LIB_DIRS:%=%/*.cpp)))
 CU_SRC   := $(wildcard core/cuda/*.cu ops/*.cu ops/*/*.cu train/*.cu)
 EMULATOR := $(wildcard core/cuda/emulator/*.cpp)
 TEST_SRC := $(wildcard tests/*.cpp tests/*/*.cpp tests/*/*/*.cpp tests/*/*/*/*.cpp)
@@ -94,13 +105,30 @@ OBJ       = $(patsubst %.cpp,$(BUILD)/obj/%.o,$(1:%.cu=$(BUILD)/obj/%.cu.o))
 KERNELS  := $(BUILD)/$(if $(filter SAN,$(ON)),obj,kernels)
 SANITIZED = $(patsubst %.cpp,$(KERNELS)/%.o,$(1:%.cu=$(KERNELS)/%.cu.o))
 LIB      := $(BUILD)/lib/librmt.a
-BIN      := $(BUILD)/bin
+LINKED   := $(BUILD)$(ROOMS:%=/%)
+BIN      := $(LINKED)/bin
 BINS     := $(addprefix $(BIN)/,$(notdir $(basename $(PROGRAMS) $(TOURS))))
 # Objects of MODELS, beside the programs, each called by its path with '_' for '/'.
 OWN_DIR  := $(patsubst %/bin,%,$(BIN))/models
 OWN_OBJ   = $(foreach m,$(1),$(OWN_DIR)/$(subst /,_,$(m:.cpp=.o)))
-TESTS    := $(BUILD)/tests/rmt-tests
+TESTS    := $(LINKED)/tests/rmt-tests
 CU_OBJ   := $(call OBJ,$(CU_SRC))
+ifeq ($(MPI),1)
+MPI_SHOWS := $(shell mpicxx -show 2>/dev/null)
+ifeq ($(MPI_SHOWS),)
+$(error MPI=1 needs MPI and there is no mpicxx on PATH; install Open MPI (Debian: libopenmpi-dev \
+        openmpi-bin) or MPICH, or build without MPI=1)
+endif
+MPI_FLAGS := $(filter -I% -D% -pthread,$(MPI_SHOWS))
+LDLIBS    += $(filter-out %cxx %cxx.so,$(filter -L% -l% -Wl%,$(MPI_SHOWS)))
+endif
+ifeq ($(NCCL),1)
+ifneq ($(filter 1,$(CUDA))$(filter 1,$(MPI)),11)
+$(error NCCL=1 connects GPUs of processes that MPI has started: give CUDA=1 MPI=1 with it)
+endif
+NCCL_FLAGS := $(NCCL_HOME:%=-I%/include)
+LDLIBS     += $(NCCL_HOME:%=-L%/lib -Wl,-rpath,%/lib) -lnccl
+endif
 # The GPU: kernels by nvcc, or by the host's compiler for the emulated device; tests sanitize these.
 ifneq ($(filter CUDA,$(ON)),)
 ifeq ($(NVCC),)
@@ -144,6 +172,7 @@ help:
 	@echo "make op         NAME=softmax: compile that op, its kernels and its proof, and run the proof"
 	@echo "make test       install what is missing, build, run every test (FILTER='Gelu*', SAN=1,"
 	@echo "                SAN=thread)"
+	@echo "make processes  runs of several processes by mpirun, part of make test where there is one"
 	@echo "make check      form, layers, proofs, prose, every kernel through nvcc, then the tests"
 	@echo "make fuzz       libFuzzer against a reader (needs clang++; SECONDS=600, TARGET=name of"
 	@echo "                $(FUZZERS))"
@@ -153,11 +182,11 @@ help:
 	@echo "make clean      remove build/"
 
 found:
-	@echo "rmt: $$($(CXX) --version | head -n 1), $(ISA) ($(ARCH)), GPU $(GPU)"
+	@echo "rmt: $$($(CXX) --version | head -n 1), $(ISA) ($(ARCH)), GPU $(GPU)$(ROOMS:%=, %)"
 
 # --- what the system must have: nothing is asked for when all is there ---
 setup:
-	@sh tests/setup.sh "$(CXX)"
+	@MPI=$(MPI) sh tests/setup.sh "$(CXX)"
 
 # --- objects. OWN: what one file alone needs; the last section says for which and why ---
 define compile
@@ -177,7 +206,7 @@ ifneq ($(filter CUDA,$(ON)),)
 $(BUILD)/obj/%.cu.o: %.cu
 	@mkdir -p $(@D)
 	@echo "  $(NVCC) $<"
-	$(Q)$(NVCC) $(NVCCFLAGS) $(GENCODE) -MMD -MP -c $< -o $@
+	$(Q)$(NVCC) $(NVCCFLAGS) $(OWN) $(GENCODE) -MMD -MP -c $< -o $@
 else
 $(BUILD)/obj/%.cu.o: %.cu
 	$(call compile,kernel)
@@ -196,8 +225,9 @@ $(LIB): $(call OBJ,$(LIB_SRC)) $(CU_OBJ)
 	$(Q)ar rcs $@ $^
 
 WHOLE := -Wl,--whole-archive $(LIB) -Wl,--no-whole-archive
+ROOM_OBJ := $(call OBJ,$(ROOM_SRC))
 link   = $(Q)$(CXX) $(FLAGS_library) $(1) $(LDFLAGS) $(2) $(LDLIBS) -o $@
-$(BIN)/%: $(BUILD)/obj/examples/%.o $(LIB) $(call OWN_OBJ,$(MODELS)) $(OWN_DIR)/list
+$(BIN)/%: $(BUILD)/obj/examples/%.o $(LIB) $(ROOM_OBJ) $(call OWN_OBJ,$(MODELS)) $(OWN_DIR)/list
 	@mkdir -p $(@D)
 	$(call link,,$(WHOLE) $(filter %.o,$^))
 $(BIN)/%: $(BUILD)/obj/examples/tours/%.o $(LIB)
@@ -206,7 +236,7 @@ $(BIN)/%: $(BUILD)/obj/examples/tours/%.o $(LIB)
 $(BIN)/%: $(BUILD)/obj/examples/tours/%.cu.o $(LIB)
 	@mkdir -p $(@D)
 	$(call link,,$^)
-$(TESTS): $(call OBJ,$(LIB_SRC)) $(TEST_KERNELS) $(call OBJ,$(TEST_SRC))
+$(TESTS): $(call OBJ,$(LIB_SRC)) $(ROOM_OBJ) $(TEST_KERNELS) $(call OBJ,$(TEST_SRC))
 	@mkdir -p $(@D)
 	$(call link,$(TEST_LINK),$^ -lgtest -lgtest_main)
 
@@ -234,7 +264,18 @@ ablations: setup
 test: setup
 	+@$(BUILD_ALL) built
 	@BIN=$(BIN) $(SAN_ENV) sh tests/run.sh $(TESTS) --gtest_filter='$(FILTER)'
+	@if [ '$(FILTER)' = '*' ] && [ -z '$(ON)$(ROOMS)' ]; then \
+	    $(MAKE) --no-print-directory processes; fi
 built: found $(TESTS) $(BINS)
+	@:
+
+# Runs of several processes, where there is an MPI: the same objects, linked with it.
+HAS_MPI := $(and $(shell command -v mpicxx),$(shell command -v mpirun))
+processes:
+	+@$(if $(HAS_MPI),$(BUILD_ALL) MPI=1 processes-built && sh tests/processes.sh,echo \
+	    "there is no MPI (mpicxx, mpirun): runs of several processes were not tested")
+.PHONY: processes processes-built
+processes-built: $(TESTS) $(BIN)/rmt-train
 	@:
 
 check: setup
@@ -336,6 +377,8 @@ STB_SAN  := -fno-sanitize=shift,nonnull-attribute
 build/fuzz/obj/data/images/image.o: private FUZZ_OWN := $(STB) $(STB_SAN)
 $(BUILD)/obj/data/images/image.o: private OWN := $(STB) -fstack-protector-strong \
     $(if $(filter SAN,$(ON)),$(STB_SAN),$(if $(filter DEBUG,$(ON)),,-D_FORTIFY_SOURCE=2))
+$(BUILD)/obj/core/processes/mpi.o: private OWN := $(MPI_FLAGS)
+$(BUILD)/obj/core/processes/nccl.cu.o: private OWN := $(NCCL_FLAGS)
 # Pillow rounds each product, and so must these for its bytes.
 PILLOW := $(addprefix $(BUILD)/obj/data/,images/augment.o images/affine.o images/pixel_ops.o \
             labels/label_map.o)
@@ -345,7 +388,7 @@ TEXT := $(wildcard train/weights/*.cpp train/run/*.cpp) $(addprefix train/,optio
         recipe.cpp checkpoint.cpp mistakes.cpp saving.cpp)
 $(call OBJ,$(TEXT)): private OWN := $(if $(VARIANT),,-O1)
 
-SOURCES := $(LIB_SRC) $(TEST_SRC) $(PROGRAMS) $(TOURS)
+SOURCES := $(LIB_SRC) $(ROOM_SRC) $(TEST_SRC) $(PROGRAMS) $(TOURS)
 -include $(patsubst %.o,%.d,$(call OBJ,$(SOURCES)) $(CU_OBJ) $(TEST_KERNELS) \
     $(call OWN_OBJ,$(MODELS)))
 -include $(wildcard build/fuzz/obj/*/*.d build/fuzz/obj/*/*/*.d build/fuzz/obj/*/*/*/*.d)

@@ -170,16 +170,18 @@ GradMode::GradMode(bool on) : before_(recording) { recording = on; }
 GradMode::~GradMode() { recording = before_; }
 bool GradMode::enabled() { return recording; }
 
-void backward(const Tensor& loss) {
+void backward(const Tensor& loss) { backward(loss, LeafComplete()); }
+
+void backward(const Tensor& loss, const LeafComplete& complete) {
   CHECK(loss.numel() == 1, "backward: a loss has one element, this tensor is ", loss.shape(),
         "; give its upstream gradient dy as well");
-  backward(loss, Tensor::full(loss.shape(), 1, loss.dtype(), loss.device()));
+  backward(loss, Tensor::full(loss.shape(), 1, loss.dtype(), loss.device()), complete);
 }
 
 // Walks the tape from y. `pending` holds, for every node that was reached, the sum of the gradients
 // that came from its users; when its turn comes they all have, and the sum is complete. What has
 // been used is let go at once, to save memory.
-void backward(const Tensor& y, const Tensor& dy) {
+void backward(const Tensor& y, const Tensor& dy, const LeafComplete& complete) {
   CHECK(y.node, "backward: this tensor depends on nothing that needs a gradient");
   CHECK(dy.shape() == y.shape() && dy.dtype() == y.dtype(), "backward: dy is ", dy.dtype(), " ",
         dy.shape(), ", y is ", y.dtype(), " ", y.shape());
@@ -193,7 +195,8 @@ void backward(const Tensor& y, const Tensor& dy) {
     CHECK(!node->done, "backward: the gradient went through ", node->op,
           " before and its saved tensors are gone; run the forward again");
     if (!node->backward) {  // a leaf
-      node->grad = accumulate(std::move(node->grad), g);
+      node->grad = accumulate(std::move(node->grad), std::exchange(g, Tensor()));
+      if (complete) complete(*node);
       continue;
     }
     Grads grads = node->backward(g);

@@ -64,6 +64,8 @@ class Dataset {
   virtual uint64_t checksum(int64_t i) const;
   virtual const std::string& place() const;  // for people: the folder or file
   virtual Leftovers leftovers() const { return {}; }
+  // Is every image a file that holds nothing else, name(i), below the folder place()?
+  virtual bool is_files() const { return false; }
 };
 
 // The images of one part of a folder, whatever the layout. Capitals do not matter (Train/, VAL/).

@@ -8,11 +8,12 @@
 #include <system_error>
 
 #include "core/error.h"
+#include "core/parallel.h"
 
 namespace rmt::data {
 
 struct Loader::Slot {
-  int64_t number, size;  // the batch's place in its epoch, and its samples
+  int64_t place, size;  // of its first sample in the epoch's order, and how many there are
   Batch batch;
   int64_t taken = 0, finished = 0;  // samples
   std::vector<Skip> skips;
@@ -34,6 +35,8 @@ Loader::Loader(const Dataset& data, const LoaderOptions& options) : data_(data),
   CHECK(options.repeats >= 1 && options.repeats <= 100, "loader: ", options.repeats,
         " repeats of an image is not in [1, 100]");
   CHECK(options.train || options.repeats == 1, "loader: images are repeated in training alone");
+  CHECK(options.ranks >= 1 && options.rank >= 0 && options.rank < options.ranks, "loader: rank ",
+        options.rank, " of ", options.ranks, " processes does not exist");
   check_transform_options(options.transform);
   check_mix_options(options.mix);
   CHECK(!options.labels || (options.train && options.transform.augment_first),
@@ -42,16 +45,33 @@ Loader::Loader(const Dataset& data, const LoaderOptions& options) : data_(data),
   classes_ = int64_t(data.classes().size());
   CHECK(images_ >= 0, data.place(), ": says that it has ", images_, " images");
   samples_ = samples_an_epoch(images_, options.repeats);
-  const int64_t n = samples_, size = options.batch_size;
-  const bool drop_last = options.drop_last.value_or(options.train);
-  batches_ = drop_last ? n / size : (n + size - 1) / size;
-  CHECK(batches_ > 0, data.place(), " has ", data.size(), " images, fewer than one batch of ", size,
-        "; give a smaller --batch-size");
+  count_batches();
+  if (options.cache_bytes > 0) cache_.resize(size_t(data.size()));
+}
+
+// Which parts of the epoch are this process's, and whether they can be had as asked.
+void Loader::count_batches() {
+  const LoaderOptions& o = options_;
+  const int64_t n = samples_, size = o.batch_size, R = o.ranks;
+  const bool drop_last = o.drop_last.value_or(o.train);
+  CHECK(R == 1 || drop_last == o.train, "loader: ", R, " processes drop the last batch in training",
+        ", which not all would have, and no image in evaluation");
+  const int64_t parts = drop_last ? n / size : (n + size - 1) / size;
+  CHECK(parts > 0 && (!o.train || parts >= R), data_.place(), " has ", images_, " images, ",
+        R == 1 ? "fewer than one batch of " : "fewer than one batch for each of the processes, ",
+        R == 1 ? str(size) : str(R, " batches of ", size), "; give a smaller --batch-size");
+  if (o.train) {
+    batches_ = parts / R;
+    first_part_ = o.rank;
+    part_step_ = R;
+  } else {
+    first_part_ = part_begin(parts, R, o.rank);
+    batches_ = part_begin(parts, R, o.rank + 1) - first_part_;
+  }
   const int64_t last_size = drop_last ? size : n % size;
-  CHECK(!options.train || !options.mix.on() || (size % 2 == 0 && last_size % 2 == 0),
+  CHECK(!o.train || !o.mix.on() || (size % 2 == 0 && last_size % 2 == 0),
         "loader: Mixup and CutMix pair the images of a batch; ", n, " images in batches of ", size,
         " leave one alone: use an even batch size, and drop the last batch");
-  if (options.cache_bytes > 0) cache_.resize(size_t(data.size()));
 }
 
 Loader::~Loader() { stop(); }
@@ -101,16 +121,16 @@ void Loader::stop() {
 
 void Loader::add_slot() {
   auto slot = std::make_unique<Slot>();
-  const int64_t begin = slots_made_ * options_.batch_size, side = options_.transform.image_size;
-  slot->number = slots_made_;
-  slot->size = std::min(options_.batch_size, samples_ - begin);
+  const int64_t part = first_part_ + slots_made_ * part_step_, side = options_.transform.image_size;
+  slot->place = part * options_.batch_size;
+  slot->size = std::min(options_.batch_size, samples_ - slot->place);
   // The tensors' memory is core/storage.h's, which keeps what an earlier batch gave back.
   slot->batch.images = Tensor::empty({slot->size, side, side, 3}, DType::u8);
   slot->batch.mirror = Tensor::zeros({slot->size}, DType::u8);
   if (options_.train && options_.transform.erasing.probability > 0)
     slot->batch.erase = Tensor::zeros({slot->size, 5}, DType::i64);
   if (options_.train && options_.mix.on()) {
-    const Mix m = mix_of_batch(options_.mix, options_.seed, epoch_, slot->number, side, side);
+    const Mix m = mix_of_batch(options_.mix, options_.seed, epoch_, part, side, side);
     slot->batch.mix =
         Tensor::from<double>({m.image_lambda, m.target_lambda, double(m.box.x), double(m.box.y),
                               double(m.box.width), double(m.box.height)},
@@ -158,8 +178,7 @@ void Loader::work() {
 // The end of the samples from `position` on that show one image, which one thread reads once. The
 // epoch's place p holds copy p % repeats of its image, so repeats - copy samples are left of it.
 int64_t Loader::end_of_copies(const Slot& slot, int64_t position) const {
-  const int64_t place = slot.number * options_.batch_size + position;
-  const int64_t copy = place % options_.repeats;
+  const int64_t copy = (slot.place + position) % options_.repeats;
   return std::min(slot.size, position + options_.repeats - copy);
 }
 
@@ -188,7 +207,7 @@ void Loader::finish_samples(Slot& slot, int64_t begin, int64_t end) {
 
 // Reads the image of the samples [begin, end), or the next readable one, and makes its copies.
 void Loader::make_samples(Slot& slot, int64_t begin, int64_t end, std::vector<Skip>& skips) {
-  const int64_t n = images_, place = slot.number * options_.batch_size + begin;
+  const int64_t n = images_, place = slot.place + begin;
   int64_t index = options_.train
                       ? Permutation(n, options_.seed, uint64_t(epoch_))(place / options_.repeats)
                       : place;
@@ -216,8 +235,7 @@ void Loader::make_samples(Slot& slot, int64_t begin, int64_t end, std::vector<Sk
 void Loader::make_sample(Slot& slot, int64_t position, const Image& image, const LabelMap& map,
                          int64_t index) {
   const int64_t side = options_.transform.image_size;
-  const int64_t place = slot.number * options_.batch_size + position;
-  const int64_t copy = place % options_.repeats;
+  const int64_t copy = (slot.place + position) % options_.repeats;
   Batch& batch = slot.batch;
   uint8_t* pixels = batch.images.data<uint8_t>() + position * side * side * 3;
   if (options_.train) {

@@ -20,17 +20,31 @@ namespace rmt::data {
 // Repeated augmentation (Hoffer et al., 2020) as DeiT's RASampler and timm's RepeatAugSampler do
 // it: each image of the epoch's order comes `repeats` times, one after the other and each time
 // changed by other chances, and the epoch ends after floor(N / 256) * 256 samples (N below 256):
-// 1,281,024 for ImageNet's 1,281,167 images, of which three repeats show a third. What those
-// samplers deal out to W processes, a sample each in turn, is one batch here, so a step sees the
-// same samples. Mixup differs a little: a sample's partner is its mirror image in the batch, so the
-// copies of an image meet those of one or two others, and in the middle of the batch at most
-// `repeats` samples meet their own image; a process that has every W-th sample, W >= repeats, never
-// pairs an image with itself.
+// 1,281,024 for ImageNet's 1,281,167 images, of which three repeats show a third. Mixup differs a
+// little: a sample's partner is its mirror image in the batch, so the copies of an image meet those
+// of one or two others, and in the middle of the batch at most `repeats` samples meet their own
+// image; with those samplers a process has every W-th sample, and where W >= repeats it never pairs
+// an image with itself.
 int64_t samples_an_epoch(int64_t images, int64_t repeats);
 
+// Several processes share an epoch. Its order is cut into parts of batch_size samples, the batches
+// that one process would have. R processes take R of them at a time, a global batch, one each:
+//
+//   part        | 0 | 1 | 2 | 3 | 4 | 5 | ...
+//   of rank       0   1   2   0   1   2           R = 3
+//
+// Part p is the same whoever makes it, Mixup and CutMix included, which mix inside a part by
+// numbers that belong to p. So R processes with A batches a step see what one process sees with R A
+// batches a step; the a-th batch of rank r begins at sample (a R + r) batch_size of the step. An
+// epoch ends with its last whole global batch. DeiT's and timm's samplers deal out a sample to each
+// process in turn: a step sees the same samples, divided otherwise.
+//
+// In evaluation each process has a run of neighbouring parts, as many as the others or one less or
+// none, and no image comes twice.
 struct LoaderOptions {
-  int64_t batch_size = 128;
-  int workers = 2;  // 0: next() does the work itself
+  int64_t batch_size = 128;     // of one process
+  int64_t rank = 0, ranks = 1;  // which of how many processes this is
+  int workers = 2;              // 0: next() does the work itself
   uint64_t seed = 0;
   // Training: shuffled and augmented, the last batch dropped if it is not full. Evaluation: in
   // order, centre crops, all of them.
@@ -68,7 +82,7 @@ class Loader {
   // readable one.
   std::optional<Batch> next();
 
-  int64_t batches() const { return batches_; }           // in a whole epoch
+  int64_t batches() const { return batches_; }           // of this process, in a whole epoch
   double wait_seconds() const { return wait_seconds_; }  // spent in next() since start()
   // The unreadable images of the batches handed out so far, each file once, in order of appearance.
   const std::vector<BadImage>& bad() const { return bad_; }
@@ -80,6 +94,7 @@ class Loader {
   };
   struct Slot;  // a batch in the making
 
+  void count_batches();
   void stop();
   void work();
   void add_slot();
@@ -97,6 +112,9 @@ class Loader {
   const LoaderOptions options_;
   int64_t images_ = 0, classes_ = 0;  // of the data set
   int64_t samples_ = 0, batches_ = 0, epoch_ = -1, next_batch_ = 0;
+  // This process's batches are parts first_part_, first_part_ + part_step_, ... of the epoch, which
+  // have batch_size samples each.
+  int64_t first_part_ = 0, part_step_ = 1;
   double wait_seconds_ = 0;
   std::vector<BadImage> bad_;
   std::set<int64_t> bad_indices_;

@@ -36,7 +36,7 @@ inline std::vector<std::pair<int32_t, int64_t>> winners(const data::LabelMap& ma
 // its T logits.
 inline void add_label_tiles(std::vector<data::Tile>& tiles, const data::Image& photograph,
                             const data::LabelMap& map, const std::string& own_class,
-                            const std::vector<std::string>& classes, int64_t S = 224) {
+                            const std::vector<std::string>& classes, int64_t S = 160) {
   data::Image plain = resize(photograph, {0, 0, photograph.width, photograph.height}, S, S);
   data::Image laid = plain;
   const auto list = winners(map);

@@ -1,12 +1,14 @@
 // Trains RMT on a folder of images, or on images that it draws itself, and leaves a run folder.
+#include <cmath>
 #include <filesystem>
 
 #include "core/files/files.h"
 #include "core/parallel.h"
 #include "data/sets/drawings.h"
 #include "data/sets/remarks.h"
+#include "data/sharing.h"
 #include "examples/checkpoint_word.h"
-#include "examples/program.h"
+#include "examples/processes.h"
 #include "examples/train_flags.h"
 #include "nn/models/count.h"
 #include "train/peak.h"
@@ -115,6 +117,17 @@ static train::Curve curve_to_compare(const std::string& path) {
   return {fs::path(path).stem().string(), train::read_log(path)};
 }
 
+// folder_of() with what else it has from the beginning. Of several processes the first one writes.
+static train::RunFolder open_folder(const TrainFlags& f, const std::string& resumed,
+                                    fs::file_time_type written, const Processes& processes) {
+  const train::Curve theirs = curve_to_compare(f.options.compare_log);
+  if (!processes.is_first()) return {};
+  train::RunFolder folder = folder_of(f, resumed, written);
+  folder.set_compare(theirs);
+  if (resumed.empty()) write_file(folder / "args.json", train::to_json(f.options));
+  return folder;
+}
+
 static int64_t class_count(const TrainFlags& f, const data::Dataset& images) {
   const int64_t classes = int64_t(images.classes().size());
   CHECK(f.num_classes == 0 || f.num_classes == classes, "--num-classes ", f.num_classes, ": ",
@@ -137,20 +150,49 @@ static std::string other_network(const std::string& model) {
   return std::find(names.begin(), names.end(), model) == names.end() ? model : "";
 }
 
-static int train_model(TrainFlags& f, const std::string& program,
-                       const std::function<void()>& parse_again) {
+// The same images a step, divided over other processes than were recorded, or than a recipe has in
+// mind, where they can be.
+static void divide(train::TrainOptions& o, const Processes& processes) {
+  const int64_t parts = o.grad_accum_steps * o.processes;
+  if (parts % processes.size() == 0) o.grad_accum_steps = parts / processes.size();
+}
+
+// What a run begins with.
+struct Start {
+  std::string resume;  // the checkpoint to go on with, or none
+  fs::file_time_type written;
   train::Archive resumed;
   train::Pretrained pretrained;
-  const std::string resume = resumed_file(f);
-  const fs::file_time_type written = time_of(resume);
-  if (!resume.empty()) resumed = train::read_safetensors(resume);
-  if (resume.empty() && !f.options.initial_checkpoint.empty())
-    pretrained =
+};
+
+// Reads what the run goes on with or begins from, and lays the flags over its options.
+static Start start_of(TrainFlags& f, const std::function<void()>& parse_again,
+                      Processes& processes) {
+  Start s;
+  s.resume = resumed_file(f);
+  s.written = time_of(s.resume);
+  if (!s.resume.empty()) s.resumed = train::read_safetensors(s.resume);
+  if (s.resume.empty() && !f.options.initial_checkpoint.empty())
+    s.pretrained =
         train::read_pretrained(f.options.initial_checkpoint, other_network(f.options.model));
-  f.options = base_options(f, resumed, pretrained);
+  f.options = base_options(f, s.resumed, s.pretrained);
+  if (!s.resume.empty() || !f.recipe.empty()) divide(f.options, processes);
   parse_again();
+  f.options.processes = processes.size();
+  processes.set_timeout(f.options.process_timeout);
+  check(f.options);
+  return s;
+}
+
+static void print_traffic(const Traffic& t) {
+  std::cerr << "communication: " << std::lround(t.seconds) << " s, "
+            << std::lround(100 * t.hidden()) << " % of it beside computation" << std::endl;
+}
+
+static int train_model(TrainFlags& f, const std::string& program,
+                       const std::function<void()>& parse_again, Processes& processes) {
+  const Start start = start_of(f, parse_again, processes);
   train::TrainOptions& o = f.options;
-  check(o);
   if (f.print_schedule) {
     std::cout << train::schedule_table(o);
     return 0;
@@ -160,15 +202,21 @@ static int train_model(TrainFlags& f, const std::string& program,
   o = train::resolved(o);
   data::check_transform_options(train::transform_options(o));
   if (o.threads > 0) set_threads(int(o.threads));
-  const train::Compute compute = train::choose_compute(o);
+  train::Compute compute = train::choose_compute(o, processes);
+  const std::unique_ptr<Processes> gpus =
+      compute.device == Device::cuda ? connect_gpus(processes) : nullptr;
+  if (gpus) compute.processes = gpus.get();
 
-  if (o.data_dir == kDrawings) draw();
-  const auto [train_images, test_images] = data::open_train_and_val(o.data_dir, o.val_split);
+  if (o.data_dir == kDrawings && processes.is_first()) draw();
+  processes.barrier();
+  const auto [train_images, test_images] =
+      data::open_train_and_val(o.data_dir, o.val_split, processes);
   const auto made = train::make_model(o, class_count(f, *train_images));
   nn::Classifier& model = *made;
   model.init(o.seed);
-  if (!pretrained.weights.path.empty())
-    for (const std::string& line : train::start_from(model, pretrained, train_images->classes(), o))
+  if (!start.pretrained.weights.path.empty())
+    for (const std::string& line :
+         train::start_from(model, start.pretrained, train_images->classes(), o))
       std::cout << line << "\n";
   const int64_t multiply_adds = o.log_interval > 0 ? nn::multiply_adds(model, o.img_size) : 0;
   compute.prepare(model);
@@ -179,25 +227,27 @@ static int train_model(TrainFlags& f, const std::string& program,
   const auto labels = label_maps(o, train_images->classes());
   train::Trainer trainer(model, *train_images, *test_images, o, std::cout, compute, nullptr,
                          labels.get());
-  if (!resume.empty()) trainer.resume(resumed, f.force_resume);
-  if (o.log_interval > 0) trainer.show_utilization(multiply_adds, train::peak_flops(compute));
-  const train::Curve theirs = curve_to_compare(o.compare_log);
+  if (!start.resume.empty()) trainer.resume(start.resumed, f.force_resume);
+  if (o.log_interval > 0)
+    trainer.show_utilization(multiply_adds, train::peak_flops(compute) * double(o.processes));
+  trainer.check_processes();
 
   // Everything that can be wrong has been looked at: only now something is written.
-  train::RunFolder folder = folder_of(f, resume, written);
-  folder.set_compare(theirs);
-  if (resume.empty()) write_file(folder / "args.json", train::to_json(o));
+  train::RunFolder folder = open_folder(f, start.resume, start.written, processes);
   std::cout << o.model << ", " << model.parameter_count() << " parameters; " << o.data_dir << ": "
             << train_images->classes().size() << " classes, " << train_images->size() << " + "
-            << test_images->size() << " images; " << device_text(compute) << "; run folder "
-            << folder.path() << std::endl;
+            << test_images->size() << " images; "
+            << (o.processes > 1 ? str(o.processes, " processes, each with ") : "")
+            << device_text(compute) << "; run folder " << folder.path() << std::endl;
   std::cout << train::describe_groups(parameters, rules) << std::flush;
   for (const std::string& line : data::remarks_on_run(*train_images, *test_images, o.img_size))
     std::cerr << "note: " << printable(line) << "\n";
-  return run(trainer, folder, program);
+  const int status = run(trainer, folder, program);
+  if (o.processes > 1 && o.log_interval > 0) print_traffic(processes.traffic());
+  return status;
 }
 
-int main(int argc, char** argv) {
+static int train_as_one(int argc, char** argv, Processes& processes) {
   TrainFlags f;
   CLI::App app(
       "Trains RMT, or another network, on a folder of images, or, without --data-dir, rmt_n on "
@@ -206,6 +256,12 @@ int main(int argc, char** argv) {
   app.option_defaults()->always_capture_default();
   add_train_flags(app, f);
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
-  return run_program(
-      app, [&] { return train_model(f, argv[0], [&] { parse_words(app, argc, argv); }); });
+  const int status = train_model(
+      f, argv[0], [&] { parse_words(app, argc, argv); }, processes);
+  return end_process(app.get_name(), status);
+}
+
+int main(int argc, char** argv) {
+  return run_as_one("rmt-train",
+                    [&](Processes& processes) { return train_as_one(argc, argv, processes); });
 }

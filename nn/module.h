@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "autograd/tape.h"
+#include "core/processes/processes.h"
 #include "core/random.h"
 
 namespace rmt::nn {
@@ -35,8 +36,12 @@ struct Mode {
   // () i64, or undefined. A training step that was recorded as a GPU graph repeats its kernels with
   // the arguments of the recording; they therefore read the step from this place in GPU memory.
   Tensor step_on_gpu;
-  // Where a step's batch is processed in parts: the place of this part's first image in it.
+  // Where a step's images come in parts, one after the other or each in a process: the place of
+  // this part's first image among them.
   int64_t first_sample = 0;
+  // Whose images together are the batch of which batch norm takes the statistics in training
+  // (ops/batch_norm.h); null: this process's.
+  Processes* processes = nullptr;
 };
 
 // One parameter or buffer of a module or of its children.

@@ -45,9 +45,10 @@ struct GroupNorm : Module {
   }
 };
 
-// In training the statistics are the batch's, and the running ones move a tenth of the way towards
-// them. In evaluation they are the running ones, so that an image's result does not depend on its
-// neighbours in the batch; and so they are in training while weight and bias are frozen.
+// In training the statistics are the batch's (with Mode::processes: of all their batches together),
+// and the running ones move a tenth of the way towards them. In evaluation they are the running
+// ones, so that an image's result does not depend on its neighbours in the batch; and so they are
+// in training while weight and bias are frozen.
 struct BatchNorm : Module {
   Tensor &weight, &bias;               // (C)
   Tensor &running_mean, &running_var;  // (C)
@@ -62,7 +63,8 @@ struct BatchNorm : Module {
   Tensor forward(const Tensor& x) {
     const bool of_batch = mode().training && !(is_frozen(weight) && is_frozen(bias));
     if (of_batch) num_batches_tracked.add_from(one());
-    return ops::batch_norm(x, weight, bias, running_mean, running_var, {.training = of_batch});
+    return ops::batch_norm(x, weight, bias, running_mean, running_var,
+                           {.training = of_batch, .processes = mode().processes});
   }
 
  protected:

@@ -4,25 +4,39 @@
 //   y = z w + bias,   z = (x - mean) rstd,   rstd = (var + eps)^-1/2
 //   dw = sum over rows of dy z,   dbias = sum over rows of dy
 //   dx = w rstd (dy - dbias / M - z dw / M),   or w rstd dy when mean and var are given
+//
+// Over several processes the rows of all of them are meant: by mean, var and M, and by dw and dbias
+// in the formula of dx. Forward, each process gives the others its rows' mean and sum of squares
+// around it; backward, its sums of dy (x - mean) and dy. What it returns for dw and dbias stays the
+// sum over its own rows.
 #include "ops/batch_norm.h"
 #include "core/rows.h"
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
 
 namespace rmt {
+// R processes. moments (2 C + 1) of one: mean and sum of squares around it of each column, and the
+// number of rows. sums (2, C) of one: of dy (x - mean), and of dy. rows (1): M.
 namespace gpu {  // batch_norm.cu
 template <class T>
-void batch_norm_statistics(const T* x, Wide<T>* mean, Wide<T>* var, int64_t M, int64_t C);
+void batch_norm_moments(const T* x, double* moments, int64_t M, int64_t C);
 template <class T>
-void batch_norm_track(const Wide<T>* mean, const Wide<T>* var, Wide<T>* running_mean,
-                      Wide<T>* running_var, int64_t M, int64_t C, double momentum);
+void batch_norm_statistics(const double* moments, Wide<T>* mean, Wide<T>* rstd, double* rows,
+                           Wide<T>* running_mean, Wide<T>* running_var, int64_t R, int64_t C,
+                           double eps, double momentum);
+template <class T>
+void batch_norm_given(const Wide<T>* var, Wide<T>* rstd, int64_t C, double eps);
 template <class T>
 void batch_norm_forward(const T* x, const Wide<T>* w, const Wide<T>* bias, const Wide<T>* mean,
-                        const Wide<T>* var, Wide<T>* rstd, T* y, int64_t M, int64_t C, double eps);
+                        const Wide<T>* rstd, T* y, int64_t M, int64_t C);
+template <class T>
+void batch_norm_sums(const T* x, const Wide<T>* mean, const T* dy, double* sums, int64_t M,
+                     int64_t C);
 template <class T>
 void batch_norm_backward(const T* x, const Wide<T>* w, const Wide<T>* mean, const Wide<T>* rstd,
-                         const T* dy, T* dx, Wide<T>* dw, Wide<T>* dbias, int64_t M, int64_t C,
-                         bool given);
+                         const T* dy, const double* sums, const double* all_sums,
+                         const double* rows, T* dx, Wide<T>* dw, Wide<T>* dbias, int64_t R,
+                         int64_t M, int64_t C);
 }  // namespace gpu
 
 namespace cpu {
@@ -56,10 +70,10 @@ void moments(View<const T> x, int64_t begin, int64_t end, T* means, View<T> squa
     simd::for_columns<T>(C, [&](auto c) { squares[c] += simd::square(x(r, c) - mean[c]); });
 }
 
-// Mean and biased variance of each column of x (M, C) in one pass over memory: blocks of rows are
-// merged in double into up to 16 fixed parts, and these in order.
+// moments (2 C + 1) of x (M, C) in one pass over memory: blocks of rows are merged in double into
+// up to 16 fixed parts, and these in order.
 template <class T>
-void batch_norm_statistics(View<const T> x, T* mean, T* var, int64_t M, int64_t C) {
+void batch_norm_moments(View<const T> x, double* moments_of_x, int64_t M, int64_t C) {
   const int64_t block = std::min<int64_t>(256, simd::row_grain(C)), parts = part_count(M, block);
   std::vector<double> means(parts * C), squares(parts * C);
   parallel_for(parts, 1, [&](int64_t p, int64_t) {
@@ -77,57 +91,86 @@ void batch_norm_statistics(View<const T> x, T* mean, T* var, int64_t M, int64_t 
     const int64_t n = part_begin(M, parts, p), k = part_begin(M, parts, p + 1) - n;
     merge(n, means.data(), squares.data(), k, &means[p * C], &squares[p * C], C);
   }
+  std::copy_n(means.begin(), C, moments_of_x);
+  std::copy_n(squares.begin(), C, moments_of_x + C);
+  moments_of_x[2 * C] = double(M);
+}
+
+// mean and rstd of all rows from the processes' moments (R, 2 C + 1), joined in the order of ranks;
+// rows: how many there are. The running statistics move where there are any.
+template <class T>
+void batch_norm_statistics(const double* all, T* mean, T* rstd, double* rows, T* running_mean,
+                           T* running_var, int64_t R, int64_t C, double eps, double momentum) {
+  std::vector<double> m(all, all + 2 * C);
+  double n = all[2 * C];
+  for (int64_t r = 1; r < R; ++r) {
+    const double *more = all + r * (2 * C + 1), k = more[2 * C];
+    merge(int64_t(n), m.data(), m.data() + C, int64_t(k), more, more + C, C);
+    n += k;
+  }
+  *rows = n;
   for (int64_t c = 0; c < C; ++c) {
-    mean[c] = T(means[c]);
-    var[c] = T(squares[c] / double(M));
+    const T var = T(m[C + c] / n);
+    mean[c] = T(m[c]);
+    rstd[c] = T(1 / std::sqrt(double(var) + eps));
+    if (!running_mean) continue;
+    running_mean[c] = T((1 - momentum) * double(running_mean[c]) + momentum * double(mean[c]));
+    running_var[c] =
+        T((1 - momentum) * double(running_var[c]) + momentum * double(var) * n / (n - 1));
   }
 }
 
 template <class T>
-void batch_norm_track(const T* mean, const T* var, T* running_mean, T* running_var, int64_t M,
-                      int64_t C, double momentum) {
-  for (int64_t c = 0; c < C; ++c) {
-    running_mean[c] = T((1 - momentum) * double(running_mean[c]) + momentum * double(mean[c]));
-    running_var[c] = T((1 - momentum) * double(running_var[c]) +
-                       momentum * double(var[c]) * double(M) / double(M - 1));
-  }
+void batch_norm_given(const T* var, T* rstd, int64_t C, double eps) {
+  for (int64_t c = 0; c < C; ++c) rstd[c] = T(1 / std::sqrt(double(var[c]) + eps));
 }
 
 template <class T>
 void batch_norm_forward(View<const T> x, const T* w, View<const T> bias, View<const T> mean,
-                        const T* var, T* rstd, View<T> y, int64_t M, int64_t C, double eps) {
+                        const T* rstd, View<T> y, int64_t M, int64_t C) {
   std::vector<T> w_rstd(C);
-  for (int64_t c = 0; c < C; ++c) {
-    rstd[c] = T(1 / std::sqrt(double(var[c]) + eps));
-    w_rstd[c] = w[c] * rstd[c];
-  }
+  for (int64_t c = 0; c < C; ++c) w_rstd[c] = w[c] * rstd[c];
   const View<const T> scale = w_rstd.data();
   simd::for_each_row(M, C, [=](int64_t r) {
     simd::for_columns<T>(C, [&](auto c) { y(r, c) = (x(r, c) - mean[c]) * scale[c] + bias[c]; });
   });
 }
 
-// dx may be null. given: mean and var do not depend on x.
+// sums (2, C): of dy (x - mean), and of dy.
 template <class T>
-void batch_norm_backward(View<const T> x, const T* w, View<const T> mean, const T* rstd,
-                         View<const T> dy, View<T> dx, T* dw, T* dbias, int64_t M, int64_t C,
-                         bool given) {
-  // sums (2, C): of dy (x - mean), and of dy.
-  const auto add_row = [=](int64_t r, View<T> sums) {
+void batch_norm_sums(View<const T> x, View<const T> mean, View<const T> dy, double* sums, int64_t M,
+                     int64_t C) {
+  const auto add_row = [=](int64_t r, View<T> few) {
     simd::for_columns<T>(C, [&](auto c) {
-      sums(0, c) += dy(r, c) * (x(r, c) - mean[c]);
-      sums(1, c) += dy(r, c);
+      few(0, c) += dy(r, c) * (x(r, c) - mean[c]);
+      few(1, c) += dy(r, c);
     });
   };
-  const std::vector<double> sums = simd::sum_rows<T>(M, C, 2 * C, add_row);
+  const std::vector<double> total = simd::sum_rows<T>(M, C, 2 * C, add_row);
+  std::copy(total.begin(), total.end(), sums);
+}
+
+// sums (2, C) of this process, all_sums (R, 2, C) of all. dx may be null. rows null: mean and var
+// do not depend on x.
+template <class T>
+void batch_norm_backward(View<const T> x, const T* w, View<const T> mean, const T* rstd,
+                         View<const T> dy, const double* sums, const double* all_sums,
+                         const double* rows, View<T> dx, T* dw, T* dbias, int64_t R, int64_t M,
+                         int64_t C) {
   // dx = scale (dy - mean_dy - (x - mean) slope)
   std::vector<T> scales(C), mean_dys(C), slopes(C);
   for (int64_t c = 0; c < C; ++c) {
     dw[c] = T(sums[c] * double(rstd[c]));
     dbias[c] = T(sums[C + c]);
     scales[c] = w[c] * rstd[c];
-    mean_dys[c] = given ? T(0) : dbias[c] / T(M);
-    slopes[c] = given ? T(0) : rstd[c] * dw[c] / T(M);
+    if (!rows) continue;  // both are 0
+    double sum_z = all_sums[c], sum = all_sums[C + c];
+    for (int64_t r = 1; r < R; ++r) {
+      sum_z += all_sums[2 * r * C + c];
+      sum += all_sums[(2 * r + 1) * C + c];
+    }
+    mean_dys[c] = T(sum) / T(*rows);
+    slopes[c] = rstd[c] * T(sum_z * double(rstd[c])) / T(*rows);
   }
   if (!dx) return;
   const View<const T> scale = scales.data(), mean_dy = mean_dys.data(), slope = slopes.data();
@@ -141,39 +184,62 @@ void batch_norm_backward(View<const T> x, const T* w, View<const T> mean, const 
 }  // namespace
 }  // namespace cpu
 
+namespace {
+
+// What every process has, in the order of ranks.
+Tensor of_all(const Tensor& x, Processes& processes) {
+  return processes.size() > 1 ? processes.all_gather(x) : x;
+}
+
+void check(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& running_mean,
+           const Tensor& running_var, bool training, int64_t processes) {
+  const int64_t C = expect_columns("batch_norm", "x", x), M = x.numel() / C;
+  expect("batch_norm", "w", w, {C}, wide(x.dtype()));
+  expect("batch_norm", "bias", bias, {C}, w.dtype());
+  if (running_mean.defined() || running_var.defined() || !training) {
+    expect("batch_norm", "running_mean", running_mean, {C}, w.dtype());
+    expect("batch_norm", "running_var", running_var, {C}, w.dtype());
+  }
+  CHECK(!training || M * processes > 1,
+        "batch_norm: training needs more than one row for a variance, x is ", x.shape(),
+        "; use a larger batch or evaluation mode");
+}
+
+}  // namespace
+
 // x (..., C), the others (C)
 Tensor ops::batch_norm(const Tensor& x, const Tensor& w, const Tensor& bias,
                        const Tensor& running_mean, const Tensor& running_var,
                        const BatchNormOptions& o) {
-  const int64_t C = expect_columns("batch_norm", "x", x), M = x.numel() / C;
-  const bool running = running_mean.defined() || running_var.defined();
-  expect("batch_norm", "w", w, {C}, wide(x.dtype()));
-  expect("batch_norm", "bias", bias, {C}, w.dtype());
-  if (running || !o.training) {
-    expect("batch_norm", "running_mean", running_mean, {C}, w.dtype());
-    expect("batch_norm", "running_var", running_var, {C}, w.dtype());
-  }
-  CHECK(!o.training || M > 1, "batch_norm: training needs more than one row for a variance, x is ",
-        x.shape(), "; use a larger batch or evaluation mode");
+  Processes& processes = o.training && o.processes ? *o.processes : alone();
+  const int64_t R = processes.size();
+  check(x, w, bias, running_mean, running_var, o.training, R);
+  const int64_t C = w.numel(), M = x.numel() / C;
   const Tensor y = Tensor::empty_like(x);
-  const Tensor mean = Tensor::empty_like(w), var = Tensor::empty_like(w);
-  const Tensor rstd = Tensor::empty_like(w);
+  const Tensor mean = Tensor::empty_like(w), rstd = Tensor::empty_like(w);
+  Tensor rows;  // (1), undefined in evaluation
   if (o.training) {
-    DISPATCH(x, batch_norm_statistics, x, mean, var, M, C);
-    if (running)
-      DISPATCH(x, batch_norm_track, mean, var, running_mean, running_var, M, C, o.momentum);
+    rows = Tensor::empty({1}, DType::f64, x.device());
+    const Tensor moments = Tensor::empty({2 * C + 1}, DType::f64, x.device());
+    DISPATCH(x, batch_norm_moments, x, moments, M, C);
+    const Tensor all = of_all(moments, processes);  // (R, 2 C + 1)
+    DISPATCH(x, batch_norm_statistics, all, mean, rstd, rows, running_mean, running_var, R, C,
+             o.eps, o.momentum);
   } else {
     mean.copy_from(running_mean);
-    var.copy_from(running_var);
+    DISPATCH(x, batch_norm_given, running_var, rstd, C, o.eps);
   }
-  DISPATCH(x, batch_norm_forward, x, w, bias, mean, var, rstd, y, M, C, o.eps);
+  DISPATCH(x, batch_norm_forward, x, w, bias, mean, rstd, y, M, C);
   return record("batch_norm", y, {x, w, bias},
-                [x = x.detach(), w = w.detach(), mean, rstd, M, C, given = !o.training,
+                [x = x.detach(), w = w.detach(), mean, rstd, rows, R, M, C, &processes,
                  needs_dx = needs_grad(x)](const Tensor& dy) -> Grads {
-                  Tensor dx = needs_dx ? Tensor::empty_like(x) : Tensor(),
-                         dw = Tensor::empty_like(w), dbias = Tensor::empty_like(w);
-                  DISPATCH(x, batch_norm_backward, x, w, mean, rstd, dy, dx, dw, dbias, M, C,
-                           given);
+                  const Tensor dx = needs_dx ? Tensor::empty_like(x) : Tensor(),
+                               dw = Tensor::empty_like(w), dbias = Tensor::empty_like(w),
+                               sums = Tensor::empty({2, C}, DType::f64, x.device());
+                  DISPATCH(x, batch_norm_sums, x, mean, dy, sums, M, C);
+                  const Tensor all = of_all(sums, processes);  // (R, 2, C)
+                  DISPATCH(x, batch_norm_backward, x, w, mean, rstd, dy, sums, all, rows, dx, dw,
+                           dbias, R, M, C);
                   return {dx, dw, dbias};
                 });
 }

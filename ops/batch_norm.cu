@@ -83,10 +83,9 @@ __global__ void __launch_bounds__(kColumnThreads, 2)
   }
 }
 
-// mean and biased variance from the parts' moments. Threads (x, y): column, every blockDim.y-th
-// part.
-template <class W>
-__global__ void __launch_bounds__(512) join_parts_kernel(const double* partial, W* mean, W* var,
+// moments (2 C + 1) of all rows from those of the parts. Threads (x, y): column, every
+// blockDim.y-th part.
+__global__ void __launch_bounds__(512) join_parts_kernel(const double* partial, double* moments,
                                                          int64_t rows, int64_t parts, int64_t C) {
   SHARED(double, means, 512);
   SHARED(double, squares, 512);
@@ -113,18 +112,33 @@ __global__ void __launch_bounds__(512) join_parts_kernel(const double* partial, 
     all.join(double(n), counts[at], means[at], squares[at]);
     n += int64_t(counts[at]);
   }
-  mean[c] = W(all.mean);
-  var[c] = W(all.squares / double(rows));
+  moments[c] = all.mean;
+  moments[C + c] = all.squares;
+  if (c == 0) moments[2 * C] = double(rows);
 }
 
+// Thread: column.
 template <class W>
-__global__ void track_kernel(const W* mean, const W* var, W* running_mean, W* running_var,
-                             int64_t M, int64_t C, double momentum) {
+__global__ void statistics_kernel(const double* moments, W* mean, W* rstd, double* rows,
+                                  W* running_mean, W* running_var, int64_t R, int64_t C, double eps,
+                                  double momentum) {
   const int64_t c = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (c >= C) return;
+  Moments<double> all{moments[c], moments[C + c]};
+  double n = moments[2 * C];
+  for (int64_t r = 1; r < R; ++r) {
+    const double *more = moments + r * (2 * C + 1), k = more[2 * C];
+    all.join(n, k, more[c], more[C + c]);
+    n += k;
+  }
+  const W var = W(all.squares / n);
+  mean[c] = W(all.mean);
+  rstd[c] = W(1 / ::sqrt(double(var) + eps));
+  if (c == 0) *rows = n;
+  if (!running_mean) return;
   running_mean[c] = W((1 - momentum) * double(running_mean[c]) + momentum * double(mean[c]));
-  running_var[c] = W((1 - momentum) * double(running_var[c]) +
-                     momentum * double(var[c]) * double(M) / double(M - 1));
+  running_var[c] =
+      W((1 - momentum) * double(running_var[c]) + momentum * double(var) * n / (n - 1));
 }
 
 template <class W>
@@ -169,17 +183,26 @@ struct ParameterSums {
   }
 };
 
-// dw = rstd sum dy (x - mean), in place, and the factors (3, C) of
-// dx = scale (dy - mean_dy - (x - mean) slope).
+// dw = rstd sum dy (x - mean), dbias, and the factors (3, C) of
+// dx = scale (dy - mean_dy - (x - mean) slope). Thread: column.
 template <class W>
-__global__ void factors_kernel(const W* w, const W* rstd, W* dw, const W* dbias, W* factors,
-                               int64_t M, int64_t C, bool given) {
+__global__ void factors_kernel(const W* w, const W* rstd, const double* sums,
+                               const double* all_sums, const double* rows, W* dw, W* dbias,
+                               W* factors, int64_t R, int64_t C) {
   const int64_t c = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (c >= C) return;
-  dw[c] *= rstd[c];
+  dw[c] = W(sums[c]) * rstd[c];
+  dbias[c] = W(sums[C + c]);
   factors[c] = w[c] * rstd[c];
-  factors[C + c] = given ? W(0) : dbias[c] / W(M);
-  factors[2 * C + c] = given ? W(0) : rstd[c] * dw[c] / W(M);
+  factors[C + c] = factors[2 * C + c] = 0;
+  if (!rows) return;
+  double sum_z = all_sums[c], sum = all_sums[C + c];
+  for (int64_t r = 1; r < R; ++r) {
+    sum_z += all_sums[2 * r * C + c];
+    sum += all_sums[(2 * r + 1) * C + c];
+  }
+  factors[C + c] = W(sum) / W(*rows);
+  factors[2 * C + c] = rstd[c] * (W(sum_z) * rstd[c]) / W(*rows);
 }
 
 template <class T>
@@ -207,7 +230,7 @@ struct BackwardX {
 }  // namespace
 
 template <class T>
-void batch_norm_statistics(const T* x, Wide<T>* mean, Wide<T>* var, int64_t M, int64_t C) {
+void batch_norm_moments(const T* x, double* moments, int64_t M, int64_t C) {
   constexpr int N = 16 / int(sizeof(T));
   const bool vectors = cuda::aligned(x) && C % N == 0;
   const cuda::ColumnBlocks blocks(vectors ? C / N : C);
@@ -217,50 +240,66 @@ void batch_norm_statistics(const T* x, Wide<T>* mean, Wide<T>* var, int64_t M, i
   cuda::launch("batch_norm_moments", vectors ? moments_kernel<T, N> : moments_kernel<T, 1>,
                dim3(unsigned(blocks.tiles), unsigned(parts)), dim3(blocks.tx, blocks.ty), 0, x, p,
                M, C);
-  cuda::launch("batch_norm_join", join_parts_kernel<Wide<T>>,
-               dim3(unsigned(cuda::blocks_for(C, 32))),
-               dim3(32, unsigned(std::min<int64_t>(parts, 16))), 0, p, mean, var, M, parts, C);
+  cuda::launch("batch_norm_join", join_parts_kernel, dim3(unsigned(cuda::blocks_for(C, 32))),
+               dim3(32, unsigned(std::min<int64_t>(parts, 16))), 0, p, moments, M, parts, C);
 }
 
 template <class T>
-void batch_norm_track(const Wide<T>* mean, const Wide<T>* var, Wide<T>* running_mean,
-                      Wide<T>* running_var, int64_t M, int64_t C, double momentum) {
-  cuda::launch("batch_norm_track", track_kernel<Wide<T>>, dim3(unsigned(cuda::blocks_for(C))),
-               dim3(cuda::kThreads), 0, mean, var, running_mean, running_var, M, C, momentum);
+void batch_norm_statistics(const double* moments, Wide<T>* mean, Wide<T>* rstd, double* rows,
+                           Wide<T>* running_mean, Wide<T>* running_var, int64_t R, int64_t C,
+                           double eps, double momentum) {
+  cuda::launch("batch_norm_statistics", statistics_kernel<Wide<T>>,
+               dim3(unsigned(cuda::blocks_for(C))), dim3(cuda::kThreads), 0, moments, mean, rstd,
+               rows, running_mean, running_var, R, C, eps, momentum);
+}
+
+template <class T>
+void batch_norm_given(const Wide<T>* var, Wide<T>* rstd, int64_t C, double eps) {
+  cuda::launch("batch_norm_rstd", rstd_kernel<Wide<T>>, dim3(unsigned(cuda::blocks_for(C))),
+               dim3(cuda::kThreads), 0, var, rstd, C, eps);
 }
 
 template <class T>
 void batch_norm_forward(const T* x, const Wide<T>* w, const Wide<T>* bias, const Wide<T>* mean,
-                        const Wide<T>* var, Wide<T>* rstd, T* y, int64_t M, int64_t C, double eps) {
-  cuda::launch("batch_norm_rstd", rstd_kernel<Wide<T>>, dim3(unsigned(cuda::blocks_for(C))),
-               dim3(cuda::kThreads), 0, var, rstd, C, eps);
+                        const Wide<T>* rstd, T* y, int64_t M, int64_t C) {
   cuda::map_columns("batch_norm_forward", Forward<T>{w, bias, mean, rstd},
                     cuda::aligned(w, bias, mean, rstd), y, M, C, x);
 }
 
 template <class T>
-void batch_norm_backward(const T* x, const Wide<T>* w, const Wide<T>* mean, const Wide<T>* rstd,
-                         const T* dy, T* dx, Wide<T>* dw, Wide<T>* dbias, int64_t M, int64_t C,
-                         bool given) {
-  using W = Wide<T>;
+void batch_norm_sums(const T* x, const Wide<T>* mean, const T* dy, double* sums, int64_t M,
+                     int64_t C) {
   constexpr int N = 16 / int(sizeof(T));
-  const cuda::Outputs<W> out{{dw, dbias}};
+  const cuda::Outputs<double> out{{sums, sums + C}};
+  auto add = [&]<int n>(ParameterSums<T, n> f) {
+    cuda::column_sums<2, n, double, ParameterSums<T, n>, Wide<T>>("batch_norm_sums", f, out, M, C);
+  };
   if (C % N == 0 && cuda::aligned(x, dy, mean))
-    cuda::column_sums<2, N>("batch_norm_dw", ParameterSums<T, N>{x, dy, mean, C}, out, M, C);
+    add(ParameterSums<T, N>{x, dy, mean, C});
   else
-    cuda::column_sums<2, 1>("batch_norm_dw", ParameterSums<T, 1>{x, dy, mean, C}, out, M, C);
+    add(ParameterSums<T, 1>{x, dy, mean, C});
+}
+
+template <class T>
+void batch_norm_backward(const T* x, const Wide<T>* w, const Wide<T>* mean, const Wide<T>* rstd,
+                         const T* dy, const double* sums, const double* all_sums,
+                         const double* rows, T* dx, Wide<T>* dw, Wide<T>* dbias, int64_t R,
+                         int64_t M, int64_t C) {
+  using W = Wide<T>;
   const Storage storage(3 * C * sizeof(W), Device::cuda);
   W* const factors = static_cast<W*>(storage.data());
   cuda::launch("batch_norm_factors", factors_kernel<W>, dim3(unsigned(cuda::blocks_for(C))),
-               dim3(cuda::kThreads), 0, w, rstd, dw, dbias, factors, M, C, given);
+               dim3(cuda::kThreads), 0, w, rstd, sums, all_sums, rows, dw, dbias, factors, R, C);
   if (dx)
     cuda::map_columns("batch_norm_dx", BackwardX<T>{mean, factors, factors + C, factors + 2 * C},
                       cuda::aligned(mean, factors), dx, M, C, x, dy);
 }
 
+INSTANTIATE(batch_norm_moments)
 INSTANTIATE(batch_norm_statistics)
-INSTANTIATE(batch_norm_track)
+INSTANTIATE(batch_norm_given)
 INSTANTIATE(batch_norm_forward)
+INSTANTIATE(batch_norm_sums)
 INSTANTIATE(batch_norm_backward)
 
 }  // namespace rmt::gpu

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the build needs and the system lacks, by the system's package manager, and says so.
-# Silent when all is there.
+# Silent when all is there. MPI=1: for several processes, too.
 set -eu
 cxx=${1:-g++}
 have() { echo "#include <$1>" | "$cxx" -std=c++20 -E -x c++ - >/dev/null 2>&1; }
@@ -10,6 +10,9 @@ have stb/stb_image.h && have stb/stb_image_write.h || missing="$missing libstb-d
 have gtest/gtest.h || missing="$missing libgtest-dev"
 have nlohmann/json.hpp || missing="$missing nlohmann-json3-dev"
 have CLI/CLI.hpp || missing="$missing libcli11-dev"
+if [ "${MPI:-0}" = 1 ] && { ! command -v mpicxx || ! command -v mpirun; } >/dev/null 2>&1; then
+  missing="$missing libopenmpi-dev openmpi-bin"
+fi
 [ -n "$missing" ] || exit 0
 if ! command -v apt-get >/dev/null 2>&1; then
   echo "missing:$missing (Debian's package names)." >&2

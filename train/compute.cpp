@@ -4,14 +4,15 @@
 
 #include "core/cuda/device.h"
 #include "core/parallel.h"
+#include "core/processes/start.h"
 #include "ops/normalize.h"
 
 namespace rmt::train {
 namespace {
 
-// "cuda" and "cuda:2" -> 0 and 2, anything else -> -1
+// "cuda" and "cuda:2" -> this process's and 2, anything else -> -1
 int gpu_number(const std::string& device) {
-  if (device == "cuda") return 0;
+  if (device == "cuda") return gpu_of_process();
   if (device.size() < 6 || device.size() > 8 || !device.starts_with("cuda:") ||
       device.find_first_not_of("0123456789", 5) != std::string::npos)
     return -1;
@@ -22,6 +23,7 @@ Device choose_device(const std::string& name) {
   if (name == "cpu") return Device::cpu;
   if (name == "auto") {
     if (cuda::emulated()) return Device::cpu;
+    if (gpu_of_process() > 0) return choose_device("cuda");
     if (cuda::available()) return Device::cuda;
     std::cerr << "no GPU, running on the CPU (" << cuda::why_not() << ")" << std::endl;
     return Device::cpu;
@@ -53,11 +55,11 @@ std::string device_text(const Compute& c) {
   return c.device == Device::cpu ? on_cpu : str(cuda::info().name, ", ", c.dtype, ", ", on_cpu);
 }
 
-Compute choose_compute(const TrainOptions& o) {
+Compute choose_compute(const TrainOptions& o, Processes& processes) {
   CHECK(o.amp == "none" || o.amp == "bf16", "--amp ", o.amp,
         " is neither none nor bf16 (fp16, with its loss scaling, is not needed: bf16 has the range "
         "of f32)");
-  Compute c;
+  Compute c{.processes = &processes};
   c.device = choose_device(o.device);
   if (o.amp == "bf16") {
     CHECK(c.device == Device::cuda,

@@ -1,5 +1,7 @@
-// Where a program computes, and with what numbers: the flags --device, --amp and --tf32.
+// Where a program computes, with what numbers and with whom: the flags --device, --amp and --tf32,
+// and the processes that were started with it.
 #pragma once
+#include "core/processes/processes.h"
 #include "core/tensor.h"
 #include "data/loader.h"
 #include "nn/module.h"
@@ -10,6 +12,7 @@ namespace rmt::train {
 struct Compute {
   Device device = Device::cpu;
   DType dtype = DType::f32;  // of activations; parameters are f32
+  Processes* processes = &alone();
 
   // Images as the model reads them, on its device and of its dtype. `transform` is that of the
   // batch's loader.
@@ -23,6 +26,6 @@ std::string device_text(const Compute& compute);
 
 // Chooses and opens the device. Error for one that was asked for by name and is not to be had; with
 // "auto" that is a line on stderr, and the CPU.
-Compute choose_compute(const TrainOptions& options);
+Compute choose_compute(const TrainOptions& options, Processes& processes = alone());
 
 }  // namespace rmt::train

@@ -1,33 +1,62 @@
 #include "train/evaluation.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "train/memory.h"
 
 namespace rmt::train {
+namespace {
+
+// The sum over all batches of all processes, in the order of ranks. Numbers of images are exact in
+// f64, so that a batch travels as one row.
+Metrics sum_over(Processes& processes, const std::vector<Metrics>& batches, bool complete) {
+  const Tensor counts = processes.all_gather(
+      Tensor::from<int64_t>({int64_t(batches.size()), int64_t(complete)}, {2}));  // (R, 2)
+  const int64_t* count = counts.data<int64_t>();
+  int64_t most = 0;
+  for (int64_t r = 0; r < processes.size(); ++r) most = std::max(most, count[2 * r]);
+  const Tensor rows = Tensor::zeros({most, 4}, DType::f64);
+  double* row = rows.data<double>();
+  for (const Metrics& m : batches)
+    for (double x : {double(m.samples), double(m.top1), double(m.top5), m.loss_sum}) *row++ = x;
+  const Tensor all = processes.all_gather(rows);  // (R, most, 4)
+  Metrics sum;
+  for (int64_t r = 0; r < processes.size(); ++r)
+    for (int64_t b = 0; b < count[2 * r]; ++b) {
+      const double* x = all.data<double>() + (r * most + b) * 4;
+      sum.add(Metrics{int64_t(x[0]), int64_t(x[1]), int64_t(x[2]), x[3]});
+    }
+  for (int64_t r = 0; r < processes.size(); ++r) sum.complete &= count[2 * r + 1] == 1;
+  return sum;
+}
+
+}  // namespace
 
 Metrics evaluate(nn::Module& model, const Forward& forward, data::Loader& loader,
                  const Compute& compute, const data::TransformOptions& transform, const char* flag,
-                 const std::function<bool(const data::Batch&, const Tensor&)>& seen) {
+                 const std::function<bool(const data::Batch&, const Tensor&)>& seen,
+                 Processes& processes) {
   NoGrad off;
   model.mode().training = false;
-  Metrics metrics;
+  std::vector<Metrics> batches;
+  bool complete = true;
   auto logits_of = [&](const data::Batch& batch) {
     return forward(compute.images(batch, transform)).to(Device::cpu).to(DType::f32);
   };
   loader.start(0);
-  while (auto batch = loader.next()) try {
+  while (auto batch = complete ? loader.next() : std::nullopt) try {
       const Tensor logits = logits_of(*batch);  // (B, K)
-      metrics.add(logits, batch->labels);
-      if (seen && !seen(*batch, logits)) break;
+      batches.emplace_back().add(logits, batch->labels);
+      complete = !seen || seen(*batch, logits);
     } catch (const OutOfMemory& e) {
       const Tensor& x = batch->images;
       throw_with_batch_that_fits(
           e, str("evaluation of ", x.dim(0), " images of ", x.dim(1), " x ", x.dim(2)), flag,
           x.dim(0), [&](int64_t n) { logits_of(first_images(*batch, n)); });
     }
-  return metrics;
+  return sum_over(processes, batches, complete);
 }
 
 std::string evaluation_json(const Metrics& m, const ModelFile& file, int64_t bad_images,

@@ -2,6 +2,7 @@
 #pragma once
 #include <functional>
 
+#include "core/processes/processes.h"
 #include "data/loader.h"
 #include "nn/module.h"
 #include "train/compute.h"
@@ -16,10 +17,16 @@ using Forward = std::function<Tensor(const Tensor& images)>;  // (B, H, W, 3) ->
 // Top-1, top-5 and loss over everything that the loader holds. `flag` is what a user sets its batch
 // size with: named where memory is too small for it. `seen`, where given, is shown each batch with
 // its logits (B, K) f32 on the host; its false ends the evaluation.
+//
+// Over processes each calls with a loader of its part (data::LoaderOptions::rank), and all get the
+// same: the sums over all parts, batch by batch in the order of ranks, which for any number of
+// processes have the bits that one alone would get. Where `seen` ends one of them, the others
+// finish their parts, and `complete` is false everywhere.
 Metrics evaluate(
     nn::Module& model, const Forward& forward, data::Loader& loader, const Compute& compute = {},
     const data::TransformOptions& transform = {}, const char* flag = "--batch-size",
-    const std::function<bool(const data::Batch&, const Tensor& logits)>& seen = nullptr);
+    const std::function<bool(const data::Batch&, const Tensor& logits)>& seen = nullptr,
+    Processes& processes = alone());
 
 // One object under the names of timm's validate.py, in per cent: model, top1, top1_err, top5,
 // top5_err, param_count (millions), img_size, crop_pct, interpolation; then loss, images,

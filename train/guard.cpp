@@ -63,6 +63,10 @@ Statistics::Statistics(const std::vector<nn::Entry>& state) {
       entries_.push_back({e.name, e.tensor, e.tensor->clone()});
 }
 
+void Statistics::share(Processes& processes) const {
+  for (const Entry& e : entries_) processes.broadcast(*e.buffer);
+}
+
 void Statistics::keep() {
   for (const Entry& e : entries_) e.kept.copy_from(*e.buffer);
 }

@@ -57,6 +57,9 @@ class Statistics {
   // The floating-point buffers among the entries of a model's state.
   explicit Statistics(const std::vector<nn::Entry>& state);
   const std::vector<Entry>& entries() const { return entries_; }
+  // Each process has moved its own: all take those of the first, as PyTorch's distributed training
+  // does. Between the forward pass and keep(). Not needed where batch norm is synchronised.
+  void share(Processes& processes) const;
   void keep();       // the step counts: they stay as its forward pass left them
   void take_back();  // it does not: as they were before
 

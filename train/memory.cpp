@@ -31,7 +31,7 @@ int64_t bytes_for(int64_t n, const std::function<void(int64_t)>& run) {
 int64_t batch_that_fits(int64_t batch, const std::function<void(int64_t)>& run) {
   cuda::free_unused();
   // Not all of it: larger blocks may leave larger gaps.
-  const double there_is = 0.95 * double(cuda::free_memory());
+  const double there_is = 0.92 * double(cuda::free_memory());
   for (int64_t n = batch / 2; n > 0; n /= 2) {
     const int64_t bytes = bytes_for(n, run);
     if (bytes < 0) continue;

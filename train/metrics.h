@@ -12,14 +12,21 @@ inline bool has_top5(int64_t classes) { return classes > 5; }
 
 struct Metrics {
   int64_t samples = 0;
-  int64_t top1 = 0;     // of them, those whose label has the highest logit
-  int64_t top5 = 0;     // one of the five highest
-  double loss_sum = 0;  // of plain cross entropy, over samples
+  int64_t top1 = 0;      // of them, those whose label has the highest logit
+  int64_t top5 = 0;      // one of the five highest
+  double loss_sum = 0;   // of plain cross entropy, over samples
+  bool complete = true;  // else an evaluation was ended early, and this is of a part
 
   double loss() const { return samples ? loss_sum / double(samples) : 0; }
   double acc1() const { return samples ? 100.0 * double(top1) / double(samples) : 0; }  // per cent
   double acc5() const { return samples ? 100.0 * double(top5) / double(samples) : 0; }
 
+  void add(const Metrics& more) {
+    samples += more.samples;
+    top1 += more.top1;
+    top5 += more.top5;
+    loss_sum += more.loss_sum;
+  }
   // logits (B, K) f32, labels (B) i64.
   void add(const Tensor& logits, const Tensor& labels) {
     const int64_t B = logits.dim(0);

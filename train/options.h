@@ -26,7 +26,9 @@ struct TrainOptions {
 #undef SWITCH
 };
 
-inline int64_t images_a_step(const TrainOptions& o) { return o.batch_size * o.grad_accum_steps; }
+inline int64_t images_a_step(const TrainOptions& o) {
+  return o.batch_size * o.grad_accum_steps * o.processes;
+}
 
 // d of the moving average, e += (1 - d) (p - e): the option, or 0.99996 ^ (images a step / 512),
 // the official code's (nn/rmt/README.md, "The recipe"), or 0 without --model-ema.

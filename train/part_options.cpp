@@ -5,12 +5,14 @@
 
 namespace rmt::train {
 
-data::LoaderOptions loader_options(const TrainOptions& o, bool train,
-                                   const data::LabelMaps* labels) {
+data::LoaderOptions loader_options(const TrainOptions& o, bool train, const data::LabelMaps* labels,
+                                   const Processes& processes) {
   CHECK(!labels || (o.token_head != "none" && o.augment_first),
         "label maps need a model with a token head and images that are augmented first "
         "(train::resolved() sets both)");
   data::LoaderOptions l;
+  l.rank = processes.rank();
+  l.ranks = processes.size();
   l.batch_size = train || o.validation_batch_size == 0 ? o.batch_size : o.validation_batch_size;
   l.workers = int(o.workers);
   l.seed = o.seed;
@@ -27,12 +29,13 @@ data::LoaderOptions loader_options(const TrainOptions& o, bool train,
 }
 
 OptimizerOptions optimizer_options(const TrainOptions& o) {
-  OptimizerOptions options{.adamw = {.beta1 = o.opt_betas[0],
-                                     .beta2 = o.opt_betas[1],
-                                     .eps = o.opt_eps,
-                                     .weight_decay = o.weight_decay},
-                           .guard = {.clip = o.clip_grad, .parts = o.grad_accum_steps},
-                           .average_decay = ema_decay(o)};
+  OptimizerOptions options{
+      .adamw = {.beta1 = o.opt_betas[0],
+                .beta2 = o.opt_betas[1],
+                .eps = o.opt_eps,
+                .weight_decay = o.weight_decay},
+      .guard = {.clip = o.clip_grad, .parts = o.grad_accum_steps * o.processes},
+      .average_decay = ema_decay(o)};
   if (o.opt == "sgd")
     options.sgd = {.momentum = o.momentum, .nesterov = o.nesterov, .weight_decay = o.weight_decay};
   return options;

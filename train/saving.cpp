@@ -42,15 +42,17 @@ double best_top1(const EpochLog& log) {
 
 Saving::Saving(nn::Module& model, Optimizer& optimizer, const Progress& progress,
                const TrainOptions& options, const std::vector<std::string>& classes,
-               const DataCounts& counts)
+               const DataCounts& counts, bool writes)
     : model_(model),
       optimizer_(optimizer),
       progress_(progress),
       options_(options),
       classes_(classes),
-      counts_(counts) {}
+      counts_(counts),
+      writes_(writes) {}
 
 void Saving::open(const RunFolder& folder) {
+  if (!writes_) return;
   folder_ = folder;
   folder_.truncate_log(progress_.epoch);
   drop_next();  // of a run that was killed before it counted
@@ -59,6 +61,7 @@ void Saving::open(const RunFolder& folder) {
 
 // Each image under its class, after crop, mirror and the rest; mixing comes later, on the device.
 void Saving::first_batch(const data::Batch& batch) {
+  if (!writes_) return;
   try_to_save([&] {
     std::vector<data::Tile> tiles;
     for (data::Image& image : data::batch_pictures(batch, transform_options(options_), 24)) {
@@ -74,6 +77,7 @@ void Saving::first_batch(const data::Batch& batch) {
 // at the epoch's end were skipped all the same, the checkpoint waits for one that counts, unless
 // none comes.
 void Saving::epoch(const EpochLog& log, bool best) {
+  if (!writes_) return;
   folder_.follow();
   try_to_save([&] { folder_.append(log); });
   if (best) try_to_save([&] { write_weights("best.safetensors", log); });
@@ -85,11 +89,13 @@ void Saving::epoch(const EpochLog& log, bool best) {
 }
 
 void Saving::inside_epoch() {
+  if (!writes_) return;
   folder_.follow();
   if (!skipping()) next_waits_ = try_to_save([&] { write_state(kNext); });
 }
 
 void Saving::step_counted() {
+  if (!writes_) return;
   told_skipping_ = false;
   if (!std::exchange(next_waits_, false)) return;
   folder_.follow();
@@ -104,6 +110,7 @@ void Saving::step_counted() {
 }
 
 bool Saving::last() {
+  if (!writes_) return true;
   folder_.follow();
   if (!skipping()) return write_last();
   saved_all_ = false;

@@ -27,10 +27,11 @@ double best_top1(const EpochLog& log);
 
 class Saving {
  public:
-  // `progress` is read whenever something is saved.
+  // `progress` is read whenever something is saved. `writes` false: nothing ever is, since another
+  // process saves the same.
   Saving(nn::Module& model, Optimizer& optimizer, const Progress& progress,
          const TrainOptions& options, const std::vector<std::string>& classes,
-         const DataCounts& counts);
+         const DataCounts& counts, bool writes = true);
 
   // From now on into this folder; takes back the lines of log.jsonl that are not in `progress`.
   void open(const RunFolder& folder);
@@ -64,6 +65,7 @@ class Saving {
   TrainOptions options_;
   std::vector<std::string> classes_;
   DataCounts counts_;
+  bool writes_;
   RunFolder folder_;
   bool saved_all_ = true;
   bool has_checkpoint_ = false;

@@ -4,9 +4,8 @@
 #include <cmath>
 #include <iostream>
 
-#include "autograd/backward.h"
 #include "nn/models/registry.h"
-#include "train/memory.h"
+#include "train/agreement.h"
 #include "train/stop.h"
 #include "train/token_labels.h"
 #include "train/weights/model_file.h"
@@ -17,6 +16,7 @@ namespace rmt::train {
 
 bool Trainer::run(const RunFolder& folder) {
   const StopSignals catch_signals;
+  check_processes();
   saving_.open(folder);
   report_.begin_run(progress_);
   while (progress_.epoch < options_.epochs && !stopped_) {
@@ -25,7 +25,7 @@ bool Trainer::run(const RunFolder& folder) {
       const int64_t step = progress_.epoch * steps_ + progress_.now.steps;
       const double lr = learning_rate(step);
       const std::vector<data::Batch> batches = next_batches(step);
-      count(train_step_(batches, step, lr));  // forward, loss, backward, update: below
+      count(train_step_(batches, step, lr));  // forward, loss, backward, update: step.cpp
       note_step(lr);                          // the progress line
       stop_or_save();                         // a signal, or --recovery-interval
     }
@@ -41,48 +41,6 @@ double Trainer::learning_rate(int64_t step) const {
                                    : lr_of_epoch(schedule_, progress_.epoch);
 }
 
-// The step. More than one batch: their gradients are added (--grad-accum-steps).
-std::vector<Verdict> TrainStep::operator()(const std::vector<data::Batch>& parts, int64_t step,
-                                           double lr) {
-  CHECK(int64_t(parts.size()) == optimizer_.options().guard.parts, "training step: ", parts.size(),
-        " batches, the optimizer averages over ", optimizer_.options().guard.parts);
-  nn::Mode& mode = model_.mode();
-  mode.training = true;
-  mode.seed = options_.seed;
-  mode.step = step;
-  if (on_gpu_) return repeat_on_gpu(parts, step, lr);  // what follows, recorded once and repeated
-  const Tensor loss = differentiate(parts);
-  optimizer_.step(lr, loss);  // judges and clips the gradients (guard.h), then moves p
-  return {optimizer_.verdict()};
-}
-
-// Leaves the sum of the parts' gradients beside the parameters and returns the sum of their losses,
-// (). On the CPU a loss that is not finite ends it: nothing will move.
-Tensor TrainStep::differentiate(const std::vector<data::Batch>& parts) {
-  model_.zero_grad();
-  Tensor sum;
-  int64_t& first_sample = model_.mode().first_sample;  // of the part, for drop path's chances
-  first_sample = 0;
-  for (const data::Batch& part : parts) {
-    const Tensor loss = loss_of(part);
-    if (sum.defined())
-      sum.add_from(loss.detach());
-    else
-      sum = loss.clone();
-    if (!on_gpu_ && !std::isfinite(sum.to(DType::f64).item<double>())) break;
-    backward(loss);
-    first_sample += part.labels.numel();
-  }
-  first_sample = 0;
-  return sum;
-}
-
-// The forward pass: the mean loss over the batch, () (train/objective.h).
-Tensor TrainStep::loss_of(const data::Batch& batch) {
-  const Tensor images = compute_.images(batch, options_.transform);  // (B, H, W, 3)
-  return options_.objective(images, batch);
-}
-
 // --- what the loop is made of ---
 
 namespace {
@@ -95,6 +53,12 @@ Objective objective_of(nn::Module& model, const TrainOptions& o, const data::Lab
   return token_labels(*rmt, o);
 }
 
+// The first process alone shows progress.
+TrainOptions report_options(TrainOptions o, const Processes& processes) {
+  if (!processes.is_first()) o.log_interval = 0;
+  return o;
+}
+
 std::string classifier_of(const nn::Module& model) {
   const auto* classifier = dynamic_cast<const nn::Classifier*>(&model);
   return classifier ? classifier->classifier() : "head";
@@ -105,57 +69,6 @@ const char* non_finite(double x) { return std::isnan(x) ? "nan" : "infinite"; }
 
 }  // namespace
 
-TrainStep::TrainStep(nn::Module& model, Forward forward, Optimizer& optimizer,
-                     const Compute& compute, const StepOptions& options)
-    : model_(model), optimizer_(optimizer), compute_(compute), options_(options) {
-  if (!options_.objective)
-    options_.objective = classification(forward, options.loss, options.smoothing);
-  if (compute.device == Device::cuda)
-    on_gpu_ = std::make_unique<RecordedStep>(
-        model, optimizer, [this](const auto& parts) { return differentiate(parts); },
-        options.graph);
-}
-
-std::vector<Verdict> TrainStep::finish() {
-  return on_gpu_ ? on_gpu_->finish() : std::vector<Verdict>();
-}
-
-std::vector<Verdict> TrainStep::repeat_on_gpu(const std::vector<data::Batch>& parts, int64_t step,
-                                              double lr) {
-  try {
-    return (*on_gpu_)(parts, step, lr);
-  } catch (const OutOfMemory& e) {
-    advise_on_memory(e, parts[0]);
-  }
-}
-
-// Throws e again, with advice: tries smaller batches, without the optimizer, to say which one fits.
-// clean_up undoes what a trial has left: gradients, and batch norm's statistics (guard.h).
-void TrainStep::advise_on_memory(const OutOfMemory& e, const data::Batch& batch) {
-  auto clean_up = [&] {
-    model_.zero_grad();
-    optimizer_.statistics().take_back();
-  };
-  on_gpu_->forget();
-  clean_up();
-  const Tensor& x = batch.images;
-  throw_with_batch_that_fits(
-      e, str("a training step of ", x.dim(0), " images of ", x.dim(1), " x ", x.dim(2)),
-      "--batch-size", x.dim(0), [&](int64_t n) {
-        data::Batch part = first_images(batch, n);
-        part.mix = Tensor();  // an odd number of images cannot be mixed
-        for (Tensor data::Batch::*field : data::kBatchTensors)
-          if ((part.*field).defined()) part.*field = (part.*field).to(Device::cuda);
-        try {
-          differentiate({part});
-        } catch (...) {
-          clean_up();
-          throw;
-        }
-        clean_up();
-      });
-}
-
 Trainer::Trainer(nn::Module& model, Forward forward, const data::Dataset& train,
                  const data::Dataset& test, const TrainOptions& options, std::ostream& out,
                  const Compute& compute, const Loss& loss, const data::LabelMaps* labels)
@@ -164,8 +77,8 @@ Trainer::Trainer(nn::Module& model, Forward forward, const data::Dataset& train,
       options_(options),
       compute_(compute),
       schedule_(schedule_of(options)),
-      train_loader_(train, loader_options(options, true, labels)),
-      test_loader_(test, loader_options(options, false)),
+      train_loader_(train, loader_options(options, true, labels, *compute.processes)),
+      test_loader_(test, loader_options(options, false, nullptr, *compute.processes)),
       classes_(train.classes()),
       counts_{int64_t(classes_.size()), train.size(), test.size(), data::checksum(train),
               data::checksum(test)},
@@ -179,11 +92,18 @@ Trainer::Trainer(nn::Module& model, Forward forward, const data::Dataset& train,
                    .objective = objective_of(model, options, labels),
                    .seed = options.seed,
                    .transform = transform_options(options)}),
-      report_(options, steps_, counts_.classes, out),
-      saving_(model, optimizer_, progress_, options, train.classes(), counts_) {
+      report_(report_options(options, *compute.processes), steps_, counts_.classes, out),
+      saving_(model, optimizer_, progress_, options, train.classes(), counts_,
+              compute.processes->is_first()),
+      bad_train_(options.max_bad_images, *compute.processes),
+      bad_test_(options.max_bad_images, *compute.processes) {
   CHECK(steps_ > 0, train.place(), " has ", train.size(), " images, ", train_loader_.batches(),
-        " batches of --batch-size ", options.batch_size, ", fewer than one step of ",
+        " batches of --batch-size ", options.batch_size,
+        options.processes > 1 ? " in each process" : "", ", fewer than one step of ",
         "--grad-accum-steps ", options.grad_accum_steps, "; give a smaller --batch-size or fewer");
+  CHECK(options.processes == compute.processes->size(), "trainer: options.processes is ",
+        options.processes, ", there are ", compute.processes->size());
+  if (options.sync_bn && options.processes > 1) model.mode().processes = compute.processes;
 }
 
 Trainer::Trainer(nn::Classifier& model, const data::Dataset& train, const data::Dataset& test,
@@ -214,9 +134,24 @@ void Trainer::resume(const Archive& archive, bool force) {
   if (now.steps == 0 || now.images == now.steps * images_a_step(options_)) return;
   CHECK(force, archive.path, ": stands after ", now.steps, " steps of ", now.images / now.steps,
         " images in epoch ", progress_.epoch + 1, ", a step is ", images_a_step(options_),
-        " now; give back --batch-size and --grad-accum-steps, or --force-resume to begin that "
-        "epoch again");
+        " now; give back --batch-size, --grad-accum-steps and the number of processes, or "
+        "--force-resume to begin that epoch again");
   now = {};
+}
+
+void Trainer::check_processes() {
+  if (options_.processes == 1) return;
+  std::vector<Tensor> weights;
+  for (const nn::Entry& e : model_.state()) weights.push_back(*e.tensor);
+  std::string classes;
+  for (const std::string& name : classes_) classes += name + "\n";
+  check_agreement(*compute_.processes,
+                  {{"options", to_json(options_)},
+                   {"training images", str(counts_.train_images, counts_.train_checksum, classes)},
+                   {"validation images", str(counts_.test_images, counts_.test_checksum)},
+                   {"devices or numbers", str(compute_.device, compute_.dtype)},
+                   {"weights", hash_of(weights)},
+                   {"progress", str(progress_.epoch, " ", progress_.now.steps)}});
 }
 
 // Starts the loader after the batches that the epoch's finished steps have used: none, unless a
@@ -272,12 +207,15 @@ void Trainer::count(const std::vector<Verdict>& verdicts) {
 // Between two steps: stops if a signal asked for it, saves if --recovery-interval says so.
 void Trainer::stop_or_save() {
   const int64_t steps = progress_.now.steps;
-  if (StopSignals::requested()) return stop();
+  if (asked_to_stop()) return stop();
   if (options_.recovery_interval == 0 || steps % options_.recovery_interval != 0) return;
   if (steps == steps_) return;  // the end of the epoch saves
   count(train_step_.finish());
   saving_.inside_epoch();
 }
+
+// Has any process got a signal? All are asked, and so all stop at the same place.
+bool Trainer::asked_to_stop() const { return any(*compute_.processes, StopSignals::requested()); }
 
 // Ends the run between two steps or epochs, and saves all that is needed to go on from there.
 void Trainer::stop() {
@@ -315,25 +253,28 @@ std::optional<EpochLog> Trainer::evaluate_epoch() {
   log.test_loss = m.loss();
   log.test_acc1 = m.acc1();
   log.test_acc5 = m.acc5();
-  if (options_.model_ema && !StopSignals::requested()) {
+  bool asked = asked_to_stop();
+  if (options_.model_ema && !asked) {
     const AverageInPlace averaged(optimizer_.average());
     const Metrics a = test_metrics();
+    asked = asked_to_stop();
     log.test_ema_loss = a.loss();
     log.test_ema_acc1 = a.acc1();
     log.test_ema_acc5 = a.acc5();
   }
-  if (!StopSignals::requested()) return log;
+  if (!asked) return log;
   stop();
   return std::nullopt;
 }
 
 // Tests the model as it is. A signal ends this early, with a result that the caller must not use.
 Metrics Trainer::test_metrics() {
-  const Metrics m = evaluate(model_, forward_, test_loader_, compute_, transform_options(options_),
-                             "--validation-batch-size", [](const data::Batch&, const Tensor&) {
-                               return !StopSignals::requested();
-                             });
-  if (!StopSignals::requested())
+  const Metrics m = evaluate(
+      model_, forward_, test_loader_, compute_, transform_options(options_),
+      "--validation-batch-size",
+      [](const data::Batch&, const Tensor&) { return !StopSignals::requested(); },
+      *compute_.processes);
+  if (m.complete)
     CHECK(std::isfinite(m.loss()), "the test loss is ", non_finite(m.loss()), " after epoch ",
           progress_.epoch, ": ", saving_.advice());
   return m;
@@ -355,12 +296,12 @@ void Trainer::finish_epoch(EpochLog log) {
   saving_.epoch(log, best);
 }
 
-// Logs and prints the bad images of both loaders that were met since the last call.
+// Logs and prints the bad images of both loaders, in whichever process, that were met since the
+// last call.
 void Trainer::note_bad_images() {
-  for (auto [loader, seen] :
-       {std::pair{&train_loader_, &bad_seen_[0]}, std::pair{&test_loader_, &bad_seen_[1]}})
-    for (; *seen < loader->bad().size(); ++*seen) {
-      const data::BadImage& bad = loader->bad()[*seen];
+  for (auto [loader, images] :
+       {std::pair{&train_loader_, &bad_train_}, std::pair{&test_loader_, &bad_test_}})
+    for (const data::BadImage& bad : images->next(*loader)) {
       progress_.now.bad_images.push_back(bad.path + ": " + bad.reason);
       std::cerr << "bad image, replaced by the next: " << printable(progress_.now.bad_images.back())
                 << "\n";

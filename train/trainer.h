@@ -2,67 +2,25 @@
 // rate depend on (seed, epoch, step) alone, so that a run that was stopped, or killed, and resumed
 // ends with the same bits as one that was not.
 //
-// trainer.cpp begins with the loop, from the epochs down to forward, loss, backward and optimizer.
-// What surrounds it has files of its own: report.h says how it goes, saving.h writes the run
-// folder, recording.h repeats the step on a GPU.
+// trainer.cpp begins with the loop of epochs and steps; a step, forward, loss, backward, optimizer,
+// is step.cpp. What surrounds them has files of its own: report.h says how it goes, saving.h writes
+// the run folder, recording.h repeats the step on a GPU.
 #pragma once
 #include <memory>
 #include <optional>
 #include <ostream>
 
-#include "core/cuda/device.h"
 #include "data/loader.h"
-#include "train/compute.h"
+#include "data/sharing.h"
 #include "train/evaluation.h"
-#include "train/objective.h"
 #include "train/options.h"
 #include "train/part_options.h"
-#include "train/recording.h"
 #include "train/report.h"
 #include "train/saving.h"
 #include "train/schedule.h"
+#include "train/step.h"
 
 namespace rmt::train {
-
-struct StepOptions {
-  double smoothing = 0.1;
-  bool graph = true;  // on a GPU, record the step and repeat it
-  Loss loss = loss_named("cross_entropy");
-  Objective objective;  // unset: classification() with the loss and smoothing above
-  uint64_t seed = 0;
-  data::TransformOptions transform;
-};
-
-// One training step: forward, loss, backward, optimizer.
-class TrainStep {
- public:
-  // The optimizer's `parts` is the number of batches that a step takes.
-  TrainStep(nn::Module& model, Forward forward, Optimizer& optimizer, const Compute& compute,
-            const StepOptions& options);
-
-  // Step number `step` of the run, on batches of one size whose gradients are averaged. Returns the
-  // verdicts that became known: on the CPU this step's, on a GPU that of the step before, so that
-  // the host prepares the next batch while the GPU computes. OutOfMemory says which batch would
-  // fit.
-  std::vector<Verdict> operator()(const std::vector<data::Batch>& parts, int64_t step, double lr);
-  std::vector<Verdict> operator()(const data::Batch& batch, int64_t step, double lr) {
-    return (*this)(std::vector<data::Batch>{batch}, step, lr);
-  }
-  std::vector<Verdict> finish();  // the verdicts that are still on their way
-
- private:
-  std::vector<Verdict> repeat_on_gpu(const std::vector<data::Batch>& parts, int64_t step,
-                                     double lr);
-  Tensor differentiate(const std::vector<data::Batch>& parts);
-  Tensor loss_of(const data::Batch& batch);
-  [[noreturn]] void advise_on_memory(const OutOfMemory& e, const data::Batch& batch);
-
-  nn::Module& model_;
-  Optimizer& optimizer_;
-  Compute compute_;
-  StepOptions options_;
-  std::unique_ptr<RecordedStep> on_gpu_;
-};
 
 class Trainer {
  public:
@@ -84,12 +42,16 @@ class Trainer {
   // epoch if need be. Error when the classes or the images are not those of then, or an epoch that
   // was begun would be cut into other steps, unless `force`.
   void resume(const Archive& archive, bool force = false);
+  // Of several processes all call it: Error where they would not begin alike, with the same
+  // options, images, weights and place in the run. run() calls it too.
+  void check_processes();
   // As Report's.
   void show_utilization(int64_t multiply_adds, double peak) {
     report_.show_utilization(multiply_adds, peak);
   }
-  // All epochs that are left, into this folder; at the first SIGTERM or SIGINT it saves and returns
-  // (train/stop.h). False when something could not be saved: training went on without it.
+  // All epochs that are left, into this folder (of several processes the first one alone writes);
+  // at the first SIGTERM or SIGINT it saves and returns (train/stop.h). False when something could
+  // not be saved: training went on without it.
   bool run(const RunFolder& folder);
   bool stopped() const { return stopped_; }                     // by a signal, before the end
   const RunFolder& folder() const { return saving_.folder(); }  // where it is now
@@ -101,6 +63,7 @@ class Trainer {
   void count(const std::vector<Verdict>& verdicts);
   void note_step(double lr);
   void stop_or_save();
+  bool asked_to_stop() const;
   std::optional<EpochLog> evaluate_epoch();
   Metrics test_metrics();
   void finish_epoch(EpochLog log);
@@ -123,7 +86,7 @@ class Trainer {
   Report report_;
   Saving saving_;
   double last_loss_ = 0;
-  size_t bad_seen_[2] = {0, 0};  // bad images of each loader that have been named
+  data::BadImages bad_train_, bad_test_;
   bool stopped_ = false;
 };
 

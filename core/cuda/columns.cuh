@@ -71,13 +71,13 @@ __global__ void __launch_bounds__(kColumnThreads)
 
 // out[k][c] = sum over parts of partial (parts, K, C); a null out is left out. Threads (x, y):
 // column, every blockDim.y-th part.
-template <class W>
+template <class O>
 struct Outputs {
-  W* out[4];
+  O* out[4];
 };
-template <class W>
+template <class W, class O>
 __global__ void __launch_bounds__(1024)
-    add_parts_kernel(const W* partial, Outputs<W> to, int64_t parts, int64_t K, int64_t C) {
+    add_parts_kernel(const W* partial, Outputs<O> to, int64_t parts, int64_t K, int64_t C) {
   SHARED(double, shared, 1024);
   const int64_t c = int64_t(blockIdx.x) * 32 + threadIdx.x, k = blockIdx.y;
   double total = 0;
@@ -90,18 +90,18 @@ __global__ void __launch_bounds__(1024)
   __syncthreads();
   if (threadIdx.y > 0 || c >= C || !to.out[k]) return;
   for (unsigned y = 1; y < blockDim.y; ++y) total += shared[y * 32 + threadIdx.x];
-  to.out[k][c] = W(total);
+  to.out[k][c] = O(total);
 }
-template <class W>
-void add_parts(const W* partial, Outputs<W> to, int64_t parts, int64_t K, int64_t C) {
-  launch("add_parts", add_parts_kernel<W>, dim3(unsigned(blocks_for(C, 32)), unsigned(K)),
+template <class W, class O>
+void add_parts(const W* partial, Outputs<O> to, int64_t parts, int64_t K, int64_t C) {
+  launch("add_parts", add_parts_kernel<W, O>, dim3(unsigned(blocks_for(C, 32)), unsigned(K)),
          dim3(32, unsigned(std::min<int64_t>(parts, 32))), 0, partial, to, parts, K, C);
 }
 
 // to.out[k][c] = sum over rows of what f adds. N columns a thread must divide C; f sees columns
-// that are multiples of N.
-template <int K, int N, class W, class F>
-void column_sums(const char* name, F f, Outputs<W> to, int64_t rows, int64_t C) {
+// that are multiples of N. W is what it adds in, O what the sum over the parts, in double, becomes.
+template <int K, int N, class O, class F, class W = O>
+void column_sums(const char* name, F f, Outputs<O> to, int64_t rows, int64_t C) {
   static_assert(K <= 4);
   const ColumnBlocks blocks(C / N);
   // Enough blocks for the largest GPUs, each with some rows for every thread.

@@ -170,6 +170,7 @@ bool available() { return looked().found; }
 const std::string& why_not() { return looked().why; }
 const Info& info() { return working().info; }
 cudaStream_t stream() { return state().stream; }
+cudaStream_t use_stream(cudaStream_t stream) { return std::exchange(state().stream, stream); }
 
 void* allocate(size_t bytes) {
   working();

@@ -15,6 +15,9 @@
 namespace rmt::cuda {
 
 cudaStream_t stream();  // where the calling thread's work goes
+// From now on there; returns where it went before. Memory that is given back may be taken by work
+// on the other stream: what is used here must stay.
+cudaStream_t use_stream(cudaStream_t stream);
 
 inline void check(cudaError_t code, const char* what) {
   if (code == cudaSuccess) return;

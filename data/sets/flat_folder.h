@@ -38,6 +38,7 @@ class FlatFolder : public Dataset {
   const std::vector<std::string>& classes() const override { return classes_; }
   const std::string& place() const override { return directory_; }
   Leftovers leftovers() const override { return leftovers_; }
+  bool is_files() const override { return true; }
 
  private:
   std::string directory_;

@@ -28,6 +28,7 @@ class ImageFolder : public Dataset {
   const std::vector<std::string>& classes() const override { return classes_; }
   const std::string& place() const override { return directory_; }  // root/train, root/val, ...
   Leftovers leftovers() const override { return leftovers_; }
+  bool is_files() const override { return true; }
 
  private:
   struct File {

@@ -25,6 +25,7 @@ class Subset : public Dataset {
   const std::vector<std::string>& classes() const override { return whole_->classes(); }
   const std::string& place() const override { return whole_->place(); }
   Leftovers leftovers() const override { return whole_->leftovers(); }
+  bool is_files() const override { return whole_->is_files(); }
 
  private:
   int64_t at(int64_t i) const { return indices_[size_t(i)]; }

@@ -31,6 +31,22 @@ TEST(Backward, AddsOverEveryPathAndEveryPass) {
   EXPECT_FALSE(grad(x).defined());
 }
 
+// Leaves near the loss come first; one that is used twice comes once, when both have come.
+TEST(Backward, SaysWhenALeafIsComplete) {
+  Tensor a = leaf(scalar(2)), b = leaf(scalar(3)), c = leaf(scalar(5)), unused = leaf(scalar(7));
+  Tensor y = ops::mul(ops::mul(ops::mul(a, b), a), c);  // a^2 b c
+  std::vector<const Node*> order;
+  std::vector<double> gradients;
+  backward(y, [&](const Node& node) {
+    order.push_back(&node);
+    gradients.push_back(value(node.grad));
+  });
+  ASSERT_EQ(order.size(), 3u);
+  EXPECT_EQ(order[0], c.node.get());
+  EXPECT_EQ(gradients[0], 12);
+  for (size_t i : {1, 2}) EXPECT_EQ(gradients[i], order[i] == a.node.get() ? 60 : 20);
+}
+
 // Add hands dy to both inputs; a later sum into one must not change the other.
 TEST(Backward, DoesNotWriteIntoSharedGradients) {
   Tensor a = leaf(scalar(1)), b = leaf(scalar(1));

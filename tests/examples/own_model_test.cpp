@@ -170,7 +170,7 @@ TEST_F(OwnModel, IsFineTunedToOtherClasses) {
   const std::unique_ptr<nn::Classifier> model = make_model(o, 3);
   model->init(9);
   const std::vector<std::string> lines = start_from(*model, from, {"dark", "grey", "light"}, o);
-  EXPECT_EQ(lines.back(), "head: 2 -> 3 classes, made anew");
+  EXPECT_EQ(lines.back(), "fc: 2 -> 3 classes, made anew");
   std::map<std::string, Tensor> before;
   for (const nn::Entry& e : model->state()) {
     before[e.name] = e.tensor->clone();

@@ -2,9 +2,11 @@
 
 #include <cmath>
 
+#include "autograd/backward.h"
 #include "core/cuda/device.h"
 #include "ops/batch_norm.h"
 #include "tests/check_op.h"
+#include "tests/threads_as_processes.h"
 
 namespace rmt::test {
 namespace {
@@ -44,6 +46,50 @@ Tensor training_with_buffers(Inputs in) {  // they change, so each call has its 
 }
 Tensor evaluation(Inputs in) {
   return ops::batch_norm(in[0], in[1], in[2], in[3], in[4], {.training = false, .eps = eps});
+}
+
+// The op over processes, of which process r has counts[r] entries of x's first dimension, as an op
+// on the whole x: the gradients by w and bias are the sums of theirs.
+Tensor in_parts(const std::vector<int64_t>& counts, Inputs in) {
+  struct Part {
+    Tensor x, w, bias, y;
+    int64_t begin, end;
+  };
+  struct Parts : ThreadsAsProcesses {
+    explicit Parts(size_t count) : ThreadsAsProcesses(int64_t(count)), of(count) {}
+    std::vector<Part> of;
+  };
+  auto parts = std::make_shared<Parts>(counts.size());
+  int64_t end = 0;
+  for (size_t r = 0; r < counts.size(); ++r) {
+    const int64_t begin = std::exchange(end, end + counts[r]);
+    parts->of[r] = {leaf(in[0].detach().slice(begin, end)),
+                    leaf(in[1].detach()),
+                    leaf(in[2].detach()),
+                    {},
+                    begin,
+                    end};
+  }
+  const Tensor y = Tensor::empty_like(in[0]);
+  parts->run([&](Processes& p) {
+    Part& part = parts->of[size_t(p.rank())];
+    part.y = ops::batch_norm(part.x, part.w, part.bias, {}, {}, {.eps = eps, .processes = &p});
+    y.slice(part.begin, part.end).copy_from(part.y);
+  });
+  return record("batch_norm in parts", y, in, [parts, C = in[1].numel()](const Tensor& dy) {
+    Grads grads{Tensor::empty_like(dy), Tensor(), Tensor()};
+    parts->run([&](Processes& p) {
+      Part& part = parts->of[size_t(p.rank())];
+      backward(part.y, dy.slice(part.begin, part.end));
+      grads[0].slice(part.begin, part.end).copy_from(grad(part.x));
+      const Tensor sums[] = {grad(part.w).clone(), grad(part.bias).clone()};
+      for (size_t i : {0, 1}) {
+        p.all_reduce(sums[i]);
+        if (p.is_first()) grads[i + 1] = sums[i];
+      }
+    });
+    return grads;
+  });
 }
 
 Tensor positive(const Shape& shape, uint64_t seed) {
@@ -89,6 +135,23 @@ TEST(BatchNorm, EmptyBatchInEvaluation) {
             .may_be_zero = true});
 }
 
+// Parts of equal and of unequal size, one row among them, against the definition on the whole: with
+// check_op's own tolerances, since in parts a mean, variance or sum is rounded to f32 as often as
+// in one piece, after the parts were joined in double.
+TEST(BatchNorm, PartsInProcessesAreOneBatch) {
+  for (auto [shape, counts] :
+       std::vector<std::pair<Shape, std::vector<int64_t>>>{{{8, 7, 7, 13}, {4, 4}},
+                                                           {{49, 32}, {49}},
+                                                           {{57, 57}, {1, 49, 7}},
+                                                           {{9, 5, 5, 1}, {3, 3, 3}},
+                                                           {{2501, 32}, {800, 1000, 701}}}) {
+    const int64_t C = shape[-1];
+    const Op op = [counts = counts](Inputs in) { return in_parts(counts, in); };
+    check_op("batch_norm in parts", op, {randn(shape, 1, 0.5, 2), randn({C}, 2), randn({C}, 3)},
+             {.reference = naive, .parameters = parameters, .max_probes = 20});
+  }
+}
+
 TEST(BatchNorm, EachGradientAlone) {
   for (int i = 0; i < 3; ++i) {
     std::vector<bool> differentiable(3, false);
@@ -116,6 +179,31 @@ TEST(BatchNorm, RunningStatistics) {
   ops::batch_norm(x, w, w, mean, var, {.training = false});
   EXPECT_EQ(relative_error(mean, mean_after), 0);
   EXPECT_EQ(relative_error(var, var_after), 0);
+}
+
+// Over processes too, which then have the same bits: means near 100, so that a variance of each
+// part by itself, or by another count, is seen.
+TEST(BatchNorm, RunningStatisticsAreThoseOfAllParts) {
+  const int64_t C = 13, M = 49;
+  const Tensor x = randn({M, C}, 1, 100, 2), w = Tensor::full({C}, 1, DType::f64);
+  const Tensor whole[] = {randn({C}, 4), positive({C}, 5)};
+  const Tensor before[] = {whole[0].clone(), whole[1].clone()};
+  ops::batch_norm(x, w, w, whole[0], whole[1], {.momentum = 0.2});
+  for (Device device : {Device::cpu, Device::cuda}) {
+    if (device == Device::cuda && !cuda::available()) continue;
+    run_as_processes(3, [&](Processes& p) {
+      const int64_t ends[] = {0, 1, 30, M}, r = p.rank();
+      const Tensor part = x.slice(ends[r], ends[r + 1]).to(device), one = w.to(device);
+      const Tensor running[] = {before[0].clone().to(device), before[1].clone().to(device)};
+      ops::batch_norm(part, one, one, running[0], running[1], {.momentum = 0.2, .processes = &p});
+      for (int i : {0, 1}) {
+        EXPECT_LT(relative_error(running[i].to(Device::cpu), whole[i]), 1e-14);
+        const Tensor all = p.all_gather(running[i]);
+        EXPECT_EQ(all.slice(r, r + 1).to_vector<double>(), all.slice(0, 1).to_vector<double>());
+      }
+      ops::batch_norm(part, one, one, running[0], running[1], {.training = false, .processes = &p});
+    });
+  }
 }
 
 TEST(BatchNorm, FloatStatisticsOfManyRowsWithALargeMean) {
@@ -175,6 +263,10 @@ TEST(BatchNorm, Errors) {
         ops::batch_norm(randn({0, 13}), w, w, {}, {}, train);
       },
       {"batch_norm", "more than one row", "(0, 13)"});
+  const auto empty_part = [&](Processes& p) {
+    ops::batch_norm(p.is_first() ? x : x.slice(0, 0), w, w, {}, {}, {.processes = &p});
+  };
+  expect_error([&] { run_as_processes(2, empty_part); }, {"more than one row", "(0, 13)"});
 }
 
 }  // namespace rmt::test

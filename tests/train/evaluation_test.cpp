@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/check_op.h"
+#include "tests/threads_as_processes.h"
+#include "tests/train/own_model.h"
 #include "train/mistakes.h"
 
 namespace rmt::test {
@@ -17,7 +19,47 @@ Batch batch_of(const std::vector<int64_t>& indices, const std::vector<int64_t>& 
   return {.labels = Tensor::from<int64_t>(labels, {int64_t(labels.size())}), .indices = indices};
 }
 
+// What a process finds in its part of 70 images, in batches of 4. It stops after `most` batches.
+Metrics found(Processes& p, int64_t most = 100) {
+  const Noise images(70, 3, {"a", "b", "c", "d", "e", "f", "g"});
+  OwnNet model(7);
+  model.init(2);
+  LoaderOptions o;
+  o.batch_size = 4, o.train = false, o.rank = p.rank(), o.ranks = p.size();
+  o.transform.image_size = 32, o.transform.crop_pct = 1;
+  Loader loader(images, o);
+  return evaluate(
+      model, [&](const Tensor& x) { return model.forward(x); }, loader, {}, o.transform, "",
+      [&](const Batch&, const Tensor&) { return --most > 0; }, p);
+}
+
 }  // namespace
+
+// In every process, more of them than batches too.
+TEST(Evaluation, HasTheSameBitsForAnyNumberOfProcesses) {
+  const Metrics want = found(alone());
+  EXPECT_EQ(want.samples, 70);
+  EXPECT_TRUE(0 < want.top1 && want.top1 < want.top5 && want.top5 < 70);
+  for (int64_t R : {1, 2, 3, 8, 20})
+    run_as_processes(R, [&](Processes& p) {
+      const Metrics m = found(p);
+      EXPECT_EQ(m.samples, want.samples) << R << " processes";
+      EXPECT_EQ(m.top1, want.top1);
+      EXPECT_EQ(m.top5, want.top5);
+      EXPECT_EQ(m.loss_sum, want.loss_sum);
+      EXPECT_TRUE(m.complete);
+    });
+}
+
+// Process 1 of 3 stops after one of its 6 batches.
+TEST(Evaluation, EndedInOneProcessIsCompleteInNone) {
+  run_as_processes(3, [&](Processes& p) {
+    const Metrics m = found(p, p.rank() == 1 ? 1 : 100);
+    EXPECT_EQ(m.samples, 70 - 5 * 4);
+    EXPECT_FALSE(m.complete);
+  });
+  EXPECT_FALSE(found(alone(), 1).complete);
+}
 
 TEST(WorstMistakes, AreTheSurestWrongAnswersInOrder) {
   const float ln3 = std::log(3.f);

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "tests/threads_as_processes.h"
 #include "tests/train/parameters.h"
 
 namespace rmt::test {
@@ -95,6 +96,21 @@ TEST(Guard, AStepThatIsNotFiniteMovesNothingNamesTheFirstParameterAndGivesTheSta
     EXPECT_NE(model.weight.to_vector<float>(), weight);
     EXPECT_EQ(optimizer.slots()[0].t, 2);
   }
+}
+
+// Running means and variances; weights are no statistics and stay each process's own.
+TEST(Guard, StatisticsAreSharedAsTheFirstProcessHasThem) {
+  run_as_processes(3, [](Processes& p) {
+    WithStatistics model;
+    for (const nn::Entry& e : model.state())
+      if (is_float(e.tensor->dtype())) e.tensor->fill(double(p.rank() + 1));
+    const Statistics statistics(model.state());
+    ASSERT_FALSE(statistics.entries().empty());
+    statistics.share(p);
+    for (const nn::Entry& e : model.state())
+      if (is_float(e.tensor->dtype()))
+        EXPECT_EQ(e.tensor->to_vector<float>()[0], e.parameter ? float(p.rank() + 1) : 1) << e.name;
+  });
 }
 
 }  // namespace rmt::test

@@ -33,6 +33,7 @@ TEST(Recipe, OfficialIsTheOfficialCodesDefaults) {
   EXPECT_EQ(o.mixup_prob, 1);
   EXPECT_EQ(o.mixup_switch_prob, 0.5);
   EXPECT_EQ(o.aug_repeats, 3);
+  EXPECT_TRUE(o.sync_bn);
   EXPECT_TRUE(o.model_ema);
   EXPECT_EQ(o.model_ema_decay, 0) << "the rule 0.99996 ^ (images a step / 512)";
   EXPECT_LT(o.drop_path, 0) << "the model's own";

@@ -10,6 +10,7 @@
 #include "ops/add.h"
 #include "tests/check_op.h"
 #include "tests/device.h"
+#include "tests/train/random_batch.h"
 #include "tests/train/tiny_model.h"
 
 namespace rmt::test {
@@ -18,22 +19,6 @@ using namespace train;
 namespace {
 
 using TrainStepOnGpu = OnDevice;
-
-// Bytes that are not normalised yet, as a loader makes them for a GPU.
-Batch random_batch(int64_t B, int64_t S, int64_t classes, uint64_t seed) {
-  Batch b{Tensor::empty({B, S, S, 3}, DType::u8),
-          Tensor::empty({B}, DType::u8),
-          Tensor::empty({B}, DType::i64),
-          {}};
-  Random random(seed, Purpose::test);
-  for (int64_t i = 0; i < b.images.numel(); ++i)
-    b.images.data<uint8_t>()[i] = uint8_t(random.below(256));
-  for (int64_t i = 0; i < B; ++i) {
-    b.mirror.data<uint8_t>()[i] = uint8_t(random.below(2));
-    b.labels.data<int64_t>()[i] = random.below(classes);
-  }
-  return b;
-}
 
 void append(std::vector<double>& losses, const std::vector<Verdict>& verdicts) {
   for (const Verdict& v : verdicts) losses.push_back(double(v.loss));

@@ -14,8 +14,8 @@ namespace rmt::train {
 // for other models' weights.
 nn::RmtConfig recognise(const Archive& archive);
 
-// The token head ("aux_head") of a model with this config, told by the channels that it reads: those
-// of the last stage, or the projected ones. Error for other channels.
+// The token head ("aux_head") of a model with this config, told by the channels that it reads:
+// those of the last stage, or the projected ones. Error for other channels.
 nn::TokenHead token_head_in(const Archive& archive, const nn::RmtConfig& c);
 
 }  // namespace rmt::train

@@ -130,7 +130,9 @@ TEST_F(LabelFiles, EveryLengthButTheRightOneIsRefused) {
 
 // Records that were exchanged are whole, and each is another image's.
 TEST_F(LabelFiles, RecordsThatChangePlacesAreFound) {
-  std::vector<uint8_t> bytes = golden;
+  write_some(path);
+  std::vector<uint8_t> bytes = bytes_of(path);
+  EXPECT_FALSE(refused(bytes));
   const auto first = bytes.begin() + std::ptrdiff_t(records_at);
   std::swap_ranges(first, first + std::ptrdiff_t(record), first + std::ptrdiff_t(2 * record));
   EXPECT_TRUE(refused(bytes));

@@ -29,7 +29,7 @@ nn::RmtConfig rmt_n_with(TokenHead head, int64_t K) {
   return c;
 }
 struct Model : nn::Rmt {
-  Model(TokenHead head, int64_t K, uint64_t seed) : nn::Rmt(rmt_n_with(head, K)) {
+  Model(TokenHead kind, int64_t K, uint64_t seed) : nn::Rmt(rmt_n_with(kind, K)) {
     init(seed);
     if (aux_head) aux_head->bias.copy_from(randn({K}, seed).to(DType::f32));
   }
