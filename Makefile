@@ -7,7 +7,7 @@
 #                    nvcc knows, and PTX of the newest
 #   MPI=1            programs that mpirun or srun starts as several processes (needs mpicxx; the same
 #                    objects, linked under build/mpi)
-#   NCCL=1           with CUDA=1 MPI=1: NCCL carries what the GPUs exchange (NCCL_HOME=<folder with
+#   NCCL=1           with CUDA=1: NCCL carries what the GPUs exchange (NCCL_HOME=<folder with
 #                    include/ and lib/> where the compiler does not find it)
 #   DEBUG=1          nothing optimised, so that a debugger stops at every line and finds every
 #                    variable (own objects under build/debug)
@@ -123,11 +123,13 @@ MPI_FLAGS := $(filter -I% -D% -pthread,$(MPI_SHOWS))
 LDLIBS    += $(filter-out %cxx %cxx.so,$(filter -L% -l% -Wl%,$(MPI_SHOWS)))
 endif
 ifeq ($(NCCL),1)
-ifneq ($(filter 1,$(CUDA))$(filter 1,$(MPI)),11)
-$(error NCCL=1 connects GPUs of processes that MPI has started: give CUDA=1 MPI=1 with it)
+ifneq ($(CUDA),1)
+$(error NCCL=1 connects the GPUs of several processes: give CUDA=1 with it)
 endif
 NCCL_FLAGS := $(NCCL_HOME:%=-I%/include)
-LDLIBS     += $(NCCL_HOME:%=-L%/lib -Wl,-rpath,%/lib) -lnccl
+# Python's package of NCCL has no libnccl.so without a number.
+LDLIBS     += $(NCCL_HOME:%=-L%/lib -Wl,-rpath,%/lib) \
+              $(if $(wildcard $(NCCL_HOME:%=%/lib/libnccl.so.2)),-l:libnccl.so.2,-lnccl)
 endif
 # The GPU: kernels by nvcc, or by the host's compiler for the emulated device; tests sanitize these.
 ifneq ($(filter CUDA,$(ON)),)

@@ -6,6 +6,7 @@
 #include <memory>
 #include <thread>
 
+#include "core/processes/rendezvous.h"
 #include "core/processes/start.h"
 #include "examples/program.h"
 #include "train/agreement.h"
@@ -34,8 +35,9 @@ inline int run_as_one(const std::string& program, const std::function<int(Proces
     const std::string message = program + ": " + e.what();
     std::cout.flush();
     if (processes && processes->size() > 1) processes->fail(message);
-    // Nothing connects them: the others leave it to the first, and it the time to say it.
-    if (!processes && !started_first())
+    // Nothing connects them: the others leave it to the first, and it the time to say it, unless it
+    // cannot know.
+    if (!processes && !started_first() && !dynamic_cast<const LocalError*>(&e))
       std::this_thread::sleep_for(std::chrono::seconds(1));
     else
       std::cerr << message << std::endl;

@@ -27,7 +27,7 @@ constexpr double kProcessTimeout = 20;
 struct Traffic {
   double seconds = 0;  // in which a call was on its way
   double waited = 0;   // of them those in which the program did nothing else
-  double hidden() const { return seconds > 0 ? 1 - waited / seconds : 1; }
+  double hidden() const { return waited < seconds ? 1 - waited / seconds : seconds > 0 ? 0 : 1; }
 };
 
 class Processes {

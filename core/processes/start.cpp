@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "core/processes/rooms.h"
+#include "core/processes/tcp.h"
 
 namespace rmt {
 namespace {
@@ -78,10 +79,14 @@ void print_line(const std::string& text) {
 std::unique_ptr<Processes> start_processes() {
   const Launch launch = launch_of_environment();
   if (launch.size == 1) return std::make_unique<Alone>();
-  CHECK(rooms::mpi, launch.by, " has started ", launch.size,
-        " processes of a program that was built without MPI and cannot connect them; build it by "
-        "make MPI=1 and start build/mpi/bin/..., or start one process alone");
-  return rooms::mpi(launch.rank, launch.size);
+  // Processes of mpirun know one another through MPI. All others can be told where they meet.
+  const bool told = std::getenv("MASTER_ADDR") || launch.by == "torchrun";
+  if (rooms::mpi && (launch.by == "mpirun" || !told)) return rooms::mpi(launch.rank, launch.size);
+  CHECK(told, launch.by, " has started ", launch.size,
+        " processes of a program that was built without MPI; build it by make MPI=1 and start "
+        "build/mpi/bin/..., or set MASTER_ADDR to the machine of rank 0 and MASTER_PORT to a port "
+        "that is free there, or start one process alone");
+  return tcp_room_of_environment(launch.rank, launch.size);
 }
 
 std::unique_ptr<Processes> connect_gpus(Processes& hosts) {

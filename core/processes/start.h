@@ -8,7 +8,9 @@ namespace rmt {
 
 // The processes that mpirun, srun or torchrun has started this one with; without any of these, one
 // alone. To be called once, before anything else that counts: from then on a program that fails
-// says so by Processes::fail(). Error when there are several and this build cannot connect them.
+// says so by Processes::fail(). MPI connects them where it is linked; else, and always under
+// torchrun, they meet by TCP at MASTER_ADDR and MASTER_PORT. Error when there are several that
+// nothing connects; LocalError (rendezvous.h) when this process alone may know why.
 std::unique_ptr<Processes> start_processes();
 
 // The same processes with tensors on GPUs carried by NCCL, where this build has it; null where it

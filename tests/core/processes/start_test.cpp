@@ -18,7 +18,8 @@ class Environment {
     for (const char* name :
          {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", "PMI_RANK",
           "PMI_SIZE", "MPI_LOCALRANKID", "RANK", "WORLD_SIZE", "LOCAL_RANK", "SLURM_PROCID",
-          "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", "CUDA_VISIBLE_DEVICES"}) {
+          "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", "CUDA_VISIBLE_DEVICES", "MASTER_ADDR",
+          "MASTER_PORT"}) {
       if (const char* value = std::getenv(name)) before_[name] = value;
       unsetenv(name);
       names_.push_back(name);
@@ -82,15 +83,21 @@ TEST(Launch, NumbersThatMakeNoSenseAreAnError) {
   }
 }
 
-TEST(Launch, SeveralNeedARoom) {
-  if (rooms::mpi) GTEST_SKIP() << "linked with MPI";
-  const Environment environment({{"OMPI_COMM_WORLD_RANK", "0"}, {"OMPI_COMM_WORLD_SIZE", "2"}});
+void expect_no_room(const std::map<std::string, std::string>& values, const char* says) {
+  const Environment environment(values);
   try {
     start_processes();
     ADD_FAILURE() << "no error";
   } catch (const Error& e) {
-    EXPECT_NE(std::string(e.what()).find("make MPI=1"), std::string::npos) << e.what();
+    EXPECT_NE(std::string(e.what()).find(says), std::string::npos) << e.what();
   }
+}
+
+TEST(Launch, SeveralNeedARoom) {
+  expect_no_room({{"RANK", "0"}, {"WORLD_SIZE", "2"}}, "MASTER_ADDR is not there");
+  if (rooms::mpi) GTEST_SKIP() << "linked with MPI";
+  expect_no_room({{"OMPI_COMM_WORLD_RANK", "0"}, {"OMPI_COMM_WORLD_SIZE", "2"}}, "make MPI=1");
+  expect_no_room({{"SLURM_PROCID", "1"}, {"SLURM_STEP_NUM_TASKS", "2"}}, "MASTER_ADDR");
 }
 
 }  // namespace
