@@ -25,7 +25,7 @@ namespace {
 using nn::Rmt, nn::RmtConfig, nn::TokenHead;
 
 // Sums of at most 1e5 products in another order than PyTorch's, through 45 blocks; the worst error
-// seen is 8.1e-14, of a gradient of rmt_l.
+// seen is 8e-14, of a gradient.
 constexpr double kF64Tolerance = 1e-9;
 constexpr int64_t kClasses = 10;
 constexpr int kProjections = 4, kDigest = 1 + kProjections;
@@ -44,8 +44,8 @@ Archive golden_of(const std::string& name) {
   return read_safetensors(str("tests/golden/token_label_", name, ".safetensors"));
 }
 
-// Targets that sum to 1.0001, from the hash (see the script): of the images, mixed as MixToken mixes
-// them, and of the tokens.
+// Targets that sum to 1.0001, from the hash (see the script): of the images, mixed as MixToken
+// mixes them, and of the tokens.
 struct Targets {
   Tensor image, tokens;  // (B, K), (B, h, w, K)
 };
