@@ -225,3 +225,74 @@ if [ -x "$ALONE" ]; then
 fi
 [ ! -e wrong ] || fail "something was written" wrong.log
 echo "wrong starts: one message, exit status 1, nothing written"
+
+# --- a process without a GPU ---
+{
+  wrong "was built without CUDA" $ONE -b 4 --device cpu : $ONE -b 4 --device cuda
+  wrong "has other device than process 0" $ONE -b 4 --device cpu : $ONE -b 4 --device emulated
+}
+[ ! -e wrong ] || fail "something was written" wrong.log
+echo "one of 2 processes without a GPU: one message, exit status 1"
+
+# --- two emulated GPUs, 2 steps: sums and products in other orders than the CPU's, by SGD, which passes on the rounding
+# of f32, some 1e-7 each, and does not divide by it ---
+for split in train val; do
+  for class in data/"$split"/circle data/"$split"/ring; do
+    mkdir -p "few/$split/$(basename "$class")"
+    find "$class" -type f | sort | head -n "$([ $split = train ] && echo 4 || echo 1)" | while read -r f; do
+      cp "$f" "few/$split/$(basename "$class")/"
+    done
+  done
+done
+FEW="--data-dir few --img-size 32 --threads 1 -j 1 --log-interval 0 --warmup-epochs 0 --opt sgd --lr 1e-2 --model vit_n
+  --epochs 1 -b 2"
+for device in cpu emulated; do
+  timeout 300 $many -np 2 "$BIN/rmt-train" $FEW --device $device --experiment on-$device >on-$device.log 2>&1 ||
+    fail "2 processes on $device" on-$device.log
+done
+loss() {  # experiment: the loss of the images of the validation after the last epoch
+  tail -n 1 "output/$1/log.jsonl" | sed 's/.*"test_loss": *\([0-9.e-]*\).*/\1/'
+}
+awk -v a="$(loss on-cpu)" -v b="$(loss on-emulated)" 'BEGIN { d = (a - b) / a; exit !(a > 0 && d < 1e-5 && d > -1e-5) }' ||
+  fail "losses on the CPU and on emulated GPUs: $(loss on-cpu) $(loss on-emulated)" on-emulated.log
+echo "2 emulated GPUs: the loss of 2 processes on CPUs"
+
+# --- without MPI: each process is told what torchrun would tell it ---
+PORT=$((20000 + $$ % 10000))
+killed=""
+by_tcp() {  # processes, log, program and flags; where $killed is a run, the last is killed at its first checkpoint
+  n=$1 log=$2 status=0 told=""
+  shift 2
+  rm -f "$log".?
+  PORT=$((PORT + 1))
+  for r in $(seq 0 $((n - 1))); do
+    RANK=$r WORLD_SIZE=$n LOCAL_RANK=$r MASTER_ADDR=localhost MASTER_PORT=$PORT "$@" >"$log.$r" 2>&1 &
+    told="$told $!"
+  done
+  if [ -n "$killed" ]; then
+    until_step "$killed"
+    kill -KILL "$!"
+  fi
+  for pid in $told; do wait "$pid" || status=$?; done
+  cat "$log".? >"$log"
+  return $status
+}
+for n in 2 3; do
+  by_tcp "$n" tcp.log "$TESTS" --gtest_filter='Room*' || fail "the room of $n by TCP" tcp.log
+  by_tcp "$n" "tcp$n.log" "$BIN/rmt-train" $FLAGS --experiment "tcp$n" --model vit_n --epochs 2 -b 4 ||
+    fail "$n processes by TCP" "tcp$n.log"
+  same "tcp$n" "parts$n" "$n processes by TCP and one with $n parts"
+done
+echo "2 and 3 processes by TCP: the bits of one with 2 and 3 parts"
+
+killed=tcp-kill
+if by_tcp 3 killed.log "$BIN/rmt-train" $FLAGS --experiment tcp-kill $VIT; then
+  fail "one of 3 was killed, and the others ended well" killed.log
+fi
+killed=""
+[ "$(grep -c "process 2 of 3 has ended" killed.log)" = 1 ] || fail "not once: one of 3 has ended" killed.log
+by_tcp 3 tcp.log "$BIN/rmt-train" $FLAGS --experiment tcp-kill $VIT --resume auto || fail "resumed by TCP" tcp.log
+[ "$(weights tcp-kill)" = "$WANT" ] || fail "killed: other weights than the undisturbed run's" tcp.log
+if by_tcp 2 tcp.log "$BIN/rmt-train" --data-dir nowhere; then fail "no error" tcp.log; fi
+[ "$(grep -c "data folder nowhere does not exist" tcp.log)" = 1 ] || fail "not once: no data" tcp.log
+echo "one of 3 by TCP killed: all end, resumed to the same bits; what is wrong is said once"

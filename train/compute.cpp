@@ -6,6 +6,7 @@
 #include "core/parallel.h"
 #include "core/processes/start.h"
 #include "ops/normalize.h"
+#include "train/agreement.h"
 
 namespace rmt::train {
 namespace {
@@ -61,6 +62,8 @@ Compute choose_compute(const TrainOptions& o, Processes& processes) {
         "of f32)");
   Compute c{.processes = &processes};
   c.device = choose_device(o.device);
+  // A process on the CPU would keep the others' GPUs waiting for it.
+  check_agreement(processes, {{"device", c.device == Device::cuda ? "GPU" : "CPU"}});
   if (o.amp == "bf16") {
     CHECK(c.device == Device::cuda,
           "--amp bf16 is for a GPU; on the CPU f32 is faster: leave it out");

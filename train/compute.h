@@ -25,7 +25,7 @@ struct Compute {
 std::string device_text(const Compute& compute);
 
 // Chooses and opens the device. Error for one that was asked for by name and is not to be had; with
-// "auto" that is a line on stderr, and the CPU.
+// "auto" that is a line on stderr, and the CPU. Error in all processes where only some have a GPU.
 Compute choose_compute(const TrainOptions& options, Processes& processes = alone());
 
 }  // namespace rmt::train
