@@ -107,9 +107,10 @@ TEST(Guard, StatisticsAreSharedAsTheFirstProcessHasThem) {
     const Statistics statistics(model.state());
     ASSERT_FALSE(statistics.entries().empty());
     statistics.share(p);
-    for (const nn::Entry& e : model.state())
-      if (is_float(e.tensor->dtype()))
-        EXPECT_EQ(e.tensor->to_vector<float>()[0], e.parameter ? float(p.rank() + 1) : 1) << e.name;
+    for (const nn::Entry& e : model.state()) {
+      if (!is_float(e.tensor->dtype())) continue;
+      EXPECT_EQ(e.tensor->to_vector<float>()[0], e.parameter ? float(p.rank() + 1) : 1) << e.name;
+    }
   });
 }
 
