@@ -229,7 +229,7 @@ echo "wrong starts: one message, exit status 1, nothing written"
 # --- a process without a GPU ---
 {
   wrong "was built without CUDA" $ONE -b 4 --device cpu : $ONE -b 4 --device cuda
-  wrong "has other device than process 0" $ONE -b 4 --device cpu : $ONE -b 4 --device emulated
+  wrong "has other device (GPU or CPU) than process 0" $ONE -b 4 --device cpu : $ONE -b 4 --device emulated
 }
 [ ! -e wrong ] || fail "something was written" wrong.log
 echo "one of 2 processes without a GPU: one message, exit status 1"

@@ -9,4 +9,10 @@ inline Processes& room() {
   return *processes;
 }
 
+// The same with tensors on GPUs, by NCCL where it is linked.
+inline Processes& room_of_gpus() {
+  static const std::unique_ptr<Processes> gpus = connect_gpus(room());
+  return gpus ? *gpus : room();
+}
+
 }  // namespace rmt::test

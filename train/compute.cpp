@@ -24,10 +24,13 @@ Device choose_device(const std::string& name) {
   if (name == "cpu") return Device::cpu;
   if (name == "auto") {
     if (cuda::emulated()) return Device::cpu;
-    if (gpu_of_process() > 0) return choose_device("cuda");
-    if (cuda::available()) return Device::cuda;
-    std::cerr << "no GPU, running on the CPU (" << cuda::why_not() << ")" << std::endl;
-    return Device::cpu;
+    try {
+      cuda::select(gpu_of_process());
+      return Device::cuda;
+    } catch (const Error&) {
+      std::cerr << "no GPU, running on the CPU (" << cuda::why_not() << ")" << std::endl;
+      return Device::cpu;
+    }
   }
   if (name == "emulated") {
     CHECK(cuda::emulated(),
@@ -63,7 +66,7 @@ Compute choose_compute(const TrainOptions& o, Processes& processes) {
   Compute c{.processes = &processes};
   c.device = choose_device(o.device);
   // A process on the CPU would keep the others' GPUs waiting for it.
-  check_agreement(processes, {{"device", c.device == Device::cuda ? "GPU" : "CPU"}});
+  check_agreement(processes, {{"device (GPU or CPU)", c.device == Device::cuda ? "GPU" : "CPU"}});
   if (o.amp == "bf16") {
     CHECK(c.device == Device::cuda,
           "--amp bf16 is for a GPU; on the CPU f32 is faster: leave it out");

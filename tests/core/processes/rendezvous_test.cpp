@@ -82,6 +82,10 @@ TEST(Rendezvous, StrangersAreShownOut) {
   const Socket silent = open_to(listener.port()), chatty = open_to(listener.port());
   const std::string request = "GET / HTTP/1.1\r\nHost: somebody-else.example\r\n\r\n";
   EXPECT_TRUE(chatty.send(request.data(), request.size()));
+  // Another protocol whose numbers would fit.
+  const Socket alike = open_to(listener.port());
+  const int64_t numbers[] = {-1, 1, 3, 0};
+  EXPECT_TRUE(alike.send(numbers, sizeof numbers));
   { open_to(listener.port()); }
   meet(listener, 3);
 }

@@ -96,17 +96,31 @@ TEST(Room, GatheredTensorsStandInTheOrderOfRanks) {
   }
 }
 
+// Has each process a GPU of its own?
+bool all_have_gpus() {
+  int64_t here = 0;
+  try {
+    if (!cuda::emulated()) cuda::select(gpu_of_process());
+    here = cuda::available();
+  } catch (const Error&) {
+  }
+  const Tensor count = Tensor::from<int64_t>({here}, {1});
+  room().all_reduce(count);
+  return count.item<int64_t>() == room().size();
+}
+
 TEST(Room, TensorsOnTheGpu) {
-  if (!cuda::available()) GTEST_SKIP() << cuda::why_not();
-  const int64_t rank = room().rank(), last = room().size() - 1;
+  if (!all_have_gpus()) GTEST_SKIP() << "a GPU for each process: " << cuda::why_not();
+  Processes& gpus = test::room_of_gpus();
+  const int64_t rank = gpus.rank(), last = gpus.size() - 1;
   const Tensor x = numbers_of(rank, 1003, DType::f32).to(Device::cuda);
-  room().all_reduce(x);
+  gpus.all_reduce(x);
   EXPECT_TRUE(same_bits(x, ordered_sum(1003, DType::f32)));
-  const Tensor all = room().all_gather(numbers_of(rank, 7, DType::bf16).to(Device::cuda));
+  const Tensor all = gpus.all_gather(numbers_of(rank, 7, DType::bf16).to(Device::cuda));
   EXPECT_EQ(all.device(), Device::cuda);
   EXPECT_TRUE(same_bits(all.slice(last, last + 1), numbers_of(last, 7, DType::bf16)));
   const Tensor y = numbers_of(rank, 9, DType::f32).to(Device::cuda);
-  room().broadcast(y, last);
+  gpus.broadcast(y, last);
   EXPECT_TRUE(same_bits(y, numbers_of(last, 9, DType::f32)));
 }
 
