@@ -266,7 +266,7 @@ ablations: setup
 test: setup
 	+@$(BUILD_ALL) built
 	@BIN=$(BIN) $(SAN_ENV) sh tests/run.sh $(TESTS) --gtest_filter='$(FILTER)'
-	@if [ '$(FILTER)' = '*' ] && [ -z '$(ON)$(ROOMS)' ]; then \
+	@if [ '$(FILTER)' = '*' ] && [ -z '$(strip $(ON)$(ROOMS))' ]; then \
 	    $(MAKE) --no-print-directory processes; fi
 built: found $(TESTS) $(BINS)
 	@:
