@@ -69,9 +69,17 @@ TEST(Rendezvous, AllMeet) {
 }
 
 TEST(Rendezvous, WhoComesBeforeTheFirstTriesAgain) {
-  int port = 0;
-  { port = Listener({kHere, 0}).port(); }
-  std::thread early([port] { EXPECT_TRUE(join({kHere, port}, 1, 2).numbers); });
+  Socket other(::socket(AF_INET, SOCK_STREAM, 0));
+  const int on = 1;
+  ::setsockopt(other.fd(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  ASSERT_EQ(::listen(other.fd(), 100), 0);  // at any port
+  sockaddr_in a{};
+  socklen_t size = sizeof a;
+  ::getsockname(other.fd(), reinterpret_cast<sockaddr*>(&a), &size);
+  const int port = ntohs(a.sin_port);
+  std::thread early([port] { EXPECT_NO_THROW(join({kHere, port}, 1, 2)); });
+  { const Socket in_vain(::accept(other.fd(), nullptr, nullptr)); }
+  other = {};
   Listener listener({kHere, port});
   EXPECT_TRUE(listener.gather(2)[1].numbers);
   early.join();
