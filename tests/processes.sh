@@ -183,8 +183,10 @@ disturb() {  # signal, times, right statuses
       start 3 "$name" $VIT --resume auto
     sleep "$4"
     one=$(rank "$run" "$5")
+    early=0  # before the run has begun nobody catches SIGTERM
+    grep -q "run folder" "$name.log" || early=143
     [ -z "$one" ] || kill "-$1" "$one" 2>/dev/null || true
-    ended "$name" "$3 0"
+    ended "$name" "$3 0 $early"
       together 3 "$name" $VIT --resume auto || fail "SIG$1, and resumed" "$name.log"
     [ "$(weights "$name")" = "$WANT" ] || fail "SIG$1: other weights than the undisturbed run's" "$name.log"
   done
