@@ -223,7 +223,7 @@ cp "$BIN/rmt-train" other-train
 echo >>other-train
 wrong "has other program than process 0" $ONE -b 4 : -np 1 ./other-train $FLAGS --model vit_n --output wrong -b 4
 if [ -x "$ALONE" ]; then
-  wrong "was built without MPI and cannot connect them; build it by make MPI=1" -np 2 "$ALONE" $FLAGS --output wrong
+  wrong "was built without MPI; build it by make MPI=1" -np 2 "$ALONE" $FLAGS --output wrong
 fi
 [ ! -e wrong ] || fail "something was written" wrong.log
 echo "wrong starts: one message, exit status 1, nothing written"
