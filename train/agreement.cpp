@@ -1,6 +1,5 @@
 #include "train/agreement.h"
 
-#include <algorithm>
 #include <cstring>
 
 #include "core/files/files.h"
@@ -55,22 +54,6 @@ bool any(Processes& processes, bool here) {
   const Tensor count = Tensor::from<int64_t>({int64_t(here)}, {1});
   processes.all_reduce(count);
   return count.item<int64_t>() > 0;
-}
-
-std::vector<std::string> gather(Processes& processes, const std::string& text) {
-  if (processes.size() == 1) return {text};
-  const std::vector<int64_t> sizes =
-      processes.all_gather(Tensor::from<int64_t>({int64_t(text.size())}, {1})).to_vector<int64_t>();
-  const int64_t most = *std::max_element(sizes.begin(), sizes.end());
-  const Tensor bytes = Tensor::zeros({most}, DType::u8);
-  std::copy(text.begin(), text.end(), bytes.data<uint8_t>());
-  const Tensor all = processes.all_gather(bytes);  // (size, most)
-  std::vector<std::string> texts;
-  for (int64_t r = 0; r < processes.size(); ++r) {
-    const uint8_t* const begin = all.data<uint8_t>() + r * most;
-    texts.emplace_back(begin, begin + sizes[size_t(r)]);
-  }
-  return texts;
 }
 
 }  // namespace rmt::train

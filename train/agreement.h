@@ -25,7 +25,4 @@ std::string hash_of(const std::vector<Tensor>& tensors);
 // Does any process say so?
 bool any(Processes& processes, bool here);
 
-// Each process's text, in the order of ranks.
-std::vector<std::string> gather(Processes& processes, const std::string& text);
-
 }  // namespace rmt::train
