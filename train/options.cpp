@@ -77,7 +77,7 @@ static void check_optimizer(const TrainOptions& o) {
   CHECK(!o.nesterov || o.momentum > 0, "--nesterov needs a --momentum above 0");
 }
 
-// Values that without label maps would do nothing, or with them would spoil what they say.
+// Names that are not known, and what would spoil token labels.
 static void check_token_labels(const TrainOptions& o) {
   CHECK(o.token_head == "none" || o.token_head == "tokens" || o.token_head == "projected",
         "--token-head ", o.token_head, " is not known: none, tokens or projected",
