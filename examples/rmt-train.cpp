@@ -198,6 +198,9 @@ static int train_model(TrainFlags& f, const std::string& program,
     return 0;
   }
   train::check_fine_tuning(o);
+  CHECK(f.recipe != "token-labels" || !o.token_label_data.empty(),
+        "--recipe token-labels without --token-label-data would train without token labels; name "
+        "the label maps (rmt-label makes them), or take --recipe official");
   if (!f.recipe.empty()) std::cout << train::describe_recipe(f.recipe, o) << std::endl;
   o = train::resolved(o);
   data::check_transform_options(train::transform_options(o));

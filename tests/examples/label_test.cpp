@@ -59,6 +59,8 @@ TEST_F(Programs, LabelMapsThatDoNotFitAreSaid) {
   draw_small_images(data);
   expect(kTeacher, 0, {"top-1"});
   expect("rmt-label output/teacher -o maps.rmtlabels --top 2", 0, {"24 maps"});
+  expect("rmt-train --data-dir data --model rmt_n --recipe token-labels", 1,
+         {"--recipe token-labels", "--token-label-data", "rmt-label"});
   expect(str(kStudent, "--mixup 0.8"), 1, {"--mixup 0.8", "MixToken"});
   expect(str(kStudent, "--img-size 80"), 1, {"--img-size 80", "multiple of 32"});
   expect(str(kStudent, "--model resnet_n"), 1, {"--token-head", "resnet_n"});
