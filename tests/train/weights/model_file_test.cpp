@@ -2,13 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "core/files/files.h"
 #include "tests/check_op.h"
 #include "tests/train/folder.h"
 #include "tests/train/weights/pth_writer.h"
+#include "tests/train/weights/published_shapes.h"
 #include "train/weights/hub.h"
 #include "train/weights/recognise.h"
 
@@ -18,14 +18,7 @@ using namespace train;
 
 TEST(Recognise, EveryPublishedModelByItsShapes) {
   for (const char* name : {"rmt_t", "rmt_s", "rmt_b", "rmt_l"}) {
-    Archive a;
-    std::ifstream file(str("tests/golden/", name, ".names"));
-    for (std::string key, sizes; file >> key >> sizes;) {
-      Shape shape;
-      std::istringstream parts(sizes == "-" ? "" : sizes);
-      for (std::string n; std::getline(parts, n, 'x');) shape.push_back(std::stoll(n));
-      a.tensors[key] = Tensor::empty(shape);
-    }
+    const Archive a = published_shapes(name);
     nn::RmtConfig c = recognise(a), published = nn::rmt_config(name);
     EXPECT_EQ(c.name, name);
     EXPECT_EQ(c.num_classes, 1000);

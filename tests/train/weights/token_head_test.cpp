@@ -4,13 +4,13 @@
 
 #include <algorithm>
 #include <cstring>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "core/files/files.h"
 #include "tests/check_op.h"
 #include "tests/train/folder.h"
 #include "tests/train/weights/pth_writer.h"
+#include "tests/train/weights/published_shapes.h"
 #include "train/weights/finetune.h"
 #include "train/weights/hub.h"
 #include "train/weights/recognise.h"
@@ -92,14 +92,7 @@ TEST(TokenHead, APthFileTellsItAndEvaluatesWithIt) {
 // The official code's two forms: aux_head reads the last stage's channels, or the 1024 projected.
 TEST(TokenHead, OfEveryPublishedModelByItsShape) {
   for (const char* name : {"rmt_t", "rmt_s", "rmt_b", "rmt_l"}) {
-    Archive a;
-    std::ifstream file(str("tests/golden/", name, ".names"));
-    for (std::string key, sizes; file >> key >> sizes;) {
-      Shape shape;
-      std::istringstream parts(sizes == "-" ? "" : sizes);
-      for (std::string n; std::getline(parts, n, 'x');) shape.push_back(std::stoll(n));
-      a.tensors[key] = Tensor::empty(shape);
-    }
+    Archive a = published_shapes(name);
     EXPECT_EQ(recognise(a).token_head, TokenHead::none);
     a.tensors["aux_head.bias"] = Tensor::empty({1000});
     a.tensors["aux_head.weight"] = Tensor::empty({1000, nn::rmt_config(name).stages[3].channels});
