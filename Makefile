@@ -85,8 +85,9 @@ ISA      := $(if $(call HAS,__AVX512F__),AVX-512,$(if $(call HAS,__AVX2__),AVX2,
 
 # --- what there is ---
 LIB_DIRS := core core/files core/processes autograd ops ops/attention ops/kernels ops/retention \
-            nn nn/rmt nn/models \
-            data data/images data/labels data/sets train train/weights train/run
+            nn nn/rmt nn/models nn/pyramid nn/segmentation nn/detection \
+            data data/images data/labels data/masks data/segmentation data/detection data/sets \
+            train train/weights train/run train/segmentation train/detection
 # Rooms that need a library of their own (core/processes) and are linked where that is asked for.
 ROOM_SRC := $(if $(filter 1,$(MPI)),core/processes/mpi.cpp) \
             $(if $(filter 1,$(NCCL)),core/processes/nccl.cu)

@@ -11,6 +11,7 @@ namespace rmt::nn {
 struct ConvOptions {
   int64_t groups = 1;  // channels of group g in y see those of group g in x alone
   bool bias = true;
+  Fill fill = nullptr;  // of the initial weights, with biases of 0; null: the usual one (nn/init.h)
 };
 
 // Every output channel sums over all input channels of its group.
@@ -22,16 +23,23 @@ class Conv2d : public Module {
   Tensor& weight;  // (O, I / groups, k, k)
   Tensor& bias;    // (O), or undefined
   int64_t stride, pad, groups;
+  Fill fill;
   Conv2d(int64_t I, int64_t O, int64_t k, int64_t stride_, int64_t pad_, ConvOptions o = {})
       : weight(parameter("weight", {O, channels_of_group(I, O, o.groups), k, k})),
         bias(o.bias ? parameter("bias", {O}) : none_),
         stride(stride_),
         pad(pad_),
-        groups(o.groups) {}
+        groups(o.groups),
+        fill(o.fill) {}
   Tensor forward(const Tensor& x) { return ops::conv2d(x, weight, bias, stride, pad, groups); }
 
  protected:
   void init_own(const std::function<Random()>& random) override {
+    if (fill) {
+      fill(weight, random());
+      if (bias.defined()) bias.fill(0);
+      return;
+    }
     fill_uniform(weight, random(), convolution_bound(weight));
     if (bias.defined()) fill_uniform(bias, random(), convolution_bound(weight));
   }

@@ -9,6 +9,7 @@
 //   convolutions     weight and bias U(-u, u), u = 1 / sqrt(fan_in)         nn/conv.h
 //   norms            weight 1, bias 0: at first they only normalise         nn/norm.h
 //   LayerScale       1e-6: at first a scaled block is the identity          nn/rmt/block.h
+//   necks and heads  as their convolutions ask (ConvOptions::fill), bias 0  nn/pyramid
 //
 // nn/rmt/README.md, "Initialisation", tells where the official code asks for more than it does.
 #pragma once
@@ -38,6 +39,22 @@ inline void fill_uniform(const Tensor& x, Random random, double bound) {
 // has fan_in = I k k inputs for each output.
 inline double convolution_bound(const Tensor& weight) {
   return 1 / std::sqrt(double(weight.numel() / weight.dim(0)));
+}
+
+// A layer's own rule for its initial weights.
+using Fill = void (*)(const Tensor& weight, Random random);
+
+// He's rule by the outputs: N(0, 2 / (O k k)) for a weight (O, I, k, k), which keeps the size of
+// gradients through a layer with a ReLU.
+inline void fill_he_normal(const Tensor& weight, Random random) {
+  const double fan_out = double(weight.numel() / weight.dim(1));
+  fill_normal(weight, random, std::sqrt(2 / fan_out));
+}
+
+// Glorot's: U(-u, u) with u = sqrt(6 / (k k (I + O))) for (O, I, k, k), and likewise for (O, I).
+inline void fill_xavier_uniform(const Tensor& weight, Random random) {
+  const double taps = double(weight.numel() / (weight.dim(0) * weight.dim(1)));
+  fill_uniform(weight, random, std::sqrt(6 / (taps * double(weight.dim(0) + weight.dim(1)))));
 }
 
 }  // namespace rmt::nn

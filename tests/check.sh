@@ -70,14 +70,24 @@ files "$code" | xargs awk -v limit=$most_function -v most=$most_lines -f tests/c
   echo "nn: $below core/processes autograd ops nn"
   echo "nn/rmt: $below $net nn/rmt"
   echo "nn/models: $below $net ops/kernels nn/rmt nn/models"
+  echo "nn/pyramid: $below $net nn/rmt nn/pyramid"
+  echo "nn/segmentation: $below $net nn/rmt nn/pyramid nn/segmentation"
+  echo "nn/detection: $below $net nn/rmt nn/pyramid nn/detection"
   echo "data/images: $below core/files data/images"
+  echo "data/masks: $below core/files data/masks"
+  echo "data/segmentation: $below core/files data/images data/masks data data/segmentation"
+  echo "data/detection: $below core/files data/images data/masks data data/detection"
   echo "data/labels: $below core/files data/images data data/labels"
   echo "data/sets: $below core/files data/images data data/sets"
-  echo "data: $below core/files core/processes data/images data/labels data/sets data"
+  echo "data: $below core/files core/processes data/images data/labels data/masks data/sets data"
   echo "train/run: $below core/files train/run"
   sets="data/images data data/labels"
   echo "train/weights: $below core/files $net nn/rmt nn/models $sets train/weights train"
-  echo "train: $below core/files $net nn/rmt nn/models $sets data/sets train/weights train/run train"
+  trained="core/files core/processes data/sets train/weights train/run train"
+  echo "train: $below $net nn/rmt nn/models $sets $trained"
+  dense="nn/rmt nn/models nn/pyramid $sets $trained"
+  echo "train/segmentation: $below $net $dense nn/segmentation data/segmentation train/segmentation"
+  echo "train/detection: $below $net $dense nn/detection data/masks data/detection train/detection"
 } >"$tmp/layers"
 files "^(core|autograd|ops|nn|data|train|examples)/.*$code" | xargs awk '
   FILENAME == ARGV[1] { sub(/:/, "", $1); may[$1] = " " substr($0, index($0, " ") + 1) " "; next }
@@ -103,9 +113,9 @@ for kind in fail new; do sed -n "s/^$kind	//p" "$tmp/arrows" | report $kind; don
 # --- libraries, each where it belongs ---
 library() {  # name, pattern of its include, the folder that may
   files "$code" | grep -vE "^(tests|$3)/" | xargs grep -lE "#include <$2" |
-    sed "s|$|: $1 is for $3/ alone|" | report "$4"
+    sed "s/$/: $1 is for $3 alone/" | report "$4"
 }
-library nlohmann/json nlohmann/ train fail
+library nlohmann/json nlohmann/ 'train|data/detection' fail
 library CLI11 CLI/ examples fail
 library stb stb/ data/images new
 

@@ -69,12 +69,18 @@ struct Stage : Module {
       downsample = &add<Downsample>("downsample", s.channels, c.stages[stage + 1].channels);
   }
 
-  Tensor forward(Tensor x) {  // (B, H, W, C) -> (B, H/2, W/2, C'), in the last stage the same
+  // (B, H, W, C) -> (B, H/2, W/2, C'), in the last stage the same
+  Tensor forward(const Tensor& x) {
+    const Tensor y = forward_of_blocks(x);
+    return downsample ? downsample->forward(y) : y;
+  }
+  // (B, H, W, C) -> same: what a pyramid takes from the stage.
+  Tensor forward_of_blocks(Tensor x) {
     for (Block* block : blocks) {
       auto f = [this, block](const Tensor& input) { return block->forward(input, position); };
       x = recompute && (needs_grad(x) || block->learns()) ? checkpoint(f, x) : f(x);
     }
-    return downsample ? downsample->forward(x) : x;
+    return x;
   }
 };
 
