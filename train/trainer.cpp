@@ -69,8 +69,10 @@ Trainer::Trainer(nn::Module& model, std::unique_ptr<Task> task, const TrainOptio
       schedule_(schedule_of(options)),
       counts_(task_->counts()),
       steps_(task_->training().batches() / options.grad_accum_steps),
-      optimizer_(model.parameters(), optimizer_options(options),
-                 parameter_rules(model.parameters(), options, classifier), model.state()),
+      optimizer_(
+          model.parameters(), optimizer_options(options),
+          parameter_rules(model.parameters(), options, classifier, batch_norms(model.state())),
+          model.state()),
       train_step_(model, nullptr, optimizer_, compute,
                   {.graph = options.cuda_graph && task_->recordable(),
                    .objective = [this](const Tensor& images,
