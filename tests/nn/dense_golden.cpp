@@ -156,12 +156,11 @@ double expect_gradients(nn::Module& model, const Json& golden, double tolerance)
 double expect_tap(const Json& taps, const std::string& name, const Tensor& map, double tolerance) {
   for (const Json& tap : taps) {
     if (tap.at("name") != name) continue;
-    const std::vector<int64_t> shape = tap.at("shape");
     const bool is_map = map.rank() == 4;
     const Shape official =
         is_map ? Shape{map.dim(0), map.dim(3), map.dim(1), map.dim(2)} : map.shape();
     const std::vector<int64_t> shape = tap.at("shape");
-    EXPECT_EQ(official, Shape(shape)) << name;
+    EXPECT_EQ(official, Shape(shape.begin(), shape.end())) << name;
     const Probe ours = is_map ? probe_of_map(name, map) : probe(name, map);
     const double error = probe_error(ours, golden_probe(tap));
     EXPECT_LE(error, tolerance) << name;
