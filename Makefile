@@ -386,6 +386,9 @@ $(BUILD)/obj/core/processes/nccl.cu.o: private OWN := $(NCCL_FLAGS)
 PILLOW := $(addprefix $(BUILD)/obj/data/,images/augment.o images/affine.o images/pixel_ops.o \
             labels/label_map.o)
 $(PILLOW): private OWN := -ffp-contract=off
+# So does COCO's reference, and these for its masks and numbers.
+COCO := $(addprefix $(BUILD)/obj/,data/masks/polygons.o train/detection/coco_eval.o)
+$(COCO): private OWN := -ffp-contract=off
 # These read and write text and headers and compute nothing: -O1 spares a sixth of the build.
 TEXT := $(wildcard train/weights/*.cpp train/run/*.cpp) $(addprefix train/,options.cpp \
         recipe.cpp checkpoint.cpp mistakes.cpp saving.cpp)
