@@ -52,16 +52,19 @@ struct Quotients {
   }
 };
 
-// (r, g, b) -> (h, s, v)
-void to_hsv(Block& px) {
+// (r, g, b) -> (h, s, v). Here and below, every case is computed and one is chosen, so that the
+// loops become SIMD.
+void to_hsv(Block& __restrict px) {
   static const Quotients quotients;
-  const int32_t *by_v = quotients.saturation.data(), *by_d = quotients.hue.data();
+  const int32_t* __restrict by_v = quotients.saturation.data();
+  const int32_t* __restrict by_d = quotients.hue.data();
   for (int i = 0; i < px.n; ++i) {
     const int32_t r = px.a[i], g = px.b[i], b = px.c[i];
     const int32_t v = std::max(r, std::max(g, b)), d = v - std::min(r, std::min(g, b));
-    const int32_t part = v == r ? g - b : v == g ? b - r + 2 * d : r - g + 4 * d;
-    const int32_t h = (part * by_d[d] + (1 << 11)) >> 12;
-    px.a[i] = h < 0 ? h + 180 : h;
+    const int32_t from_r = g - b, from_g = b - r + 2 * d, from_b = r - g + 4 * d;
+    const int32_t not_r = v == g ? from_g : from_b, part = v == r ? from_r : not_r;
+    const int32_t h = (part * by_d[d] + (1 << 11)) >> 12, turned = h + 180;
+    px.a[i] = h < 0 ? turned : h;
     px.b[i] = (d * by_v[v] + (1 << 11)) >> 12;
     px.c[i] = v;
   }
@@ -72,19 +75,26 @@ int32_t to_byte(float x) {
   return int32_t(kCut ? x * 255 : std::nearbyint(x * 255));
 }
 
+// A channel's ramp over the six sixths k of the circle.
+float choose(int32_t k, int32_t q_at, int32_t t_at, int32_t v_at, int32_t v_too, float p, float q,
+             float t, float v) {
+  float x = k == q_at ? q : p;
+  x = k == t_at ? t : x;
+  x = k == v_at ? v : x;
+  return k == v_too ? v : x;
+}
+
 template <bool kCut>
 void to_rgb(Block& px) {
-  constexpr auto byte = to_byte<kCut>;
   for (int i = 0; i < px.n; ++i) {
     const float h = float(px.a[i]) * (6.f / 180), s = float(px.b[i]) * (1.f / 255),
                 v = float(px.c[i]) * (1.f / 255);
     const int32_t k = int32_t(h);
     const float f = h - float(k);
-    const int32_t top = byte(v), p = byte(v * (1 - s)), q = byte(v * std::fma(-s, f, 1.f)),
-                  t = byte(v * std::fma(-s, 1 - f, 1.f));
-    px.a[i] = k == 0 || k == 5 ? top : k == 1 ? q : k == 4 ? t : p;
-    px.b[i] = k == 1 || k == 2 ? top : k == 3 ? q : k == 0 ? t : p;
-    px.c[i] = k == 3 || k == 4 ? top : k == 5 ? q : k == 2 ? t : p;
+    const float p = v * (1 - s), q = v * std::fma(-s, f, 1.f), t = v * std::fma(-s, 1 - f, 1.f);
+    px.a[i] = to_byte<kCut>(choose(k, 1, 4, 0, 5, p, q, t, v));
+    px.b[i] = to_byte<kCut>(choose(k, 3, 0, 1, 2, p, q, t, v));
+    px.c[i] = to_byte<kCut>(choose(k, 5, 2, 3, 4, p, q, t, v));
   }
 }
 
