@@ -6,6 +6,10 @@
 
 namespace rmt::nn {
 
+// The rule of the last convolution of a head, before training: N(0, 0.01^2), so that at first all
+// classes are about equally likely.
+inline void fill_of_last(const Tensor& weight, Random random) { fill_normal(weight, random, 0.01); }
+
 // y = relu(norm(conv(x))); with the norm the convolution has no bias.
 //   (B, H, W, I) -> (B, H, W, O), k odd
 struct ConvModule : Module {

@@ -27,6 +27,10 @@ struct Pyramid : Module {
   Maps forward(const Tensor& images);
 
   int64_t channels(size_t stage) const { return config.stages[stage].channels; }
+  std::vector<int64_t> channels() const {
+    const auto all = per_stage(config, &StageConfig::channels);
+    return {all.begin(), all.end()};
+  }
 };
 
 }  // namespace rmt::nn
