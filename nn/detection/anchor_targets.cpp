@@ -59,6 +59,11 @@ std::vector<double> numbers(const Tensor& x) {
   return x.detach().to(Device::cpu).to(DType::f64).to_vector<double>();
 }
 
+Delta delta_at(const double* deltas, int64_t i) {
+  const double* d = deltas + i * 4;
+  return {d[0], d[1], d[2], d[3]};
+}
+
 Tensor tensor_of(const std::vector<double>& values, const Shape& shape, const Tensor& like) {
   return Tensor::from(values, shape).to(like.dtype()).to(like.device());
 }

@@ -41,7 +41,9 @@ std::vector<LevelTargets> anchor_targets(const LevelAnchors& anchors,
 
 // All elements, in double on the host, off the tape; a GPU is waited for.
 std::vector<double> numbers(const Tensor& x);
-// The same the other way, of `like`'s dtype and on its device.
+// Four of such numbers: those of row i of (n, 4).
+Delta delta_at(const double* deltas, int64_t i);
+// Numbers become a tensor of `like`'s dtype and on its device.
 Tensor tensor_of(const std::vector<double>& values, const Shape& shape, const Tensor& like);
 
 }  // namespace rmt::nn

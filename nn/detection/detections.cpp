@@ -1,21 +1,14 @@
 #include "nn/detection/detections.h"
 
-#include "nn/detection/nms.h"
 #include "ops/add.h"
 
 namespace rmt::nn {
 
-std::vector<Detection> best_detections(const ScoredBoxes& of_image,
+std::vector<Detection> best_detections(const std::vector<Candidate>& of_image,
                                        const DetectorOptions& options) {
-  std::vector<Candidate> candidates;
-  for (size_t i = 0; i < of_image.boxes.size(); ++i)
-    for (int64_t k = 0; k < of_image.classes; ++k) {
-      const double score = of_image.scores[i * size_t(of_image.columns) + size_t(k)];
-      if (score > options.score_threshold) candidates.push_back({of_image.boxes[i], score, k});
-    }
   std::vector<Detection> best;
-  for (int64_t i : suppress(candidates, options.nms_threshold, options.most_detections)) {
-    const Candidate& c = candidates[size_t(i)];
+  for (int64_t i : suppress(of_image, options.nms_threshold, options.most_detections)) {
+    const Candidate& c = of_image[size_t(i)];
     best.push_back({c.box, c.score, c.group, {}});
   }
   return best;

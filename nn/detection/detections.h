@@ -1,19 +1,14 @@
 // From scores to detections: which boxes are shown, in the original image's pixels.
 #pragma once
 #include "nn/detection/detector.h"
+#include "nn/detection/nms.h"
 
 namespace rmt::nn {
 
-// Boxes of one image with `columns` >= classes numbers each, of which the first `classes` are the
-// probabilities of the classes: every class of a box above the threshold is a candidate, so that a
-// box can be two things; classes are suppressed one by one (nms.h), and the best stay, the highest
-// score first.
-struct ScoredBoxes {
-  std::vector<Box> boxes;
-  std::vector<double> scores;  // (boxes, columns)
-  int64_t classes = 0, columns = 0;
-};
-std::vector<Detection> best_detections(const ScoredBoxes& of_image, const DetectorOptions& options);
+// Of one image the candidates (group: the class) that stay after suppression class by class, the
+// best first; a box can be two things. Those below the threshold of scores have been left out.
+std::vector<Detection> best_detections(const std::vector<Candidate>& of_image,
+                                       const DetectorOptions& options);
 
 // From pixels of the batch's image to pixels of the original, and back.
 Box to_original(const Box& b, const std::array<double, 2>& scale);

@@ -17,6 +17,9 @@ namespace rmt::nn {
 struct ImageSize {
   int64_t height = 0, width = 0;
 };
+inline Box clip(const Box& b, const ImageSize& s) {
+  return clip(b, double(s.width), double(s.height));
+}
 
 // The objects of one image, in pixels of the batch's image.
 struct GroundTruth {

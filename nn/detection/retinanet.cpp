@@ -30,6 +30,14 @@ std::vector<int64_t> best_anchors(const double* scores, int64_t n, int64_t K, in
   return order;
 }
 
+// A candidate for each class of the box that has a score above the threshold.
+void add_candidates(std::vector<Candidate>& candidates, const Box& box, const double* scores,
+                    int64_t K, const DetectorOptions& options) {
+  if (!std::isfinite(box.area())) return;
+  for (int64_t k = 0; k < K; ++k)
+    if (scores[k] > options.score_threshold) candidates.push_back({box, scores[k], k});
+}
+
 }  // namespace
 
 std::vector<ConvModule*> RetinaHead::add_branch(const std::string& name, int64_t C) {
@@ -88,10 +96,10 @@ Losses RetinaNet::losses(const Tensor& images, const std::vector<ImageSize>& siz
   Tensor cls, box;  // ()
   for (size_t l = 0; l < targets.size(); ++l) {
     const LevelTargets& t = targets[l];
-    const Tensor of_cls = ops::sigmoid_focal(ops::view(out.scores[l], {-1, classes}), t.labels,
-                                             {.normaliser = normaliser});
-    const Tensor of_box = ops::smooth_l1(ops::view(out.deltas[l], {-1, 4}), t.deltas, t.present,
-                                         {.beta = 0, .normaliser = normaliser});
+    const Tensor of_cls =
+        ops::sigmoid_focal(ops::view(out.scores[l], {-1, classes}), t.labels, normaliser);
+    const Tensor of_box =
+        ops::smooth_l1(ops::view(out.deltas[l], {-1, 4}), t.deltas, t.present, 0, normaliser);
     cls = l == 0 ? of_cls : ops::add(cls, of_cls);
     box = l == 0 ? of_box : ops::add(box, of_box);
   }
@@ -105,7 +113,7 @@ std::vector<std::vector<Detection>> RetinaNet::detect(
   const NoGrad no_grad;
   const AnchorOutputs out = bbox_head.forward(neck.forward(backbone.forward(images)));
   const LevelAnchors anchors(rule, out.scores);
-  std::vector<ScoredBoxes> of_image(sizes.size(), {{}, {}, classes, classes});
+  std::vector<std::vector<Candidate>> candidates(sizes.size());
   for (size_t l = 0; l < anchors.of_level.size(); ++l) {
     const std::vector<double> scores = numbers(ops::sigmoid(out.scores[l])),
                               deltas = numbers(out.deltas[l]);
@@ -113,17 +121,15 @@ std::vector<std::vector<Detection>> RetinaNet::detect(
     for (size_t b = 0; b < sizes.size(); ++b) {
       const double *s = &scores[b * size_t(n * classes)], *d = &deltas[b * size_t(n * 4)];
       for (int64_t i : best_anchors(s, n, classes, kBestOfLevel)) {
-        const double* at = d + i * 4;
-        const Box box =
-            decode(anchors.of_level[l][size_t(i)], {at[0], at[1], at[2], at[3]}, {1, 1, 1, 1});
-        of_image[b].boxes.push_back(
-            to_original(clip(box, double(sizes[b].width), double(sizes[b].height)), scales.at(b)));
-        of_image[b].scores.insert(of_image[b].scores.end(), s + i * classes, s + (i + 1) * classes);
+        const Box box = to_original(
+            clip(decode(anchors.of_level[l][size_t(i)], delta_at(d, i), {1, 1, 1, 1}), sizes[b]),
+            scales.at(b));
+        add_candidates(candidates[b], box, s + i * classes, classes, options);
       }
     }
   }
   std::vector<std::vector<Detection>> detections;
-  for (const ScoredBoxes& scored : of_image) detections.push_back(best_detections(scored, options));
+  for (const auto& of_image : candidates) detections.push_back(best_detections(of_image, options));
   return detections;
 }
 
