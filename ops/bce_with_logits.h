@@ -10,4 +10,9 @@ namespace rmt::ops {
 // gradient: an Error when it needs one.
 Tensor bce_with_logits(const Tensor& x, const Tensor& target);
 
+// The sum over all elements, each times its weight, divided by normaliser > 0; 0 for n = 0. weights
+// of target's shape and dtype, without a gradient; undefined: all 1.
+Tensor bce_with_logits(const Tensor& x, const Tensor& target, const Tensor& weights,
+                       double normaliser);
+
 }  // namespace rmt::ops
