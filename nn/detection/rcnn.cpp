@@ -45,8 +45,7 @@ std::vector<std::vector<Box>> next_proposals(const BoxOutputs& out, const RoiSam
   std::vector<std::vector<Box>> next(sizes.size());
   for (size_t i = 0; i < s.rois.size(); ++i)
     if (!s.is_object[i])
-      next[size_t(s.rois.images[i])].push_back(
-          moved(s.rois, i, deltas, labels[i], K, stds, sizes));
+      next[size_t(s.rois.images[i])].push_back(moved(s.rois, i, deltas, labels[i], K, stds, sizes));
   return next;
 }
 
@@ -132,9 +131,8 @@ std::vector<std::vector<Detection>> Rcnn::detect(const Tensor& images,
   check_batch(images, sizes);
   const NoGrad no_grad;
   const Maps levels = neck.forward(backbone.forward(images));
-  Rois rois = rois_of(
-      rpn_head.proposals(rpn_head.forward(levels), sizes, kOfLevel,
-                         or_official(options.proposals, kProposals)));
+  Rois rois = rois_of(rpn_head.proposals(rpn_head.forward(levels), sizes, kOfLevel,
+                                         or_official(options.proposals, kProposals)));
   std::vector<std::vector<Detection>> detections(sizes.size());
   if (rois.size() == 0) return detections;
   Tensor logits;               // (R, K + 1)
@@ -162,8 +160,7 @@ std::vector<std::vector<Detection>> Rcnn::detect(const Tensor& images,
       candidates[b].push_back({to_original(box, scales.at(b)), score, k});
     }
   }
-  for (size_t b = 0; b < sizes.size(); ++b)
-    detections[b] = best_detections(candidates[b], options);
+  for (size_t b = 0; b < sizes.size(); ++b) detections[b] = best_detections(candidates[b], options);
   if (rules.masks) add_masks(levels, scales, detections);
   return detections;
 }

@@ -59,8 +59,8 @@ Tensor tiles(const Maps& levels, const Rois& rois, int64_t side) {
     rows.insert(rows.end(), {double(rois.images[i]), b.x1, b.y1, b.x2, b.y2});
   }
   const Maps four(levels.begin(), levels.begin() + 4);
-  return ops::roi_align(four, {4, 8, 16, 32},
-                        tensor_of(rows, {int64_t(rois.size()), 5}, levels[0]), side);
+  return ops::roi_align(four, {4, 8, 16, 32}, tensor_of(rows, {int64_t(rois.size()), 5}, levels[0]),
+                        side);
 }
 
 Rois RoiSample::positive_rois() const {
@@ -70,8 +70,8 @@ Rois RoiSample::positive_rois() const {
 }
 
 RoiSample sample_rois(const std::vector<std::vector<Box>>& proposals,
-                      const std::vector<GroundTruth>& truth, int64_t classes,
-                      const MatchRule& rule, int64_t count, const std::vector<Choose>& choose) {
+                      const std::vector<GroundTruth>& truth, int64_t classes, const MatchRule& rule,
+                      int64_t count, const std::vector<Choose>& choose) {
   RoiSample all;
   for (size_t b = 0; b < truth.size(); ++b) {
     const GroundTruth& t = truth[b];

@@ -24,9 +24,9 @@ Tensor tiles(const Maps& levels, const Rois& rois, int64_t side);
 // Proposals that a second stage learns from, of each image those with an object first.
 struct RoiSample {
   Rois rois;
-  std::vector<int64_t> objects;  // the object's index in its image, or kBackground
-  std::vector<int64_t> labels;   // of the object; background: the number of classes
-  std::vector<char> is_object;   // 1: the box is an object's own, which was among the proposals
+  std::vector<int64_t> objects;    // the object's index in its image, or kBackground
+  std::vector<int64_t> labels;     // of the object; background: the number of classes
+  std::vector<char> is_object;     // 1: the box is an object's own, which was among the proposals
   std::vector<int64_t> positives;  // indices of the boxes with an object
   Rois positive_rois() const;
 };
@@ -34,8 +34,8 @@ struct RoiSample {
 // Of each image `count` of its objects' own boxes and its proposals, a quarter of them with an
 // object where there are so many. choose: for each image.
 RoiSample sample_rois(const std::vector<std::vector<Box>>& proposals,
-                      const std::vector<GroundTruth>& truth, int64_t classes,
-                      const MatchRule& rule, int64_t count, const std::vector<Choose>& choose);
+                      const std::vector<GroundTruth>& truth, int64_t classes, const MatchRule& rule,
+                      int64_t count, const std::vector<Choose>& choose);
 
 // The masks that the boxes with an object are to have: (P, 28, 28) of 0 and 1, P positives. The
 // object's mask inside of the box, by RoIAlign of a map that is as fine as the image, 1 from 1/2 on.

@@ -89,8 +89,7 @@ MaskHead::MaskHead(int64_t K, int64_t C)
     : classes(K),
       convs(add_convs(C)),
       upsample(add<UpsampleConv>("upsample", C, C)),
-      conv_logits(
-          add<Conv2d>("conv_logits", C, K, 1, 1, 0, ConvOptions{.fill = fill_he_normal})) {}
+      conv_logits(add<Conv2d>("conv_logits", C, K, 1, 1, 0, ConvOptions{.fill = fill_he_normal})) {}
 
 Tensor MaskHead::forward(const Tensor& tiles) {
   Tensor x = tiles;
@@ -119,8 +118,8 @@ std::vector<std::pair<std::string, Tensor>> box_losses(const BoxOutputs& out, co
     targets.insert(targets.end(), d.begin(), d.end());
   }
   const int64_t P = int64_t(rows.size());
-  const Tensor deltas = ops::gather_rows(ops::view(out.deltas, {out.deltas.dim(0) * K, 4}),
-                                         indices(rows, device));
+  const Tensor deltas =
+      ops::gather_rows(ops::view(out.deltas, {out.deltas.dim(0) * K, 4}), indices(rows, device));
   const Tensor box =
       rule.overlap ? ops::giou_loss(deltas, rows_of(boxes, deltas), rows_of(objects, deltas),
                                     rule.stds, normaliser / 10)

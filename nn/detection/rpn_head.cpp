@@ -105,8 +105,7 @@ std::vector<std::vector<Box>> RpnHead::proposals(const AnchorOutputs& out,
     for (size_t b = 0; b < sizes.size(); ++b) {
       const double *s = &scores[b * boxes.size()], *d = &deltas[b * boxes.size() * 4];
       for (int64_t i : largest(s, int64_t(boxes.size()), most_of_level)) {
-        const Box box =
-            clip(decode(boxes[size_t(i)], delta_at(d, i), {1, 1, 1, 1}), sizes[b]);
+        const Box box = clip(decode(boxes[size_t(i)], delta_at(d, i), {1, 1, 1, 1}), sizes[b]);
         if (std::isfinite(s[i] + box.area())) candidates[b].push_back({box, s[i], int64_t(l)});
       }
     }
