@@ -9,19 +9,6 @@ bool ends(const std::string& s, const std::string& with) {
   return s.size() >= with.size() && s.compare(s.size() - with.size(), with.size(), with) == 0;
 }
 
-uint64_t seed_of(const std::string& name) {  // FNV-1a
-  uint64_t h = 0xcbf29ce484222325;
-  for (unsigned char c : name) h = (h ^ c) * 0x100000001b3;
-  return h;
-}
-
-uint64_t mixed(uint64_t seed, uint64_t index) {  // splitmix64
-  uint64_t x = seed + (index + 1) * 0x9E3779B97F4A7C15;
-  x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9;
-  x = (x ^ x >> 27) * 0x94D049BB133111EB;
-  return x ^ x >> 31;
-}
-
 double value_of(uint64_t hash, double offset, double scale) {
   return float(offset + scale * (double(hash >> 40) * 0x1p-23 - 1));
 }
@@ -44,8 +31,10 @@ Rule rule_of(const std::string& name, const Shape& shape) {
 
 }  // namespace
 
-uint64_t golden_hash(const std::string& name, uint64_t index) {
-  return mixed(seed_of(name), index);
+uint64_t golden_seed(const std::string& name) {
+  uint64_t h = 0xcbf29ce484222325;
+  for (unsigned char c : name) h = (h ^ c) * 0x100000001b3;
+  return h;
 }
 
 double golden_value(const std::string& name, uint64_t index, double offset, double scale) {
@@ -61,9 +50,9 @@ void golden_fill(nn::Module& model) {
     }
     auto [offset, scale] = rule_of(e.name, e.tensor->shape());
     Tensor values = Tensor::empty(e.tensor->shape(), DType::f64);
-    uint64_t seed = seed_of(e.name);
+    uint64_t seed = golden_seed(e.name);
     for (int64_t i = 0; i < values.numel(); ++i)
-      values.data<double>()[i] = value_of(mixed(seed, uint64_t(i)), offset, scale);
+      values.data<double>()[i] = value_of(golden_hash(seed, uint64_t(i)), offset, scale);
     e.tensor->copy_from(values);
   }
 }
@@ -90,14 +79,14 @@ std::string golden_names(nn::Module& model) {
 std::vector<double> golden_digest(const std::string& name, const Tensor& x,
                                   const std::function<uint64_t(int64_t)>& index) {
   std::vector<double> sums(17);
-  uint64_t seed = seed_of(name + "#sign");
+  uint64_t seed = golden_seed(name + "#sign");
   Tensor values = x.to(DType::f64);
   // The numbers are added up by the signs that they have in projections 0-3, 4-7, ...: four
   // additions a number and not sixteen.
   double with_signs[4][16] = {};
   for (int64_t i = 0; i < x.numel(); ++i) {
     double v = values.data<double>()[i];
-    uint64_t hash = mixed(seed, index ? index(i) : uint64_t(i));
+    uint64_t hash = golden_hash(seed, index ? index(i) : uint64_t(i));
     sums[0] += v * v;
     for (int g = 0; g < 4; ++g) with_signs[g][hash >> 4 * g & 15] += v;
   }

@@ -10,8 +10,18 @@
 
 namespace rmt::test {
 
-// The hash: splitmix64 of the index, seeded with FNV-1a of the name.
-uint64_t golden_hash(const std::string& name, uint64_t index);
+// The hash: splitmix64 of the index, seeded with FNV-1a of the name. For many numbers of one name
+// the seed is made once.
+uint64_t golden_seed(const std::string& name);
+inline uint64_t golden_hash(uint64_t seed, uint64_t index) {
+  uint64_t x = seed + (index + 1) * 0x9E3779B97F4A7C15;
+  x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9;
+  x = (x ^ x >> 27) * 0x94D049BB133111EB;
+  return x ^ x >> 31;
+}
+inline uint64_t golden_hash(const std::string& name, uint64_t index) {
+  return golden_hash(golden_seed(name), index);
+}
 // offset + scale u with u in [-1, 1) from the hash, rounded to f32.
 double golden_value(const std::string& name, uint64_t index, double offset, double scale);
 // Fills every parameter and statistic of the model; the constants of positions stay.
