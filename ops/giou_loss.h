@@ -7,10 +7,10 @@
 
 namespace rmt::ops {
 
-// 1 / normaliser sum_i (1 - GIoU(decode(deltas_i, boxes_i), targets_i)), of shape (). deltas (N, 4),
-// f32, f64 or bf16: {dx, dy, dw, dh}; boxes and targets (N, 4), {x1, y1, x2, y2} in pixels, of the
-// dtype of deltas, f32 for bf16; stds: what the deltas are multiplied by. normaliser > 0. The result
-// has targets' dtype; it is 0 for N = 0.
+// 1 / normaliser sum_i (1 - GIoU(decode(deltas_i, boxes_i), targets_i)), of shape (). deltas
+// (N, 4), f32, f64 or bf16: {dx, dy, dw, dh}; boxes and targets (N, 4), {x1, y1, x2, y2} in pixels,
+// of the dtype of deltas, f32 for bf16; stds: what the deltas are multiplied by. normaliser > 0.
+// The result has targets' dtype; it is 0 for N = 0.
 //
 //   decode   centre + size d_xy, size exp(clamp(d_wh)), d = deltas stds, where the clamp is to
 //            +-log(1000 / 16) and holds the gradient back; not clipped to an image
