@@ -39,6 +39,36 @@ TEST(BceWithLogits, Op) {
               .max_probes = 50});
 }
 
+// The sum of weighted losses over a normaliser; an undefined third input stands for weights of 1.
+TEST(BceWithLogits, WithWeightsAndANormaliser) {
+  for (Shape shape : {Shape{1}, Shape{49, 57}, Shape{3, 11003}})
+    for (bool weighted : {false, true}) {
+      const Tensor weights = weighted ? randn(shape, 3) : Tensor();
+      auto reference = [&](Inputs in) {
+        double sum = 0;
+        for (int64_t i = 0; i < in[0].numel(); ++i)
+          sum += (weighted ? in[2].data<double>()[i] : 1) *
+                 naive({in[0].view({-1}).slice(i, i + 1), in[1].view({-1}).slice(i, i + 1)})[0];
+        return std::vector<double>{sum / 2.5};
+      };
+      check_op("bce_with_logits",
+               [](Inputs in) { return ops::bce_with_logits(in[0], in[1], in[2], 2.5); },
+               {randn(shape, 1, 0.5, 3), targets(shape), weights},
+               {.reference = reference,
+                .differentiable = {true, false, false},
+                .parameters = {false, true, true},
+                .max_probes = 50});
+    }
+}
+
+TEST(BceWithLogits, ASumOfNoLossesIsZero) {
+  const Tensor x = leaf(randn({0, 3}));
+  const Tensor y = ops::bce_with_logits(x, targets({0, 3}), {}, 1);
+  EXPECT_EQ(y.item<double>(), 0);
+  backward(y);
+  EXPECT_EQ(grad(x).shape(), Shape({0, 3}));
+}
+
 TEST(BceWithLogits, LargeLogits) {
   std::vector<Device> devices = {Device::cpu};
   if (cuda::available()) devices.push_back(Device::cuda);
@@ -67,6 +97,9 @@ TEST(BceWithLogits, Errors) {
       {"target is f64 (13, 7)", "f64 (7, 13)"});
   expect_error([&] { ops::bce_with_logits(x, t.to(DType::f32)); }, {"target is f32", "f64"});
   expect_error([&] { ops::bce_with_logits(x, leaf(t)); }, {"target has no gradient"});
+  expect_error([&] { ops::bce_with_logits(x, t, randn({7}), 1); }, {"weights is f64 (7)"});
+  expect_error([&] { ops::bce_with_logits(x, t, leaf(t), 1); }, {"weights have no gradient"});
+  expect_error([&] { ops::bce_with_logits(x, t, {}, 0); }, {"normaliser 0"});
   expect_error([&] { ops::bce_with_logits(randn({0}), targets({0})); }, {"(0)", "no numbers"});
 }
 
