@@ -27,7 +27,7 @@ SemanticFpnHead::SemanticFpnHead(int64_t levels, int64_t I, int64_t O, int64_t c
 
 // The doublings of a map whose size was rounded up overshoot by some pixels; the sum is of the
 // finest map's size.
-Tensor SemanticFpnHead::forward(const Maps& levels) {
+Tensor SemanticFpnHead::features(const Maps& levels) {
   CHECK(levels.size() == ladders.size(), "Semantic FPN: got ", levels.size(), " levels, expected ",
         ladders.size());
   Tensor y = ladders[0]->forward(levels[0]);
@@ -36,7 +36,7 @@ Tensor SemanticFpnHead::forward(const Maps& levels) {
     const bool fits = x.dim(1) == y.dim(1) && x.dim(2) == y.dim(2);
     y = ops::add(y, fits ? x : ops::resize_bilinear(x, y.dim(1), y.dim(2)));
   }
-  return conv_seg.forward(dropout.forward(y));
+  return y;
 }
 
 SemanticFpn::SemanticFpn(const RmtConfig& c, int64_t classes, const SegmenterOptions& o)

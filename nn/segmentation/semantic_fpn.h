@@ -31,8 +31,10 @@ struct SemanticFpnHead : Module {
 
   // I channels of a level, O of the head.
   SemanticFpnHead(int64_t levels, int64_t I, int64_t O, int64_t classes, double rate);
-  // Levels, the finest first -> logits (B, h_0, w_0, K).
-  Tensor forward(const Maps& levels);
+  // Levels, the finest first -> (B, h_0, w_0, O), the sum of the ladders
+  Tensor features(const Maps& levels);
+  // -> logits (B, h_0, w_0, K)
+  Tensor forward(const Maps& levels) { return conv_seg.forward(dropout.forward(features(levels))); }
 };
 
 struct SemanticFpn : Segmenter {

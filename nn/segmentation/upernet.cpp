@@ -43,7 +43,7 @@ Tensor UperNetHead::with_pools(const Tensor& x) {
   return bottleneck->forward(ops::concat(parts, -1));
 }
 
-Tensor UperNetHead::forward(const Maps& maps) {
+Tensor UperNetHead::features(const Maps& maps) {
   const size_t n = lateral_convs.size();
   CHECK(maps.size() == n + 1, "UperNet: got ", maps.size(), " maps, expected ", n + 1);
   CHECK(!mode().training || maps[0].dim(0) > 1,
@@ -55,7 +55,7 @@ Tensor UperNetHead::forward(const Maps& maps) {
   for (size_t i = n; i > 0; --i) l[i - 1] = ops::add(l[i - 1], resized_as(l[i], l[i - 1]));
   for (size_t i = 0; i < n; ++i) l[i] = fpn_convs[i]->forward(l[i]);
   for (size_t i = 1; i <= n; ++i) l[i] = resized_as(l[i], l[0]);
-  return conv_seg.forward(dropout->forward(fpn_bottleneck->forward(ops::concat(l, -1))));
+  return fpn_bottleneck->forward(ops::concat(l, -1));
 }
 
 AuxiliaryHead::AuxiliaryHead(int64_t I, int64_t O, int64_t classes, double rate)

@@ -29,9 +29,11 @@ struct UperNetHead : Module {
   // O channels of the head.
   UperNetHead(const std::vector<int64_t>& channels_of_maps, int64_t O, int64_t classes,
               double rate);
-  // The backbone's maps -> logits (B, h_0, w_0, K). In training B > 1: the pool of 1 leaves one
-  // number per image and channel, and batch norm needs two.
-  Tensor forward(const Maps& maps);
+  // The backbone's maps -> (B, h_0, w_0, O). In training B > 1: the pool of 1 leaves one number per
+  // image and channel, and batch norm needs two.
+  Tensor features(const Maps& maps);
+  // -> logits (B, h_0, w_0, K)
+  Tensor forward(const Maps& maps) { return conv_seg.forward(dropout->forward(features(maps))); }
   // x (B, h, w, C) -> (B, h, w, O): the map beside its means over 1, 4, 9 and 36 parts of itself
   Tensor with_pools(const Tensor& x);
 };
