@@ -24,6 +24,46 @@ int64_t round_up(int64_t x, int64_t multiple) { return (x + multiple - 1) / mult
 
 }  // namespace
 
+// Rows of bytes, `width` of them each, into the upper left corner of `to`, whose rows have `stride`.
+static void put(const std::vector<uint8_t>& from, int64_t width, uint8_t* to, int64_t stride) {
+  for (int64_t y = 0; width > 0 && (y + 1) * width <= int64_t(from.size()); ++y)
+    std::copy_n(from.data() + y * width, width, to + y * stride);
+}
+
+Batch batch_of(std::vector<Sample>& samples, int64_t least, int64_t multiple) {
+  const int64_t B = int64_t(samples.size());
+  int64_t H = least, W = least;
+  bool labelled = false;
+  for (const Sample& s : samples) {
+    H = std::max(H, s.image.height);
+    W = std::max(W, s.image.width);
+    labelled |= !s.labels.labels.empty();
+  }
+  H = round_up(H, multiple);
+  W = round_up(W, multiple);
+  Batch batch;
+  batch.images = Tensor::zeros({B, H, W, 3}, DType::u8);
+  batch.mirror = Tensor::zeros({B}, DType::u8);
+  batch.inside = Tensor::zeros({B, H, W, 1});
+  // The labels of one sample alone may be of another size.
+  const bool alone = B == 1 && labelled && least == 0;
+  const int64_t LH = alone ? samples[0].labels.height : H;
+  const int64_t LW = alone ? samples[0].labels.width : W;
+  if (labelled) batch.pixel_labels = Tensor::full({B, LH, LW}, kIgnored, DType::u8);
+  for (int64_t b = 0; b < B; ++b) {
+    Sample& s = samples[size_t(b)];
+    const int64_t h = s.image.height, w = s.image.width;
+    put(s.image.rgb, w * 3, batch.images.data<uint8_t>() + b * H * W * 3, W * 3);
+    for (int64_t y = 0; y < h; ++y)
+      std::fill_n(batch.inside.data<float>() + (b * H + y) * W, w, 1.f);
+    if (labelled)
+      put(s.labels.labels, s.labels.width, batch.pixel_labels.data<uint8_t>() + b * LH * LW, LW);
+    batch.places.push_back({w, h, s.original_width, s.original_height});
+    batch.objects.push_back(std::move(s.objects));
+  }
+  return batch;
+}
+
 AnnotatedLoader::AnnotatedLoader(const AnnotatedSet& data, const Pipeline& pipeline,
                                  const AnnotatedLoaderOptions& o)
     : data_(data), pipeline_(pipeline), options_(o) {
@@ -125,55 +165,18 @@ std::optional<Batch> AnnotatedLoader::next() {
   CHECK(samples_, "loader: next() before start()");
   if (next_batch_ == batches_) return std::nullopt;
   const auto began = std::chrono::steady_clock::now();
-  std::vector<Made> made;
-  for (int64_t b = 0; b < (options_.train ? options_.batch_size : 1); ++b)
-    made.push_back(samples_->next());
+  std::vector<Sample> samples;
+  std::vector<int64_t> indices;
+  for (int64_t b = 0; b < (options_.train ? options_.batch_size : 1); ++b) {
+    Made made = samples_->next();
+    note_bad(made);
+    indices.push_back(made.index);
+    samples.push_back(std::move(made.sample));
+  }
   ++next_batch_;
-  for (const Made& m : made) note_bad(m);
-  Batch batch = batch_of(made);
+  Batch batch = batch_of(samples, options_.train ? options_.least_side : 0, options_.multiple);
+  batch.indices = std::move(indices);
   wait_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-  return batch;
-}
-
-// Images side by side, padded to one size.
-Batch AnnotatedLoader::batch_of(std::vector<Made>& made) const {
-  const int64_t B = int64_t(made.size());
-  int64_t H = options_.least_side, W = options_.least_side;
-  bool labelled = false;
-  for (const Made& m : made) {
-    H = std::max(H, m.sample.image.height);
-    W = std::max(W, m.sample.image.width);
-    labelled |= !m.sample.labels.labels.empty();
-  }
-  H = round_up(H, options_.multiple);
-  W = round_up(W, options_.multiple);
-  Batch batch;
-  batch.images = Tensor::zeros({B, H, W, 3}, DType::u8);
-  batch.mirror = Tensor::zeros({B}, DType::u8);
-  batch.inside = Tensor::zeros({B, H, W, 1});
-  for (int64_t b = 0; b < B; ++b) {
-    Sample& s = made[size_t(b)].sample;
-    const int64_t h = s.image.height, w = s.image.width;
-    for (int64_t y = 0; y < h; ++y) {
-      std::copy_n(s.image.rgb.data() + y * w * 3, w * 3,
-                  batch.images.data<uint8_t>() + ((b * H + y) * W) * 3);
-      std::fill_n(batch.inside.data<float>() + (b * H + y) * W, w, 1.f);
-    }
-    batch.places.push_back({w, h, s.original_width, s.original_height});
-    batch.objects.push_back(std::move(s.objects));
-    batch.indices.push_back(made[size_t(b)].index);
-  }
-  if (!labelled) return batch;
-  // In evaluation the labels are the photograph's, of its own size.
-  const LabelImage& first = made[0].sample.labels;
-  const int64_t LH = options_.train ? H : first.height, LW = options_.train ? W : first.width;
-  batch.pixel_labels = Tensor::full({B, LH, LW}, kIgnored, DType::u8);
-  for (int64_t b = 0; b < B; ++b) {
-    const LabelImage& l = made[size_t(b)].sample.labels;
-    for (int64_t y = 0; y < l.height; ++y)
-      std::copy_n(l.labels.data() + y * l.width, l.width,
-                  batch.pixel_labels.data<uint8_t>() + (b * LH + y) * LW);
-  }
   return batch;
 }
 

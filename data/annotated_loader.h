@@ -22,9 +22,14 @@ struct AnnotatedLoaderOptions {
   // padded; the last batch of either kind is filled with repeats, and none is dropped.
   bool group_by_shape = false;
   int64_t max_bad = 100;   // so many unreadable files are replaced; one more is an error
-  int64_t least_side = 0;  // batches are padded to this size at least,
+  int64_t least_side = 0;  // training: batches are padded to this size at least,
   int64_t multiple = 1;    // and to multiples of this
 };
+
+// Samples side by side, padded to one size: `least` at least and multiples of `multiple`. Labels of
+// several samples are padded alike; of one sample they keep their size, which in evaluation is the
+// photograph's.
+Batch batch_of(std::vector<Sample>& samples, int64_t least, int64_t multiple);
 
 class AnnotatedLoader final : public Batches {
  public:
@@ -49,7 +54,6 @@ class AnnotatedLoader final : public Batches {
     std::vector<std::pair<int64_t, std::string>> skipped;  // unreadable ones before it, and why
   };
   Made make(int64_t epoch, int64_t place, int64_t index) const;
-  Batch batch_of(std::vector<Made>& made) const;
   void note_bad(const Made& made);
 
   const AnnotatedSet& data_;

@@ -36,6 +36,15 @@ data::AnnotatedLoaderOptions annotated_loader_options(const TrainOptions& o, boo
           .max_bad = o.max_bad_images};
 }
 
+std::string name_with_head(const TrainOptions& o) { return o.model + " with " + o.head; }
+
+data::Batch batch_of(const data::Image& image, const data::Pipeline& pipeline, int64_t multiple) {
+  data::Draws none{[] { return 0.; }};  // evaluation draws nothing
+  std::vector<data::Sample> samples;
+  samples.push_back(pipeline({.image = image}, none));
+  return data::batch_of(samples, 0, multiple);
+}
+
 DataCounts counts_of(const data::AnnotatedSet& train, const data::AnnotatedSet& test) {
   return {int64_t(train.classes().size()), train.size(), test.size(), checksum(train),
           checksum(test)};

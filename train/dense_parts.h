@@ -11,6 +11,13 @@ namespace rmt::train {
 data::AnnotatedLoaderOptions annotated_loader_options(const TrainOptions& options, bool train,
                                                       const Processes& processes);
 
+// "rmt_t with upernet", for people.
+std::string name_with_head(const TrainOptions& options);
+
+// One photograph as a batch for evaluation, padded to multiples of `multiple`.
+data::Batch batch_of(const data::Image& image, const data::Pipeline& pipeline,
+                     int64_t multiple = 1);
+
 // Of both sets; checksums as data::checksum().
 DataCounts counts_of(const data::AnnotatedSet& train, const data::AnnotatedSet& test);
 

@@ -19,7 +19,7 @@ std::string listed(const std::vector<std::string>& names) {
 
 DenseFile read_dense_file(const std::string& path, const std::string& model,
                           const std::string& head, const std::vector<std::string>& heads,
-                          const std::function<std::string(const std::string&)>& class_layer) {
+                          const ClassCount& classes_in) {
   DenseFile file{.archive = read_weights(weights_path(path)), .options = {}, .classes = {}};
   const Description d = description_of(file.archive);
   if (d.options.empty()) {
@@ -38,9 +38,10 @@ DenseFile read_dense_file(const std::string& path, const std::string& model,
         own == "semantic_fpn" || own == "upernet" ? "rmt-seg" : "rmt-det", " reads it");
   file.classes = d.classes;
   if (file.classes.empty()) {
-    const Tensor& rows = file.archive.at(class_layer(own) + ".weight");
-    for (int64_t k = 0; rows.rank() > 0 && k < rows.dim(0); ++k)
-      file.classes.push_back(str("class ", k));
+    const int64_t classes = classes_in(file.archive, own);
+    CHECK(classes > 0 && classes <= 65536, file.archive.path, ": has weights for ", classes,
+          " classes");
+    for (int64_t k = 0; k < classes; ++k) file.classes.push_back(str("class ", k));
   }
   file.origin = str(file.archive.path, ": ", file.options.model, " with ", own, ", ",
                     file.classes.size(), " classes");

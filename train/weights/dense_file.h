@@ -14,12 +14,14 @@ struct DenseFile {
   std::string origin;                // for people: the file, the model and how many classes
 };
 
+// How many classes the weights of such a head are for.
+using ClassCount = std::function<int64_t(const Archive& archive, const std::string& head)>;
+
 // Reads a checkpoint, the best one of a run folder, or official weights, which say nothing of
-// themselves: `model` and `head` name them then, and the number of classes is that of the rows of
-// `class_layer` (such as "decode_head.conv_seg"). Error for a file of another kind, which says by
+// themselves: `model` and `head` name them then, and `classes_in` counts the classes. Error for a file of another kind, which says by
 // which program it is read, and for a head that is none of `heads`.
 DenseFile read_dense_file(const std::string& path, const std::string& model,
                           const std::string& head, const std::vector<std::string>& heads,
-                          const std::function<std::string(const std::string& head)>& class_layer);
+                          const ClassCount& classes_in);
 
 }  // namespace rmt::train
