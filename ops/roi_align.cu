@@ -15,6 +15,10 @@ namespace {
 
 using cuda::kThreads, cuda::Values;
 
+// Channels a thread: 16 bytes of f32 or f64. Those of bf16, eight, would not fit into registers.
+template <class T>
+constexpr int kChannels = sizeof(T) == 8 ? 2 : 4;
+
 // An invalid box makes its tile nan, since nobody waits for the GPU to look at boxes.
 template <class T, int N>
 __global__ void __launch_bounds__(kThreads)
@@ -108,7 +112,7 @@ bool aligned(const RoiMaps& m, const void* tiles) {
 template <class T>
 void roi_align_forward(const RoiMaps& m, const Wide<T>* rois, T* y) {
   if (m.R == 0) return;
-  constexpr int N = 16 / int(sizeof(T));
+  constexpr int N = kChannels<T>;
   const int rows = *std::max_element(m.rows, m.rows + m.levels),
             columns = *std::max_element(m.columns, m.columns + m.levels);
   CHECK(rows + columns <= 6144, "roi_align: maps of up to ", rows, " rows and ", columns,
@@ -126,7 +130,7 @@ template <class T>
 void roi_align_backward(const T* dy, const Wide<T>* rois, const RoiMaps& m) {
   CHECK(m.P <= 32, "roi_align: a gradient of tiles of ", m.P, " x ", m.P,
         ", expected at most 32 x 32, a lane of a warp to each row");
-  constexpr int N = 16 / int(sizeof(T));
+  constexpr int N = kChannels<T>;
   Storage storage(size_t(m.R) * sizeof(Roi), Device::cuda);
   Roi* places = static_cast<Roi*>(storage.data());
   if (m.R > 0)
