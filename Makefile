@@ -382,10 +382,13 @@ $(BUILD)/obj/data/images/image.o: private OWN := $(STB) -fstack-protector-strong
     $(if $(filter SAN,$(ON)),$(STB_SAN),$(if $(filter DEBUG,$(ON)),,-D_FORTIFY_SOURCE=2))
 $(BUILD)/obj/core/processes/mpi.o: private OWN := $(MPI_FLAGS)
 $(BUILD)/obj/core/processes/nccl.cu.o: private OWN := $(NCCL_FLAGS)
-# Pillow rounds each product, and so must these for its bytes.
+# Pillow and OpenCV round each product, and so must these for their bytes.
 PILLOW := $(addprefix $(BUILD)/obj/data/,images/augment.o images/affine.o images/pixel_ops.o \
-            labels/label_map.o)
+            labels/label_map.o segmentation/photometric.o)
 $(PILLOW): private OWN := -ffp-contract=off
+# So does COCO's reference, and these for its masks and numbers.
+COCO := $(addprefix $(BUILD)/obj/,data/masks/polygons.o train/detection/coco_eval.o)
+$(COCO): private OWN := -ffp-contract=off
 # These read and write text and headers and compute nothing: -O1 spares a sixth of the build.
 TEXT := $(wildcard train/weights/*.cpp train/run/*.cpp) $(addprefix train/,options.cpp \
         recipe.cpp checkpoint.cpp mistakes.cpp saving.cpp)

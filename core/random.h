@@ -21,7 +21,8 @@ enum class Purpose : uint32_t {
   drawing,
   mix,
   erase,
-  dropout
+  dropout,
+  sampling  // of boxes (nn/detection/sampler.h)
 };
 
 // Philox4x32-10: (counter, key) -> four random words. Ten rounds of two multiplications, whose high

@@ -11,13 +11,20 @@
 #pragma once
 #include "core/tensor.h"
 #include "data/images/transform.h"
+#include "data/objects.h"
 
 namespace rmt::data {
 
+// What is kept beside an image of segmentation or detection.
+struct Place {
+  int64_t width = 0, height = 0;                    // of the image inside its padded place
+  int64_t original_width = 0, original_height = 0;  // of the photograph
+};
+
 struct Batch {
-  Tensor images;                 // (B, S, S, 3) u8, neither normalised nor mirrored yet
+  Tensor images;                 // (B, H, W, 3) u8, neither normalised nor mirrored yet
   Tensor mirror;                 // (B) u8: 1 where the image is to be mirrored
-  Tensor labels;                 // (B) i64
+  Tensor labels;                 // (B) i64, of a classifier
   std::vector<int64_t> indices;  // (B) which images of the dataset these are
   // (B, 5) i64, with RandomErasing: {x, y, width, height, key} of each image's rectangle; width 0:
   // none.
@@ -29,12 +36,20 @@ struct Batch {
   Tensor label_values;   // (B, h, w, T) f32
   Tensor label_classes;  // (B, h, w, T) i32
   Tensor label_boxes;    // (B, 4) f64: {left, top, right, bottom}, shares of the map's sides
+  // Segmentation and detection: images of several sizes, padded at the right and at the bottom.
+  Tensor inside;              // (B, H, W, 1) f32: 1 in the image, 0 in the padding; or undefined
+  std::vector<Place> places;  // (B)
+  // Segmentation: the class of every pixel, kIgnored where there is none (data/annotated.h). In
+  // evaluation, where B is 1, of the photograph's pixels.
+  Tensor pixel_labels;           // (B, H, W) u8
+  std::vector<Objects> objects;  // (B), detection: their masks are of the image's size
 };
 
 // All of its tensors, for who moves or compares them.
 inline constexpr Tensor Batch::*kBatchTensors[] = {
     &Batch::images, &Batch::mirror,       &Batch::labels,        &Batch::erase,
-    &Batch::mix,    &Batch::label_values, &Batch::label_classes, &Batch::label_boxes};
+    &Batch::mix,    &Batch::label_values, &Batch::label_classes, &Batch::label_boxes,
+    &Batch::inside, &Batch::pixel_labels};
 
 // Up to `most` images of a batch as the network sees them, in colours: mirrored, and with the noise
 // of RandomErasing. Mixing is left out.

@@ -10,7 +10,7 @@
 #include <set>
 #include <thread>
 
-#include "data/batch.h"
+#include "data/batches.h"
 #include "data/dataset.h"
 #include "data/images/mixup.h"
 #include "data/labels/label_maps.h"
@@ -63,29 +63,18 @@ struct LoaderOptions {
   bool exchanged_axes = false;
 };
 
-// An image that could not be read, and why. What the system refuses to every file, such as one more
-// descriptor, makes none bad: next() throws it, a SystemError.
-struct BadImage {
-  std::string path, reason;
-};
-
-class Loader {
+class Loader final : public Batches {
  public:
   Loader(const Dataset& data, const LoaderOptions& options);  // the data must outlive the loader
-  ~Loader();
+  ~Loader() override;
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
 
-  // Begins an epoch at one of its batches, dropping what was under way.
-  void start(int64_t epoch, int64_t first_batch = 0);
-  // The epoch's next batch; nothing after the last. An unreadable image is replaced by the next
-  // readable one.
-  std::optional<Batch> next();
-
-  int64_t batches() const { return batches_; }           // of this process, in a whole epoch
-  double wait_seconds() const { return wait_seconds_; }  // spent in next() since start()
-  // The unreadable images of the batches handed out so far, each file once, in order of appearance.
-  const std::vector<BadImage>& bad() const { return bad_; }
+  void start(int64_t epoch, int64_t first_batch = 0) override;
+  std::optional<Batch> next() override;
+  int64_t batches() const override { return batches_; }
+  double wait_seconds() const override { return wait_seconds_; }
+  const std::vector<BadImage>& bad() const override { return bad_; }
 
  private:
   struct Skip {  // a bad image met at a position of a batch

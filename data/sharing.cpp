@@ -6,7 +6,7 @@
 
 namespace rmt::data {
 
-std::vector<BadImage> BadImages::next(const Loader& loader) {
+std::vector<BadImage> BadImages::next(const Batches& loader) {
   std::string mine;  // path and reason of each, a zero byte behind either
   for (; told_ < loader.bad().size(); ++told_) {
     const BadImage& bad = loader.bad()[told_];

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "core/processes/processes.h"
+#include "data/batches.h"
 #include "data/dataset.h"
-#include "data/loader.h"
 
 namespace rmt::data {
 
@@ -19,7 +19,7 @@ class BadImages {
   BadImages(int64_t most, Processes& processes) : most_(most), processes_(processes) {}
   // Those met by any process since the last call, in the order of ranks: the same for every
   // process. `loader` is always this process's one.
-  std::vector<BadImage> next(const Loader& loader);
+  std::vector<BadImage> next(const Batches& loader);
 
  private:
   int64_t most_;

@@ -145,11 +145,13 @@ inline int parse_flags(CLI::App& app, int argc, char** argv) {
   }
 }
 
-// The flags of those groups of settings (train/settings.def), bound to the fields of `o`.
+// The flags of those groups of settings (train/settings.def), but for those called `without`, bound
+// to the fields of `o`.
 inline void add_settings(CLI::App& app, train::TrainOptions& o,
-                         const std::set<train::Group>& groups) {
+                         const std::set<train::Group>& groups,
+                         const std::set<std::string>& without = {}) {
   train::for_each_setting([&]<class T>(const train::Setting<T>& s) {
-    if (!groups.contains(s.group)) return;
+    if (!groups.contains(s.group) || without.contains(s.name)) return;
     T& value = o.*s.field;
     CLI::Option* flag = nullptr;
     if constexpr (!std::is_same_v<T, bool>)

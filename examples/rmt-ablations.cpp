@@ -119,7 +119,7 @@ static int64_t epochs_done(const std::string& path, double& top1) {
   if (!fs::exists(path + "/log.jsonl")) return 0;
   const std::vector<train::EpochLog> log = train::read_log(path + "/log.jsonl", true);
   if (log.empty()) return 0;
-  top1 = log.back().test_acc1;
+  top1 = log.back().test.score();
   return log.back().epoch + 1;
 }
 

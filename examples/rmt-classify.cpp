@@ -1,11 +1,10 @@
 // What is on these images: the most likely classes with their names. Or, for other programs: a
 // tensor of images in, logits out.
 #include <cstdio>
-#include <filesystem>
 
 #include "core/parallel.h"
-#include "data/dataset.h"
 #include "examples/checkpoint_word.h"
+#include "examples/image_files.h"
 #include "examples/names_of_classes.h"
 #include "examples/program.h"
 #include "examples/timm_flags.h"
@@ -31,30 +30,6 @@ struct Flags {
 // Logits (B, classes) f32 on the CPU.
 static Tensor forward(train::ModelFile& file, const train::Compute& compute, const Tensor& x) {
   return file.model->forward(x.to(compute.device).to(compute.dtype)).to(Device::cpu).to(DType::f32);
-}
-
-// The image files in a folder, then those in the folders in it, each in natural order.
-static void add_images_in(const std::string& folder, int depth, std::vector<std::string>& files) {
-  CHECK(depth < 16, folder, " is 16 folders deep; does a link lead back to its own folder?");
-  for (const std::string& name : data::names_in(folder, false))
-    if (data::is_image_name(name)) files.push_back(folder + "/" + name);
-  for (const std::string& name : data::names_in(folder, true))
-    add_images_in(folder + "/" + name, depth + 1, files);
-}
-
-static std::vector<std::string> image_files(const std::vector<std::string>& words) {
-  std::vector<std::string> files;
-  for (std::string word : words) {
-    if (!std::filesystem::is_directory(word)) {
-      files.push_back(word);
-      continue;
-    }
-    while (word.size() > 1 && word.ends_with('/')) word.pop_back();
-    const size_t before = files.size();
-    add_images_in(word, 0, files);
-    CHECK(files.size() > before, word, ": is a folder without images (.jpg .jpeg .png)");
-  }
-  return files;
 }
 
 // Answers on stdout, in the form that the flags ask for: text, a JSON array, or a table.

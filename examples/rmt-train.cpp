@@ -1,15 +1,11 @@
 // Trains RMT on a folder of images, or on images that it draws itself, and leaves a run folder.
-#include <cmath>
-#include <filesystem>
-
-#include "core/files/files.h"
 #include "core/parallel.h"
 #include "data/sets/drawings.h"
 #include "data/sets/remarks.h"
 #include "data/sharing.h"
 #include "examples/checkpoint_word.h"
 #include "examples/processes.h"
-#include "examples/train_flags.h"
+#include "examples/training.h"
 #include "nn/models/count.h"
 #include "train/peak.h"
 #include "train/recipe.h"
@@ -19,7 +15,6 @@
 #include "train/weights/label_folder.h"
 
 using namespace rmt;
-namespace fs = std::filesystem;
 
 // Where the drawn images go, and what they are trained with: small enough for two cores and three
 // minutes.
@@ -66,41 +61,6 @@ static train::TrainOptions base_options(const TrainFlags& given, const train::Ar
   return given.recipe.empty() ? o : train::with_recipe(given.recipe, o);
 }
 
-// The checkpoint to go on with, or none.
-static std::string resumed_file(const TrainFlags& f) {
-  if (f.resume != "auto")
-    return fs::is_directory(f.resume) ? f.resume + "/last.safetensors" : f.resume;
-  CHECK(!f.experiment.empty(),
-        "--resume auto needs --experiment NAME: the run to go on with, or to begin where there is "
-        "none yet");
-  const std::string last = f.output + "/" + f.experiment + "/last.safetensors";
-  return fs::exists(last) ? last : "";
-}
-
-// When it was written, to see whether another process goes on with it too.
-static fs::file_time_type time_of(const std::string& file) {
-  std::error_code none;
-  return fs::last_write_time(file, none);
-}
-
-// Where the run writes, locked. A folder in which one was killed before its first checkpoint is
-// begun again by --resume auto.
-static train::RunFolder folder_of(const TrainFlags& f, const std::string& resumed,
-                                  fs::file_time_type written) {
-  const std::string named = f.output + "/" + f.experiment;
-  if (resumed.empty() && f.resume == "auto" && fs::exists(named))
-    return train::RunFolder::begin_again(named);
-  train::RunFolder folder =
-      resumed.empty()
-          ? train::RunFolder::create(f.output, f.experiment, f.options.model, f.options.img_size)
-          : train::RunFolder::open(fs::path(resumed).parent_path().string());
-  folder.lock();
-  CHECK(resumed.empty() || time_of(resumed) == written, resumed,
-        ": another process has gone on with this run meanwhile; the same command goes on from "
-        "there");
-  return folder;
-}
-
 // Trains to the end, where the last lines say what one does with the model now.
 static int run(train::Trainer& trainer, const train::RunFolder& begun, const std::string& program) {
   const bool saved = trainer.run(begun);
@@ -110,22 +70,6 @@ static int run(train::Trainer& trainer, const train::RunFolder& begun, const std
     std::cout << "next: " << bin << "rmt-eval " << folder << "\n      " << bin << "rmt-classify "
               << folder << " photo.jpg" << std::endl;
   return saved ? 0 : 1;
-}
-
-static train::Curve curve_to_compare(const std::string& path) {
-  if (path.empty()) return {};
-  return {fs::path(path).stem().string(), train::read_log(path)};
-}
-
-// folder_of() with what else it has from the beginning. Of several processes the first one writes.
-static train::RunFolder open_folder(const TrainFlags& f, const std::string& resumed,
-                                    fs::file_time_type written, const Processes& processes) {
-  const train::Curve theirs = curve_to_compare(f.options.compare_log);
-  if (!processes.is_first()) return {};
-  train::RunFolder folder = folder_of(f, resumed, written);
-  folder.set_compare(theirs);
-  if (resumed.empty()) write_file(folder / "args.json", train::to_json(f.options));
-  return folder;
 }
 
 static int64_t class_count(const TrainFlags& f, const data::Dataset& images) {
@@ -148,13 +92,6 @@ static std::unique_ptr<data::LabelMaps> label_maps(const train::TrainOptions& o,
 static std::string other_network(const std::string& model) {
   const std::vector<std::string> names = nn::rmt_names();
   return std::find(names.begin(), names.end(), model) == names.end() ? model : "";
-}
-
-// The same images a step, divided over other processes than were recorded, or than a recipe has in
-// mind, where they can be.
-static void divide(train::TrainOptions& o, const Processes& processes) {
-  const int64_t parts = o.grad_accum_steps * o.processes;
-  if (parts % processes.size() == 0) o.grad_accum_steps = parts / processes.size();
 }
 
 // What a run begins with.
@@ -182,11 +119,6 @@ static Start start_of(TrainFlags& f, const std::function<void()>& parse_again,
   processes.set_timeout(f.options.process_timeout);
   check(f.options);
   return s;
-}
-
-static void print_traffic(const Traffic& t) {
-  std::cerr << "communication: " << std::lround(t.seconds) << " s, "
-            << std::lround(100 * t.hidden()) << " % of it beside computation" << std::endl;
 }
 
 static int train_model(TrainFlags& f, const std::string& program,

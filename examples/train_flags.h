@@ -13,18 +13,13 @@ struct TrainFlags {
   int64_t num_classes = 0;
 };
 
-inline void add_train_flags(CLI::App& app, TrainFlags& f) {
-  using train::Group;
-  add_settings(app, f.options,
-               {Group::data, Group::model, Group::ablations, Group::device, Group::recording,
-                Group::optimization, Group::augmentation, Group::token_labels, Group::fine_tuning,
-                Group::run});
+// The flags of the run itself, and of these settings but for those called `without`.
+inline void add_run_flags(CLI::App& app, TrainFlags& f, const std::set<train::Group>& groups,
+                          const std::set<std::string>& without = {}) {
+  add_settings(app, f.options, groups, without);
   auto option = [&app](const char* name, std::string& value, const char* help) {
     app.add_option(name, value, help)->group("Run");
   };
-  option("--recipe", f.recipe,
-         "what the flags that are not given are set to: paper, official, small-data, finetune or "
-         "token-labels (it is printed)");
   app.add_flag("--print-schedule", f.print_schedule,
                "print \"epoch rate\" for every epoch of the run that the flags describe and exit; "
                "where the rate moves every step, that of the epoch's first; needs no data")
@@ -47,6 +42,19 @@ inline void add_train_flags(CLI::App& app, TrainFlags& f) {
     return word.empty() ? "is empty; leave it out to train on images that are drawn" : "";
   };
   app.get_option("--data-dir")->check(CLI::Validator(not_empty, ""));
+}
+
+// Those of rmt-train.
+inline void add_train_flags(CLI::App& app, TrainFlags& f) {
+  using train::Group;
+  add_run_flags(app, f,
+                {Group::data, Group::model, Group::ablations, Group::device, Group::recording,
+                 Group::optimization, Group::augmentation, Group::token_labels, Group::fine_tuning,
+                 Group::run});
+  app.add_option("--recipe", f.recipe,
+                 "what the flags that are not given are set to: paper, official, small-data, "
+                 "finetune or token-labels (it is printed)")
+      ->group("Run");
   add_timm_flags(app);
 }
 

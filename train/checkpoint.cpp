@@ -127,6 +127,7 @@ void add_optimizer(Archive& a, Optimizer& optimizer, const Progress& p, const Da
                                  {"best_is_average", p.best_is_average},
                                  {"skipped_in_a_row", p.skipped_in_a_row},
                                  {"loss", now.loss},
+                                 {"parts", now.parts},
                                  {"lr", now.lr},
                                  {"seconds", now.seconds},
                                  {"steps", now.steps},
@@ -176,6 +177,7 @@ Progress load_optimizer(Optimizer& optimizer, const Archive& a) {
     now.judged = field<int64_t>(a, p, "judged");
     now.skipped = field<int64_t>(a, p, "skipped");
     now.bad_images = field<std::vector<std::string>>(a, p, "bad_images");
+    if (p.contains("parts")) now.parts = field<std::map<std::string, double>>(a, p, "parts");
   }
   CHECK(progress.epoch >= 0 && progress.now.steps >= 0 && progress.now.images >= 0 &&
             progress.now.judged >= 0,

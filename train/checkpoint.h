@@ -2,6 +2,9 @@
 // names, so that any program that reads safetensors finds the official state_dict there; what
 // training needs beside them stands under "optimizer.", and in the metadata.
 #pragma once
+#include <map>
+#include <string>
+
 #include "train/optimizer.h"
 #include "train/weights/safetensors.h"
 
@@ -9,7 +12,8 @@ namespace rmt::train {
 
 // What the steps of an epoch have added up to so far.
 struct EpochSums {
-  double loss = 0;  // of the steps that counted
+  double loss = 0;                      // of the steps that counted
+  std::map<std::string, double> parts;  // of the loss (train/objective.h), of all steps
   double lr = 0;
   double seconds = 0;
   int64_t steps = 0;

@@ -5,6 +5,7 @@
 #include "core/cuda/device.h"
 #include "core/parallel.h"
 #include "core/processes/start.h"
+#include "ops/mul.h"
 #include "ops/normalize.h"
 #include "train/agreement.h"
 
@@ -80,7 +81,9 @@ Tensor Compute::images(const data::Batch& batch, const data::TransformOptions& t
   const ops::NormalizeOptions options{{t.mean[0], t.mean[1], t.mean[2]},
                                       {t.deviation[0], t.deviation[1], t.deviation[2]}};
   auto here = [this](const Tensor& x) { return x.defined() ? x.to(device) : x; };
-  return ops::normalize(here(batch.images), here(batch.mirror), options, dtype, here(batch.erase));
+  const Tensor y =
+      ops::normalize(here(batch.images), here(batch.mirror), options, dtype, here(batch.erase));
+  return batch.inside.defined() ? ops::mul(y, here(batch.inside).to(dtype)) : y;
 }
 
 void Compute::prepare(nn::Module& model) const {

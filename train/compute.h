@@ -14,8 +14,8 @@ struct Compute {
   DType dtype = DType::f32;  // of activations; parameters are f32
   Processes* processes = &alone();
 
-  // Images as the model reads them, on its device and of its dtype. `transform` is that of the
-  // batch's loader.
+  // Images as the model reads them, on its device and of its dtype, (B, H, W, 3); padding is 0.
+  // `transform` is that of the batch's loader.
   Tensor images(const data::Batch& batch, const data::TransformOptions& transform) const;
   // Brings the model to the device, with copies of its parameters in `dtype` where that is another.
   void prepare(nn::Module& model) const;

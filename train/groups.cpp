@@ -119,6 +119,18 @@ struct Group {
   int64_t tensors = 0, numbers = 0;
 };
 
+std::string layer_of(const std::string& parameter) {
+  return parameter.substr(0, parameter.find_last_of('.'));
+}
+
+// As --no-decay-of says.
+bool spared(const nn::Entry& e, const std::string& rule, const std::set<std::string>& norms) {
+  if (rule == "vectors") return !decays(e.name, e.tensor->shape());
+  if (rule == "nothing") return false;
+  return e.name.find("norm") != std::string::npos ||
+         (rule == "norms" && norms.count(layer_of(e.name)));
+}
+
 }  // namespace
 
 bool decays(const std::string& name, const Shape& shape) {
@@ -127,15 +139,25 @@ bool decays(const std::string& name, const Shape& shape) {
   return shape.rank() > 1 && !name.ends_with(".bias");
 }
 
+std::set<std::string> batch_norms(const std::vector<nn::Entry>& state) {
+  std::set<std::string> layers;
+  for (const nn::Entry& e : state)
+    if (e.name.ends_with(".running_mean")) layers.insert(layer_of(e.name));
+  return layers;
+}
+
 std::vector<ParameterRule> parameter_rules(const std::vector<nn::Entry>& parameters,
                                            const TrainOptions& options,
-                                           const std::string& classifier) {
+                                           const std::string& classifier,
+                                           const std::set<std::string>& norms) {
   std::vector<ParameterRule> rules(parameters.size());
   if (options.layer_decay != 1) scale_rates(parameters, options.layer_decay, classifier, rules);
   if (!options.freeze.empty()) freeze(parameters, options.freeze, classifier, rules);
-  for (size_t i = 0; i < parameters.size(); ++i)
-    if (!rules[i].frozen && decays(parameters[i].name, parameters[i].tensor->shape()))
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    if (options.bn == "frozen") rules[i].frozen |= norms.count(layer_of(parameters[i].name)) > 0;
+    if (!rules[i].frozen && !spared(parameters[i], options.no_decay, norms))
       rules[i].weight_decay = options.weight_decay;
+  }
   return rules;
 }
 

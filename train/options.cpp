@@ -8,6 +8,7 @@
 #include "train/loss.h"
 #include "train/nearest.h"
 #include "train/run/json_text.h"
+#include "train/schedule.h"
 #include "train/settings.h"
 
 namespace rmt::train {
@@ -103,6 +104,30 @@ static void check_token_labels(const TrainOptions& o) {
         "--cls-weight 0 and --dense-weight 0 leave no loss; give one of them");
 }
 
+// Of the settings of segmentation and detection.
+static void check_dense(const TrainOptions& o) {
+  auto known = [](const char* flag, const std::string& value,
+                  const std::vector<std::string>& names) {
+    std::string list;
+    for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
+    CHECK(std::find(names.begin(), names.end(), value) != names.end(), flag, " ", value,
+          " is not known: ", list, did_you_mean(value, names));
+  };
+  known("--bn", o.bn, {"local", "frozen"});
+  known("--sched", o.sched, {"cosine", "poly", "step"});
+  known("--no-decay-of", o.no_decay, {"vectors", "nothing", "norm", "norms"});
+  if (!o.head.empty())
+    known(
+        "--head", o.head,
+        {"semantic_fpn", "upernet", "retinanet", "faster_rcnn", "mask_rcnn", "cascade_mask_rcnn"});
+  milestones_of(o.milestones);
+  CHECK(o.size_ratio[0] > 0 && o.size_ratio[0] <= o.size_ratio[1] && o.size_ratio[1] <= 100,
+        "--size-ratio ", o.size_ratio[0], " ", o.size_ratio[1],
+        ": give the least and the most of a factor above 0");
+  CHECK(o.short_side <= o.long_side, "--short-side ", o.short_side, " is above --long-side ",
+        o.long_side);
+}
+
 void check(const TrainOptions& o) {
   for_each_setting([&]<class T>(const Setting<T>& s) {
     if constexpr (std::is_arithmetic_v<T>) {
@@ -114,6 +139,7 @@ void check(const TrainOptions& o) {
   });
   check_optimizer(o);
   check_token_labels(o);
+  check_dense(o);
   data::parse_augment(o.aa);
   loss_named(o.loss);
   CHECK(o.model_ema_decay < 1,

@@ -58,12 +58,17 @@ void Report::skipped(int64_t step, const std::string& why, int64_t in_a_row) {
 void Report::epoch(const EpochLog& log, bool best, const Curve& compare) {
   std::ostringstream text;
   text << std::fixed << std::setprecision(4) << "epoch " << log.epoch + 1 << "/" << options_.epochs
-       << "  train loss " << log.train_loss << "  test loss " << log.test_loss
-       << std::setprecision(2) << "  top-1 " << log.test_acc1 << " %";
-  if (log.test_ema_acc1) text << " (average " << *log.test_ema_acc1 << " %)";
-  if (top5_) text << "  top-5 " << log.test_acc5 << " %";
+       << "  train loss " << log.train_loss;
+  if (log.test.loss != 0) text << "  test loss " << log.test.loss;
+  text << std::setprecision(2);
+  for (const Score& s : log.test.scores) {
+    if (s.name == "acc5" && !top5_) continue;
+    text << "  " << title_of(s.name) << " " << s.value << " %";
+    const auto average = log.test_ema ? log.test_ema->score(s.name) : std::nullopt;
+    if (average && s.name != "acc5") text << " (average " << *average << " %)";
+  }
   text << "  ";
-  if (auto difference = top1_difference(log, compare))
+  if (auto difference = score_difference(log, compare))
     text << std::showpos << *difference << std::noshowpos << " to " << compare.name << "  ";
   text << std::setprecision(1) << log.images_per_s << " img/s  " << log.seconds << " s"
        << (best ? "  best" : "");

@@ -9,7 +9,6 @@
 
 #include "core/files/file_calls.h"
 #include "core/files/files.h"
-#include "data/images/image_grid.h"
 #include "train/weights/model_file.h"
 
 namespace rmt::train {
@@ -36,8 +35,8 @@ void remove(const std::string& path) {
 
 }  // namespace
 
-double best_top1(const EpochLog& log) {
-  return std::max(log.test_acc1, log.test_ema_acc1.value_or(-1));
+double best_score(const EpochLog& log) {
+  return std::max(log.test.score(), log.test_ema ? log.test_ema->score() : -1);
 }
 
 Saving::Saving(nn::Module& model, Optimizer& optimizer, const Progress& progress,
@@ -59,17 +58,9 @@ void Saving::open(const RunFolder& folder) {
   if (progress_.epoch > 0) try_to_save([&] { folder_.refresh(); });
 }
 
-// Each image under its class, after crop, mirror and the rest; mixing comes later, on the device.
-void Saving::first_batch(const data::Batch& batch) {
-  if (!writes_) return;
-  try_to_save([&] {
-    std::vector<data::Tile> tiles;
-    for (data::Image& image : data::batch_pictures(batch, transform_options(options_), 24)) {
-      const int64_t label = batch.labels.data<int64_t>()[tiles.size()];
-      tiles.push_back({std::move(image), classes_[label]});
-    }
-    data::write_png(folder_ / "augmented.png", data::image_grid(tiles));
-  });
+void Saving::first_batch(const std::vector<data::Tile>& images) {
+  if (!writes_ || images.empty()) return;
+  try_to_save([&] { data::write_png(folder_ / "augmented.png", data::image_grid(images)); });
 }
 
 // The log first and the last checkpoint at the end: a run that is killed in between does the epoch
@@ -157,7 +148,7 @@ void Saving::write(const std::string& file, const Archive& archive) {
 
 // The better of the two, the weights or their average.
 void Saving::write_weights(const std::string& file, const EpochLog& log) {
-  if (best_top1(log) > log.test_acc1) {
+  if (best_score(log) > log.test.score()) {
     const AverageInPlace averaged(optimizer_.average());
     write(file, weights("average"));
   } else {
@@ -171,7 +162,7 @@ void Saving::keep_history(const EpochLog& log) {
   auto file = [](int64_t epoch) { return str("checkpoint-", epoch, ".safetensors"); };
   std::vector<EpochLog> ranked = read_log(folder_ / "log.jsonl", true);
   std::stable_sort(ranked.begin(), ranked.end(), [](const EpochLog& a, const EpochLog& b) {
-    return best_top1(a) > best_top1(b);
+    return best_score(a) > best_score(b);
   });
   for (size_t rank = 0; rank < ranked.size(); ++rank)
     if (int64_t(rank) >= options_.checkpoint_hist)

@@ -15,15 +15,15 @@
 #pragma once
 #include <functional>
 
-#include "data/loader.h"
+#include "data/images/image_grid.h"
 #include "train/checkpoint.h"
 #include "train/options.h"
 #include "train/run/run_folder.h"
 
 namespace rmt::train {
 
-// The better top-1 of the two, the weights' or their average's.
-double best_top1(const EpochLog& log);
+// The better score of the two, the weights' or their average's.
+double best_score(const EpochLog& log);
 
 class Saving {
  public:
@@ -36,7 +36,7 @@ class Saving {
   // From now on into this folder; takes back the lines of log.jsonl that are not in `progress`.
   void open(const RunFolder& folder);
   const RunFolder& folder() const { return folder_; }
-  void first_batch(const data::Batch& batch);
+  void first_batch(const std::vector<data::Tile>& images);
   void inside_epoch();  // next.safetensors
   void step_counted();  // and now it is last.safetensors
   bool last();          // last.safetensors at once, for a run that stops; false: it is an older one

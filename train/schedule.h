@@ -10,10 +10,21 @@
 //             warm-up           T
 //
 // t counts steps, or epochs as the official code does; T is their number in the run.
+//
+// Segmentation and detection have others (--sched), counted in steps:
+//
+//   poly   r(t) = (lr - min_lr) (1 - t / T)^power + min_lr
+//   step   r(t) = lr / 10^k, k of the milestones (epochs) reached
+//
+// and their warm-up multiplies r(t) by 1 - (1 - t / T_w) (1 - ratio) in its T_w steps.
 #pragma once
+#include <vector>
+
 #include "train/options.h"
 
 namespace rmt::train {
+
+enum class Falling { cosine, poly, step };
 
 struct Schedule {
   double lr = 2e-3;
@@ -21,7 +32,16 @@ struct Schedule {
   double warmup_lr = 1e-6;
   double epochs = 300;
   double warmup_epochs = 5;
+  // Of poly and step.
+  Falling falling = Falling::cosine;
+  double power = 0.9;
+  std::vector<int64_t> milestones = {};
+  int64_t warmup_steps = 0;
+  double warmup_ratio = 0.001;
 };
+
+// "8,11" -> {8, 11}. Error, which names --milestones, for anything but epochs that grow.
+std::vector<int64_t> milestones_of(const std::string& text);
 
 // The one of a run, its rules worked out.
 Schedule schedule_of(const TrainOptions& options);

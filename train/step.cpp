@@ -1,5 +1,6 @@
 #include "train/step.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "autograd/backward.h"
@@ -28,16 +29,19 @@ std::vector<Verdict> TrainStep::operator()(const std::vector<data::Batch>& parts
 // move.
 Tensor TrainStep::differentiate(const std::vector<data::Batch>& parts) {
   model_.zero_grad();
+  parts_.clear();
   Tensor sum;
   for (size_t i = 0; i < parts.size(); ++i) {
     // Of the part among those of all processes, for drop path's chances.
     const int64_t number = int64_t(i) * processes_.size() + processes_.rank();
-    model_.mode().first_sample = number * parts[i].labels.numel();
-    const Tensor loss = loss_of(parts[i]);
+    model_.mode().first_sample = number * parts[i].images.dim(0);
+    const Losses losses = losses_of(parts[i]);
+    const Tensor& loss = losses.total;
     if (sum.defined())
       sum.add_from(loss.detach());
     else
       sum = loss.clone();
+    if (!on_gpu_ || !options_.graph) note_parts(losses, 1 / double(parts.size()));
     const bool alone_on_cpu = processes_.size() == 1 && !on_gpu_;
     if (alone_on_cpu && !std::isfinite(sum.to(DType::f64).item<double>())) break;
     if (i + 1 < parts.size())
@@ -53,10 +57,20 @@ Tensor TrainStep::differentiate(const std::vector<data::Batch>& parts) {
   return sum;
 }
 
-// The forward pass: the mean loss over the batch, () (train/objective.h).
-Tensor TrainStep::loss_of(const data::Batch& batch) {
+// The forward pass (train/objective.h).
+Losses TrainStep::losses_of(const data::Batch& batch) {
   const Tensor images = compute_.images(batch, options_.transform);  // (B, H, W, 3)
   return options_.objective(images, batch);
+}
+
+// Adds a batch's share of each part.
+void TrainStep::note_parts(const Losses& losses, double share) {
+  for (const auto& [name, x] : losses.parts) {
+    auto it = std::find_if(parts_.begin(), parts_.end(),
+                           [&, n = name](const auto& part) { return part.first == n; });
+    if (it == parts_.end()) it = parts_.insert(parts_.end(), {name, 0});
+    it->second += share * x.to(Device::cpu).to(DType::f64).item<double>();
+  }
 }
 
 // --- what it is made of ---

@@ -37,12 +37,16 @@ class TrainStep {
     return (*this)(std::vector<data::Batch>{batch}, step, lr);
   }
   std::vector<Verdict> finish();  // the verdicts that are still on their way
+  // The parts of the last step's loss (Losses), of this process's batches together. None where the
+  // step is recorded.
+  const std::vector<std::pair<std::string, double>>& parts() const { return parts_; }
 
  private:
   std::vector<Verdict> repeat_on_gpu(const std::vector<data::Batch>& parts, int64_t step,
                                      double lr);
   Tensor differentiate(const std::vector<data::Batch>& parts);
-  Tensor loss_of(const data::Batch& batch);
+  Losses losses_of(const data::Batch& batch);
+  void note_parts(const Losses& losses, double share);
   [[noreturn]] void advise_on_memory(const OutOfMemory& e, const data::Batch& batch);
 
   nn::Module& model_;
@@ -52,6 +56,7 @@ class TrainStep {
   Processes& processes_;
   GradientSums sums_;
   std::unique_ptr<RecordedStep> on_gpu_;
+  std::vector<std::pair<std::string, double>> parts_;
 };
 
 }  // namespace rmt::train

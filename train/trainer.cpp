@@ -6,9 +6,8 @@
 
 #include "nn/models/registry.h"
 #include "train/agreement.h"
+#include "train/part_options.h"
 #include "train/stop.h"
-#include "train/token_labels.h"
-#include "train/weights/model_file.h"
 
 namespace rmt::train {
 
@@ -45,14 +44,6 @@ double Trainer::learning_rate(int64_t step) const {
 
 namespace {
 
-// What the run makes small: with label maps the loss of a model with a token head.
-Objective objective_of(nn::Module& model, const TrainOptions& o, const data::LabelMaps* labels) {
-  if (!labels) return nullptr;
-  auto* rmt = dynamic_cast<nn::Rmt*>(&model);
-  CHECK(rmt, "token labels train an RMT with a token head, and ", o.model, " is none");
-  return token_labels(*rmt, o);
-}
-
 // The first process alone shows progress.
 TrainOptions report_options(TrainOptions o, const Processes& processes) {
   if (!processes.is_first()) o.log_interval = 0;
@@ -69,42 +60,46 @@ const char* non_finite(double x) { return std::isnan(x) ? "nan" : "infinite"; }
 
 }  // namespace
 
-Trainer::Trainer(nn::Module& model, Forward forward, const data::Dataset& train,
-                 const data::Dataset& test, const TrainOptions& options, std::ostream& out,
-                 const Compute& compute, const Loss& loss, const data::LabelMaps* labels)
+Trainer::Trainer(nn::Module& model, std::unique_ptr<Task> task, const TrainOptions& options,
+                 std::ostream& out, const Compute& compute, const std::string& classifier)
     : model_(model),
-      forward_(std::move(forward)),
+      task_(std::move(task)),
       options_(options),
       compute_(compute),
       schedule_(schedule_of(options)),
-      train_loader_(train, loader_options(options, true, labels, *compute.processes)),
-      test_loader_(test, loader_options(options, false, nullptr, *compute.processes)),
-      classes_(train.classes()),
-      counts_{int64_t(classes_.size()), train.size(), test.size(), data::checksum(train),
-              data::checksum(test)},
-      steps_(train_loader_.batches() / options.grad_accum_steps),
-      optimizer_(model.parameters(), optimizer_options(options),
-                 parameter_rules(model.parameters(), options, classifier_of(model)), model.state()),
-      train_step_(model, forward_, optimizer_, compute,
-                  {.smoothing = options.smoothing,
-                   .graph = options.cuda_graph,
-                   .loss = loss ? loss : loss_named(options.loss),
-                   .objective = objective_of(model, options, labels),
+      counts_(task_->counts()),
+      steps_(task_->training().batches() / options.grad_accum_steps),
+      optimizer_(
+          model.parameters(), optimizer_options(options),
+          parameter_rules(model.parameters(), options, classifier, batch_norms(model.state())),
+          model.state()),
+      train_step_(model, nullptr, optimizer_, compute,
+                  {.graph = options.cuda_graph && task_->recordable(),
+                   .objective = [this](const Tensor& images,
+                                       const data::Batch& b) { return task_->losses(images, b); },
                    .seed = options.seed,
-                   .transform = transform_options(options)}),
+                   .transform = task_->transform()}),
       report_(report_options(options, *compute.processes), steps_, counts_.classes, out),
-      saving_(model, optimizer_, progress_, options, train.classes(), counts_,
+      saving_(model, optimizer_, progress_, options, task_->classes(), counts_,
               compute.processes->is_first()),
       bad_train_(options.max_bad_images, *compute.processes),
       bad_test_(options.max_bad_images, *compute.processes) {
-  CHECK(steps_ > 0, train.place(), " has ", train.size(), " images, ", train_loader_.batches(),
-        " batches of --batch-size ", options.batch_size,
+  CHECK(steps_ > 0, task_->place(), " has ", counts_.train_images, " images, ",
+        task_->training().batches(), " batches of --batch-size ", options.batch_size,
         options.processes > 1 ? " in each process" : "", ", fewer than one step of ",
         "--grad-accum-steps ", options.grad_accum_steps, "; give a smaller --batch-size or fewer");
   CHECK(options.processes == compute.processes->size(), "trainer: options.processes is ",
         options.processes, ", there are ", compute.processes->size());
   if (options.sync_bn && options.processes > 1) model.mode().processes = compute.processes;
 }
+
+Trainer::Trainer(nn::Module& model, Forward forward, const data::Dataset& train,
+                 const data::Dataset& test, const TrainOptions& options, std::ostream& out,
+                 const Compute& compute, const Loss& loss, const data::LabelMaps* labels)
+    : Trainer(model,
+              std::make_unique<Classification>(model, forward, train, test, options, compute, loss,
+                                               labels),
+              options, out, compute, classifier_of(model)) {}
 
 Trainer::Trainer(nn::Classifier& model, const data::Dataset& train, const data::Dataset& test,
                  const TrainOptions& options, std::ostream& out, const Compute& compute,
@@ -124,7 +119,7 @@ void Trainer::resume(const Archive& archive, bool force) {
   progress_ = load_optimizer(optimizer_, archive);
   saving_.resumed();
 
-  if (!force) check_same_data(archive, classes_, counts_, options_.data_dir);
+  if (!force) check_same_data(archive, task_->classes(), counts_, options_.data_dir);
   const DataCounts then = data_counts(archive);
   EpochSums& now = progress_.now;
   // Here the run is forced on: other images come in another order, so their epoch begins again.
@@ -144,7 +139,7 @@ void Trainer::check_processes() {
   std::vector<Tensor> weights;
   for (const nn::Entry& e : model_.state()) weights.push_back(*e.tensor);
   std::string classes;
-  for (const std::string& name : classes_) classes += name + "\n";
+  for (const std::string& name : task_->classes()) classes += name + "\n";
   check_agreement(*compute_.processes,
                   {{"options", to_json(options_)},
                    {"training images", str(counts_.train_images, counts_.train_checksum, classes)},
@@ -158,14 +153,15 @@ void Trainer::check_processes() {
 // resumed run goes on in the middle of an epoch.
 void Trainer::begin_epoch() {
   report_.begin_epoch(progress_.now);
-  train_loader_.start(progress_.epoch, progress_.now.steps * options_.grad_accum_steps);
+  task_->training().start(progress_.epoch, progress_.now.steps * options_.grad_accum_steps);
 }
 
 // The batches of one step, which the run folder shows if it is the run's first.
 std::vector<data::Batch> Trainer::next_batches(int64_t step) {
   std::vector<data::Batch> batches;
-  for (int64_t i = 0; i < options_.grad_accum_steps; ++i) batches.push_back(*train_loader_.next());
-  if (step == 0) saving_.first_batch(batches[0]);
+  for (int64_t i = 0; i < options_.grad_accum_steps; ++i)
+    batches.push_back(*task_->training().next());
+  if (step == 0) saving_.first_batch(task_->pictures(batches[0], 24));
   return batches;
 }
 
@@ -175,7 +171,9 @@ void Trainer::note_step(double lr) {
   ++now.steps;
   now.images += images_a_step(options_);
   now.lr += lr;
-  report_.step(progress_.epoch, now, lr, last_loss_, train_loader_.wait_seconds());
+  for (const auto& [name, value] : train_step_.parts())
+    if (std::isfinite(value)) now.parts[name] += value;
+  report_.step(progress_.epoch, now, lr, last_loss_, task_->training().wait_seconds());
 }
 
 // Adds the losses of the steps that moved the parameters. A step with a loss or a gradient that is
@@ -249,46 +247,38 @@ std::optional<EpochLog> Trainer::evaluate_epoch() {
                .seconds = now.seconds,
                .images_per_s = double(now.images) / now.seconds,
                .skipped_steps = now.skipped};
-  const Metrics m = test_metrics();
-  log.test_loss = m.loss();
-  log.test_acc1 = m.acc1();
-  log.test_acc5 = m.acc5();
-  bool asked = asked_to_stop();
+  for (const auto& [name, sum] : now.parts) log.parts.push_back({name, sum / counted});
+  std::optional<TestResult> tested = test();
+  if (tested) log.test = std::move(*tested);
+  bool asked = asked_to_stop() || !tested;
   if (options_.model_ema && !asked) {
     const AverageInPlace averaged(optimizer_.average());
-    const Metrics a = test_metrics();
-    asked = asked_to_stop();
-    log.test_ema_loss = a.loss();
-    log.test_ema_acc1 = a.acc1();
-    log.test_ema_acc5 = a.acc5();
+    log.test_ema = test();
+    asked = asked_to_stop() || !log.test_ema;
   }
   if (!asked) return log;
   stop();
   return std::nullopt;
 }
 
-// Tests the model as it is. A signal ends this early, with a result that the caller must not use.
-Metrics Trainer::test_metrics() {
-  const Metrics m = evaluate(
-      model_, forward_, test_loader_, compute_, transform_options(options_),
-      "--validation-batch-size",
-      [](const data::Batch&, const Tensor&) { return !StopSignals::requested(); },
-      *compute_.processes);
-  if (m.complete)
-    CHECK(std::isfinite(m.loss()), "the test loss is ", non_finite(m.loss()), " after epoch ",
-          progress_.epoch, ": ", saving_.advice());
-  return m;
+// Tests the model as it is; nothing where a signal has ended it early.
+std::optional<TestResult> Trainer::test() {
+  const auto result = task_->test([] { return !StopSignals::requested(); });
+  if (result)
+    CHECK(std::isfinite(result->loss), "the test loss is ", non_finite(result->loss),
+          " after epoch ", progress_.epoch, ": ", saving_.advice());
+  return result;
 }
 
 // Prints, logs and saves the epoch, and moves on to the next one.
 void Trainer::finish_epoch(EpochLog log) {
   note_bad_images();
   log.bad_images = progress_.now.bad_images;
-  const bool best = best_top1(log) > progress_.best_acc1;
+  const bool best = best_score(log) > progress_.best_acc1;
   if (best) {
-    progress_.best_acc1 = best_top1(log);
+    progress_.best_acc1 = best_score(log);
     progress_.best_epoch = log.epoch;
-    progress_.best_is_average = best_top1(log) > log.test_acc1;
+    progress_.best_is_average = best_score(log) > log.test.score();
   }
   ++progress_.epoch;
   progress_.now = {};
@@ -300,7 +290,7 @@ void Trainer::finish_epoch(EpochLog log) {
 // last call.
 void Trainer::note_bad_images() {
   for (auto [loader, images] :
-       {std::pair{&train_loader_, &bad_train_}, std::pair{&test_loader_, &bad_test_}})
+       {std::pair{&task_->training(), &bad_train_}, std::pair{&task_->validation(), &bad_test_}})
     for (const data::BadImage& bad : images->next(*loader)) {
       progress_.now.bad_images.push_back(bad.path + ": " + bad.reason);
       std::cerr << "bad image, replaced by the next: " << printable(progress_.now.bad_images.back())

@@ -10,24 +10,25 @@
 #include <optional>
 #include <ostream>
 
-#include "data/loader.h"
 #include "data/sharing.h"
-#include "train/evaluation.h"
+#include "train/classification.h"
 #include "train/options.h"
-#include "train/part_options.h"
 #include "train/report.h"
 #include "train/saving.h"
 #include "train/schedule.h"
 #include "train/step.h"
+#include "train/task.h"
 
 namespace rmt::train {
 
 class Trainer {
  public:
   // The model must be where compute.prepare() brought it, with the weights that training starts
-  // from. `out` receives one line an epoch; the progress line and warnings go to stderr. `loss`:
-  // undefined for that of options.loss. `labels`: the label maps of the training images, for a
-  // model with a token head (options.token_head); they must outlive the trainer.
+  // from. `out` receives one line an epoch; the progress line and warnings go to stderr.
+  // `classifier` is the layer that --freeze body spares (nn/classifier.h).
+  Trainer(nn::Module& model, std::unique_ptr<Task> task, const TrainOptions& options,
+          std::ostream& out, const Compute& compute = {}, const std::string& classifier = "head");
+  // Of a classifier: the task is train/classification.h, which says what `loss` and `labels` are.
   Trainer(nn::Module& model, Forward forward, const data::Dataset& train, const data::Dataset& test,
           const TrainOptions& options, std::ostream& out, const Compute& compute = {},
           const Loss& loss = nullptr, const data::LabelMaps* labels = nullptr);
@@ -65,19 +66,16 @@ class Trainer {
   void stop_or_save();
   bool asked_to_stop() const;
   std::optional<EpochLog> evaluate_epoch();
-  Metrics test_metrics();
+  std::optional<TestResult> test();
   void finish_epoch(EpochLog log);
   void stop();
   void note_bad_images();
 
   nn::Module& model_;
-  Forward forward_;
+  std::unique_ptr<Task> task_;
   TrainOptions options_;
   Compute compute_;
   Schedule schedule_;
-  data::Loader train_loader_;
-  data::Loader test_loader_;
-  std::vector<std::string> classes_;
   DataCounts counts_;
   int64_t steps_;  // of an epoch
   Optimizer optimizer_;

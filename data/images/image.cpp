@@ -10,8 +10,8 @@
 
 #include "core/error.h"
 #include "core/files/input_file.h"
+#include "data/images/decode.h"
 #include "data/images/memory_budget.h"
-#include "data/images/structure.h"
 
 namespace rmt::data {
 namespace {
@@ -114,11 +114,6 @@ void check_stb(bool ok) { CHECK(ok, "the decoder met an impossible state"); }
 namespace rmt::data {
 namespace {
 
-void check_file_size(size_t bytes, const std::string& name) {
-  CHECK(bytes <= kMaxImageFile, name, ": ", bytes,
-        " bytes, more than the 64 MiB that an image file may have; scale it down or remove it");
-}
-
 // RGBA -> RGB, four pixels at a time. A store writes 16 bytes, of which 12 are the four pixels: the
 // other 4 lie where the next pixels go, so at least 6 pixels, 18 bytes, must be left.
 void drop_fourth(const uint8_t* rgba, int64_t pixels, std::vector<uint8_t>& rgb) {
@@ -136,22 +131,22 @@ void drop_fourth(const uint8_t* rgba, int64_t pixels, std::vector<uint8_t>& rgb)
 
 }  // namespace
 
-Image decode_image(const uint8_t* bytes, size_t n, const std::string& file) {
-  const std::string name = printable(file);
-  check_file_size(n, name);
-  const Outline outline = outline_of(bytes, n, name);
+void check_file_size(size_t bytes, const std::string& name) {
+  CHECK(bytes <= kMaxImageFile, name, ": ", bytes,
+        " bytes, more than the 64 MiB that an image file may have; scale it down or remove it");
+}
+
+void decode_pixels(const uint8_t* bytes, size_t n, const Outline& outline, int wanted,
+                   const std::string& name, const std::function<void(const uint8_t*)>& use) {
   const auto pixels = size_t(outline.width * outline.height);
   // Its pixels and the file's compressed bytes, with some room.
   const size_t limit = (size_t(16) << 20) + 2 * n + pixels * size_t(outline.decoder_bytes);
   const MemoryBudget::Share share(all_decoders, limit + pixels * 3);
   DecoderMemory heap(limit);
   int width = 0, height = 0, channels = 0;
-  // A JPEG's colours are converted by SIMD when there are four channels, and one by one when there
-  // are three: so take four and drop the last.
   const stbi_uc* decoded = nullptr;  // in the heap, which frees it
   try {
-    decoded =
-        stbi_load_from_memory(bytes, int(n), &width, &height, &channels, outline.jpeg ? 4 : 3);
+    decoded = stbi_load_from_memory(bytes, int(n), &width, &height, &channels, wanted);
   } catch (const Error& e) {
     throw Error(str(name, ": cannot be decoded (", e.what(), "); replace or remove the file"));
   }
@@ -162,11 +157,23 @@ Image decode_image(const uint8_t* bytes, size_t n, const std::string& file) {
         "); replace or remove the file");
   CHECK(width == outline.width && height == outline.height, name,
         ": claims two sizes; replace or remove the file");
-  Image image{width, height, {}};
-  if (outline.jpeg)
-    drop_fourth(decoded, int64_t(pixels), image.rgb);
-  else
-    image.rgb.assign(decoded, decoded + pixels * 3);
+  use(decoded);
+}
+
+Image decode_image(const uint8_t* bytes, size_t n, const std::string& file) {
+  const std::string name = printable(file);
+  check_file_size(n, name);
+  const Outline outline = outline_of(bytes, n, name);
+  const int64_t pixels = outline.width * outline.height;
+  Image image{outline.width, outline.height, {}};
+  // A JPEG's colours are converted by SIMD when there are four channels, and one by one when there
+  // are three: so take four and drop the last.
+  decode_pixels(bytes, n, outline, outline.jpeg ? 4 : 3, name, [&](const uint8_t* decoded) {
+    if (outline.jpeg)
+      drop_fourth(decoded, pixels, image.rgb);
+    else
+      image.rgb.assign(decoded, decoded + pixels * 3);
+  });
   return image;
 }
 

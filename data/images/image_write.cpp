@@ -2,6 +2,7 @@
 #include "core/error.h"
 #include "core/files/files.h"
 #include "data/images/image.h"
+#include "data/images/label_png.h"
 
 #define STBI_WRITE_NO_STDIO
 #define STB_IMAGE_WRITE_STATIC
@@ -30,6 +31,18 @@ void append(void* to, void* data, int size) {
                                                  p + size);
 }
 
+// pixels: (height, width, channels)
+std::vector<uint8_t> png_of(int64_t width, int64_t height, int channels,
+                            const std::vector<uint8_t>& pixels) {
+  CHECK(pixels.size() < size_t(1) << 30, "encode_png: ", width, " x ", height,
+        " pixels are too many; at most 2^30 bytes of them");  // stb counts in int
+  std::vector<uint8_t> bytes;
+  CHECK(stbi_write_png_to_func(append, &bytes, int(width), int(height), channels, pixels.data(),
+                               int(width) * channels),
+        "encode_png: failed");
+  return bytes;
+}
+
 }  // namespace
 
 std::vector<uint8_t> encode_jpeg(const Image& image, int quality) {
@@ -44,17 +57,23 @@ std::vector<uint8_t> encode_jpeg(const Image& image, int quality) {
 
 std::vector<uint8_t> encode_png(const Image& image) {
   check_image(image, "encode_png");
-  CHECK(image.rgb.size() < size_t(1) << 30, "encode_png: ", image.width, " x ", image.height,
-        " pixels are too many; at most a third of 2^30");  // stb counts in int
-  std::vector<uint8_t> bytes;
-  CHECK(stbi_write_png_to_func(append, &bytes, int(image.width), int(image.height), 3,
-                               image.rgb.data(), int(image.width) * 3),
-        "encode_png: failed");
-  return bytes;
+  return png_of(image.width, image.height, 3, image.rgb);
+}
+
+std::vector<uint8_t> encode_grey_png(const GreyImage& image) {
+  CHECK(image.width > 0 && image.height > 0 && image.width < 65536 && image.height < 65536 &&
+            int64_t(image.values.size()) == image.width * image.height,
+        "encode_grey_png: ", image.width, " x ", image.height, " pixels with ", image.values.size(),
+        " bytes is no image");
+  return png_of(image.width, image.height, 1, image.values);
 }
 
 void write_jpeg(const std::string& path, const Image& image, int quality) {
   const std::vector<uint8_t> bytes = encode_jpeg(image, quality);
+  write_unsynced(path, {{bytes.data(), bytes.size()}});
+}
+void write_grey_png(const std::string& path, const GreyImage& image) {
+  const std::vector<uint8_t> bytes = encode_grey_png(image);
   write_unsynced(path, {{bytes.data(), bytes.size()}});
 }
 void write_png(const std::string& path, const Image& image) {

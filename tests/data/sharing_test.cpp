@@ -1,6 +1,8 @@
 // What processes tell each other of their images; processes are threads here.
 #include "data/sharing.h"
 
+#include "data/loader.h"
+
 #include <filesystem>
 
 #include "core/processes/bytes.h"

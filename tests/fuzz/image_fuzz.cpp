@@ -1,38 +1,16 @@
 // An image file of any bytes, decoded whole; and its header, which is read without believing it and
 // must say the same of a file that decodes.
-#include "core/files/crc32.h"
 #include "data/images/header.h"
 #include "data/images/image.h"
 #include "tests/fuzz/fuzz.h"
-#include "tests/fuzz/mutate.h"
+#include "tests/fuzz/png_parts.h"
 
 using namespace rmt;
 using namespace rmt::data;
 
 namespace {
 
-const std::string kPng = "\x89PNG\r\n\x1A\n", kJpeg = "\xFF\xD8";
-
-// Type and data of each chunk.
-fuzz::Parts png_chunks(const std::string& bytes) {
-  fuzz::Parts parts{kPng};
-  for (size_t at = kPng.size(); at + 12 <= bytes.size();) {
-    const size_t length =
-        std::min<size_t>(fuzz::number_at(bytes, at, 4, true), bytes.size() - at - 12);
-    parts.push_back(bytes.substr(at + 4, 4 + length));
-    at += 12 + length;
-  }
-  return parts;
-}
-
-std::string png_of(const fuzz::Parts& parts) {
-  std::string out = kPng;
-  for (const std::string& chunk : parts)
-    if (chunk.size() >= 4 && chunk != kPng)
-      out += fuzz::number(chunk.size() - 4, 4, true) + chunk +
-             fuzz::number(crc32(chunk.data(), chunk.size()), 4, true);
-  return out;
-}
+const std::string kJpeg = "\xFF\xD8";
 
 // Marker and content of each segment, without its length; the data behind SOS are a part that
 // begins with a zero.
@@ -69,16 +47,18 @@ std::string jpeg_of(const fuzz::Parts& parts) {
 }
 
 fuzz::Parts split(const std::string& bytes) {
-  return bytes.starts_with(kPng)    ? png_chunks(bytes)
-         : bytes.starts_with(kJpeg) ? jpeg_segments(bytes)
-                                    : fuzz::Parts{bytes};
+  return bytes.starts_with(fuzz::kPng) ? fuzz::png_chunks(bytes)
+         : bytes.starts_with(kJpeg)    ? jpeg_segments(bytes)
+                                       : fuzz::Parts{bytes};
 }
 
 std::string join(const fuzz::Parts& parts) {
   const auto has = [&](const std::string& begin) {
     return std::find(parts.begin(), parts.end(), begin) != parts.end();
   };
-  return has(kPng) ? png_of(parts) : has(kJpeg) ? jpeg_of(parts) : fuzz::concatenated(parts);
+  return has(fuzz::kPng) ? fuzz::png_of(parts)
+         : has(kJpeg)    ? jpeg_of(parts)
+                         : fuzz::concatenated(parts);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // What may replace the last good checkpoint, and what may not.
 #include "train/saving.h"
+#include "tests/train/run/accuracy.h"
 
 #include <cmath>
 #include <filesystem>
@@ -91,8 +92,8 @@ TEST_F(SavingTest, AHistoryThatCannotBeRemovedIsAWarning) {
   saving.open(run);
   fs::create_directories(run / "checkpoint-0.safetensors/full");
   testing::internal::CaptureStderr();
-  saving.epoch({.epoch = 0, .test_acc1 = 10}, false);
-  saving.epoch({.epoch = 1, .test_acc1 = 20}, false);
+  saving.epoch({.epoch = 0, .test = accuracy(10)}, false);
+  saving.epoch({.epoch = 1, .test = accuracy(20)}, false);
   const std::string text = testing::internal::GetCapturedStderr();
   EXPECT_NE(text.find("checkpoint-0.safetensors: cannot remove"), std::string::npos) << text;
   EXPECT_TRUE(fs::exists(run / "last.safetensors"));

@@ -57,13 +57,20 @@ Points train_loss(const Curve& c) {
 }
 // A cross entropy is above zero: zero stands where a log says nothing of it.
 Points validation_loss(const Curve& c) {
-  return points(c, [](const EpochLog& e) { return e.test_loss > 0 ? e.test_loss : std::nan(""); });
+  return points(c, [](const EpochLog& e) { return e.test.loss > 0 ? e.test.loss : std::nan(""); });
 }
-Points top1(const Curve& c) {
-  return points(c, [](const EpochLog& e) { return e.test_acc1; });
+Points score(const Curve& c) {
+  return points(c, [](const EpochLog& e) { return e.test.score(); });
 }
-Points ema_top1(const Curve& c) {
-  return points(c, [](const EpochLog& e) { return e.test_ema_acc1.value_or(std::nan("")); });
+Points ema_score(const Curve& c) {
+  return points(c,
+                [](const EpochLog& e) { return e.test_ema ? e.test_ema->score() : std::nan(""); });
+}
+
+// What the curves' scores are called.
+std::string measure(const Curve& c) {
+  const bool named = !c.epochs.empty() && !c.epochs[0].test.scores.empty();
+  return title_of(named ? c.epochs[0].test.scores[0].name : "acc1");
 }
 
 struct Line {
@@ -91,7 +98,7 @@ std::string tick_text(double x, double step) {
 
 // Axes with round ticks, and the lines. The frame is as wide as the epochs and as high as from the
 // first to the last tick of the values.
-std::string panel(double left, const char* title, const std::vector<Line>& lines) {
+std::string panel(double left, const std::string& title, const std::vector<Line>& lines) {
   double low = 1e300, high = -1e300, epochs = 1;
   for (const Line& line : lines)
     for (const Point& p : line.points) {
@@ -149,7 +156,7 @@ Point best(const Points& p) {
                            [](const Point& a, const Point& b) { return a.value < b.value; });
 }
 
-std::string figures(const char* what, const Points& p) {
+std::string figures(const std::string& what, const Points& p) {
   if (p.empty()) return "";
   const Point top = best(p);
   return str(what, number(" %.2f %%", p.back().value), number(" (best %.2f", top.value),
@@ -181,8 +188,8 @@ std::string legend(const Curve& curve, size_t k) {
     losses = number("loss %.3f", loss.back().value);
   if (const Points loss = validation_loss(curve); !loss.empty())
     losses += number(", val %.3f", loss.back().value);
-  out += text(kLeft + 190, losses) + text(kLeft + 310, figures("top-1", top1(curve)));
-  if (const Points ema = ema_top1(curve); !ema.empty())
+  out += text(kLeft + 190, losses) + text(kLeft + 310, figures(measure(curve), score(curve)));
+  if (const Points ema = ema_score(curve); !ema.empty())
     out += stroke(kLeft + 530, " ema") + text(kLeft + 562, figures("EMA", ema));
   return out;
 }
@@ -209,16 +216,18 @@ std::string draw_curves(const std::vector<Curve>& curves) {
   for (size_t k = 0; k < curves.size(); ++k) {
     losses.push_back({train_loss(curves[k]), k});
     losses.push_back({validation_loss(curves[k]), k, " validation"});
-    accuracies.push_back({top1(curves[k]), k});
-    accuracies.push_back({ema_top1(curves[k]), k, " ema"});
+    accuracies.push_back({score(curves[k]), k});
+    accuracies.push_back({ema_score(curves[k]), k, " ema"});
     legends += legend(curves[k], k);
   }
+  const std::string what = measure(curves.empty() ? Curve() : curves[0]);
   const double height = kLegendTop + kLegendLine * double(curves.size());
   return str("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"", kWidth, "\" height=\"", height,
              "\" viewBox=\"0 0 ", kWidth, " ", height, "\">\n", kStyle,
              "<rect class=\"page\" width=\"", kWidth, "\" height=\"", height, "\" rx=\"6\"/>\n",
              panel(kLeft, "loss in training, and in validation (dotted)", losses),
-             panel(kLeft + kBetween, "validation top-1, %", accuracies), legends, "</svg>\n");
+             panel(kLeft + kBetween, str("validation ", what, ", %"), accuracies), legends,
+             "</svg>\n");
 }
 
 }  // namespace rmt::train

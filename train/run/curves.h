@@ -1,4 +1,5 @@
-// The picture of a run: its losses in training and validation, and its top-1, over the epochs. It
+// The picture of a run: its losses in training and validation, and its first score (top-1 of a
+// classifier), over the epochs. It
 // is an SVG file, which any browser shows; it has no scripts and no fonts of its own, and is light
 // or dark as the reader's browser is.
 #pragma once
@@ -9,7 +10,7 @@
 
 namespace rmt::train {
 
-// One picture of several logs, the first ours. The validation loss is dotted, top-1 of averaged
+// One picture of several logs, the first ours. The validation loss is dotted, the score of averaged
 // weights dashed. Points that are not finite, or beyond 1e12, are left out; a curve goes on over
 // epochs that its log lacks.
 std::string draw_curves(const std::vector<Curve>& curves);

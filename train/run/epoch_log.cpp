@@ -18,32 +18,31 @@ using nlohmann::json;
 constexpr size_t kMaxBytes = size_t(64) << 20;
 constexpr int64_t kMaxEpoch = 1'000'000'000;
 
-// The fields that are numbers, in the order in which a line has them: the official log's, then
-// ours.
+// The fields that are numbers of any log, in the order in which a line has them: the official log's
+// before those of the tests, ours behind them.
 template <class Log, class F>
-void for_each_number(Log& e, const F& f) {
+void for_each_number_before(Log& e, const F& f) {
   f("epoch", e.epoch);
   f("n_parameters", e.n_parameters);
   f("train_loss", e.train_loss);
   f("train_lr", e.train_lr);
-  f("test_loss", e.test_loss);
-  f("test_acc1", e.test_acc1);
-  f("test_acc5", e.test_acc5);
-  f("test_ema_loss", e.test_ema_loss);
-  f("test_ema_acc1", e.test_ema_acc1);
-  f("test_ema_acc5", e.test_ema_acc5);
+}
+template <class Log, class F>
+void for_each_number_behind(Log& e, const F& f) {
   f("seconds", e.seconds);
   f("images_per_s", e.images_per_s);
   f("skipped_steps", e.skipped_steps);
   f("time", e.time);
 }
 
-void write(nlohmann::ordered_json& line, const char* name, const auto& value) {
-  line[name] = value;
-}
+// A classifier's measure, which a line need not name.
+const std::string kUsual = "acc1";
 
-void write(nlohmann::ordered_json& line, const char* name, const std::optional<double>& value) {
-  if (value) line[name] = *value;
+// The loss comes first; one that is not measured has no field.
+void write(nlohmann::ordered_json& line, const std::string& prefix, const TestResult& test) {
+  if (test.loss != 0 || test.scores.empty() || test.scores[0].name == kUsual)
+    line[prefix + "loss"] = test.loss;
+  for (const Score& s : test.scores) line[prefix + s.name] = s.value;
 }
 
 // A field that is absent leaves its value as it is. JSON has no nan: writers put null.
@@ -61,16 +60,45 @@ void read(const json& line, const char* name, int64_t& value, const std::string&
   value = it->get<int64_t>();
 }
 
-void read(const json& line, const char* name, std::optional<double>& value,
-          const std::string& source) {
-  if (line.contains(name)) read(line, name, value.emplace(), source);
+// All numbers whose names begin with the prefix, but for those that begin with `other`; the measure
+// comes first.
+std::vector<Score> read_scores(const json& line, const std::string& prefix,
+                               const std::string& other, const std::string& measure,
+                               const std::string& source) {
+  std::vector<Score> scores;
+  for (const auto& [key, value] : line.items()) {
+    const bool mine = key.starts_with(prefix) && (other.empty() || !key.starts_with(other));
+    const std::string name = mine ? key.substr(prefix.size()) : "";
+    if (name.empty() || name == "loss") continue;
+    Score s{name, 0};
+    read(line, key.c_str(), s.value, source);
+    scores.insert(name == measure ? scores.begin() : scores.end(), std::move(s));
+  }
+  return scores;
 }
 
 }  // namespace
 
+std::string title_of(const std::string& score) {
+  return score == "acc1" ? "top-1" : score == "acc5" ? "top-5" : score;
+}
+
+std::optional<double> TestResult::score(const std::string& name) const {
+  for (const Score& s : scores)
+    if (s.name == name) return s.value;
+  return std::nullopt;
+}
+
 std::string to_line(const EpochLog& e) {
   nlohmann::ordered_json line;
-  for_each_number(e, [&](const char* name, const auto& value) { write(line, name, value); });
+  auto number = [&](const char* name, const auto& value) { line[name] = value; };
+  for_each_number_before(e, number);
+  write(line, "test_", e.test);
+  if (e.test_ema) write(line, "test_ema_", *e.test_ema);
+  const std::vector<Score>& scores = e.test.scores;
+  if (!scores.empty() && scores[0].name != kUsual) line["measure"] = scores[0].name;
+  for_each_number_behind(e, number);
+  for (const Score& part : e.parts) line["train_" + part.name] = part.value;
   line["bad_images"] = e.bad_images;
   return line.dump(-1, ' ', false, json::error_handler_t::replace);
 }
@@ -81,10 +109,22 @@ EpochLog epoch_from_line(const std::string& text, const std::string& source) {
   CHECK(line.contains("epoch") && line["epoch"].is_number_integer() && line["epoch"] >= 0 &&
             line["epoch"] <= kMaxEpoch,
         source, ": has no \"epoch\", a whole number from 0 on");
-  for (const char* name : {"train_loss", "test_acc1"})
+  auto named = line.find("measure");
+  const std::string measure =
+      named != line.end() && named->is_string() ? named->get<std::string>() : kUsual;
+  for (const std::string& name : {std::string("train_loss"), "test_" + measure})
     CHECK(line.contains(name), source, ": has no \"", name, "\"");
   EpochLog e;
-  for_each_number(e, [&](const char* name, auto& value) { read(line, name, value, source); });
+  auto number = [&](const char* name, auto& value) { read(line, name, value, source); };
+  for_each_number_before(e, number);
+  for_each_number_behind(e, number);
+  read(line, "test_loss", e.test.loss, source);
+  e.test.scores = read_scores(line, "test_", "test_ema_", measure, source);
+  if (line.contains("test_ema_" + measure)) {
+    e.test_ema.emplace();
+    read(line, "test_ema_loss", e.test_ema->loss, source);
+    e.test_ema->scores = read_scores(line, "test_ema_", "", measure, source);
+  }
   if (auto it = line.find("bad_images"); it != line.end() && it->is_array())
     for (const json& bad : *it)
       if (bad.is_string()) e.bad_images.push_back(bad.get<std::string>());
@@ -111,16 +151,39 @@ std::vector<EpochLog> read_log(const std::string& path, bool torn) {
   return out;
 }
 
+namespace {
+
+// timm's word for a score.
+std::string column_of(const std::string& score) {
+  return score == "acc1" ? "top1" : score == "acc5" ? "top5" : score;
+}
+
+}  // namespace
+
 std::string summary_csv(const std::vector<EpochLog>& log) {
-  const bool ema = std::any_of(log.begin(), log.end(),
-                               [](const EpochLog& e) { return e.test_ema_acc1.has_value(); });
-  std::string out = str("epoch,train_loss,eval_loss,eval_top1,eval_top5,lr",
-                        ema ? ",eval_ema_loss,eval_ema_top1,eval_ema_top5" : "", "\n");
+  const bool ema =
+      std::any_of(log.begin(), log.end(), [](const EpochLog& e) { return e.test_ema.has_value(); });
+  std::vector<std::string> names{"acc1", "acc5"};
+  if (!log.empty() && !log[0].test.scores.empty() && log[0].test.scores[0].name != kUsual) {
+    names.clear();
+    for (const Score& s : log[0].test.scores) names.push_back(s.name);
+  }
+  std::string out = "epoch,train_loss,eval_loss", average = ",eval_ema_loss";
+  for (const std::string& name : names) {
+    out += ",eval_" + column_of(name);
+    average += ",eval_ema_" + column_of(name);
+  }
+  out += ",lr" + (ema ? average : "") + "\n";
   for (const EpochLog& e : log) {
+    std::vector<std::optional<double>> columns{e.train_loss, e.test.loss};
+    for (const std::string& name : names) columns.push_back(e.test.score(name));
+    columns.push_back(e.train_lr);
+    if (ema) {
+      const TestResult of_average = e.test_ema.value_or(TestResult{std::nan(""), {}});
+      columns.push_back(of_average.loss);
+      for (const std::string& name : names) columns.push_back(of_average.score(name));
+    }
     out += std::to_string(e.epoch);
-    std::vector<std::optional<double>> columns{e.train_loss, e.test_loss, e.test_acc1, e.test_acc5,
-                                               e.train_lr};
-    if (ema) columns.insert(columns.end(), {e.test_ema_loss, e.test_ema_acc1, e.test_ema_acc5});
     for (const std::optional<double>& x : columns) {
       out += ',';
       if (x && std::isfinite(*x)) out += json(*x).dump();
@@ -130,11 +193,11 @@ std::string summary_csv(const std::vector<EpochLog>& log) {
   return out;
 }
 
-std::optional<double> top1_difference(const EpochLog& ours, const Curve& theirs) {
+std::optional<double> score_difference(const EpochLog& ours, const Curve& theirs) {
   auto less = [](const EpochLog& e, int64_t epoch) { return e.epoch < epoch; };
   auto it = std::lower_bound(theirs.epochs.begin(), theirs.epochs.end(), ours.epoch, less);
   if (it == theirs.epochs.end() || it->epoch != ours.epoch) return std::nullopt;
-  return ours.test_acc1 - it->test_acc1;
+  return ours.test.score() - it->test.score();
 }
 
 }  // namespace rmt::train

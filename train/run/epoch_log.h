@@ -9,30 +9,47 @@
 
 namespace rmt::train {
 
+// One number that says how good a model is, 0 to 100, and its name: acc1 and acc5, top-1 and top-5
+// in per cent, of a classifier; mIoU, box_AP and others where pixels and boxes are predicted.
+struct Score {
+  std::string name;
+  double value;
+  friend bool operator==(const Score&, const Score&) = default;
+};
+std::string title_of(const std::string& score);  // for people: "top-1" of acc1, else the name
+
+// What a test on the validation images found.
+struct TestResult {
+  double loss = 0;            // mean over the images; 0 where none is measured
+  std::vector<Score> scores;  // the first one says which epoch is the best
+  double score() const { return scores.empty() ? 0 : scores[0].value; }
+  std::optional<double> score(const std::string& name) const;
+};
+
 struct EpochLog {
   // The official log's fields, under their names.
   int64_t epoch = 0;  // counted from 0
   int64_t n_parameters = 0;
   double train_loss = 0;  // mean over the epoch's steps, like train_lr
   double train_lr = 0;
-  double test_loss = 0;  // mean over the validation images
-  double test_acc1 = 0;  // top-1, per cent of the validation images
-  double test_acc5 = 0;  // top-5
-  // The same of the averaged weights, where a run keeps them.
-  std::optional<double> test_ema_loss, test_ema_acc1, test_ema_acc5;
+  TestResult test;                     // test_loss, and each score: test_acc1 ...
+  std::optional<TestResult> test_ema;  // of the averaged weights, where a run keeps them
 
   // Ours.
   double seconds = 0;         // of training, evaluation not included
   double images_per_s = 0;    // likewise
   int64_t skipped_steps = 0;  // steps whose loss or gradient was not finite
   int64_t time = 0;           // when the epoch ended, seconds since 1970
+  // Means of the loss's parts (train/objective.h) over the epoch's steps: train_<name>.
+  std::vector<Score> parts = {};
   // "path: reason" of every image that could not be read and was replaced.
   std::vector<std::string> bad_images = {};
 };
 
 std::string to_line(const EpochLog& log);  // without the '\n'
 
-// Reads one line. Only epoch, train_loss and test_acc1 must be there. Error, which begins with
+// Reads one line. Only epoch, train_loss and a score must be there: test_acc1, or the one whose name
+// "measure" tells. Error, which begins with
 // `source`, for anything but an object in which these are numbers.
 EpochLog epoch_from_line(const std::string& line, const std::string& source);
 
@@ -42,9 +59,10 @@ EpochLog epoch_from_line(const std::string& line, const std::string& source);
 // does not grow; and a file without a line is no error.
 std::vector<EpochLog> read_log(const std::string& path, bool torn = false);
 
-// summary.csv: timm's columns (epoch, train_loss, eval_loss, eval_top1, eval_top5, lr), then, where
-// any line has them, those of the averaged weights (eval_ema_loss, eval_ema_top1, eval_ema_top5). A
-// number that is not there, or not finite, is an empty field.
+// summary.csv: timm's columns (epoch, train_loss, eval_loss, eval_top1, eval_top5, lr; of other
+// scores eval_<name>), then, where any line has them, those of the averaged weights
+// (eval_ema_loss, eval_ema_top1, eval_ema_top5). A number that is not there, or not finite, is an
+// empty field.
 std::string summary_csv(const std::vector<EpochLog>& log);
 
 // A log with the name that people know it by.
@@ -53,8 +71,8 @@ struct Curve {
   std::vector<EpochLog> epochs;
 };
 
-// Our top-1 less theirs at the end of the same epoch, in points; nothing where they have no such
+// Our first score less theirs at the end of the same epoch, in points; nothing where they have no such
 // epoch.
-std::optional<double> top1_difference(const EpochLog& ours, const Curve& theirs);
+std::optional<double> score_difference(const EpochLog& ours, const Curve& theirs);
 
 }  // namespace rmt::train

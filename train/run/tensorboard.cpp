@@ -57,14 +57,23 @@ std::string real32(int number, float x) {
 //   Event   { double wall_time = 1; int64 step = 2; string file_version = 3; Summary summary = 5; }
 //   Summary { repeated Value value = 1; }
 //   Value   { string tag = 1; float simple_value = 2; }
-std::string scalar(const char* tag, double x) {
+std::string scalar(const std::string& tag, double x) {
   return std::isfinite(x) ? bytes(1, bytes(1, tag) + real32(2, float(x))) : "";
 }
 
+// The measure's tag: "top1/test" of a classifier.
+std::string tag_of(const std::string& score, const char* weights) {
+  return (score == "acc1" ? "top1" : score) + weights;
+}
+
 std::string event(const EpochLog& e) {
-  std::string summary = scalar("loss/train", e.train_loss) + scalar("loss/test", e.test_loss) +
-                        scalar("top1/test", e.test_acc1);
-  if (e.test_ema_acc1) summary += scalar("top1/ema", *e.test_ema_acc1);
+  std::string summary = scalar("loss/train", e.train_loss) + scalar("loss/test", e.test.loss);
+  auto measure = [&](const TestResult& test, const char* weights) {
+    for (const Score& s : test.scores)
+      if (s.name != "acc5") summary += scalar(tag_of(s.name, weights), s.value);
+  };
+  measure(e.test, "/test");
+  if (e.test_ema) measure(*e.test_ema, "/ema");
   summary += scalar("lr", e.train_lr) + scalar("images_per_s", e.images_per_s);
   return real64(1, double(e.time)) + integer(2, e.epoch) + bytes(5, summary);
 }

@@ -1,4 +1,5 @@
 #include "train/run/curves.h"
+#include "tests/train/run/accuracy.h"
 
 #include <gtest/gtest.h>
 
@@ -61,9 +62,9 @@ std::vector<Polyline> polylines(const std::string& svg) {
 }
 
 const std::vector<EpochLog> kFour = {
-    {.epoch = 0, .train_loss = 4, .test_loss = 3.5, .test_acc1 = 0, .test_ema_acc1 = 20},
-    {.epoch = 1, .train_loss = 3, .test_acc1 = 50, .test_ema_acc1 = 20},
-    {.epoch = 3, .train_loss = 2, .test_loss = 2.5, .test_acc1 = 40, .test_ema_acc1 = 100}};
+    {.epoch = 0, .train_loss = 4, .test = accuracy(0, 3.5), .test_ema = accuracy(20)},
+    {.epoch = 1, .train_loss = 3, .test = accuracy(50), .test_ema = accuracy(20)},
+    {.epoch = 3, .train_loss = 2, .test = accuracy(40, 2.5), .test_ema = accuracy(100)}};
 
 }  // namespace
 
@@ -90,8 +91,8 @@ TEST(Curves, PointsLieWhereTheAxesSay) {
 }
 
 TEST(Curves, OursLiesOnTopOfTheOthers) {
-  const std::vector<Polyline> lines = polylines(
-      draw_curves({{"ours", kFour}, {"theirs", {{.epoch = 1, .train_loss = 3, .test_acc1 = 9}}}}));
+  const std::vector<Polyline> lines = polylines(draw_curves(
+      {{"ours", kFour}, {"theirs", {{.epoch = 1, .train_loss = 3, .test = accuracy(9)}}}}));
   ASSERT_EQ(lines.size(), 6u);
   EXPECT_NE(lines[0].tag.find("#e0701a"), std::string::npos);
   EXPECT_NE(lines[1].tag.find("#1f83c6"), std::string::npos);
@@ -111,13 +112,14 @@ TEST(Curves, AnyNumbersGiveAPicture) {
   const double nan = std::nan(""), inf = INFINITY;
   std::vector<std::vector<EpochLog>> logs{
       {},
-      {{.train_loss = nan, .test_acc1 = nan}},
-      {{.train_loss = 1e300, .test_acc1 = -inf}},
-      {{.train_loss = 1e12, .test_acc1 = 0},
-       {.epoch = 1, .train_loss = 1e12 + 1, .test_acc1 = 1e-300}},
-      {{.train_loss = -1e12, .test_acc1 = 5},
-       {.epoch = 999'999'999, .train_loss = 1e12, .test_acc1 = 5}},
-      {{.train_loss = 0.1 + 0.2, .test_acc1 = 7}, {.epoch = 1, .train_loss = 0.3, .test_acc1 = 7}}};
+      {{.train_loss = nan, .test = accuracy(nan)}},
+      {{.train_loss = 1e300, .test = accuracy(-inf)}},
+      {{.train_loss = 1e12, .test = accuracy(0)},
+       {.epoch = 1, .train_loss = 1e12 + 1, .test = accuracy(1e-300)}},
+      {{.train_loss = -1e12, .test = accuracy(5)},
+       {.epoch = 999'999'999, .train_loss = 1e12, .test = accuracy(5)}},
+      {{.train_loss = 0.1 + 0.2, .test = accuracy(7)},
+       {.epoch = 1, .train_loss = 0.3, .test = accuracy(7)}}};
   for (const auto& log : logs) {
     const std::string svg = draw_curves({{"a", log}});
     expect_well_formed(svg);

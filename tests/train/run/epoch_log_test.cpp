@@ -1,4 +1,5 @@
 #include "train/run/epoch_log.h"
+#include "tests/train/run/accuracy.h"
 
 #include <gtest/gtest.h>
 
@@ -27,12 +28,12 @@ TEST(EpochLog, ReadsTheOfficialLine) {
   EXPECT_EQ(e.n_parameters, 14334216);
   EXPECT_EQ(e.train_lr, 0.00040080000000000486);
   EXPECT_EQ(e.train_loss, 6.529000393104553);
-  EXPECT_EQ(e.test_loss, 5.155427697826834);
-  EXPECT_EQ(e.test_acc1, 8.120000238990784);
-  EXPECT_EQ(e.test_acc5, 22.166000623321533);
-  EXPECT_EQ(e.test_ema_loss, 6.908790649736629);
-  EXPECT_EQ(e.test_ema_acc1, 0.09800000061035156);
-  EXPECT_EQ(e.test_ema_acc5, 0.506000007019043);
+  EXPECT_EQ(e.test.loss, 5.155427697826834);
+  EXPECT_EQ(e.test.score("acc1"), 8.120000238990784);
+  EXPECT_EQ(e.test.score("acc5"), 22.166000623321533);
+  EXPECT_EQ(e.test_ema->loss, 6.908790649736629);
+  EXPECT_EQ(e.test_ema->score("acc1"), 0.09800000061035156);
+  EXPECT_EQ(e.test_ema->score("acc5"), 0.506000007019043);
 }
 
 TEST(EpochLog, LineRoundTrip) {
@@ -40,10 +41,8 @@ TEST(EpochLog, LineRoundTrip) {
                    .n_parameters = 3,
                    .train_loss = 1. / 3,
                    .train_lr = 1e-300,
-                   .test_loss = 2,
-                   .test_acc1 = 100. / 7,
-                   .test_acc5 = 50,
-                   .test_ema_acc1 = 0.1,
+                   .test = accuracy(100. / 7, 2, 50),
+                   .test_ema = accuracy(0.1),
                    .seconds = 12.5,
                    .images_per_s = 3e3,
                    .skipped_steps = 2,
@@ -55,8 +54,8 @@ TEST(EpochLog, LineRoundTrip) {
   EXPECT_EQ(to_line(back), line);
   EXPECT_EQ(back.train_loss, e.train_loss);
   EXPECT_EQ(back.train_lr, e.train_lr);
-  EXPECT_EQ(back.test_ema_acc1, e.test_ema_acc1);
-  EXPECT_FALSE(back.test_ema_loss.has_value());
+  EXPECT_EQ(back.test_ema->score("acc1"), e.test_ema->score("acc1"));
+  EXPECT_FALSE(back.test_ema->loss != 0);
   EXPECT_EQ(back.skipped_steps, 2);
   EXPECT_EQ(back.time, 1763700000);
   EXPECT_EQ(back.bad_images[0], e.bad_images[0]);
@@ -101,33 +100,27 @@ TEST(EpochLog, HostileFilesAreErrorsThatNameFileAndLine) {
 }
 
 TEST(EpochLog, SummaryHasTimmsColumns) {
-  EXPECT_EQ(summary_csv({{.epoch = 0,
-                          .train_loss = 6.5,
-                          .train_lr = 1e-6,
-                          .test_loss = 6.25,
-                          .test_acc1 = 0.1,
-                          .test_acc5 = 0.5}}),
-            "epoch,train_loss,eval_loss,eval_top1,eval_top5,lr\n0,6.5,6.25,0.1,0.5,1e-06\n");
+  EXPECT_EQ(
+      summary_csv(
+          {{.epoch = 0, .train_loss = 6.5, .train_lr = 1e-6, .test = accuracy(0.1, 6.25, 0.5)}}),
+      "epoch,train_loss,eval_loss,eval_top1,eval_top5,lr\n0,6.5,6.25,0.1,0.5,1e-06\n");
   EXPECT_EQ(summary_csv({{.epoch = 3, .train_loss = 6.5},
-                         {.epoch = 4,
-                          .train_loss = std::nan(""),
-                          .test_ema_loss = 7,
-                          .test_ema_acc1 = 8,
-                          .test_ema_acc5 = 9}}),
+                         {.epoch = 4, .train_loss = std::nan(""), .test_ema = accuracy(8, 7, 9)}}),
             "epoch,train_loss,eval_loss,eval_top1,eval_top5,lr,eval_ema_loss,eval_ema_top1,eval_"
             "ema_top5\n"
             "3,6.5,0.0,0.0,0.0,0.0,,,\n4,,0.0,0.0,0.0,0.0,7.0,8.0,9.0\n");
 }
 
 TEST(EpochLog, DifferenceIsThatOfTheSameEpoch) {
-  const Curve theirs{
-      "RMT-T",
-      {{.epoch = 0, .test_acc1 = 1}, {.epoch = 2, .test_acc1 = 8}, {.epoch = 5, .test_acc1 = 38}}};
-  EXPECT_EQ(top1_difference({.epoch = 2, .test_acc1 = 9.5}, theirs), 1.5);
-  EXPECT_EQ(top1_difference({.epoch = 5, .test_acc1 = 9.5}, theirs), -28.5);
+  const Curve theirs{"RMT-T",
+                     {{.epoch = 0, .test = accuracy(1)},
+                      {.epoch = 2, .test = accuracy(8)},
+                      {.epoch = 5, .test = accuracy(38)}}};
+  EXPECT_EQ(score_difference({.epoch = 2, .test = accuracy(9.5)}, theirs), 1.5);
+  EXPECT_EQ(score_difference({.epoch = 5, .test = accuracy(9.5)}, theirs), -28.5);
   for (int64_t missing : {1, 3, 6})
-    EXPECT_FALSE(top1_difference({.epoch = missing}, theirs).has_value()) << missing;
-  EXPECT_FALSE(top1_difference({.epoch = 0}, {}).has_value());
+    EXPECT_FALSE(score_difference({.epoch = missing}, theirs).has_value()) << missing;
+  EXPECT_FALSE(score_difference({.epoch = 0}, {}).has_value());
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include "train/run/run_folder.h"
+#include "tests/train/run/accuracy.h"
 
 #include <gtest/gtest.h>
 
@@ -49,7 +50,7 @@ TEST(RunFolder, LogHoldsOneLineAnEpochUnderTheOfficialNames) {
     run.append({.epoch = e,
                 .n_parameters = 10,
                 .train_loss = 0.1,
-                .test_acc1 = 100. / 3,
+                .test = accuracy(100. / 3),
                 .bad_images = {"a.jpg: torn"}});
   append_line(run / "log.jsonl", "{\"epoch\": 4, \"n_para");  // killed in the middle of a line
   run.truncate_log(2);
@@ -94,7 +95,7 @@ void append_epochs(RunFolder& run, int64_t from, int64_t to) {
   for (int64_t e = from; e < to; ++e)
     run.append({.epoch = e,
                 .train_loss = 7. / double(e + 1),
-                .test_acc1 = 10. * double(e),
+                .test = accuracy(10. * double(e)),
                 .time = 1000 + e});
 }
 
@@ -173,7 +174,8 @@ TEST(RunFolder, AnotherLogIsDrawnBesideOurs) {
   TemporaryFolder folder;
   RunFolder run = RunFolder::create(folder.path(), "run & co", "rmt_n", 64);
   run.set_compare(
-      {"RMT-T", {{.epoch = 0, .train_loss = 6.9, .test_acc1 = 0.25, .test_ema_acc1 = 0.1}}});
+      {"RMT-T",
+       {{.epoch = 0, .train_loss = 6.9, .test = accuracy(0.25), .test_ema = accuracy(0.1)}}});
   append_epochs(run, 0, 1);
   const std::string svg = read_file(run / "curves.svg", 1 << 20);
   for (const char* name : {"run &amp; co", "RMT-T"})

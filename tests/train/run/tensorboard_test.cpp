@@ -1,5 +1,6 @@
 // The event file is parsed by a reader of the test's own: framing, checksums, protobuf fields.
 #include "train/run/tensorboard.h"
+#include "tests/train/run/accuracy.h"
 
 #include <gtest/gtest.h>
 
@@ -109,9 +110,8 @@ std::vector<EpochLog> some_epochs(int64_t n) {
     log.push_back({.epoch = e,
                    .train_loss = 7 - double(e),
                    .train_lr = 1e-3,
-                   .test_loss = 6.5,
-                   .test_acc1 = 10. * double(e),
-                   .test_ema_acc1 = e > 0 ? std::optional<double>(e) : std::nullopt,
+                   .test = accuracy(10. * double(e), 6.5),
+                   .test_ema = e > 0 ? std::optional(accuracy(double(e))) : std::nullopt,
                    .images_per_s = 1234,
                    .time = 1763700000 + 100 * e});
   return log;
@@ -133,7 +133,7 @@ TEST(TensorBoard, RecordIsFramedAsTensorFlowDoes) {
 
 TEST(TensorBoard, EventsAreReadBack) {
   std::vector<EpochLog> log = some_epochs(200);  // steps beyond 127 take two bytes
-  log[1].test_loss = std::nan("");
+  log[1].test.loss = std::nan("");
   const std::vector<Event> got = events(event_file(log, 1763600000));
   ASSERT_EQ(got.size(), 201u);
   EXPECT_EQ(got[0].version, "brain.Event:2");

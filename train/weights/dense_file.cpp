@@ -1,0 +1,50 @@
+#include "train/weights/dense_file.h"
+
+#include <algorithm>
+
+#include "train/dense_defaults.h"
+#include "train/weights/model_file.h"
+#include "train/weights/pth.h"
+
+namespace rmt::train {
+namespace {
+
+std::string listed(const std::vector<std::string>& names) {
+  std::string list;
+  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
+  return list;
+}
+
+}  // namespace
+
+DenseFile read_dense_file(const std::string& path, const std::string& model,
+                          const std::string& head, const std::vector<std::string>& heads,
+                          const std::function<std::string(const std::string&)>& class_layer) {
+  DenseFile file{.archive = read_weights(weights_path(path)), .options = {}, .classes = {}};
+  const Description d = description_of(file.archive);
+  if (d.options.empty()) {
+    CHECK(!head.empty() && !model.empty(), file.archive.path,
+          ": does not say what it is; name it by --model (rmt_t, ...) and --head (", listed(heads),
+          ")");
+    file.options = dense_defaults(head, model);
+  } else {
+    file.options = options_from_json(d.options, file.archive.path);
+    CHECK(!file.options.head.empty(), file.archive.path, ": holds a classifier, ",
+          file.options.model, "; rmt-eval and rmt-classify read it");
+  }
+  const std::string& own = file.options.head;
+  CHECK(std::find(heads.begin(), heads.end(), own) != heads.end(), file.archive.path,
+        ": holds a model with the head ", own, ", and this program reads ", listed(heads), "; ",
+        own == "semantic_fpn" || own == "upernet" ? "rmt-seg" : "rmt-det", " reads it");
+  file.classes = d.classes;
+  if (file.classes.empty()) {
+    const Tensor& rows = file.archive.at(class_layer(own) + ".weight");
+    for (int64_t k = 0; rows.rank() > 0 && k < rows.dim(0); ++k)
+      file.classes.push_back(str("class ", k));
+  }
+  file.origin = str(file.archive.path, ": ", file.options.model, " with ", own, ", ",
+                    file.classes.size(), " classes");
+  return file;
+}
+
+}  // namespace rmt::train
