@@ -20,7 +20,7 @@ Tensor Ladder::forward(Tensor x) {
 
 SemanticFpnHead::SemanticFpnHead(int64_t levels, int64_t I, int64_t O, int64_t classes, double rate)
     : conv_seg(add<Conv2d>("conv_seg", O, classes, 1, 1, 0, ConvOptions{.fill = fill_of_last})),
-      dropout(add<DropChannels>("dropout", rate, 0)) {
+      dropout(add<DropoutOfChannels>("dropout", rate, 0)) {
   for (int64_t i = 0; i < levels; ++i)
     ladders.push_back(&add<Ladder>(str("scale_heads.", i), I, O, i));
 }

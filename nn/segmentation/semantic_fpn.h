@@ -6,9 +6,9 @@
 //   1/8   p_1 ---------------------------- conv -- x2 ----+
 //   1/4   p_0 ---------------------------------- conv ----+-- dropout -- 1x1 --> logits
 #pragma once
+#include "nn/dropout.h"
 #include "nn/pyramid/conv_module.h"
 #include "nn/pyramid/fpn.h"
-#include "nn/segmentation/drop_channels.h"
 #include "nn/segmentation/segmenter.h"
 
 namespace rmt::nn {
@@ -27,7 +27,7 @@ struct Ladder : Module {
 struct SemanticFpnHead : Module {
   Conv2d& conv_seg;
   std::vector<Ladder*> ladders;
-  DropChannels& dropout;
+  DropoutOfChannels& dropout;
 
   // I channels of a level, O of the head.
   SemanticFpnHead(int64_t levels, int64_t I, int64_t O, int64_t classes, double rate);

@@ -31,7 +31,7 @@ UperNetHead::UperNetHead(const std::vector<int64_t>& channels_of_maps, int64_t O
   for (int64_t i = 0; i + 1 < n; ++i)
     fpn_convs.push_back(&add<ConvModule>(str("fpn_convs.", i), O, O, 3, true));
   fpn_bottleneck = &add<ConvModule>("fpn_bottleneck", n * O, O, 3, true);
-  dropout = &add<DropChannels>("dropout", rate, 0);
+  dropout = &add<DropoutOfChannels>("dropout", rate, 0);
 }
 
 Tensor UperNetHead::with_pools(const Tensor& x) {
@@ -61,7 +61,7 @@ Tensor UperNetHead::features(const Maps& maps) {
 AuxiliaryHead::AuxiliaryHead(int64_t I, int64_t O, int64_t classes, double rate)
     : conv_seg(add<Conv2d>("conv_seg", O, classes, 1, 1, 0, ConvOptions{.fill = fill_of_last})),
       conv(add<ConvModule>("convs.0", I, O, 3, true)),
-      dropout(add<DropChannels>("dropout", rate, 1)) {}
+      dropout(add<DropoutOfChannels>("dropout", rate, 1)) {}
 
 UperNet::UperNet(const RmtConfig& c, int64_t classes, const SegmenterOptions& o)
     : Segmenter(c, classes),

@@ -11,8 +11,8 @@
 //
 // In training an auxiliary head classifies c_2 by itself.
 #pragma once
+#include "nn/dropout.h"
 #include "nn/pyramid/conv_module.h"
-#include "nn/segmentation/drop_channels.h"
 #include "nn/segmentation/segmenter.h"
 
 namespace rmt::nn {
@@ -24,7 +24,7 @@ struct UperNetHead : Module {
   ConvModule* bottleneck;
   std::vector<ConvModule*> lateral_convs, fpn_convs;
   ConvModule* fpn_bottleneck;
-  DropChannels* dropout;
+  DropoutOfChannels* dropout;
 
   // O channels of the head.
   UperNetHead(const std::vector<int64_t>& channels_of_maps, int64_t O, int64_t classes,
@@ -42,7 +42,7 @@ struct UperNetHead : Module {
 struct AuxiliaryHead : Module {
   Conv2d& conv_seg;
   ConvModule& conv;
-  DropChannels& dropout;
+  DropoutOfChannels& dropout;
   AuxiliaryHead(int64_t I, int64_t O, int64_t classes, double rate);
   // (B, h, w, I) -> (B, h, w, K)
   Tensor forward(const Tensor& x) { return conv_seg.forward(dropout.forward(conv.forward(x))); }

@@ -1,10 +1,9 @@
-// The loss over pixels in the ops that classifiers have, and labels made up by a hash.
+// The loss of segmentation over all pixels, and labels made up by a hash.
 #pragma once
 #include <vector>
 
-#include "ops/cross_entropy.h"
+#include "ops/pixel_cross_entropy.h"
 #include "ops/resize_bilinear.h"
-#include "ops/view.h"
 #include "tests/nn/dense_golden.h"
 
 namespace rmt::test {
@@ -46,16 +45,13 @@ struct PixelLoss {
 // as a loss of 0 and as wrong.
 inline PixelLoss pixel_loss(const Tensor& logits, const std::vector<int64_t>& labels, int64_t H,
                             int64_t W) {
-  const int64_t K = logits.dim(3), N = int64_t(labels.size());
-  const Tensor z = ops::view(ops::resize_bilinear(logits, H, W), {N, K});
-  Tensor target = Tensor::zeros({N, K}, DType::f64);
-  for (int64_t i = 0; i < N; ++i)
-    if (labels[size_t(i)] != kIgnored) target.data<double>()[i * K + labels[size_t(i)]] = 1;
+  const int64_t N = int64_t(labels.size());
+  const Tensor z = ops::resize_bilinear(logits, H, W);
+  const Tensor truth = Tensor::from<int64_t>(labels, {logits.dim(0), H, W}).to(z.device());
   const std::vector<int64_t> classes = likeliest(z);
   int64_t right = 0;
   for (size_t i = 0; i < labels.size(); ++i) right += classes[i] == labels[i];
-  return {ops::cross_entropy(z, target.to(wide(z.dtype())).to(z.device())),
-          100 * double(right) / double(N)};
+  return {ops::pixel_cross_entropy(z, truth, kIgnored, double(N)), 100 * double(right) / double(N)};
 }
 
 }  // namespace rmt::test
