@@ -39,7 +39,7 @@ data::RunLengths mask_in(const CocoBox& b) {
       kWidth, kHeight);
 }
 
-// Objects of few common categories and many rare ones; of the detections three in four are near one.
+// Objects of few common categories and many rare ones; three in four detections are near one.
 Set made_up(const Flags& f) {
   Set set;
   Random random(0, Purpose::test);
