@@ -28,8 +28,8 @@ RunLengths from_counts(const std::vector<int64_t>& counts, int64_t width, int64_
 
 // COCO's string, "counts": "61X1...". From the fourth run on, a run is written as its difference
 // from the run two before; a number takes 5 bits a character, the low ones first, bit 5 says that
-// more follow, and 48 is added. from_text: Error for other characters than '0' ... 'o', for a number
-// that is cut short, and for runs that are negative or do not add up.
+// more follow, and 48 is added. from_text: Error for other characters than '0' ... 'o', for a
+// number that is cut short, and for runs that are negative or do not add up.
 std::string to_text(const RunLengths& mask);
 RunLengths from_text(std::string_view text, int64_t width, int64_t height);
 

@@ -17,9 +17,9 @@ struct CocoNames {
 
 // In the order of the file. The counts of a mask may also be a list. kBoxes reads the boxes and
 // kMasks the masks; an entry may have both. Error, which begins with the path and names the entry
-// by its number from 0 on, for a file beyond 1 GiB, for what is no such list, for an image or
-// category that `names` does not have, for a box with a negative side, and for a mask that is broken
-// or not of its image's size.
+// by its number from 0 on, for a file beyond 1 GiB, for what is no such list, for an image or a
+// category that `names` does not have, for a box with a negative side, and for a mask that is
+// broken or not of its image's size.
 std::vector<CocoDetection> read_coco_results(const std::string& path, CocoKind kind,
                                              const CocoNames& names);
 

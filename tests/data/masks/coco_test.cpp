@@ -40,8 +40,7 @@ TEST(RunLengths, EveryMaskOfCocoMini) {
   const std::string root = folder;
   std::map<int64_t, json> expected;
   const json masks = json_in(root + "/coco-eval/coco-mini_masks.json");
-  for (const json& row : masks.at("rows"))
-    expected[row.at(0).get<int64_t>()] = row;
+  for (const json& row : masks.at("rows")) expected[row.at(0).get<int64_t>()] = row;
   size_t seen = 0;
   for (const char* split : {"train", "val"}) {
     const json all = json_in(root + "/coco-mini/annotations/instances_" + split + ".json");
