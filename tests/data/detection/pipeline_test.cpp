@@ -97,13 +97,13 @@ void replay(const Example& example, const json& row, const std::string& key, boo
 Example scene(int64_t n) {
   const int64_t width = 61 + 7 * n, height = 97 - 3 * n;
   Example example{test_image(width, height, int(n)), {}, {}};
-  for (int64_t i = 1; i <= 1 + n % 4; ++i) {
+  for (int64_t i = 0; i <= n % 4; ++i) {
     const int64_t x0 = (i * 37 + n * 13) % width, y0 = (i * 53 + n * 7) % height,
                   w = 5 + (i * 29 + n * 11) % (width / 2), h = 5 + (i * 17 + n * 19) % (height / 2);
     const double x = double(x0) + 0.25, y = double(y0) + 0.13;
     example.objects.boxes.push_back(
         {float(x), float(y), float(x + (double(w) + 0.37)), float(y + (double(h) + 0.58))});
-    example.objects.labels.push_back((i - 1) * 3);
+    example.objects.labels.push_back(i * 3);
     Bitmap mask{width, height, {}};
     for (int64_t r = 0; r < height; ++r)
       for (int64_t c = 0; c < width; ++c) {
