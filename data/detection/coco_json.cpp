@@ -77,7 +77,7 @@ std::unordered_map<int64_t, int64_t> places(const CocoJson& coco, const std::vec
 
 // The tests that COCO's tools make before training, in doubles and in their order.
 Unfit fitness(const CocoAnnotation& a, const CocoImage& image) {
-  if (a.unfit == Unfit::kIgnored) return a.unfit;
+  if (a.unfit == Unfit::kIgnore) return a.unfit;
   const auto [x, y, w, h] = a.box;
   const double inside_x = std::min(x + w, double(image.width)) - std::max(x, 0.0);
   const double inside_y = std::min(y + h, double(image.height)) - std::max(y, 0.0);
@@ -115,7 +115,7 @@ void resolve(CocoJson& coco) {
                     "; \"size\" is [height, width] of the image"));
     a.unfit = fitness(a, of);
     if (a.unfit == Unfit::kNo) continue;
-    (a.unfit == Unfit::kIgnored   ? coco.ignored
+    (a.unfit == Unfit::kIgnore    ? coco.ignored
      : a.unfit == Unfit::kOutside ? coco.outside
                                   : coco.degenerate)
         .add(coco.entry(int64_t(i)));
@@ -133,12 +133,6 @@ void sort_by_image(CocoJson& coco) {
   std::partial_sum(coco.image_end.begin(), coco.image_end.end(), coco.image_end.begin());
 }
 
-std::string examples_of(const Leftovers::Files& files) {
-  std::string text;
-  for (const std::string& example : files.examples) text += (text.empty() ? "" : "; ") + example;
-  return str(text, files.count > int64_t(files.examples.size()) ? "; ..." : "");
-}
-
 }  // namespace
 
 CocoJson read_coco_json(const std::string& path) {
@@ -151,6 +145,13 @@ CocoJson read_coco_json(const std::string& path) {
   resolve(coco);
   sort_by_image(coco);
   return coco;
+}
+
+std::string remark(const Leftovers::Files& files, const char* what) {
+  std::string text;
+  for (const std::string& example : files.examples) text += (text.empty() ? "" : "; ") + example;
+  const bool more = files.count > int64_t(files.examples.size());
+  return str(files.count, " ", what, " (", text, more ? "; ..." : "", ")");
 }
 
 std::span<const uint32_t> CocoJson::of_image(int64_t i) const {
@@ -190,8 +191,7 @@ RunLengths CocoJson::mask(const CocoAnnotation& a) const {
 std::vector<std::string> CocoJson::remarks() const {
   std::vector<std::string> lines;
   const auto add = [&](const Leftovers::Files& files, const char* what) {
-    if (files.count > 0)
-      lines.push_back(str(path, ": ", files.count, " ", what, " (", examples_of(files), ")"));
+    if (files.count > 0) lines.push_back(str(path, ": ", remark(files, what)));
   };
   add(ignored, "annotations with \"ignore\" are not learned from");
   add(outside, "annotations whose box lies outside of the image are not learned from");

@@ -26,7 +26,7 @@ struct CocoCategory {
 // What training does not take, since COCO's tools do not: the first reason that holds.
 enum class Unfit : uint8_t {
   kNo,
-  kIgnored,     // "ignore" is not 0
+  kIgnore,      // "ignore" is not 0
   kDegenerate,  // area <= 0, or a box less than 1 pixel wide or high
   kOutside      // the box has no area in common with the image
 };
@@ -78,5 +78,8 @@ struct CocoJson {
 // not; sizes beyond 16384; coordinates beyond 1e8 or an odd number of them; run lengths that do not
 // add up to the image; anything that is no JSON.
 CocoJson read_coco_json(const std::string& path);
+
+// "3 annotations of a kind (annotation 17, id 4711; ...)", for people.
+std::string remark(const Leftovers::Files& files, const char* what);
 
 }  // namespace rmt::data

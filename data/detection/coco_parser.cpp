@@ -253,7 +253,7 @@ void CocoParser::store(double x) {
     if (name == "category_id") a.label = int64_t(x);
     if (name == "area") a.area = x;
     if (name == "iscrowd") a.crowd = x != 0;
-    if (name == "ignore" && x != 0) a.unfit = Unfit::kIgnored;
+    if (name == "ignore" && x != 0) a.unfit = Unfit::kIgnore;
   }
   field_ = nullptr;
 }
