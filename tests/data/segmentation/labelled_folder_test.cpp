@@ -90,7 +90,7 @@ TEST(LabelledFolder, ReadsTheTableOfAde20k) {
             (std::vector<std::string>{"wall", "building", "sky"}));
   const std::string path = folder.write("objectInfo150.txt", std::string("1\t5\twall\n3\t5\tsky"));
   const std::string error = error_of([&] { LabelledFolder(folder.path(), "train"); });
-  EXPECT_EQ(error.find(path + ": the line of class 2 is \"3\t5\tsky\""), 0u) << error;
+  EXPECT_EQ(error.find(path + ": the line of class 2 is \"3\\t5\\tsky\""), 0u) << error;
 }
 
 TEST(LabelledFolder, ListsOfClassesAreChecked) {

@@ -1,0 +1,31 @@
+// Pictures of maps of classes: in colours over the photograph, with a legend of what occurs.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "data/annotated.h"
+
+namespace rmt::train {
+
+// The colour of class k in [0, 255): far from those of all classes before it, and from black and
+// white. The same in every picture.
+data::Colour class_colour(int64_t k);
+
+// The photograph with the colour of each pixel's class over it, of that opacity in [0, 1], and the
+// borders of classes in the colour itself. What is kIgnored stays as it is. Error where the sizes
+// differ.
+data::Image overlay(const data::Image& photograph, const data::LabelImage& labels,
+                    double opacity = 0.6);
+
+// The overlay, and below it the classes that occur, the largest first, with their parts of the
+// picture.
+data::Image prediction_picture(const data::Image& photograph, const data::LabelImage& prediction,
+                               const std::vector<std::string>& classes);
+
+// Photograph, truth and prediction side by side, and below them the classes that occur in either,
+// with their IoU in this picture.
+data::Image comparison_picture(const data::Image& photograph, const data::LabelImage& truth,
+                               const data::LabelImage& prediction,
+                               const std::vector<std::string>& classes);
+
+}  // namespace rmt::train
