@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "data/images/font.h"
+#include "train/class_colour.h"
 
 namespace rmt::train {
 namespace {
@@ -60,7 +61,7 @@ void tint(Image& image, const std::vector<DrawnObject>& objects) {
         if (!on(x, y) || taken) continue;
         taken = 1;
         const bool edge = !on(x - 1, y) || !on(x + 1, y) || !on(x, y - 1) || !on(x, y + 1);
-        mix(image, x, y, class_colour(o.label), edge ? 1 : kTint);
+        mix(image, x, y, class_colour(o.label % 255), edge ? 1 : kTint);
       }
   }
 }
@@ -135,19 +136,6 @@ void check_objects(const Image& photograph, const std::vector<DrawnObject>& obje
 }  // namespace
 
 // Hues a golden section of the circle apart, in turn light and dark.
-Colour class_colour(int64_t label) {
-  const double hue = std::fmod(double(label) * .6180339887 + .08, 1.) * 6;
-  const double value = label % 3 == 2 ? .78 : 1, saturation = label % 2 ? .62 : .88;
-  Colour colour;
-  for (size_t c = 0; c < 3; ++c) {
-    // Red, green and blue are the same hat, a third of the circle apart.
-    const double away = std::abs(std::fmod(hue - 2. * double(c) + 9, 6.) - 3);
-    const double hat = std::clamp(2 - away, 0., 1.);
-    colour[c] = uint8_t(std::lround(255 * value * (1 - saturation * (1 - hat))));
-  }
-  return colour;
-}
-
 Image draw_detections(const Image& photograph, std::vector<DrawnObject> objects,
                       const std::vector<std::string>& names) {
   check_objects(photograph, objects, names.size());
@@ -159,7 +147,7 @@ Image draw_detections(const Image& photograph, std::vector<DrawnObject> objects,
   const int64_t scale = (kLeastSide + side - 1) / side;
   if (scale > 1) picture = enlarged(picture, scale);
   for (size_t i = objects.size(); i-- > 0;)
-    frame(picture, area_of(objects[i].box, scale, picture), class_colour(objects[i].label));
+    frame(picture, area_of(objects[i].box, scale, picture), class_colour(objects[i].label % 255));
   std::vector<Area> labels;
   for (const DrawnObject& o : objects) {
     const std::string text = data::drawable(label_text(o, names[size_t(o.label)]));
@@ -168,7 +156,7 @@ Image draw_detections(const Image& photograph, std::vector<DrawnObject> objects,
         free_place(area_of(o.box, scale, picture), width, data::kGlyphHeight + 2, picture, labels);
     if (!place) continue;
     labels.push_back(*place);
-    const Colour colour = class_colour(o.label);
+    const Colour colour = class_colour(o.label % 255);
     fill(picture, *place, colour);
     const int brightness = 299 * colour[0] + 587 * colour[1] + 114 * colour[2];
     const Colour ink = brightness > 127'500 ? Colour{0, 0, 0} : Colour{255, 255, 255};

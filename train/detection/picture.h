@@ -23,7 +23,4 @@ struct DrawnObject {
 data::Image draw_detections(const data::Image& photograph, std::vector<DrawnObject> objects,
                             const std::vector<std::string>& names);
 
-// The colour of a class: neighbouring labels differ most.
-data::Colour class_colour(int64_t label);
-
 }  // namespace rmt::train

@@ -4,12 +4,9 @@
 #include <vector>
 
 #include "data/annotated.h"
+#include "train/class_colour.h"
 
 namespace rmt::train {
-
-// The colour of class k in [0, 255): far from those of all classes before it, and from black and
-// white. The same in every picture.
-data::Colour class_colour(int64_t k);
 
 // The photograph with the colour of each pixel's class over it, of that opacity in [0, 1], and the
 // borders of classes in the colour itself. What is kIgnored stays as it is. Error where the sizes

@@ -1,0 +1,261 @@
+// Boxes, and masks, around the things in a photograph: trains detectors, evaluates them, and draws
+// what they find.
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "core/files/files.h"
+#include "data/detection/coco_set.h"
+#include "data/sets/drawn_scenes.h"
+#include "examples/dense_training.h"
+#include "examples/image_files.h"
+#include "examples/verbs.h"
+#include "train/detection/coco_json.h"
+#include "train/detection/detector_file.h"
+#include "train/detection/evaluation.h"
+#include "train/detection/picture.h"
+#include "train/detection/task.h"
+#include "train/weights/hub.h"
+
+using namespace rmt;
+
+static const char* const kDrawn = "build/scenes";
+
+// --- rmt-det train ---
+
+static train::TrainOptions drawn_defaults() {
+  train::TrainOptions o = train::dense_defaults("mask_rcnn", "rmt_n");
+  o.fpn_channels = 64;
+  o.fc_channels = 256;
+  o.anchor_scale = 4;
+  o.long_side = o.short_side = 128;
+  o.batch_size = 8;
+  o.epochs = 6;
+  o.milestones = "4,5";
+  o.warmup_steps = 50;
+  o.lr = 1e-3;
+  return o;
+}
+
+static bool with_masks(const train::TrainOptions& o) {
+  return o.head == "mask_rcnn" || o.head == "cascade_mask_rcnn";
+}
+
+static AnnotatedSets open(const train::TrainOptions& o) {
+  auto part = [&](const char* name, bool training) {
+    return data::open_coco(o.data_dir, name, {.masks = with_masks(o), .training = training});
+  };
+  auto train = part("train", true), val = part("val", false);
+  for (const data::CocoSet* set : {train.get(), val.get()})
+    for (const std::string& line : set->remarks()) std::cerr << "note: " << printable(line) << "\n";
+  return {std::move(train), std::move(val)};
+}
+
+static DenseProgram program(const std::string& path) {
+  DenseProgram p;
+  p.name = "rmt-det train";
+  p.about =
+      "Trains a detector on images with objects in COCO's form, or, without --data-dir, a small "
+      "one "
+      "on scenes that it draws itself.";
+  p.groups = {train::Group::detection};
+  p.heads = {"retinanet", "faster_rcnn", "mask_rcnn", "cascade_mask_rcnn"};
+  p.usual_head = "mask_rcnn";
+  p.drawn = kDrawn;
+  p.draw = [](const std::string& folder) { data::draw_scenes(folder, {}); };
+  p.drawn_defaults = drawn_defaults;
+  p.open = open;
+  p.make = [](const train::TrainOptions& o, int64_t classes) -> std::unique_ptr<nn::Module> {
+    return train::make_detector(o, classes);
+  };
+  p.class_layers = train::class_layers_of_detector;
+  p.task = [](nn::Module& m, const AnnotatedSets& sets, const train::TrainOptions& o,
+              const train::Compute& compute) -> std::unique_ptr<train::Task> {
+    return std::make_unique<train::Detection>(dynamic_cast<nn::Detector&>(m),
+                                              dynamic_cast<data::CocoSet&>(*sets.train),
+                                              dynamic_cast<data::CocoSet&>(*sets.test), o, compute);
+  };
+  p.next = [path](const std::string& folder) {
+    return std::vector<std::string>{"next: " + path + " eval " + folder,
+                                    "      " + path + " predict " + folder + " photo.jpg"};
+  };
+  return p;
+}
+
+// --- what eval and predict share ---
+
+struct Flags {
+  std::string checkpoint, model, head, data_dir, split = "val", out = "predictions", results;
+  std::vector<std::string> images;
+  int64_t long_side = 0, short_side = 0, workers = 2;
+  double score = 0.5;
+  int threads = 0;
+  bool json = false, per_class = false, force = false;
+  train::TrainOptions compute;  // its --device, --amp, --tf32
+};
+
+static void add_common_flags(CLI::App& app, Flags& f) {
+  app.add_option("checkpoint,--checkpoint", f.checkpoint,
+                 "a run folder (its best.safetensors), a safetensors file or PyTorch's .pth")
+      ->required();
+  app.add_option("--model", f.model, "backbone, where the file does not say it");
+  app.add_option("--head", f.head,
+                 "retinanet, faster_rcnn, mask_rcnn or cascade_mask_rcnn, where the file does not "
+                 "say it");
+  app.add_option("--long-side", f.long_side, "pixels; 0: as in training")
+      ->check(CLI::Range(0, 16384));
+  app.add_option("--short-side", f.short_side, "pixels; 0: as in training")
+      ->check(CLI::Range(0, 16384));
+  add_compute_flags(app, f.compute);
+  app.add_option("--threads", f.threads, "threads; 0: RMT_THREADS, else every processor")
+      ->check(CLI::Range(0, 1024));
+}
+
+static train::DetectorFile load(const Flags& f, const train::Compute& compute) {
+  train::DetectorFile file = train::load_detector(f.checkpoint, f.model, f.head);
+  std::cerr << printable(file.origin) << std::endl;
+  if (f.long_side > 0) file.options.long_side = f.long_side;
+  if (f.short_side > 0) file.options.short_side = f.short_side;
+  check(file.options);
+  compute.prepare(*file.model);
+  return file;
+}
+
+// --- rmt-det eval ---
+
+static void print_scores(const Flags& f, const train::DetectorFile& file, const char* what,
+                         const train::CocoScores& scores) {
+  if (!f.json) {
+    std::printf("%s\n%s", what, scores.summary().c_str());
+    for (size_t k = 0; f.per_class && k < scores.categories.size(); ++k)
+      std::printf("  %-24s AP %.3f\n", printable(file.classes[k]).c_str(), scores.ap(int64_t(k)));
+    return;
+  }
+  nlohmann::ordered_json j{{"of", what}, {"model", name_of(file.options)}};
+  const train::CocoStats stats = scores.stats();
+  for (size_t i = 0; i < stats.size(); ++i) j[train::kCocoNames[i]] = stats[i];
+  std::printf("%s\n", j.dump().c_str());
+}
+
+static int eval(Flags& f) {
+  if (f.threads > 0) set_threads(f.threads);
+  if (!f.results.empty()) train::check_unused(f.results, f.force);
+  const train::Compute compute = train::choose_compute(f.compute);
+  train::DetectorFile file = load(f, compute);
+  if (!f.data_dir.empty()) file.options.data_dir = f.data_dir;
+  const bool masks = file.model->has_masks();
+  const auto images = data::open_coco(file.options.data_dir, f.split, {.masks = masks});
+  CHECK(images->classes().size() == file.classes.size(), images->place(), " has ",
+        images->classes().size(), " categories, the model ", file.classes.size());
+  data::AnnotatedLoader loader(
+      *images, data::detection_pipeline(train::detection_options(file.options, false)),
+      {.workers = int(f.workers), .train = false, .multiple = 32});
+  train::StatusLine line;
+  train::Stopwatch clock;
+  int64_t done = 0;
+  const auto found = train::detect_all(*file.model, *images, loader, compute,
+                                       train::transform_options(file.options),
+                                       [&](const data::Batch&, const std::vector<nn::Detection>&) {
+                                         line.show(str(++done, "/", images->size(), " images  ",
+                                                       double(done) / clock.seconds(), " img/s"));
+                                         return true;
+                                       });
+  line.clear();
+  const std::vector<int64_t> categories = train::category_ids(*images);
+  const std::vector<train::CocoTruth> truth = train::coco_truth(*images, masks);
+  print_scores(f, file, "boxes",
+               train::coco_evaluate(truth, *found, categories, train::CocoKind::kBoxes));
+  if (masks)
+    print_scores(f, file, "masks",
+                 train::coco_evaluate(truth, *found, categories, train::CocoKind::kMasks));
+  if (!f.results.empty())
+    train::write_coco_results(f.results, *found,
+                              masks ? train::CocoKind::kMasks : train::CocoKind::kBoxes);
+  return 0;
+}
+
+// --- rmt-det predict ---
+
+// Draws what is found into OUT/NAME.png and says it on stdout.
+static void predict_one(const Flags& f, const std::string& path, train::DetectorFile& file,
+                        const train::Compute& compute) {
+  const std::string picture = f.out + "/" + fs::path(path).stem().string() + ".png";
+  train::check_unused(picture, f.force);
+  const data::Image image = data::read_image(path);
+  std::vector<train::DrawnObject> drawn;
+  nlohmann::ordered_json objects = nlohmann::ordered_json::array();
+  for (train::DrawnObject& d : train::find_objects(file, compute, image)) {
+    if (d.score < f.score) continue;
+    const std::string name = file.classes[size_t(d.label)];
+    objects.push_back({{"class", name}, {"score", d.score}, {"box", d.box}});
+    if (!f.json)
+      std::printf("%s: %s %.3f at %.0f %.0f, %.0f x %.0f\n", printable(path).c_str(),
+                  printable(name).c_str(), d.score, d.box[0], d.box[1], d.box[2], d.box[3]);
+    drawn.push_back(std::move(d));
+  }
+  data::write_png(picture, train::draw_detections(image, drawn, file.classes));
+  if (f.json)
+    std::printf("%s\n", nlohmann::ordered_json({{"image", path}, {"objects", objects}})
+                            .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
+                            .c_str());
+  else
+    std::printf("%s -> %s\n", printable(path).c_str(), printable(picture).c_str());
+}
+
+static int predict(const Flags& f) {
+  CHECK(!f.images.empty(), "give images behind the checkpoint, files or folders");
+  if (f.threads > 0) set_threads(f.threads);
+  const train::Compute compute = train::choose_compute(f.compute);
+  train::DetectorFile file = load(f, compute);
+  fs::create_directories(f.out);
+  int status = 0;
+  for (const std::string& path : image_files(f.images)) try {
+      predict_one(f, path, file, compute);
+    } catch (const SystemError&) {
+      throw;
+    } catch (const Error& e) {
+      std::cerr << "rmt-det predict: " << e.what() << std::endl;
+      status = 1;
+    }
+  return status;
+}
+
+static int eval_main(int argc, char** argv) {
+  Flags f;
+  CLI::App app("Evaluates a detector by COCO's average precision.", "rmt-det eval");
+  app.option_defaults()->always_capture_default();
+  add_common_flags(app, f);
+  app.add_option("--data-dir", f.data_dir, "folder; empty: the one it was trained on");
+  app.add_option("--split", f.split, "train or val")->check(CLI::IsMember({"train", "val"}));
+  app.add_option("-j,--workers", f.workers, "threads that read images")->check(CLI::Range(1, 256));
+  app.add_option("--results", f.results,
+                 "write the detections into this file, as COCO's program reads them");
+  app.add_flag("--per-class", f.per_class, "also print each class's AP");
+  app.add_flag("--json", f.json, "print a JSON object for boxes, and one for masks");
+  app.add_flag("--force", f.force, "overwrite a file of results that is there");
+  if (int status = parse_flags(app, argc, argv); status >= 0) return status;
+  return run_program(app, [&] { return eval(f); });
+}
+
+static int predict_main(int argc, char** argv) {
+  Flags f;
+  CLI::App app("Draws what a detector finds on photographs.", "rmt-det predict");
+  app.option_defaults()->always_capture_default();
+  add_common_flags(app, f);
+  app.add_option("images", f.images, "JPEG or PNG files, or folders: all of them in there");
+  app.add_option("--out", f.out, "folder of the pictures");
+  app.add_option("--score", f.score, "draw what is at least so sure")->check(CLI::Range(0., 1.));
+  app.add_flag("--json", f.json, "print one JSON object an image");
+  app.add_flag("--force", f.force, "overwrite pictures that are there");
+  if (int status = parse_flags(app, argc, argv); status >= 0) return status;
+  return run_program(app, [&] { return predict(f); });
+}
+
+int main(int argc, char** argv) {
+  const DenseProgram p = program(argv[0]);
+  return run_verb("rmt-det", argc, argv,
+                  {{"train", "on images in COCO's form, or on scenes that it draws",
+                    [&](int n, char** words) { return train_main(p, n, words); }},
+                   {"eval", "a checkpoint on images with objects: average precision", eval_main},
+                   {"predict", "photographs with what is found drawn on them", predict_main}});
+}
