@@ -157,7 +157,7 @@ endif
 NVCCFLAGS := -std=c++20 -O3 -lineinfo --expt-relaxed-constexpr -Werror all-warnings \
              -Xcompiler -Wall,-Wextra,-Wno-psabi -ccbin $(CXX) -I.
 
-.PHONY: all help setup found train ablations test built install op check fuzz ptxas gpu format clean always
+.PHONY: all help setup found train demo-seg demo-det ablations test built install op check fuzz ptxas gpu format clean always
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -170,6 +170,8 @@ help:
 	@echo "make install    library, headers and programs under PREFIX (/usr/local), and rmt.pc"
 	@echo "make train      install what is missing, build, and train (DATA=folder MODEL=rmt_t"
 	@echo "                EPOCHS=n ARGS='...'; without DATA on images that it draws)"
+	@echo "make demo-seg   train a small model of segmentation on scenes that it draws, and paint what it"
+	@echo "                sees (demo-det: boxes and masks)"
 	@echo "make ablations  train the paper's variants of rmt_n on DATA, several seeds each (EPOCHS=n"
 	@echo "                ARGS='--seeds 3'), and write a table and a picture; goes on when repeated"
 	@echo "make op         NAME=softmax: compile that op, its kernels and its proof, and run the proof"
@@ -258,6 +260,14 @@ train: setup
 	+@$(BUILD_ALL) all
 	$(BIN)/rmt-train $(if $(DATA),--data-dir $(DATA)) --model $(MODEL) \
 	    $(if $(EPOCHS),--epochs $(EPOCHS)) $(ARGS)
+
+# Small models of segmentation and detection on scenes that are drawn, and a picture of what they
+# see. The same command goes on where it was stopped.
+demo-seg demo-det: demo-%: setup
+	+@$(BUILD_ALL) found $(BIN)/rmt-$*
+	$(BIN)/rmt-$* train --experiment demo-$* --resume auto $(if $(EPOCHS),--epochs $(EPOCHS)) $(ARGS)
+	$(BIN)/rmt-$* predict output/demo-$* $$(ls build/scenes/images/validation/*.jpg | head -n 12) \
+	    --out output/demo-$*/predictions --grid output/demo-$*/predictions.png --force
 
 # The same command goes on where it was stopped.
 ablations: setup

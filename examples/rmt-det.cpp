@@ -6,10 +6,10 @@
 
 #include "core/files/files.h"
 #include "data/detection/coco_set.h"
-#include "data/sets/drawn_scenes.h"
 #include "examples/dense_training.h"
 #include "examples/image_files.h"
 #include "examples/verbs.h"
+#include "train/dense_parts.h"
 #include "train/detection/coco_json.h"
 #include "train/detection/detector_file.h"
 #include "train/detection/evaluation.h"
@@ -41,7 +41,7 @@ static bool with_masks(const train::TrainOptions& o) {
   return o.head == "mask_rcnn" || o.head == "cascade_mask_rcnn";
 }
 
-static AnnotatedSets open(const train::TrainOptions& o) {
+static AnnotatedSets open_sets(const train::TrainOptions& o) {
   auto part = [&](const char* name, bool training) {
     return data::open_coco(o.data_dir, name, {.masks = with_masks(o), .training = training});
   };
@@ -62,9 +62,9 @@ static DenseProgram program(const std::string& path) {
   p.heads = {"retinanet", "faster_rcnn", "mask_rcnn", "cascade_mask_rcnn"};
   p.usual_head = "mask_rcnn";
   p.drawn = kDrawn;
-  p.draw = [](const std::string& folder) { data::draw_scenes(folder, {}); };
+  p.draw = [](const std::string&) {};
   p.drawn_defaults = drawn_defaults;
-  p.open = open;
+  p.open = open_sets;
   p.make = [](const train::TrainOptions& o, int64_t classes) -> std::unique_ptr<nn::Module> {
     return train::make_detector(o, classes);
   };
@@ -85,7 +85,7 @@ static DenseProgram program(const std::string& path) {
 // --- what eval and predict share ---
 
 struct Flags {
-  std::string checkpoint, model, head, data_dir, split = "val", out = "predictions", results;
+  std::string checkpoint, model, head, data_dir, split = "val", out = "predictions", grid, results;
   std::vector<std::string> images;
   int64_t long_side = 0, short_side = 0, workers = 2;
   double score = 0.5;
@@ -177,8 +177,8 @@ static int eval(Flags& f) {
 // --- rmt-det predict ---
 
 // Draws what is found into OUT/NAME.png and says it on stdout.
-static void predict_one(const Flags& f, const std::string& path, train::DetectorFile& file,
-                        const train::Compute& compute) {
+static data::Image predict_one(const Flags& f, const std::string& path, train::DetectorFile& file,
+                               const train::Compute& compute) {
   const std::string picture = f.out + "/" + fs::path(path).stem().string() + ".png";
   train::check_unused(picture, f.force);
   const data::Image image = data::read_image(path);
@@ -193,13 +193,15 @@ static void predict_one(const Flags& f, const std::string& path, train::Detector
                   printable(name).c_str(), d.score, d.box[0], d.box[1], d.box[2], d.box[3]);
     drawn.push_back(std::move(d));
   }
-  data::write_png(picture, train::draw_detections(image, drawn, file.classes));
+  data::Image with_objects = train::draw_detections(image, drawn, file.classes);
+  data::write_png(picture, with_objects);
   if (f.json)
     std::printf("%s\n", nlohmann::ordered_json({{"image", path}, {"objects", objects}})
                             .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
                             .c_str());
   else
     std::printf("%s -> %s\n", printable(path).c_str(), printable(picture).c_str());
+  return with_objects;
 }
 
 static int predict(const Flags& f) {
@@ -207,16 +209,21 @@ static int predict(const Flags& f) {
   if (f.threads > 0) set_threads(f.threads);
   const train::Compute compute = train::choose_compute(f.compute);
   train::DetectorFile file = load(f, compute);
+  if (!f.grid.empty()) train::check_unused(f.grid, f.force);
   fs::create_directories(f.out);
+  std::vector<data::Tile> tiles;
   int status = 0;
   for (const std::string& path : image_files(f.images)) try {
-      predict_one(f, path, file, compute);
+      tiles.push_back({predict_one(f, path, file, compute)});
     } catch (const SystemError&) {
       throw;
     } catch (const Error& e) {
       std::cerr << "rmt-det predict: " << e.what() << std::endl;
       status = 1;
     }
+  if (f.grid.empty() || tiles.empty()) return status;
+  train::make_same_size(tiles);
+  data::write_png(f.grid, data::image_grid(tiles));
   return status;
 }
 
@@ -243,6 +250,7 @@ static int predict_main(int argc, char** argv) {
   app.option_defaults()->always_capture_default();
   add_common_flags(app, f);
   app.add_option("images", f.images, "JPEG or PNG files, or folders: all of them in there");
+  app.add_option("--grid", f.grid, "also draw all of them into this PNG file");
   app.add_option("--out", f.out, "folder of the pictures");
   app.add_option("--score", f.score, "draw what is at least so sure")->check(CLI::Range(0., 1.));
   app.add_flag("--json", f.json, "print one JSON object an image");

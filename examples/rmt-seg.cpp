@@ -4,10 +4,10 @@
 
 #include "core/files/files.h"
 #include "data/segmentation/labelled_folder.h"
-#include "data/sets/drawn_scenes.h"
 #include "examples/dense_training.h"
 #include "examples/image_files.h"
 #include "examples/verbs.h"
+#include "train/dense_parts.h"
 #include "train/segmentation/evaluation.h"
 #include "train/segmentation/overlay.h"
 #include "train/segmentation/segmenter_file.h"
@@ -49,7 +49,7 @@ static DenseProgram program(const std::string& path) {
   p.heads = {"semantic_fpn", "upernet"};
   p.usual_head = "semantic_fpn";
   p.drawn = kDrawn;
-  p.draw = [](const std::string& folder) { data::draw_scenes(folder, {}); };
+  p.draw = [](const std::string&) {};
   p.drawn_defaults = drawn_defaults;
   p.open = [](const train::TrainOptions& o) {
     auto train = open(o, "train");
@@ -75,7 +75,7 @@ static DenseProgram program(const std::string& path) {
 // --- what eval and predict share ---
 
 struct Flags {
-  std::string checkpoint, model, head, data_dir, split = "val", out = "predictions";
+  std::string checkpoint, model, head, data_dir, split = "val", out = "predictions", grid;
   std::vector<std::string> images;
   int64_t long_side = 0, short_side = 0, workers = 2;
   int threads = 0;
@@ -153,8 +153,8 @@ static int eval(Flags& f) {
 // --- rmt-seg predict ---
 
 // Writes OUT/NAME.png, the labels as the training images' are, and OUT/NAME-painted.png.
-static void predict_one(const Flags& f, const std::string& path, train::SegmenterFile& file,
-                        const train::Compute& compute) {
+static data::Image predict_one(const Flags& f, const std::string& path, train::SegmenterFile& file,
+                               const train::Compute& compute) {
   const std::string stem = f.out + "/" + fs::path(path).stem().string();
   const std::string labels = stem + ".png", painted = stem + "-painted.png";
   for (const std::string& name : {labels, painted}) train::check_unused(name, f.force);
@@ -163,8 +163,10 @@ static void predict_one(const Flags& f, const std::string& path, train::Segmente
   data::write_labels(labels, found,
                      {.classes = int64_t(file.classes.size()),
                       .zero_is_unlabelled = !file.options.labels_from_zero});
-  data::write_png(painted, train::prediction_picture(image, found, file.classes));
+  data::Image picture = train::prediction_picture(image, found, file.classes);
+  data::write_png(painted, picture);
   std::printf("%s -> %s\n", printable(path).c_str(), printable(painted).c_str());
+  return picture;
 }
 
 static int predict(const Flags& f) {
@@ -172,16 +174,21 @@ static int predict(const Flags& f) {
   if (f.threads > 0) set_threads(f.threads);
   const train::Compute compute = train::choose_compute(f.compute);
   train::SegmenterFile file = load(f, compute);
+  if (!f.grid.empty()) train::check_unused(f.grid, f.force);
   fs::create_directories(f.out);
+  std::vector<data::Tile> tiles;
   int status = 0;
   for (const std::string& path : image_files(f.images)) try {
-      predict_one(f, path, file, compute);
+      tiles.push_back({predict_one(f, path, file, compute)});
     } catch (const SystemError&) {
       throw;
     } catch (const Error& e) {
       std::cerr << "rmt-seg predict: " << e.what() << std::endl;
       status = 1;
     }
+  if (f.grid.empty() || tiles.empty()) return status;
+  train::make_same_size(tiles);
+  data::write_png(f.grid, data::image_grid(tiles));
   return status;
 }
 
@@ -205,6 +212,7 @@ static int predict_main(int argc, char** argv) {
   app.option_defaults()->always_capture_default();
   add_common_flags(app, f);
   app.add_option("images", f.images, "JPEG or PNG files, or folders: all of them in there");
+  app.add_option("--grid", f.grid, "also draw all of them into this PNG file");
   app.add_option("--out", f.out, "folder of the results");
   app.add_flag("--force", f.force, "overwrite results that are there");
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;

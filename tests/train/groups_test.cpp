@@ -192,4 +192,30 @@ TEST(Groups, TheTableNamesEachGroupAndItsSize) {
   EXPECT_NE(table.find("patch_embed.proj.0.weight ... norm.bias"), std::string::npos) << table;
 }
 
+// The four rules, on one layer of each kind.
+TEST(Groups, WhatWeightDecaySparesCanBeSaid) {
+  struct Net : nn::Module {
+    nn::Conv2d& conv = add<nn::Conv2d>("stem.0", 3, 4, 3, 1, 1);
+    nn::BatchNorm& bn = add<nn::BatchNorm>("stem.1", 4);
+    nn::LayerNorm& norm = add<nn::LayerNorm>("norm1", 4);
+  } net;
+  auto decay = [&](const char* rule, const char* bn = "local") {
+    TrainOptions o;
+    o.no_decay = rule;
+    o.bn = bn;
+    std::string text;
+    for (const ParameterRule& r :
+         parameter_rules(net.parameters(), o, "head", batch_norms(net.state())))
+      text += r.frozen ? 'f' : r.weight_decay > 0 ? 'd' : '-';
+    return text;
+  };
+  EXPECT_EQ(batch_norms(net.state()), (std::set<std::string>{"stem.1"}));
+  // conv.weight, conv.bias; bn.weight, bn.bias; norm.weight, norm.bias
+  EXPECT_EQ(decay("vectors"), "d-----");
+  EXPECT_EQ(decay("nothing"), "dddddd");
+  EXPECT_EQ(decay("norm"), "dddd--");
+  EXPECT_EQ(decay("norms"), "dd----");
+  EXPECT_EQ(decay("nothing", "frozen"), "ddffdd");
+}
+
 }  // namespace rmt::test

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -83,6 +84,33 @@ TEST(Schedule, NoWarmUp) {
   Schedule s{.warmup_epochs = 0};
   EXPECT_DOUBLE_EQ(lr_of_epoch(s, 0), s.lr);
   EXPECT_DOUBLE_EQ(lr_of_step(s, 0, 10), s.lr);
+}
+
+// The published settings of Semantic FPN, UperNet and Mask R-CNN, worked out by hand.
+TEST(Schedule, RatesOfSegmentationAndDetection) {
+  const int64_t n = 1000;  // steps an epoch
+  Schedule s{.lr = 1e-4, .min_lr = 1e-6, .epochs = 80, .falling = Falling::poly};
+  EXPECT_DOUBLE_EQ(lr_of_step(s, 0, n), 1e-4);
+  EXPECT_DOUBLE_EQ(lr_of_step(s, 40'000, n), 9.9e-5 * std::pow(0.5, 0.9) + 1e-6);
+  EXPECT_NEAR(lr_of_step(s, 79'999, n), 1e-6, 1e-8);
+  s = {.lr = 6e-5, .min_lr = 0, .epochs = 160, .falling = Falling::poly, .power = 1};
+  s.warmup_steps = 1500, s.warmup_ratio = 1e-6;
+  EXPECT_NEAR(lr_of_step(s, 0, n), 6e-11, 1e-16);
+  EXPECT_DOUBLE_EQ(lr_of_step(s, 750, n), 6e-5 * (1 - 750. / 160'000) * (1 - 0.5 * (1 - 1e-6)));
+  EXPECT_DOUBLE_EQ(lr_of_step(s, 1500, n), 6e-5 * (1 - 1500. / 160'000));
+  s = {.lr = 4e-4, .epochs = 12, .falling = Falling::step, .milestones = {8, 11}};
+  s.warmup_steps = 500, s.warmup_ratio = 0.001;
+  EXPECT_DOUBLE_EQ(lr_of_step(s, 0, n), 4e-7);
+  EXPECT_DOUBLE_EQ(lr_of_step(s, 7999, n), 4e-4);
+  EXPECT_DOUBLE_EQ(lr_of_step(s, 8000, n), 4e-5);
+  EXPECT_DOUBLE_EQ(lr_of_step(s, 11'000, n), 4e-4 * 0.1 * 0.1);
+}
+
+TEST(Schedule, MilestonesAreEpochsThatGrow) {
+  EXPECT_EQ(milestones_of("27,33"), (std::vector<int64_t>{27, 33}));
+  EXPECT_TRUE(milestones_of("").empty());
+  for (const char* bad : {"8,8", "11,8", "8;11", "8,,11", "-1", "1e3", "99999999999"})
+    EXPECT_THROW(milestones_of(bad), Error) << bad;
 }
 
 }  // namespace rmt::test

@@ -56,8 +56,8 @@ data::DetectionOptions detection_options(const TrainOptions& o, bool train) {
   return options;
 }
 
-Detection::Detection(nn::Detector& model, int64_t classes, const data::CocoSet& train,
-                     const data::CocoSet& test, const TrainOptions& o, const Compute& compute)
+Detection::Detection(nn::Detector& model, const data::CocoSet& train, const data::CocoSet& test,
+                     const TrainOptions& o, const Compute& compute)
     : model_(model),
       compute_(compute),
       transform_(transform_options(o)),
@@ -70,8 +70,6 @@ Detection::Detection(nn::Detector& model, int64_t classes, const data::CocoSet& 
       place_(train.place()) {
   CHECK(train.classes() == test.classes(), test.place(),
         ": its categories are others than those of ", train.place());
-  CHECK(int64_t(train.classes().size()) == classes, train.place(), " has ", train.classes().size(),
-        " categories, the model ", classes);
 }
 
 Losses Detection::losses(const Tensor& images, const data::Batch& batch) {

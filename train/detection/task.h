@@ -19,10 +19,10 @@ data::DetectionOptions detection_options(const TrainOptions& options, bool train
 
 class Detection : public Task {
  public:
-  // The images must outlive the task. Error where their classes are not as many as `classes`, those
-  // of the model.
-  Detection(nn::Detector& model, int64_t classes, const data::CocoSet& train,
-            const data::CocoSet& test, const TrainOptions& options, const Compute& compute);
+  // The images must outlive the task; the model has a class for each of their categories. Error
+  // where those of both sets differ.
+  Detection(nn::Detector& model, const data::CocoSet& train, const data::CocoSet& test,
+            const TrainOptions& options, const Compute& compute);
 
   const std::vector<std::string>& classes() const override { return test_set_.classes(); }
   DataCounts counts() const override { return counts_; }
