@@ -1,5 +1,6 @@
 // Tiles y (R, P, P, C) of boxes on maps x. Rows and columns of a tile are independent, so that with
-// the weights a_pi of cell i in row p of bins, and b_qj of cell j in column q (kernels/roi_align.h),
+// the weights a_pi of cell i in row p of bins, and b_qj of cell j in column q of bins
+// (kernels/roi_align.h),
 //
 //   y_rpq = sum_i a_pi sum_j b_qj x_ij;   dx_ij = sum_r sum_q b_qj sum_p a_pi dy_rpq
 //
