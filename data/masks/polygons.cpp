@@ -70,8 +70,8 @@ class Edges {
   // Columns X with first <= s X + 2 and s X + 3 <= last.
   template <class F>
   void each_column(int64_t first, int64_t last, const F& f) const {
-    const int64_t begin = first <= 2 ? 0 : (first - 2 + 4) / 5;
-    for (int64_t x = begin; x < width_ && 5 * x + 3 <= last; ++x) f(x);
+    for (int64_t x = std::max<int64_t>(first + 2, 0) / 5; x < width_ && 5 * x + 3 <= last; ++x)
+      f(x);
   }
 
   // v at the step from a.u + t on.

@@ -154,6 +154,27 @@ TEST(CocoEval, WhatIsFoundInACrowdIsNeitherRightNorWrong) {
   EXPECT_LT(ap50({other, crowd}, {found(.9, 10), found(.8, 20), right}), alone);
 }
 
+// An object that counts is better than a crowd, whatever the overlaps.
+TEST(CocoEval, ACrowdTakesNothingFromAnObject) {
+  CocoTruth crowd = kObject;
+  crowd.crowd = true;
+  crowd.box = {0, 0, 300, 300};
+  EXPECT_EQ(ap50({crowd, kObject}, {found(.9, 60)}), ap50({kObject}, {found(.9, 60)}));
+  EXPECT_GT(ap50({crowd, kObject}, {found(.9, 60)}), .99);
+}
+
+// A detection in the middle of two objects takes the second; the other one then takes the first.
+TEST(CocoEval, OfEqualOverlapsTheLastWins) {
+  CocoTruth right = kObject;
+  right.box[0] = 20;
+  const CocoDetection middle{1, 1, .9, {10, 0, 100, 100}, {}};
+  const auto ap75 = [&](const std::vector<CocoTruth>& truths) {
+    return coco_evaluate(truths, {middle, found(.8, 100)}, {1}, CocoKind::kBoxes).stats()[2];
+  };
+  EXPECT_NEAR(ap75({kObject, right}), 1, 1e-12);
+  EXPECT_NEAR(ap75({right, kObject}), 51. / 101, 1e-12);  // recall .5, and one that is wrong
+}
+
 TEST(CocoEval, WhatDoesNotFitIsAnError) {
   const auto error = [](std::vector<CocoTruth> t, std::vector<CocoDetection> d,
                         std::vector<int64_t> categories, CocoKind kind) -> std::string {
