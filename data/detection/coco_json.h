@@ -1,4 +1,4 @@
-// COCO's instances_*.json: images, categories, and objects with boxes and masks. instances_train2017
+// COCO's instances_*.json: images, categories, and objects with boxes and masks. That of train2017
 // has 450 MB of text; it is read as a stream, and what stays in memory is compact.
 #pragma once
 #include <array>

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "data/images/pixel_ops.h"
 #include "data/images/resize_fixed.h"
 
 namespace rmt::data {
@@ -116,11 +117,7 @@ void MovedExample::resize(int64_t long_side, int64_t short_side) {
 }
 
 void MovedExample::mirror() {
-  for (int64_t y = 0; y < image_.height; ++y) {
-    uint8_t* row = image_.rgb.data() + y * image_.width * 3;
-    for (int64_t left = 0, right = image_.width - 1; left < right; ++left, --right)
-      std::swap_ranges(row + left * 3, row + left * 3 + 3, row + right * 3);
-  }
+  data::mirror({image_.rgb.data(), image_.width, image_.height});
   std::reverse(columns_.begin(), columns_.end());
   const auto width = float(image_.width);
   for_boxes(objects_, [&](Corners& box) {

@@ -9,11 +9,11 @@ using namespace rmt;
 
 namespace {
 
-const std::string kImages =
-    R"("images": [{"id": 9, "file_name": "a/x.jpg", "width": 20, "height": 10, "license": {"a": [[1]]}},
-                  {"file_name": "y.png", "height": 8, "width": 6, "id": 4}])";
-const std::string kCategories =
-    R"("categories": [{"id": 90, "name": "cat"}, {"id": -1, "name": "dog", "keypoints": ["nose"]}])";
+const std::string kImages = R"("images": [
+    {"id": 9, "file_name": "a/x.jpg", "width": 20, "height": 10, "license": {"a": [[1]]}},
+    {"file_name": "y.png", "height": 8, "width": 6, "id": 4}])";
+const std::string kCategories = R"("categories": [
+    {"id": 90, "name": "cat"}, {"id": -1, "name": "dog", "keypoints": ["nose"]}])";
 
 // A file of an image list, a category list and these annotations.
 std::string with(const std::string& annotations) {

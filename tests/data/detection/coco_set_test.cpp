@@ -17,7 +17,7 @@ std::string image_entry(int64_t id, const std::string& file, int64_t width, int6
 }
 std::string box_entry(int64_t id, int64_t image, const std::string& more = "") {
   return str("{\"id\": ", id, ", \"image_id\": ", image,
-             ", \"category_id\": 90, \"area\": 5, \"bbox\": [2.25, 3, 4, 5]", more, "}");
+             ", \"category_id\": 90, \"area\": 5, \"bbox\": [1.01, 3, 4.01, 5]", more, "}");
 }
 const std::string kMask = R"(, "segmentation": [[2, 3, 6, 3, 6, 8, 2, 8]])";
 
@@ -68,9 +68,10 @@ TEST_F(CocoFolder, HoldsImagesBoxesAndMasks) {
   EXPECT_EQ(example.image.rgb, test_image(40, 36).rgb);
   const Objects& objects = example.objects;
   ASSERT_EQ(objects.boxes.size(), 2u);
-  EXPECT_EQ(objects.boxes[0], (Corners{2.25f, 3, 6.25f, 8}));
+  // x + width is rounded once: 1.01f + 4.01f is another float.
+  EXPECT_EQ(objects.boxes[0], (Corners{1.01f, 3, 5.02f, 8}));
   EXPECT_EQ(objects.labels, (std::vector<int64_t>{1, 1}));
-  EXPECT_EQ(objects.crowds, (std::vector<Corners>{{2.25f, 3, 6.25f, 8}}));
+  EXPECT_EQ(objects.crowds, (std::vector<Corners>{{1.01f, 3, 5.02f, 8}}));
   ASSERT_EQ(objects.masks.size(), 2u);
   EXPECT_EQ(std::count(objects.masks[0].on.begin(), objects.masks[0].on.end(), 1), 20);
   // Run lengths go down a column.
@@ -109,7 +110,7 @@ TEST_F(CocoFolder, ChecksumsFollowWhatIsKnown) {
   EXPECT_EQ(checksums(), before);
   std::string text;
   std::getline(std::ifstream(folder / "annotations/instances_train.json"), text, '\0');
-  text.replace(text.find("2.25"), 4, "2.26");
+  text.replace(text.find("1.01"), 4, "1.02");
   folder.write("annotations/instances_train.json", text);
   const auto after = checksums();
   EXPECT_NE(after[0], before[0]);  // the first annotation is of the first image
