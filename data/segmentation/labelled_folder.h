@@ -18,7 +18,7 @@ class LabelledFolder : public AnnotatedSet {
   // split: "train" or "val". Images (.jpg .jpeg .png, hidden names skipped) in natural order; each
   // has the label file of its name. Classes are those of the list (class_list.h). Without a list,
   // they are the numbers up to the largest one in the label files of training, all of which are
-  // read once for that, by all threads: some minutes for ADE20K on one core. Known classes, those
+  // read once for that, by all threads: about a minute for ADE20K on one core. Known classes, those
   // of the training set or of a trained model, take the place of that.
   //
   // Errors at opening: a folder that is missing or empty, an image without a label file and the
