@@ -3,6 +3,7 @@
 // same bits, and the filters of PNG do not ask what a number means.
 #include "data/images/label_png.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/error.h"
@@ -21,7 +22,7 @@ void check_kind(const uint8_t* bytes, const std::string& name) {
   const uint8_t type = bytes[kTypeAt], depth = bytes[kDepthAt];
   const char* what = type == kAlpha                      ? "a PNG of grey and alpha"
                      : type != kGrey && type != kPalette ? "a PNG in colours"
-                     : depth > 8                         ? "a PNG of 16 bits"
+                     : depth == 16                       ? "a PNG of 16 bits"
                                                          : nullptr;
   CHECK(!what, name, ": ", what,
         ", but each pixel of a label file is one number below 256; save "
@@ -59,16 +60,15 @@ GreyImage decode_label_png(const uint8_t* bytes, size_t n, const std::string& fi
         ": a JPEG, whose compression changes numbers; a label file is an "
         "8-bit PNG, grey or with a palette");
   check_kind(bytes, name);
-  // A decoder multiplies grey values of `depth` bits by this, so that the highest becomes 255.
-  const uint8_t depth = bytes[kDepthAt];
-  const int stretch = bytes[kTypeAt] == kPalette && depth < 8 ? 255 / ((1 << depth) - 1) : 1;
   const std::vector<uint8_t> grey = as_grey(bytes, n);
   GreyImage image{outline.width, outline.height, {}};
   decode_pixels(grey.data(), grey.size(), outline, 1, name, [&](const uint8_t* values) {
     image.values.assign(values, values + outline.width * outline.height);
   });
-  if (stretch > 1)
-    for (uint8_t& v : image.values) v = uint8_t(v / stretch);
+  // The decoder has stretched `depth` bits to [0, 255], and refused what is no depth.
+  const uint8_t depth = bytes[kDepthAt];
+  if (bytes[kTypeAt] == kPalette && depth < 8)
+    for (uint8_t& v : image.values) v = uint8_t(v / (255 / ((1 << depth) - 1)));
   return image;
 }
 

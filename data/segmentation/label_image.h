@@ -7,8 +7,8 @@ namespace rmt::data {
 // What the numbers in a label file mean. 255 is always "unlabelled", kIgnored.
 struct LabelRule {
   int64_t classes = 0;  // [1, 255], with zero_is_unlabelled [1, 254]
-  // ADE20K's files: 0 is "unlabelled" and k is class k - 1. Otherwise k is class k, as in Pascal VOC
-  // and Cityscapes.
+  // ADE20K's files: 0 is "unlabelled" and k is class k - 1. Otherwise k is class k, as in Pascal
+  // VOC and Cityscapes.
   bool zero_is_unlabelled = true;
 };
 void check_label_rule(const LabelRule& rule);  // Error for another number of classes

@@ -17,13 +17,13 @@ class LabelledFolder : public AnnotatedSet {
  public:
   // split: "train" or "val". Images (.jpg .jpeg .png, hidden names skipped) in natural order; each
   // has the label file of its name. Classes are those of the list (class_list.h). Without a list,
-  // they are the numbers up to the largest one in the label files of training, all of which are read
-  // once for that, by all threads: some minutes for ADE20K on one core. Given known classes (those
-  // of the training set or of a trained model), these it is.
+  // they are the numbers up to the largest one in the label files of training, all of which are
+  // read once for that, by all threads: about a minute for ADE20K on one core. Known classes, those
+  // of the training set or of a trained model, take the place of that.
   //
   // Errors at opening: a folder that is missing or empty, an image without a label file and the
-  // other way round, a label file that is no 8-bit grey or palette PNG by its header, a list that is
-  // not the known classes. When an image is read: sizes that differ, a number that is no class.
+  // other way round, a label file that is no 8-bit grey or palette PNG by its header, a list that
+  // is not the known classes. When an image is read: sizes that differ, a number that is no class.
   LabelledFolder(const std::string& root, const std::string& split,
                  const LabelledFolderOptions& options = {},
                  const std::vector<std::string>& known_classes = {});

@@ -37,8 +37,9 @@ Pipeline segmentation_evaluation(const SegmentationOptions& options);
 // {width, height} of the resized image.
 std::array<int64_t, 2> draw_size(int64_t width, int64_t height, const SegmentationOptions& options,
                                  Draws& draws);
-// A crop of labels at random. It is drawn anew, ten times at most, until it has two classes and its
-// largest class covers less than `largest_class` of its labelled pixels; the last is taken as it is.
+// A crop of labels at random. It is drawn anew, ten times at most, until it has two classes and
+// its largest class covers less than `largest_class` of its labelled pixels; the last is taken as
+// it is.
 Crop draw_crop(const LabelImage& labels, const SegmentationOptions& options, Draws& draws);
 LabelImage crop_labels(const LabelImage& labels, const Crop& crop);
 

@@ -4,8 +4,8 @@
 //   IoU_k = n(k, k) / (sum_p n(k, p) + sum_t n(t, k) - n(k, k))    intersection over union
 //   acc_k = n(k, k) / sum_p n(k, p)
 //
-// and mIoU and mAcc are their means over the classes for which they are defined: the same numbers as
-// MMSegmentation's.
+// and mIoU and mAcc are their means over the classes for which they are defined: the same numbers
+// as MMSegmentation's.
 #pragma once
 #include <string>
 #include <vector>
@@ -19,8 +19,8 @@ class PixelCounts {
  public:
   explicit PixelCounts(int64_t classes);  // [1, 255]
 
-  // A predicted and a true map of one size, a byte for each pixel. Pixels whose truth is kIgnored do
-  // not count. Error for maps of different sizes and for a byte that is no class.
+  // A predicted and a true map of one size, a byte for each pixel. Pixels whose truth is kIgnored
+  // do not count. Error for maps of different sizes and for a byte that is no class.
   void add(const data::LabelImage& prediction, const data::LabelImage& truth);
   void add(const PixelCounts& more);
 

@@ -75,8 +75,8 @@ TEST(SegmentationPipeline, EqualsMmSegmentationToTheByte) {
   EXPECT_EQ(cases, 40);
 }
 
-// Saturation and hue of every fifth colour there is, against OpenCV's way to HSV and back: in rows that
-// are a multiple of 32 pixels wide, and in narrow ones, where every pixel is rounded.
+// Saturation and hue of every fifth colour there is, against OpenCV's way to HSV and back: in rows
+// that are a multiple of 32 pixels wide, and in narrow ones, where every pixel is rounded.
 TEST(SegmentationPipeline, DistortsColoursAsOpenCvDoes) {
   std::ifstream golden("tests/golden/seg_pipeline.txt");
   int cases = 0;
@@ -110,6 +110,12 @@ TEST(SegmentationPipeline, ACropIsTriedElevenTimesAndTheLastIsTaken) {
   EXPECT_EQ(taken, 22);
   EXPECT_EQ(crop.x, int64_t(known_unit("crop.21") * 181));
   EXPECT_EQ(crop.y, int64_t(known_unit("crop.20") * 181));
+
+  // One class and unlabelled pixels are no two classes.
+  for (size_t i = 0; i < labels.labels.size(); ++i) labels.labels[i] = i % 2 ? 255 : 3;
+  draws = known_draws("crop", taken);
+  draw_crop(labels, options, draws);
+  EXPECT_EQ(taken, 22);
 
   // Two classes of equal size and unlabelled pixels, which do not count: the first is taken.
   for (size_t i = 0; i < labels.labels.size(); ++i)

@@ -1,8 +1,8 @@
-// The published pipeline on real photographs. RMT_DOWNSTREAM: a folder with ade-sample/ and camvid/,
-// whose parent's parent has oracle/pipeline-segmentation.json, what MMSegmentation made of them with
-// known draws. JPEG decoders differ by a level or two: RMT_DOWNSTREAM_PNG is a folder with the same
-// photographs as libjpeg-turbo decodes them, <name>.png; without it sizes and labels are compared
-// and no pixels.
+// The published pipeline on real photographs. RMT_DOWNSTREAM: a folder with ade-sample/ and
+// camvid/, whose parent's parent has oracle/pipeline-segmentation.json, what MMSegmentation made of
+// them with known draws. JPEG decoders differ by a level or two: RMT_DOWNSTREAM_PNG is a folder
+// with the same photographs as libjpeg-turbo decodes them, <name>.png; without it sizes and labels
+// are compared and no pixels.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
