@@ -80,5 +80,6 @@ struct Detector : Module {
 std::unique_ptr<Detector> make_detector(const std::string& name, const RmtConfig& backbone,
                                         int64_t classes, const DetectorOptions& options = {});
 std::vector<std::string> detector_names();
+void expect_detector(const std::string& name);  // that Error alone
 
 }  // namespace rmt::nn

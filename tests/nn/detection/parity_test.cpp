@@ -168,6 +168,109 @@ void expect_taps(RetinaNet& model, const Tensor& images, const Json& taps) {
   expect_maps(taps, "bbox_head", out.deltas, out.scores.size());
 }
 
+// The maps of the first stage; of the others the outputs for the boxes that were sampled.
+void expect_taps(Rcnn& model, const Tensor& images, const Json& taps, bool training) {
+  const NoGrad off;
+  const Maps maps = model.backbone.forward(images), levels = model.neck.forward(maps);
+  const AnchorOutputs out = model.rpn_head.forward(levels);
+  expect_maps(taps, "backbone", maps);
+  expect_maps(taps, "neck", levels);
+  expect_maps(taps, "rpn_head", out.scores);
+  expect_maps(taps, "rpn_head", out.deltas, out.scores.size());
+  if (!training) return;
+  const size_t stages = model.sampled.size();
+  for (size_t i = 0; i < stages; ++i) {
+    const std::string stage = stages == 1 ? "" : str(".", i);
+    const RoiSample& s = model.sampled[i];
+    const Tensor of_boxes = tiles(levels, s.rois, kBoxTile);
+    const BoxOutputs boxes = model.roi_head.bbox_heads[i]->forward(of_boxes);
+    expect_tap(taps, "roi_head.bbox_roi_extractor" + stage + ":0", of_boxes, kTolerance);
+    expect_tap(taps, "roi_head.bbox_head" + stage + ":0", boxes.scores, kTolerance);
+    expect_tap(taps, "roi_head.bbox_head" + stage + ":1", boxes.deltas, kTolerance);
+    const Tensor of_masks = tiles(levels, s.positive_rois(), kMaskTile);
+    expect_tap(taps, "roi_head.mask_roi_extractor" + stage + ":0", of_masks, kTolerance);
+    expect_tap(taps, "roi_head.mask_head" + stage + ":0",
+               model.roi_head.mask_heads[i]->forward(of_masks), kTolerance);
+  }
+}
+
+// Each stage's boxes, their labels, and the masks that they are to have.
+void expect_sampled(const Rcnn& model, const Batch& batch, const Json& golden) {
+  ASSERT_EQ(model.sampled.size(), golden.at("sampled").size());
+  for (size_t i = 0; i < model.sampled.size(); ++i) {
+    const RoiSample& s = model.sampled[i];
+    std::vector<double> rows;
+    for (size_t j = 0; j < s.rois.size(); ++j) {
+      const Box& b = s.rois.boxes[j];
+      rows.insert(rows.end(), {double(s.rois.images[j]), b.x1, b.y1, b.x2, b.y2});
+    }
+    const Json& expected = golden["sampled"][i];
+    EXPECT_EQ(s.labels, expected.at("labels").get<std::vector<int64_t>>());
+    const Tensor rois = Tensor::from(rows, {int64_t(s.rois.size()), 5});
+    EXPECT_LE(probe_error(probe(str("sampled.", i), rois), golden_probe(expected.at("rois"))),
+              kTolerance);
+    const std::vector<double> masks = mask_targets(s, batch.truth);
+    const Tensor targets = Tensor::from(masks, {int64_t(masks.size())});
+    const Probe p = probe(str("mask_targets.", i), targets);
+    EXPECT_LE(probe_error(p, golden_probe(golden.at("mask_targets")[i])), kTolerance);
+  }
+}
+
+void expect_training(const std::string& backbone, const RcnnOptions& rules, const Json& golden) {
+  const RmtConfig config = still(backbone);
+  Rcnn model(config, kClasses, {.choose = evenly_spaced}, rules);
+  dense_fill(model, config, fill_of_rcnn());
+  model.mode().training = true;
+  const Batch batch = training_batch(golden);
+  const Losses losses = model.losses(batch.images, batch.sizes, batch.truth);
+  expect_losses(losses, golden);
+  expect_sampled(model, batch, golden);
+  expect_backward(model, losses, batch.images, golden);
+  expect_taps(model, batch.images, golden.at("taps"), true);
+}
+
+// The pixels at which a mask is on: u = (X + 1/2 - x1) / (x2 - x1) 28 - 1/2, and so along y;
+// bilinear, 0 outside of the mask.
+int64_t pasted_area(const Detection& d, int64_t H, int64_t W, double threshold) {
+  const auto cell = [&](int64_t y, int64_t x) {
+    const bool in = y >= 0 && x >= 0 && y < kMaskSide && x < kMaskSide;
+    return in ? double(d.mask[size_t(y * kMaskSide + x)]) : 0.;
+  };
+  int64_t area = 0;
+  for (int64_t Y = 0; Y < H; ++Y)
+    for (int64_t X = 0; X < W; ++X) {
+      const double u = (double(X) + .5 - d.box.x1) / d.box.width() * kMaskSide - .5,
+                   v = (double(Y) + .5 - d.box.y1) / d.box.height() * kMaskSide - .5;
+      if (!(u > -1 && v > -1 && u < kMaskSide && v < kMaskSide)) continue;
+      const int64_t x = int64_t(std::floor(u)), y = int64_t(std::floor(v));
+      const double a = u - double(x), b = v - double(y);
+      area += (1 - b) * ((1 - a) * cell(y, x) + a * cell(y, x + 1)) +
+                  b * ((1 - a) * cell(y + 1, x) + a * cell(y + 1, x + 1)) >=
+              threshold;
+    }
+  return area;
+}
+
+void expect_evaluation(const std::string& backbone, const RcnnOptions& rules, const Json& golden) {
+  const RmtConfig config = still(backbone);
+  Rcnn model(config, kClasses, {.score_threshold = golden.at("score_threshold")}, rules);
+  dense_fill(model, config, fill_of_rcnn());
+  const Evaluation e = evaluation(golden);
+  expect_taps(model, e.images, golden.at("taps"), false);
+  auto found = model.detect(e.images, {e.size}, {e.scale})[0];
+  expect_detections(found, golden.at("detections"));
+  std::stable_sort(found.begin(), found.end(),
+                   [](const Detection& a, const Detection& b) { return a.label < b.label; });
+  int64_t on = 0;
+  for (size_t i = 0; i < found.size(); ++i) {
+    const int64_t area = pasted_area(found[i], golden.at("original").at(0),
+                                     golden.at("original").at(1), golden.at("mask_threshold"));
+    EXPECT_EQ(area, golden["detections"][i].at("area")) << i;
+    on += area;
+  }
+  EXPECT_GT(on, 0);
+}
+
 }  // namespace
 
 TEST(DetectionParity, RetinaNetInTraining) {
@@ -191,6 +294,22 @@ TEST(DetectionParity, RetinaNetInEvaluation) {
   const Evaluation e = evaluation(golden);
   expect_taps(model, e.images, golden.at("taps"));
   expect_detections(model.detect(e.images, {e.size}, {e.scale})[0], golden.at("detections"));
+}
+
+TEST(DetectionParity, MaskRcnnInTraining) {
+  expect_training("rmt_t", mask_rcnn_options({}), dense_golden("maskrcnn_t_train"));
+}
+
+TEST(DetectionParity, MaskRcnnInEvaluation) {
+  expect_evaluation("rmt_t", mask_rcnn_options({}), dense_golden("maskrcnn_t_eval"));
+}
+
+TEST(DetectionParity, CascadeInTraining) {
+  expect_training("rmt_s", cascade_options({}), dense_golden("cascade_s_train"));
+}
+
+TEST(DetectionParity, CascadeInEvaluation) {
+  expect_evaluation("rmt_s", cascade_options({}), dense_golden("cascade_s_eval"));
 }
 
 }  // namespace rmt::test
