@@ -2,7 +2,6 @@
 // what they find.
 #include <cstdio>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "core/files/files.h"
 #include "data/detection/coco_set.h"
@@ -131,10 +130,7 @@ static void print_scores(const Flags& f, const train::DetectorFile& file, const 
       std::printf("  %-24s AP %.3f\n", printable(file.classes[k]).c_str(), scores.ap(int64_t(k)));
     return;
   }
-  nlohmann::ordered_json j{{"of", what}, {"model", name_of(file.options)}};
-  const train::CocoStats stats = scores.stats();
-  for (size_t i = 0; i < stats.size(); ++i) j[train::kCocoNames[i]] = stats[i];
-  std::printf("%s\n", j.dump().c_str());
+  std::printf("%s\n", train::scores_json(scores, what, name_of(file.options)).c_str());
 }
 
 static int eval(Flags& f) {
@@ -156,7 +152,8 @@ static int eval(Flags& f) {
   const auto found = train::detect_all(*file.model, *images, loader, compute,
                                        train::transform_options(file.options),
                                        [&](const data::Batch&, const std::vector<nn::Detection>&) {
-                                         line.show(str(++done, "/", images->size(), " images  ",
+                                         ++done;
+                                         line.show(str(done, "/", images->size(), " images  ",
                                                        double(done) / clock.seconds(), " img/s"));
                                          return true;
                                        });
@@ -183,11 +180,9 @@ static data::Image predict_one(const Flags& f, const std::string& path, train::D
   train::check_unused(picture, f.force);
   const data::Image image = data::read_image(path);
   std::vector<train::DrawnObject> drawn;
-  nlohmann::ordered_json objects = nlohmann::ordered_json::array();
   for (train::DrawnObject& d : train::find_objects(file, compute, image)) {
     if (d.score < f.score) continue;
     const std::string name = file.classes[size_t(d.label)];
-    objects.push_back({{"class", name}, {"score", d.score}, {"box", d.box}});
     if (!f.json)
       std::printf("%s: %s %.3f at %.0f %.0f, %.0f x %.0f\n", printable(path).c_str(),
                   printable(name).c_str(), d.score, d.box[0], d.box[1], d.box[2], d.box[3]);
@@ -196,9 +191,7 @@ static data::Image predict_one(const Flags& f, const std::string& path, train::D
   data::Image with_objects = train::draw_detections(image, drawn, file.classes);
   data::write_png(picture, with_objects);
   if (f.json)
-    std::printf("%s\n", nlohmann::ordered_json({{"image", path}, {"objects", objects}})
-                            .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
-                            .c_str());
+    std::printf("%s\n", train::objects_json(path, drawn, file.classes).c_str());
   else
     std::printf("%s -> %s\n", printable(path).c_str(), printable(picture).c_str());
   return with_objects;

@@ -138,8 +138,9 @@ static int eval(Flags& f) {
   const auto counts = train::evaluate_segmentation(
       *file.model, loader, compute, train::transform_options(file.options),
       [&](const data::Batch&, const data::LabelImage&) {
-        line.show(str(++done, "/", images->size(), " images  ", double(done) / clock.seconds(),
-                      " img/s"));
+        ++done;
+        line.show(
+            str(done, "/", images->size(), " images  ", double(done) / clock.seconds(), " img/s"));
         return true;
       });
   line.clear();

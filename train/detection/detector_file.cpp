@@ -1,5 +1,6 @@
 #include "train/detection/detector_file.h"
 
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "train/dense_parts.h"
@@ -56,6 +57,15 @@ std::vector<DrawnObject> find_objects(DetectorFile& file, const Compute& compute
   for (CocoDetection& d : coco_detections(found, 0, image.width, image.height, labels))
     objects.push_back({d.box, d.category, d.score, std::move(d.mask)});
   return objects;
+}
+
+std::string objects_json(const std::string& image, const std::vector<DrawnObject>& objects,
+                         const std::vector<std::string>& classes) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const DrawnObject& o : objects)
+    list.push_back({{"class", classes[size_t(o.label)]}, {"score", o.score}, {"box", o.box}});
+  return nlohmann::ordered_json({{"image", image}, {"objects", list}})
+      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace rmt::train

@@ -32,4 +32,8 @@ DetectorFile load_detector(const std::string& path, const std::string& model = "
 std::vector<DrawnObject> find_objects(DetectorFile& file, const Compute& compute,
                                       const data::Image& image);
 
+// One JSON object: image, and objects, a list of {class, score, box: [x, y, width, height]}.
+std::string objects_json(const std::string& image, const std::vector<DrawnObject>& objects,
+                         const std::vector<std::string>& classes);
+
 }  // namespace rmt::train

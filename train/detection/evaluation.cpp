@@ -1,6 +1,7 @@
 #include "train/detection/evaluation.h"
 
 #include <cstring>
+#include <nlohmann/json.hpp>
 
 #include "core/processes/bytes.h"
 #include "train/detection/paste.h"
@@ -114,6 +115,13 @@ std::optional<std::vector<CocoDetection>> detect_all(
   }
   if (!complete) return std::nullopt;
   return all;
+}
+
+std::string scores_json(const CocoScores& scores, const std::string& of, const std::string& model) {
+  nlohmann::ordered_json j{{"of", of}, {"model", model}};
+  const CocoStats stats = scores.stats();
+  for (size_t i = 0; i < stats.size(); ++i) j[kCocoNames[i]] = stats[i];
+  return j.dump();
 }
 
 }  // namespace rmt::train

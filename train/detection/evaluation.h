@@ -36,4 +36,7 @@ std::optional<std::vector<CocoDetection>> detect_all(
     const data::TransformOptions& transform,
     const std::function<bool(const data::Batch&, const std::vector<nn::Detection>&)>& seen);
 
+// One JSON object: what they are of ("boxes"), the model's name, and COCO's 12 numbers.
+std::string scores_json(const CocoScores& scores, const std::string& of, const std::string& model);
+
 }  // namespace rmt::train
