@@ -55,12 +55,19 @@ for image, n in [(5, 130), (13, 3)]:
     for _ in range(n):
         x, y, w, h = np.round(rng.uniform([0, 0, 10, 10], [200, 200, 80, 80]))
         detections.append((image, 3, round(float(rng.integers(1, 101)) / 100, 2), *entry((x, y, w, h), 0)))
+# A part of an object, so that the IoU is a threshold but for roundings: a fused product and sum would decide otherwise.
+for image in range(20, 36):
+    x, y = np.round(rng.uniform(0, 100, 2), 2)
+    w, h = np.round(rng.uniform(10, 120, 2), 2)
+    box, rle = entry((x, y, w, h), 0)
+    truths.append((image, 4, float(masks.area(rle)) + 0.25, 0, box, rle))
+    detections.append((image, 4, 0.5, *entry((x, y, w * int(rng.integers(10, 20)) / 20, h), 0)))
 order = rng.permutation(len(detections))
 detections = [detections[i] for i in order]
 
 coco = COCO()
 coco.dataset = {
-    "images": [{"id": i, "width": SIDE, "height": SIDE} for i in range(1, 14)],
+    "images": [{"id": i, "width": SIDE, "height": SIDE} for i in range(1, 36)],
     "categories": [{"id": c, "name": str(c)} for c in CATEGORIES],
     "annotations": [{"id": i + 1, "image_id": im, "category_id": c, "area": a, "iscrowd": crowd, "bbox": box, "segmentation": rle}
                     for i, (im, c, a, crowd, box, rle) in enumerate(truths)],

@@ -7,7 +7,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "train/detection/coco_eval.h"
+#include "train/detection/coco_json.h"
 
 using namespace rmt;
 using namespace rmt::train;
@@ -20,15 +20,13 @@ json json_in(const std::string& path) {
   return json::parse(in);
 }
 
-using Size = std::pair<int64_t, int64_t>;
+using Size = std::array<int64_t, 2>;  // width and height
 
 data::RunLengths mask_of(const json& segmentation, Size size) {
   const auto [width, height] = size;
   if (segmentation.is_array())
     return data::from_polygons(segmentation.get<std::vector<std::vector<double>>>(), width, height);
-  const json& counts = segmentation.at("counts");
-  return counts.is_string() ? data::from_text(counts.get<std::string>(), width, height)
-                            : data::from_counts(counts.get<std::vector<int64_t>>(), width, height);
+  return data::from_counts(segmentation.at("counts").get<std::vector<int64_t>>(), width, height);
 }
 
 // Means and sums of up to 10^6 numbers, added in another order: errors of 2^-53 of the sum each,
@@ -58,17 +56,11 @@ void check_file(const std::string& root, const std::string& file, const json& ex
     if (masks) t.mask = mask_of(a.at("segmentation"), sizes.at(t.image));
     truths.push_back(t);
   }
-  std::vector<CocoDetection> detections;
-  const json results = json_in(root + "/coco-eval/" + file);
-  for (const json& r : results) {
-    CocoDetection d{r.at("image_id"), r.at("category_id"), r.at("score"), {}, {}};
-    if (masks) d.mask = mask_of(r.at("segmentation"), sizes.at(d.image));
-    if (!masks) d.box = r.at("bbox");
-    detections.push_back(d);
-  }
+  const CocoKind kind = masks ? CocoKind::kMasks : CocoKind::kBoxes;
+  const std::vector<CocoDetection> detections =
+      read_coco_results(root + "/coco-eval/" + file, kind, {sizes, categories});
 
-  const CocoScores scores =
-      coco_evaluate(truths, detections, categories, masks ? CocoKind::kMasks : CocoKind::kBoxes);
+  const CocoScores scores = coco_evaluate(truths, detections, categories, kind);
   const CocoStats stats = scores.stats();
   for (size_t i = 0; i < stats.size(); ++i)
     expect_near(stats[i], expected.at("stats").at(kCocoNames[i]).get<double>(), kCocoNames[i]);
