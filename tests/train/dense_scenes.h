@@ -52,7 +52,8 @@ inline void write_scenes(const std::string& root, int64_t train, int64_t val, in
             of.labels[size_t(y * S + x)] = uint8_t(r.label);
           }
         const int64_t x1 = r.x + r.width, y1 = r.y + r.height;
-        objects += str(id ? "," : "", "{\"id\":", ++id, ",\"image_id\":", i,
+        ++id;
+        objects += str(id > 1 ? "," : "", "{\"id\":", id, ",\"image_id\":", i,
                        ",\"category_id\":", r.label == 0 ? 3 : 8,
                        ",\"iscrowd\":0,\"area\":", r.width * r.height, ",\"bbox\":[", r.x, ",", r.y,
                        ",", r.width, ",", r.height, "],\"segmentation\":[[", r.x, ",", r.y, ",", x1,

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "train/class_colour.h"
+
 #include <cmath>
 #include <set>
 
