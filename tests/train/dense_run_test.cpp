@@ -15,6 +15,7 @@
 #include "train/dense_defaults.h"
 #include "train/detection/task.h"
 #include "train/segmentation/task.h"
+#include "train/stop.h"
 #include "train/trainer.h"
 
 namespace rmt::test {
@@ -95,6 +96,7 @@ struct DenseRun : testing::TestWithParam<const char*> {
       trainer.resume(read_safetensors(path + "/last.safetensors"));
     EXPECT_TRUE(trainer.run(to));
     EXPECT_EQ(trainer.stopped(), stop_at > 0);
+    StopSignals::forget();
     return read_safetensors(path + "/last.safetensors");
   }
 };

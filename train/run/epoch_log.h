@@ -32,7 +32,8 @@ struct EpochLog {
   int64_t n_parameters = 0;
   double train_loss = 0;  // mean over the epoch's steps, like train_lr
   double train_lr = 0;
-  TestResult test;                     // test_loss, and each score: test_acc1 ...
+  // test_loss, and each score: test_acc1 ...
+  TestResult test = {0, {{"acc1", 0}, {"acc5", 0}}};
   std::optional<TestResult> test_ema;  // of the averaged weights, where a run keeps them
 
   // Ours.
