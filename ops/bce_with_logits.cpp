@@ -1,6 +1,6 @@
 // The binary cross entropy of n logits x and targets t in [0, 1], with weights w. With p =
-// sigmoid(x), -log p = max(-x, 0) + log(1 + e^-|x|), where no exponential overflows, and -log(1 - p)
-// is x more:
+// sigmoid(x), -log p = max(-x, 0) + log(1 + e^-|x|), where no exponential overflows, and
+// -log(1 - p) is x more:
 //
 //   y = 1 / s sum_i w_i (max(x_i, 0) - x_i t_i + log(1 + e^-|x_i|))
 //   dx_i = dy / s w_i (sigmoid(x_i) - t_i)

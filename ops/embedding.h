@@ -1,4 +1,5 @@
-// A table of vectors, looked up by number: tokens, positions, classes.
+// A table of vectors, looked up by number: tokens, positions, classes. gather_rows.h is the
+// same for activations.
 #pragma once
 #include <optional>
 

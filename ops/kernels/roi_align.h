@@ -22,22 +22,14 @@ HD inline bool is_box(const double* box) {
          box[3] <= 2;
 }
 
-struct RoiAxis {
+struct SampledAxis {
   int size, samples;
   double low, bin;
-  // From `begin` to `end` as shares of the axis. A share of 0 is the edge of the first cell, half a
-  // cell before its middle. The products are rounded in one way on every device, fma's: else a side
-  // of a whole number of bins could have one sample more on one of them.
-  HD RoiAxis(int cells, int bins, double begin, double end)
-      : size(cells), low(::fma(begin, cells, -0.5)) {
-    const double side = ::fma(end, cells, -0.5) - low;
-    bin = (side > 1 ? side : 1) / bins;
-    samples = int(::ceil(bin));
-  }
   HD double place(int o, int m) const { return ::fma(bin, o + (m + 0.5) / samples, low); }
   HD double on_map(double p) const { return p < 0 ? 0 : p > size - 1 ? size - 1 : p; }
   // The cells that bin o reads: all others have weight 0.
   HD Range of(int o) const {
+    if (samples == 0) return {0, 0};
     const int last = int(on_map(place(o, samples - 1)));
     return {int(on_map(place(o, 0))), last + 2 < size ? last + 2 : size};
   }
@@ -48,6 +40,31 @@ struct RoiAxis {
       if (p >= -1 && p <= size && apart < 1) sum += 1 - apart;
     }
     return sum / samples;
+  }
+};
+
+// From `begin` to `end` as shares of the axis.
+struct RoiAxis : SampledAxis {
+  // A share of 0 is the edge of the first cell, half a cell before its middle. The products are
+  // rounded in one way on every device, fma's: else a side of a whole number of bins could have one
+  // sample more on one of them.
+  HD RoiAxis(int cells, int bins, double begin, double end) {
+    size = cells;
+    low = ::fma(begin, cells, -0.5);
+    const double side = ::fma(end, cells, -0.5) - low;
+    bin = (side > 1 ? side : 1) / bins;
+    samples = int(::ceil(bin));
+  }
+};
+
+// From `begin` to `end` in pixels, `stride` pixels a cell. A side has no least length here, and one
+// of 0 or less no samples.
+struct BoxAxis : SampledAxis {
+  HD BoxAxis(int cells, int bins, double begin, double end, double stride) {
+    size = cells;
+    low = begin / stride - 0.5;
+    bin = (end / stride - 0.5 - low) / bins;
+    samples = bin > 0 ? int(::ceil(bin)) : 0;
   }
 };
 
