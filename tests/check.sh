@@ -78,7 +78,7 @@ files "$code" | xargs awk -v limit=$most_function -v most=$most_lines -f tests/c
   echo "data/segmentation: $below core/files data/images data/masks data data/segmentation"
   echo "data/detection: $below core/files data/images data/masks data data/detection"
   echo "data/labels: $below core/files data/images data data/labels"
-  echo "data/sets: $below core/files data/images data data/sets"
+  echo "data/sets: $below core/files data/images data/masks data data/sets"
   echo "data: $below core/files core/processes data/images data/labels data/masks data/sets data"
   echo "train/run: $below core/files train/run"
   sets="data/images data data/labels"

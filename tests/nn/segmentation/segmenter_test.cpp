@@ -165,7 +165,6 @@ TEST(Segmenter, MultiplyAddsAreThePapers) {
     const auto model = published(p);
     const int64_t n = of_image(*model, r.H, r.W);
     const int64_t attention = total(cost(rmt_config(p.backbone), r.H, r.W)).attention_multiply_adds;
-    EXPECT_EQ(n, 0) << p.config;
     EXPECT_NEAR(double(n) / 1e9, r.paper, r.digit) << p.config;
     std::printf("    %s: %.1f e9, with attention %.1f e9\n", p.config, double(n) / 1e9,
                 double(n + attention) / 1e9);
@@ -194,13 +193,13 @@ TEST(Segmenter, InitialValues) {
     };
     // N(0, 0.01^2), of 30 x 32 or 30 x 128 numbers: their deviation is known to 1 / sqrt(2 n) = 2 %.
     EXPECT_NEAR(deviation("decode_head.conv_seg.weight"), 0.01, 0.001) << head;
-    EXPECT_EQ(deviation("decode_head.conv_seg.bias"), 0) << head;
     // He's rule, N(0, 2 / (O k k)), in the neck, too: nothing asks for Xavier's there.
     const bool fpn = head == "semantic_fpn";
     const std::string conv = fpn ? "neck.fpn_convs.0.conv" : "decode_head.fpn_convs.0.conv";
     const double O = double(of.at(conv + ".weight").dim(0)), he = std::sqrt(2 / (9 * O));
     EXPECT_NEAR(deviation(conv + ".weight"), he, 0.02 * he) << head;
-    if (fpn) EXPECT_EQ(deviation("neck.lateral_convs.0.conv.bias"), 0);
+    const std::string biased = fpn ? "neck.lateral_convs.0.conv" : "decode_head.conv_seg";
+    EXPECT_EQ(deviation(biased + ".bias"), 0) << head;
     EXPECT_EQ(deviation(fpn ? "decode_head.scale_heads.0.0.bn.weight"
                             : "decode_head.bottleneck.bn.weight"),
               1);
@@ -221,8 +220,9 @@ TEST(Segmenter, SizesAndModes) {
     EXPECT_FALSE(y.aux.defined());
     model->mode().training = true;
     const SegmentationLogits in_training = model->forward(images);
+    const Shape expected = head == "upernet" ? Shape{2, 3, 5, 5} : Shape{};
     EXPECT_EQ(in_training.aux.defined(), head == "upernet");
-    if (head == "upernet") EXPECT_EQ(in_training.aux.shape(), (Shape{2, 3, 5, 5}));
+    EXPECT_EQ(in_training.aux.shape(), expected);
     for (const std::string& layer : model->class_layers()) {
       int64_t rows = 0;
       for (const Entry& e : model->parameters())
