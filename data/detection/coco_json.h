@@ -75,8 +75,8 @@ struct CocoJson {
 // counts as a list or as COCO's string, or nothing ([], null). Fields of other names are skipped.
 // Errors begin with the path and name the entry ("annotation 17, id 4711: ..."): a field that is
 // missing, of another type or there twice; ids that are there twice; images and categories that are
-// not; sizes beyond 16384; coordinates beyond 1e8 or an odd number of them; run lengths that do not
-// add up to the image; anything that is no JSON.
+// not; sizes beyond 16384 pixels a side or 100 million in all; coordinates beyond 1e8 or an odd
+// number of them; run lengths that do not add up to the image; anything that is no JSON.
 CocoJson read_coco_json(const std::string& path);
 
 // "3 annotations of a kind (annotation 17, id 4711; ...)", for people.

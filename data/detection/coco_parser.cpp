@@ -1,5 +1,6 @@
 #include "data/detection/coco_parser.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 
@@ -13,8 +14,8 @@ using Kind = CocoParser::Kind;
 
 constexpr int kDeepest = 64;
 constexpr double kMaxCoordinate = 1e8, kMaxWhole = 0x1p53;
-constexpr int64_t kMaxSide = 16384;
-constexpr size_t kMaxText = 4096;  // bytes of a name
+constexpr int64_t kMaxSide = 16384, kMaxPixels = 100'000'000;  // of what decode_image() takes
+constexpr size_t kMaxText = 4096;                              // bytes of a name
 
 constexpr struct {
   List list;
@@ -148,9 +149,10 @@ void CocoParser::end_entry() {
       refuse(str("has no \"", field.name, "\"; it should be ", wanted(field.kind)));
   if (list_ == List::kImages) {
     const CocoImage& image = out_.images.back();
-    for (const int64_t side : {image.width, image.height})
-      if (side < 1 || side > kMaxSide)
-        refuse(str("is ", image.width, " x ", image.height, " pixels; sides are 1 to ", kMaxSide));
+    if (std::min(image.width, image.height) < 1 || std::max(image.width, image.height) > kMaxSide ||
+        image.width * image.height > kMaxPixels)
+      refuse(str("is ", image.width, " x ", image.height, " pixels; sides are 1 to ", kMaxSide,
+                 ", and no image has more than 100 million"));
   }
   if (short_polygons_) out_.short_polygons.add(out_.entry(index_ - 1));
 }
@@ -237,8 +239,8 @@ void CocoParser::store(double x) {
   const Kind kind = field_->kind;
   if (kind == Kind::kText || kind == Kind::kBox || kind == Kind::kSegmentation)
     refuse_type("a number");
-  if (kind == Kind::kWhole && (x != std::floor(x) || std::abs(x) > kMaxWhole))
-    refuse_type("a number that is not whole, or beyond 2^53");
+  if (kind == Kind::kWhole && (x != std::floor(x) || std::abs(x) >= kMaxWhole))
+    refuse_type("a number that is not whole, or not below 2^53");
   const std::string_view name = field_->name;
   if (name == "id") has_id_ = true, id_ = int64_t(x);
   if (list_ == List::kCategories) out_.categories.back().id = int64_t(x);

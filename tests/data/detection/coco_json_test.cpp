@@ -174,6 +174,10 @@ TEST_F(CocoJsonFile, SaysWhatIsWrongWithTheWhole) {
   EXPECT_TRUE(
       contains(error(R"({"images": [{"id": 1, "file_name": "a.jpg", "width": 0, "height": 5}]})"),
                "image 1, id 1: is 0 x 5 pixels"));
+  EXPECT_TRUE(contains(
+      error(R"({"images": [{"id": 1, "file_name": "a.jpg", "width": 16384, "height": 6104}]})"),
+      "no image has more than 100 million"));
+  EXPECT_TRUE(contains(error(R"({"images": [{"id": 9007199254740993}]})"), "not below 2^53"));
   EXPECT_TRUE(contains(error("{\"other\": " + std::string(100000, '[')), "nests more than 64"));
   EXPECT_TRUE(contains(error_of([&] { read_coco_json(folder / "none.json"); }), "none.json"));
 }
