@@ -5,6 +5,7 @@
 
 #include "core/files/files.h"
 #include "data/detection/coco_set.h"
+#include "data/sets/drawn_scenes.h"
 #include "examples/dense_training.h"
 #include "examples/image_files.h"
 #include "examples/verbs.h"
@@ -61,7 +62,7 @@ static DenseProgram program(const std::string& path) {
   p.heads = {"retinanet", "faster_rcnn", "mask_rcnn", "cascade_mask_rcnn"};
   p.usual_head = "mask_rcnn";
   p.drawn = kDrawn;
-  p.draw = [](const std::string&) {};
+  p.draw = [](const std::string& folder) { data::draw_scenes(folder); };
   p.drawn_defaults = drawn_defaults;
   p.open = open_sets;
   p.make = [](const train::TrainOptions& o, int64_t classes) -> std::unique_ptr<nn::Module> {

@@ -4,6 +4,7 @@
 
 #include "core/files/files.h"
 #include "data/segmentation/labelled_folder.h"
+#include "data/sets/drawn_scenes.h"
 #include "examples/dense_training.h"
 #include "examples/image_files.h"
 #include "examples/verbs.h"
@@ -49,7 +50,7 @@ static DenseProgram program(const std::string& path) {
   p.heads = {"semantic_fpn", "upernet"};
   p.usual_head = "semantic_fpn";
   p.drawn = kDrawn;
-  p.draw = [](const std::string&) {};
+  p.draw = [](const std::string& folder) { data::draw_scenes(folder); };
   p.drawn_defaults = drawn_defaults;
   p.open = [](const train::TrainOptions& o) {
     auto train = open(o, "train");
