@@ -62,7 +62,7 @@ static DenseProgram program(const std::string& path) {
   p.heads = {"retinanet", "faster_rcnn", "mask_rcnn", "cascade_mask_rcnn"};
   p.usual_head = "mask_rcnn";
   p.drawn = kDrawn;
-  p.draw = [](const std::string& folder) { data::draw_scenes(folder); };
+  p.draw = [](const std::string& folder) { data::draw_scenes(folder, {.shapes = 5}); };
   p.drawn_defaults = drawn_defaults;
   p.open = open_sets;
   p.make = [](const train::TrainOptions& o, int64_t classes) -> std::unique_ptr<nn::Module> {

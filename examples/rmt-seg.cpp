@@ -50,7 +50,7 @@ static DenseProgram program(const std::string& path) {
   p.heads = {"semantic_fpn", "upernet"};
   p.usual_head = "semantic_fpn";
   p.drawn = kDrawn;
-  p.draw = [](const std::string& folder) { data::draw_scenes(folder); };
+  p.draw = [](const std::string& folder) { data::draw_scenes(folder, {.shapes = 5}); };
   p.drawn_defaults = drawn_defaults;
   p.open = [](const train::TrainOptions& o) {
     auto train = open(o, "train");

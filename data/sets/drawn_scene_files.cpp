@@ -23,7 +23,7 @@ constexpr uint64_t kTrain = 2, kVal = 3;  // streams of random numbers; the draw
 std::string mark_of(const SceneOptions& o) {
   return str("rmt drawn scenes, version ", kVersion, ": ", o.train_images, " training and ",
              o.val_images, " validation images of ", o.size, " x ", o.size, ", seed ", o.seed,
-             ", JPEG quality ", o.quality, "\n");
+             ", JPEG quality ", o.quality, ", ", o.shapes, " shapes\n");
 }
 
 // As text between quotation marks. Of COCO's characters for run lengths one needs it.
@@ -65,7 +65,8 @@ void draw_part(const std::string& root, const std::string& part, const std::stri
       std::array<char, 16> number;
       std::snprintf(number.data(), number.size(), "%04d", int(i));
       const std::string name = part + "/" + number.data();
-      Example scene = draw_scene(o.size, Random(o.seed, Purpose::drawing, uint64_t(i), stream));
+      Example scene =
+          draw_scene(o.size, Random(o.seed, Purpose::drawing, uint64_t(i), stream), o.shapes);
       write_jpeg(root + "/images/" + name + ".jpg", scene.image, o.quality);
       for (uint8_t& label : scene.labels.labels) ++label;  // 0 is "unlabelled"
       write_grey_png(root + "/annotations/" + name + ".png",
@@ -80,9 +81,9 @@ void draw_part(const std::string& root, const std::string& part, const std::stri
   for (const auto& of_image : objects)
     for (const std::string& text : of_image)
       annotations.push_back(str("{\"id\": ", annotations.size() + 1, ", ", text));
-  for (const std::string& name : drawing_classes())
+  for (int64_t k = 0; k < o.shapes; ++k)
     categories.push_back(
-        str("{\"id\": ", categories.size() + 1, ", \"name\": ", quoted(name), "}"));
+        str("{\"id\": ", k + 1, ", \"name\": ", quoted(drawing_classes()[size_t(k)]), "}"));
   const std::string text = "{\"images\": " + list_of(entries) +
                            ",\n\"annotations\": " + list_of(annotations) +
                            ",\n\"categories\": " + list_of(categories) + "}\n";
@@ -100,7 +101,7 @@ bool draw_scenes(const std::string& root, const SceneOptions& o) {
     draw_part(folder, "training", "instances_train.json", o.train_images, kTrain, o);
     draw_part(folder, "validation", "instances_val.json", o.val_images, kVal, o);
     std::string names;
-    for (const std::string& name : scene_classes()) names += name + "\n";
+    for (const std::string& name : scene_classes(o.shapes)) names += name + "\n";
     write_unsynced(folder + "/classes.txt", {{names.data(), names.size()}});
   });
 }

@@ -69,9 +69,9 @@ Rgb new_colour(const std::vector<Rgb>& used, Random& random) {
 }
 
 // Paints one more shape, unless it would hide another.
-bool paint_one(Canvas& canvas, int64_t size, std::vector<Thing>& things, std::vector<Rgb>& colours,
-               Random& random) {
-  const int64_t label = random.below(int64_t(outlines().size()));
+bool paint_one(Canvas& canvas, int64_t size, int64_t shapes, std::vector<Thing>& things,
+               std::vector<Rgb>& colours, Random& random) {
+  const int64_t label = random.below(shapes);
   const double radius = random.uniform(1. / 16, 15. / 64);
   const double tilt = random.uniform(-kTurn / 24, kTurn / 24), squeeze = random.uniform(0.85, 1);
   const Point centre{random.uniform(radius, 1 - radius), random.uniform(radius, 1 - radius)};
@@ -93,17 +93,16 @@ Corners corners_of(const Bitmap& mask) {
 
 }  // namespace
 
-const std::vector<std::string>& scene_classes() {
-  static const std::vector<std::string> names = [] {
-    std::vector<std::string> all{"background"};
-    all.insert(all.end(), drawing_classes().begin(), drawing_classes().end());
-    return all;
-  }();
+std::vector<std::string> scene_classes(int64_t shapes) {
+  std::vector<std::string> names{"background"};
+  names.insert(names.end(), drawing_classes().begin(), drawing_classes().begin() + shapes);
   return names;
 }
 
-Example draw_scene(int64_t size, Random random) {
+Example draw_scene(int64_t size, Random random, int64_t shapes) {
   CHECK(size >= 64 && size <= 1024, "draw: ", size, " pixels a side is not in [64, 1024]");
+  CHECK(shapes >= 1 && shapes <= int64_t(outlines().size()), "draw: ", shapes,
+        " shapes is not in [1, ", outlines().size(), "]");
   Canvas canvas(size);
   std::vector<Rgb> colours{any_colour(random)};
   const Texture background(colours[0], random);
@@ -115,7 +114,7 @@ Example draw_scene(int64_t size, Random random) {
   const int64_t wanted = kLeast + random.below(kMost - kLeast + 1);
   for (int64_t i = 0; int64_t(things.size()) < wanted; ++i) {
     if (i >= kTries && int64_t(things.size()) >= kLeast) break;
-    paint_one(canvas, size, things, colours, random);
+    paint_one(canvas, size, shapes, things, colours, random);
   }
 
   Example scene;

@@ -14,18 +14,20 @@ struct SceneOptions {
   int64_t train_images = 800, val_images = 200;
   int64_t size = 128;  // pixels a side
   uint64_t seed = 1;
-  int quality = 90;  // of the JPEG files
+  int quality = 90;     // of the JPEG files
+  int64_t shapes = 10;  // the first so many of drawing_classes() occur: fewer are learned sooner
 };
 
-// Classes of pixels: "background", then drawing_classes(). Classes of objects are the latter alone.
-const std::vector<std::string>& scene_classes();
+// Classes of pixels: "background", then the first of drawing_classes(). Classes of objects are the
+// latter alone.
+std::vector<std::string> scene_classes(int64_t shapes = 10);
 
 // One picture with 2 to 6 shapes, of an eighth to nearly half of its side (16 to 60 pixels of 128),
-// in the order in which they were painted: a function of (size, random). `labels` are places in
+// in the order in which they were painted: a function of the arguments. `labels` are places in
 // scene_classes(), `objects.labels` in drawing_classes(). A pixel belongs to the last shape that
 // covers half of it. Of every shape at least half of the pixels are visible. Error unless size is
 // in [64, 1024].
-Example draw_scene(int64_t size, Random random);
+Example draw_scene(int64_t size, Random random, int64_t shapes = 10);
 
 // Fills a folder that is read as a set of label images and as one of COCO's:
 //   root/images/{training,validation}/NNNN.jpg

@@ -73,6 +73,13 @@ std::vector<int64_t> pixels_of_classes(const LabelImage& labels) {
   return counts;
 }
 
+// A class of that name is what is left when the others are taken away: it is shown as it is.
+LabelImage without_background(LabelImage labels, const std::vector<std::string>& classes) {
+  for (uint8_t& label : labels.labels)
+    if (label < classes.size() && classes[label] == "background") label = kIgnored;
+  return labels;
+}
+
 // Classes with pixels, that with most of them first.
 std::vector<int64_t> by_size(const std::vector<int64_t>& counts) {
   std::vector<int64_t> order;
@@ -106,14 +113,15 @@ Image overlay(const Image& photograph, const LabelImage& labels, double opacity)
 
 Image prediction_picture(const Image& photograph, const LabelImage& prediction,
                          const std::vector<std::string>& classes) {
-  const std::vector<int64_t> counts = pixels_of_classes(prediction);
+  const LabelImage shown = without_background(prediction, classes);
+  const std::vector<int64_t> counts = pixels_of_classes(shown);
   std::vector<Entry> entries;
   for (int64_t k : by_size(counts)) {
     const double share = double(counts[size_t(k)]) / double(prediction.labels.size());
     const std::string part = share < 0.01 ? "< 1 %" : str(std::lround(100 * share), " %");
     entries.push_back({k, str(name_of(k, classes), ", ", part)});
   }
-  return with_legend(overlay(photograph, prediction), entries);
+  return with_legend(overlay(photograph, shown), entries);
 }
 
 Image comparison_picture(const Image& photograph, const LabelImage& truth,

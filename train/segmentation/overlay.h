@@ -15,7 +15,7 @@ data::Image overlay(const data::Image& photograph, const data::LabelImage& label
                     double opacity = 0.6);
 
 // The overlay, and below it the classes that occur, the largest first, with their parts of the
-// picture.
+// picture. A class called "background" is left as it is.
 data::Image prediction_picture(const data::Image& photograph, const data::LabelImage& prediction,
                                const std::vector<std::string>& classes);
 
