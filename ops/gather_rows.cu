@@ -62,7 +62,7 @@ __global__ void __launch_bounds__(kThreads)
   if (v < 0 || v >= rows || readers[v].first != unsigned(i)) return;
   Values<Wide<T>, N> sum = Wide<T>(0);
   unsigned missing = readers[v].count;
-  for (int64_t first = i; missing > 0; first += 32) {
+  for (int64_t first = i; missing > 0 && first < M; first += 32) {
     const bool own = first + lane < M && index[first + lane] == v;
     for (unsigned left = __ballot_sync(cuda::kFullWarp, own); left; left &= left - 1, --missing) {
       const int64_t reader = first + __ffs(int(left)) - 1;
