@@ -1,6 +1,6 @@
-// RMT as a backbone: the maps of its four stages, each twice as coarse as the one before. What finds
-// things in an image (nn/segmentation, nn/detection) reads all of them, the fine ones for where and
-// the coarse ones for what.
+// RMT as a backbone: the maps of its four stages, each twice as coarse as the one before. What
+// finds things in an image (nn/segmentation, nn/detection) reads all of them, the fine ones for
+// where and the coarse ones for what.
 #pragma once
 #include <array>
 

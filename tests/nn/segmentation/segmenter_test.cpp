@@ -77,7 +77,8 @@ int64_t of_image(Segmenter& model, int64_t H, int64_t W) {
   return one + (two - one) * (H * W / (32 * 32) - 1);
 }
 
-// A small segmenter's training step on two images of 64 x 64 pixels. All results on the CPU, in f64.
+// A small segmenter's training step on two images of 64 x 64 pixels. Results are on the CPU, in
+// f64.
 struct Step {
   double loss;
   std::vector<Tensor> gradients;
@@ -86,7 +87,7 @@ struct Step {
 Step step_of(const std::string& head, DType dtype, Device device) {
   RmtConfig config = rmt_config("rmt_n");
   config.drop_path = 0;
-  const auto model = make_segmenter(head, config, 11, {.channels = 64, .dropout = 0});
+  const auto model = make_segmenter(head, config, 11, {.channels = 32, .dropout = 0});
   dense_fill(*model, config);
   model->to(dtype);
   model->to(device);
@@ -191,7 +192,7 @@ TEST(Segmenter, InitialValues) {
     const auto deviation = [&](const std::string& name) {
       return probe("", of.at(name)).norm / std::sqrt(double(of.at(name).numel()));
     };
-    // N(0, 0.01^2), of 30 x 32 or 30 x 128 numbers: their deviation is known to 1 / sqrt(2 n) = 2 %.
+    // N(0, 0.01^2), of 30 x 32 or 30 x 128 numbers n: a deviation is known to 1 / sqrt(2 n) = 2 %.
     EXPECT_NEAR(deviation("decode_head.conv_seg.weight"), 0.01, 0.001) << head;
     // He's rule, N(0, 2 / (O k k)), in the neck, too: nothing asks for Xavier's there.
     const bool fpn = head == "semantic_fpn";
