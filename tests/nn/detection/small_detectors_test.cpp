@@ -25,7 +25,7 @@ DetectorOptions small_options() {
           .anchor_scale = 2,
           .box_samples = 32,
           .proposals = 50,
-          .score_threshold = .3,
+          .score_threshold = .2,
           .most_detections = 10};
 }
 
@@ -80,7 +80,7 @@ void expect_same_losses(const Losses& a, const Losses& b, double tolerance) {
 class SmallDetectors : public testing::TestWithParam<std::string> {};
 
 INSTANTIATE_TEST_SUITE_P(Kinds, SmallDetectors, testing::ValuesIn(detector_names()),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& kind) { return kind.param; });
 
 }  // namespace
 
@@ -142,7 +142,7 @@ TEST_P(SmallDetectors, ImagesWithoutObjects) {
   for (const Entry& e : model->parameters()) {
     const bool unused = GetParam() == "retinanet" && e.name.find("extra_norms.0") != e.name.npos;
     ASSERT_EQ(grad(*e.tensor).defined(), !unused) << e.name;
-    if (!unused) EXPECT_TRUE(grad(*e.tensor).all_finite()) << e.name;
+    EXPECT_TRUE(unused || grad(*e.tensor).all_finite()) << e.name;
   }
 }
 
@@ -161,8 +161,8 @@ TEST_P(SmallDetectors, DetectionsLieInTheOriginalImage) {
       const Detection& d = found[b][i];
       EXPECT_TRUE(d.box.x1 >= 0 && d.box.x1 <= d.box.x2 && d.box.x2 <= widths[b]);
       EXPECT_TRUE(d.box.y1 >= 0 && d.box.y1 <= d.box.y2 && d.box.y2 <= heights[b]);
-      EXPECT_TRUE(d.score > .3 && d.score <= 1);
-      if (i > 0) EXPECT_LE(d.score, found[b][i - 1].score);
+      EXPECT_TRUE(d.score > .2 && d.score <= 1);
+      EXPECT_TRUE(i == 0 || d.score <= found[b][i - 1].score);
       EXPECT_EQ(d.mask.size(), model->has_masks() ? size_t(kMaskSide * kMaskSide) : 0u);
       for (float p : d.mask) EXPECT_TRUE(p > 0 && p < 1);
     }
@@ -232,7 +232,7 @@ TEST_P(SmallDetectors, InitialValues) {
 // than they differ by. A gradient that is 0 but for rounding is compared at the largest's scale.
 class SmallDetectorsOnDevice : public OnDevice, public testing::WithParamInterface<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Kinds, SmallDetectorsOnDevice, testing::ValuesIn(detector_names()),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& kind) { return kind.param; });
 
 TEST_P(SmallDetectorsOnDevice, LossesAndGradientsAreThoseOfTheCpu) {
   const auto host = detector(GetParam(), DType::f64),
