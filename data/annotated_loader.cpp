@@ -24,7 +24,8 @@ int64_t round_up(int64_t x, int64_t multiple) { return (x + multiple - 1) / mult
 
 }  // namespace
 
-// Rows of bytes, `width` of them each, into the upper left corner of `to`, whose rows have `stride`.
+// Rows of bytes, `width` of them each, into the upper left corner of `to`, whose rows have
+// `stride`.
 static void put(const std::vector<uint8_t>& from, int64_t width, uint8_t* to, int64_t stride) {
   for (int64_t y = 0; width > 0 && (y + 1) * width <= int64_t(from.size()); ++y)
     std::copy_n(from.data() + y * width, width, to + y * stride);

@@ -1,6 +1,6 @@
-// Batches of annotated images, of sizes that differ, made by threads ahead of their use. As with the
-// classifier's loader (loader.h) every sample is a function of (seed, epoch, place in the epoch), so
-// neither the number of threads nor their timing can change a byte.
+// Batches of annotated images, of sizes that differ, made by threads ahead of their use. As with
+// the classifier's loader (loader.h) every sample is a function of (seed, epoch, place in the
+// epoch), so neither the number of threads nor their timing can change a byte.
 #pragma once
 #include <memory>
 #include <set>

@@ -81,6 +81,11 @@ inline void say_what_is_trained(const train::TrainOptions& o, nn::Module& model,
             << device_text(compute) << "; run folder " << folder << std::endl;
 }
 
+inline int print_schedule(const train::TrainOptions& o) {
+  std::cout << train::schedule_table(o);
+  return 0;
+}
+
 inline int train_dense(const DenseProgram& p, TrainFlags& f,
                        const std::function<void()>& parse_again, Processes& processes) {
   const std::string resume = resumed_file(f);
@@ -97,10 +102,7 @@ inline int train_dense(const DenseProgram& p, TrainFlags& f,
   processes.set_timeout(o.process_timeout);
   check(o);
   CHECK(p.heads.contains(o.head), "--head ", o.head, " is not one of ", p.name);
-  if (f.print_schedule) {
-    std::cout << train::schedule_table(o);
-    return 0;
-  }
+  if (f.print_schedule) return print_schedule(o);
   o = train::resolved(o);
   if (o.threads > 0) set_threads(int(o.threads));
   train::Compute compute = train::choose_compute(o, processes);

@@ -1,5 +1,5 @@
-// What the programs that train have in common: which checkpoint a run goes on with, and which folder
-// it writes to.
+// What the programs that train have in common: which checkpoint a run goes on with, and which
+// folder it writes to.
 #pragma once
 #include <cmath>
 #include <filesystem>

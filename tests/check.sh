@@ -113,7 +113,7 @@ for kind in fail new; do sed -n "s/^$kind	//p" "$tmp/arrows" | report $kind; don
 # --- libraries, each where it belongs ---
 library() {  # name, pattern of its include, the folder that may
   files "$code" | grep -vE "^(tests|$3)/" | xargs grep -lE "#include <$2" |
-    sed "s/$/: $1 is for $3 alone/" | report "$4"
+    while read -r f; do echo "$f: $1 is for $3 alone"; done | report "$4"
 }
 library nlohmann/json nlohmann/ 'train|data/detection' fail
 library CLI11 CLI/ examples fail

@@ -1,6 +1,7 @@
-// What a run trains for. The trainer knows epochs, steps, signals and files; what a batch is, what a
-// step makes small and how good the model is, the task knows. A task is a class with these functions:
-// train/classification.h, train/segmentation/task.h, train/detection/task.h, or one of your own.
+// What a run trains for. The trainer knows epochs, steps, signals and files; what a batch is, what
+// a step makes small and how good the model is, the task knows. A task is a class with these
+// functions: train/classification.h, train/segmentation/task.h, train/detection/task.h, or one of
+// your own.
 #pragma once
 #include <functional>
 #include <memory>

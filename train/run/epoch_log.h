@@ -49,9 +49,9 @@ struct EpochLog {
 
 std::string to_line(const EpochLog& log);  // without the '\n'
 
-// Reads one line. Only epoch, train_loss and a score must be there: test_acc1, or the one whose name
-// "measure" tells. Error, which begins with
-// `source`, for anything but an object in which these are numbers.
+// Reads one line. Only epoch, train_loss and a score must be there: test_acc1, or the one whose
+// name "measure" tells. Error, which begins with `source`, for anything but an object in which
+// these are numbers.
 EpochLog epoch_from_line(const std::string& line, const std::string& source);
 
 // All lines of a file of at most 64 MiB. Its epochs grow; some may be missing, as in the official
@@ -72,8 +72,8 @@ struct Curve {
   std::vector<EpochLog> epochs;
 };
 
-// Our first score less theirs at the end of the same epoch, in points; nothing where they have no such
-// epoch.
+// Our first score less theirs at the end of the same epoch, in points; nothing where they have no
+// such epoch.
 std::optional<double> score_difference(const EpochLog& ours, const Curve& theirs);
 
 }  // namespace rmt::train

@@ -17,7 +17,8 @@ namespace rmt::train {
 
 // The whole file: a record with its version, then one for each epoch, whose step is the epoch and
 // whose wall time is when it ended, with the scalars loss/train, loss/test, top1/test, top1/ema (of
-// other scores <name>/test and <name>/ema), lr and images_per_s as f32. Those that are not finite, or not known, are left out.
+// other scores <name>/test and <name>/ema), lr and images_per_s as f32. Those that are not finite,
+// or not known, are left out.
 std::string event_file(const std::vector<EpochLog>& log, int64_t created);
 
 // Brings the run folder's events.out.tfevents.<unix time>.<host> up to the log. If the file is the

@@ -23,8 +23,8 @@ std::optional<PixelCounts> evaluate_segmentation(
     const data::TransformOptions& transform,
     const std::function<bool(const data::Batch&, const data::LabelImage&)>& seen);
 
-// One JSON object for programs: mIoU, mAcc and aAcc, 0 to 1, images, seconds, and per_class, a list.
-// What is not defined is null.
+// One JSON object for programs: mIoU, mAcc and aAcc, 0 to 1, images, seconds, and per_class, a
+// list. What is not defined is null.
 std::string segmentation_json(const Agreement& agreement, const std::vector<std::string>& classes,
                               int64_t images, double seconds);
 

@@ -10,7 +10,8 @@ namespace rmt::train {
 
 data::SegmentationOptions segmentation_options(const TrainOptions& options);
 
-// The loss as the official code takes it, of logits that are resized bilinearly to the labels' size,
+// The loss as the official code takes it, of logits that are resized bilinearly to the labels'
+// size,
 //
 //   loss = sum over labelled pixels of -log softmax(logits)_label / (B H W)
 //

@@ -18,8 +18,9 @@ struct DenseFile {
 using ClassCount = std::function<int64_t(const Archive& archive, const std::string& head)>;
 
 // Reads a checkpoint, the best one of a run folder, or official weights, which say nothing of
-// themselves: `model` and `head` name them then, and `classes_in` counts the classes. Error for a file of another kind, which says by
-// which program it is read, and for a head that is none of `heads`.
+// themselves: `model` and `head` name them then, and `classes_in` counts the classes. Error for a
+// file of another kind, which says by which program it is read, and for a head that is none of
+// `heads`.
 DenseFile read_dense_file(const std::string& path, const std::string& model,
                           const std::string& head, const std::vector<std::string>& heads,
                           const ClassCount& classes_in);

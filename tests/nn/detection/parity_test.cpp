@@ -4,8 +4,8 @@
 // boxes are to be drawn by chance, both sides take evenly spaced ones.
 //
 // In f64 both sides round differently and no more: 1e-16 a sum, some thousand of them one after the
-// other, and batch norms that divide by small deviations. 1e-9 is asked for; of boxes, pixels in the
-// hundreds, and of what follows from them 1e-9 relative is 1e-7 pixels.
+// other, and batch norms that divide by small deviations. 1e-9 is asked for; of boxes, pixels in
+// the hundreds, and of what follows from them 1e-9 relative is 1e-7 pixels.
 #include <gtest/gtest.h>
 
 #include "autograd/backward.h"
