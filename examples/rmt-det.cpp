@@ -28,6 +28,7 @@ static train::TrainOptions drawn_defaults() {
   o.fpn_channels = 64;
   o.fc_channels = 256;
   o.anchor_scale = 4;
+  o.box_samples = 64;
   o.long_side = o.short_side = 128;
   o.batch_size = 8;
   o.epochs = 6;
