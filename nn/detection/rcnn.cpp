@@ -34,8 +34,8 @@ std::vector<int64_t> best_classes(const std::vector<double>& scores, int64_t K) 
   return best;
 }
 
-// The proposals of a cascade's next stage: the sampled boxes, moved by the deltas of their label or,
-// for background, of their best class. Objects' own boxes are left out; they join again there.
+// The proposals of a cascade's next stage: the sampled boxes, moved by the deltas of their label
+// or, for background, of their best class. Objects' own boxes are left out; they join again there.
 std::vector<std::vector<Box>> next_proposals(const BoxOutputs& out, const RoiSample& s, int64_t K,
                                              const Delta& stds,
                                              const std::vector<ImageSize>& sizes) {

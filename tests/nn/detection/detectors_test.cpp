@@ -68,8 +68,8 @@ TEST(Detectors, NamesAndShapesAreTheOfficialOnes) {
   }
 }
 
-// The paper's tables say 199, 218 and 741. They count norms, of which the cascade's heads have most:
-// 12 of 1000 x 49 x 256 numbers, 0.15 in all at one multiply-add each.
+// The paper's tables say 199, 218 and 741. They count norms, of which the cascade's heads have
+// most: 12 of 1000 x 49 x 256 numbers, 0.15 in all at one multiply-add each.
 TEST(Detectors, MultiplyAddsAreThePapers) {
   EXPECT_NEAR(giga("retinanet", "rmt_t"), 199, .5);
   EXPECT_NEAR(giga("mask_rcnn", "rmt_t"), 218, .5);
