@@ -38,8 +38,7 @@ RoiSample sample_rois(const std::vector<std::vector<Box>>& proposals,
                       int64_t count, const std::vector<Choose>& choose);
 
 // The masks that the boxes with an object are to have: (P, 28, 28) of 0 and 1, P positives. The
-// object's mask inside of the box, by RoIAlign of a map that is as fine as the image, 1 from 1/2
-// on.
+// object's mask inside of the box, by RoIAlign of a map as fine as the image, 1 from 1/2 on.
 std::vector<double> mask_targets(const RoiSample& s, const std::vector<GroundTruth>& truth);
 
 }  // namespace rmt::nn
