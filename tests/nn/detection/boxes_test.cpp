@@ -116,6 +116,9 @@ TEST(Matching, ALaterObjectTakesAnEarlierOnesNearest) {
   EXPECT_EQ(match(boxes, {}, {{0, 0, 10, 9}, {0, 0, 10, 5}}, {.7, .3, .3}),
             std::vector<int64_t>{1});
   EXPECT_EQ(match(boxes, {}, {{0, 0, 10, 9}, {0, 0, 10, 5}}, {.7, .3}), std::vector<int64_t>{0});
+  // The nearest alone, not all that were so for a while.
+  EXPECT_EQ(match({{0, 0, 10, 2}, {0, 0, 10, 4}}, {}, {{0, 0, 10, 10}}, {.7, .3, .1}),
+            (std::vector<int64_t>{kBackground, 0}));
   // Of equal IoUs the first.
   EXPECT_EQ(match(boxes, {}, {{0, 0, 10, 9}, {0, 1, 10, 10}}, {.7, .3}), std::vector<int64_t>{0});
 }
