@@ -22,6 +22,9 @@ def official(a):
     model = (dense if folder == 'segmentation' else detection).build(path, config)
     torch.set_default_dtype(torch.float32)
     torch.Tensor.float = to_f32
+    for module in model.modules():              # made in f64, and no buffers
+        made = getattr(module, 'anchor_generator', None)
+        if made: made.base_anchors = [x.float() for x in made.base_anchors]
     return model.float(), classes
 
 
