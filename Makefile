@@ -288,7 +288,7 @@ processes:
 	+@$(if $(HAS_MPI),$(BUILD_ALL) MPI=1 processes-built && sh tests/processes.sh,echo \
 	    "there is no MPI (mpicxx, mpirun): runs of several processes were not tested")
 .PHONY: processes processes-built
-processes-built: $(TESTS) $(BIN)/rmt-train $(BIN)/tour_loader
+processes-built: $(TESTS) $(BIN)/rmt-train $(BIN)/rmt-seg $(BIN)/rmt-det $(BIN)/tour_loader
 	@:
 
 check: setup

@@ -24,21 +24,22 @@ inline int check_checkpoint_word(const CLI::App& app, const std::string& word,
             " is a folder without best.safetensors or model.safetensors; a checkpoint comes first";
   if (wrong.empty()) return -1;
   std::cerr << app.get_name() << ": " << wrong << ", as in: " << app.get_name() << " output/<run> "
-            << rest
-            << "\n(a run folder of rmt-train, a safetensors file, or a .pth file of PyTorch; "
+            << rest << "\n(a run folder, a safetensors file, or a .pth file of PyTorch; "
             << app.get_name() << " --help lists the flags)" << std::endl;
   return 2;
 }
 
 // Error where the folder of images that a checkpoint records is not there. It is recorded as it was
-// given to rmt-train: a relative one is there only for who stands where rmt-train stood.
-inline void check_recorded_folder(const std::string& checkpoint, const std::string& data_dir) {
+// given to the program that trained: a relative one is there only for who stands where it stood.
+inline void check_recorded_folder(const std::string& checkpoint, const std::string& data_dir,
+                                  const std::string& program = "rmt-train") {
   namespace fs = std::filesystem;
   CHECK(!data_dir.empty(), checkpoint,
         ": does not say on which images it was trained; name a folder with --data-dir");
   CHECK(fs::exists(data_dir), checkpoint, ": was trained on ", data_dir,
-        fs::path(data_dir).is_relative() ? ", a folder as seen from where rmt-train was started,"
-                                         : "",
+        fs::path(data_dir).is_relative()
+            ? ", a folder as seen from where " + program + " was started,"
+            : "",
         " and that is not there; name the folder with --data-dir");
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 #include "core/parallel.h"
 #include "data/annotated.h"
+#include "examples/checkpoint_word.h"
 #include "examples/processes.h"
 #include "examples/training.h"
 #include "train/compute.h"
@@ -18,11 +19,32 @@ struct AnnotatedSets {
   std::unique_ptr<data::AnnotatedSet> train, test;
 };
 
+inline void print_bad_images(const std::vector<data::BadImage>& all) {
+  for (const data::BadImage& bad : all)
+    std::cerr << "bad image, replaced by the next: " << printable(bad.path + ": " + bad.reason)
+              << "\n";
+}
+
+// Error where none of the first images can be read, so many that a run would end there.
+inline void check_readable(const data::AnnotatedSet& set, int64_t most_bad) {
+  for (int64_t i = 0;; ++i) try {
+      set.example(i);
+      return;
+    } catch (const SystemError&) {
+      throw;
+    } catch (const Error& e) {
+      if (i < most_bad && i + 1 < set.size()) continue;
+      throw Error(str(set.place(), ": none of the first ", i + 1,
+                      " images can be read, the last one: ", e.what()));
+    }
+}
+
 // What the programs differ in.
 struct DenseProgram {
-  std::string name, about;        // "rmt-seg train"
-  std::set<train::Group> groups;  // of the settings that are its own
-  std::set<std::string> heads;    // that --head may name
+  std::string name, about;         // "rmt-seg train"
+  std::set<train::Group> groups;   // of the settings that are its own
+  std::vector<std::string> heads;  // that --head may name
+  std::string other;               // the program of the other heads
   std::string usual_head;
   std::string drawn;  // the folder of the scenes that are drawn without --data-dir
   std::function<void(const std::string& folder)> draw;
@@ -37,6 +59,16 @@ struct DenseProgram {
   // What to do with the run now: lines that begin with this program's path.
   std::function<std::vector<std::string>(const std::string& folder)> next;
 };
+
+inline bool trains(const DenseProgram& p, const std::string& head) {
+  return std::find(p.heads.begin(), p.heads.end(), head) != p.heads.end();
+}
+
+inline std::string listed(const std::vector<std::string>& names) {
+  std::string list;
+  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
+  return list;
+}
 
 // What an earlier run, or weights to start from, say of the model: its name and its switches.
 inline void take_model(const train::Archive& from, train::TrainOptions& o) {
@@ -56,12 +88,19 @@ inline void take_model(const train::Archive& from, train::TrainOptions& o) {
 
 // The options over which the given flags are laid: a resumed run's own; else those of the drawn
 // scenes, or the published ones of the head, with the model of the weights to start from.
-inline train::TrainOptions dense_base(const DenseProgram& p, const train::TrainOptions& given,
+inline train::TrainOptions dense_base(const DenseProgram& p, const TrainFlags& f,
                                       const train::Archive& resumed,
                                       const train::Archive& pretrained) {
+  const train::TrainOptions& given = f.options;
   if (!resumed.path.empty()) {
     const auto options = train::options_from_json(description_of(resumed).options, resumed.path);
-    CHECK(p.heads.contains(options.head), resumed.path, ": is not a run of ", p.name);
+    CHECK(trains(p, options.head), resumed.path, ": is not a run of ", p.name, " but of ",
+          options.head.empty() ? "rmt-train" : p.other, ", which goes on with it");
+    CHECK(f.resume == "auto" || given.initial_checkpoint.empty(),
+          "--initial-checkpoint with --resume: that run goes on with its own weights; leave one of "
+          "them out");
+    if (given.data_dir.empty() && options.data_dir != p.drawn)
+      check_recorded_folder(resumed.path, options.data_dir, p.name);
     return options;
   }
   train::TrainOptions o =
@@ -95,13 +134,14 @@ inline int train_dense(const DenseProgram& p, TrainFlags& f,
   if (!resume.empty()) resumed = train::read_safetensors(resume);
   if (resume.empty() && !o.initial_checkpoint.empty())
     pretrained = train::read_weights(train::weights_path(o.initial_checkpoint));
-  o = dense_base(p, o, resumed, pretrained);
+  o = dense_base(p, f, resumed, pretrained);
   if (!resume.empty()) divide(o, processes);
   parse_again();
   o.processes = processes.size();
   processes.set_timeout(o.process_timeout);
   check(o);
-  CHECK(p.heads.contains(o.head), "--head ", o.head, " is not one of ", p.name);
+  CHECK(trains(p, o.head), pretrained.path.empty() ? "" : pretrained.path + ": ", "--head ", o.head,
+        " is for ", p.other, "; ", p.name, " takes ", listed(p.heads));
   if (f.print_schedule) return print_schedule(o);
   o = train::resolved(o);
   if (o.threads > 0) set_threads(int(o.threads));
@@ -119,6 +159,8 @@ inline int train_dense(const DenseProgram& p, TrainFlags& f,
   const int64_t classes = int64_t(sets.train->classes().size());
   CHECK(f.num_classes == 0 || f.num_classes == classes, "--num-classes ", f.num_classes, ": ",
         sets.train->place(), " has ", classes);
+  for (const auto* set : {sets.train.get(), sets.test.get()})
+    check_readable(*set, o.max_bad_images);
   const std::unique_ptr<nn::Module> model = p.make(o, classes);
   model->init(o.seed);
   if (!pretrained.path.empty())

@@ -61,6 +61,7 @@ static DenseProgram program(const std::string& path) {
       "on scenes that it draws itself.";
   p.groups = {train::Group::detection};
   p.heads = {"retinanet", "faster_rcnn", "mask_rcnn", "cascade_mask_rcnn"};
+  p.other = "rmt-seg train";
   p.usual_head = "mask_rcnn";
   p.drawn = kDrawn;
   p.draw = [](const std::string& folder) { data::draw_scenes(folder, {.shapes = 5}); };
@@ -129,7 +130,8 @@ static void print_scores(const Flags& f, const train::DetectorFile& file, const 
   if (!f.json) {
     std::printf("%s\n%s", what, scores.summary().c_str());
     for (size_t k = 0; f.per_class && k < scores.categories.size(); ++k)
-      std::printf("  %-24s AP %.3f\n", printable(file.classes[k]).c_str(), scores.ap(int64_t(k)));
+      std::printf("  %-24s AP %6.2f\n", printable(file.classes[k]).c_str(),
+                  100 * scores.ap(int64_t(k)));
     return;
   }
   std::printf("%s\n", train::scores_json(scores, what, name_of(file.options)).c_str());
@@ -140,11 +142,16 @@ static int eval(Flags& f) {
   if (!f.results.empty()) train::check_unused(f.results, f.force);
   const train::Compute compute = train::choose_compute(f.compute);
   train::DetectorFile file = load(f, compute);
-  if (!f.data_dir.empty()) file.options.data_dir = f.data_dir;
+  if (f.data_dir.empty())
+    check_recorded_folder(f.checkpoint, file.options.data_dir, "rmt-det train");
+  else
+    file.options.data_dir = f.data_dir;
   const bool masks = file.model->has_masks();
   const auto images = data::open_coco(file.options.data_dir, f.split, {.masks = masks});
-  CHECK(images->classes().size() == file.classes.size(), images->place(), " has ",
+  if (file.named) train::check_categories(*images, file.classes, "the model");
+  CHECK(images->classes().size() == file.classes.size(), images->coco().path, ": has ",
         images->classes().size(), " categories, the model ", file.classes.size());
+  file.classes = images->classes();
   data::AnnotatedLoader loader(
       *images, data::detection_pipeline(train::detection_options(file.options, false)),
       {.workers = int(f.workers), .train = false, .multiple = 32});
@@ -160,6 +167,7 @@ static int eval(Flags& f) {
                                          return true;
                                        });
   line.clear();
+  print_bad_images(loader.bad());
   const std::vector<int64_t> categories = train::category_ids(*images);
   const std::vector<train::CocoTruth> truth = train::coco_truth(*images, masks);
   print_scores(f, file, "boxes",
@@ -236,6 +244,8 @@ static int eval_main(int argc, char** argv) {
   app.add_flag("--json", f.json, "print a JSON object for boxes, and one for masks");
   app.add_flag("--force", f.force, "overwrite a file of results that is there");
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
+  if (int status = check_checkpoint_word(app, f.checkpoint, "--data-dir images"); status >= 0)
+    return status;
   return run_program(app, [&] { return eval(f); });
 }
 
@@ -251,6 +261,8 @@ static int predict_main(int argc, char** argv) {
   app.add_flag("--json", f.json, "print one JSON object an image");
   app.add_flag("--force", f.force, "overwrite pictures that are there");
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
+  if (int status = check_checkpoint_word(app, f.checkpoint, "photo.jpg"); status >= 0)
+    return status;
   return run_program(app, [&] { return predict(f); });
 }
 

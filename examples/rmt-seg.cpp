@@ -48,6 +48,7 @@ static DenseProgram program(const std::string& path) {
       "a small one on scenes that it draws itself.";
   p.groups = {train::Group::segmentation};
   p.heads = {"semantic_fpn", "upernet"};
+  p.other = "rmt-det train";
   p.usual_head = "semantic_fpn";
   p.drawn = kDrawn;
   p.draw = [](const std::string& folder) { data::draw_scenes(folder, {.shapes = 5}); };
@@ -128,8 +129,15 @@ static int eval(Flags& f) {
   if (f.threads > 0) set_threads(f.threads);
   const train::Compute compute = train::choose_compute(f.compute);
   train::SegmenterFile file = load(f, compute);
-  if (!f.data_dir.empty()) file.options.data_dir = f.data_dir;
-  const auto images = open(file.options, f.split, file.classes);
+  if (f.data_dir.empty())
+    check_recorded_folder(f.checkpoint, file.options.data_dir, "rmt-seg train");
+  else
+    file.options.data_dir = f.data_dir;
+  const auto images =
+      open(file.options, f.split, file.named ? file.classes : std::vector<std::string>());
+  CHECK(images->classes().size() == file.classes.size(), images->place(), " has ",
+        images->classes().size(), " classes, the model ", file.classes.size());
+  file.classes = images->classes();
   data::AnnotatedLoader loader(
       *images, data::segmentation_evaluation(train::segmentation_options(file.options)),
       {.workers = int(f.workers), .train = false});
@@ -145,9 +153,7 @@ static int eval(Flags& f) {
         return true;
       });
   line.clear();
-  for (const data::BadImage& bad : loader.bad())
-    std::cerr << "bad image, replaced by the next: " << printable(bad.path + ": " + bad.reason)
-              << "\n";
+  print_bad_images(loader.bad());
   print_scores(f, file, train::agreement_of(*counts), images->size(), clock.seconds());
   return 0;
 }
@@ -205,6 +211,8 @@ static int eval_main(int argc, char** argv) {
   app.add_flag("--per-class", f.per_class, "also print each class's IoU");
   app.add_flag("--json", f.json, "print one JSON object");
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
+  if (int status = check_checkpoint_word(app, f.checkpoint, "--data-dir images"); status >= 0)
+    return status;
   return run_program(app, [&] { return eval(f); });
 }
 
@@ -218,6 +226,8 @@ static int predict_main(int argc, char** argv) {
   app.add_option("--out", f.out, "folder of the results");
   app.add_flag("--force", f.force, "overwrite results that are there");
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
+  if (int status = check_checkpoint_word(app, f.checkpoint, "photo.jpg"); status >= 0)
+    return status;
   return run_program(app, [&] { return predict(f); });
 }
 

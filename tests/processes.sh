@@ -71,6 +71,26 @@ for n in 2 3; do
 done
 echo "2 and 3 processes: the bits of one with 2 and 3 parts"
 
+# --- the same of segmentation and detection, which draw regions and drop channels by chance; the images of the test are
+# divided, and its scores are the same. Batch norms are frozen: their running statistics see another number of batches ---
+RMT_SCENES=scenes timeout 300 "$TESTS" --gtest_filter='DenseScenes*' >scenes.log 2>&1 || fail "writing scenes" scenes.log
+scores() {  # name: those of all epochs
+  grep -o '"test_[a-zA-Z0-9_]*":[^,}]*' "output/$1/log.jsonl"
+}
+DENSE="--data-dir scenes --model rmt_n --fpn-channels 8 --long-side 64 --short-side 64 --bn frozen --drop-path 0.2 -b 2 --epochs 2
+  --lr 1e-3 --threads 1 -j 1 --log-interval 0"
+for head in semantic_fpn mask_rcnn; do
+  program=rmt-seg own="--crop-size 64"
+  [ $head = semantic_fpn ] || program=rmt-det own="--fc-channels 16 --anchor-scale 4 --milestones 1 --warmup-steps 2"
+  timeout 300 "$BIN/$program" train $DENSE --head $head $own --grad-accum-steps 2 --experiment "$head" >"$head.log" 2>&1 ||
+    fail "$head in 2 parts" "$head.log"
+  timeout 300 $many -np 2 "$BIN/$program" train $DENSE --head $head $own --experiment "${head}2" >"${head}2.log" 2>&1 ||
+    fail "$head in 2 processes" "${head}2.log"
+  same "${head}2" $head "$head, 2 processes and one with 2 parts"
+  [ "$(scores "${head}2")" = "$(scores $head)" ] || fail "$head, 2 processes: other scores" "${head}2.log"
+done
+echo "2 processes of segmentation and of detection: the bits of one with 2 parts, and its scores"
+
 # --- with synchronised batch norms, the same twice, and as one process with all images of a step ---
 SYNC="--model rmt_n --sync-bn --epochs 5 --mixup 0 --opt-eps 1e-2"  # 20 steps
 for i in 1 2; do together 2 "sync$i" $SYNC -b 6 || fail "2 processes" "sync$i.log"; done

@@ -36,6 +36,8 @@ std::string find_part(const std::string& root, const std::string& kind, const st
 std::string part_of(const std::string& root, const std::string& kind, const std::string& split) {
   CHECK(split == "train" || split == "val", "segmentation: no part \"", split,
         "\"; it must be train or val");
+  std::error_code ignored;
+  CHECK(fs::is_directory(root, ignored), "data folder ", root, " does not exist", layout());
   const std::string folder = find_part(root, kind, split);
   CHECK(!folder.empty(), "data folder ", root, " has no ", kind, "/",
         split == "train" ? "training" : "validation", " and no ", kind, "/", split, layout());

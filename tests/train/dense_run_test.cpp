@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -105,6 +106,21 @@ void expect_same(const Archive& a, const Archive& b) {
   ASSERT_EQ(a.tensors.size(), b.tensors.size());
   for (const auto& [name, x] : a.tensors)
     ASSERT_EQ(std::memcmp(x.raw(), b.at(name).raw(), x.nbytes()), 0) << name;
+}
+
+// RMT_SCENES is a folder where tests/processes.sh wants them.
+TEST(DenseScenes, AreReadAsBothSets) {
+  TemporaryFolder folder{memory_folder()};
+  const char* asked = std::getenv("RMT_SCENES");
+  const std::string root = asked ? asked : folder / "data";
+  write_scenes(root, 8, 3);
+  for (const auto& [part, size] : {std::pair{"train", 8}, std::pair{"val", 3}}) {
+    EXPECT_EQ(data::LabelledFolder(root, part).size(), size);
+    const auto objects = data::open_coco(root, part, {.masks = true});
+    EXPECT_EQ(objects->size(), size);
+    EXPECT_EQ(objects->remarks().size(), 0u);
+    EXPECT_EQ(objects->example(0).objects.masks.size(), 2u);
+  }
 }
 
 TEST_P(DenseRun, AStoppedRunGoesOnToTheSameBits) {

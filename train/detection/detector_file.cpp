@@ -41,7 +41,7 @@ DetectorFile load_detector(const std::string& path, const std::string& model,
                            const std::string& head) {
   DenseFile f = read_dense_file(path, model, head, nn::detector_names(), classes_in);
   DetectorFile file{f.options, f.classes, make_detector(f.options, int64_t(f.classes.size())),
-                    f.origin};
+                    f.origin, f.named};
   load_model(*file.model, f.archive, name_with_head(f.options));
   return file;
 }

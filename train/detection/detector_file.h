@@ -21,6 +21,7 @@ struct DetectorFile {
   std::vector<std::string> classes;
   std::unique_ptr<nn::Detector> model;
   std::string origin;  // what the file is, in a line for people
+  bool named = true;   // does it name its classes? Otherwise they are "class 0" ...
 };
 
 // A checkpoint, the best one of a run folder, or official weights, which `model` and `head` name

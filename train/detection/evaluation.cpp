@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "core/processes/bytes.h"
 #include "train/detection/paste.h"
@@ -48,6 +49,16 @@ void add_from_bytes(const std::string& bytes, std::vector<CocoDetection>& out) {
 }
 
 }  // namespace
+
+void check_categories(const data::CocoSet& set, const std::vector<std::string>& names,
+                      const std::string& whose) {
+  const std::vector<std::string>& own = set.classes();
+  CHECK(own.size() == names.size(), set.coco().path, ": has ", own.size(), " categories, and ",
+        whose, " has ", names.size(), "; they must be the same");
+  for (size_t k = 0; k < own.size(); ++k)
+    CHECK(own[k] == names[k], set.coco().path, ": category ", k + 1, " in the order of ids is \"",
+          own[k], "\", and that of ", whose, " is \"", names[k], "\"; they must be the same");
+}
 
 std::vector<int64_t> category_ids(const data::CocoSet& set) {
   std::vector<int64_t> ids;
@@ -99,7 +110,10 @@ std::optional<std::vector<CocoDetection>> detect_all(
   std::vector<CocoDetection> mine;
   bool complete = true;
   loader.start(0);
+  // An unreadable image is replaced by the next (data/batches.h), which is to be found once.
+  std::set<int64_t> done;
   while (auto batch = complete ? loader.next() : std::nullopt) {
+    if (!done.insert(images.image_id(batch->indices[0])).second) continue;
     const std::vector<nn::Detection> found = detect_in(model, compute, *batch, transform);
     const data::Place& p = batch->places[0];
     for (CocoDetection& d : coco_detections(found, images.image_id(batch->indices[0]),
@@ -108,10 +122,14 @@ std::optional<std::vector<CocoDetection>> detect_all(
     complete = seen(*batch, found);
   }
   std::vector<CocoDetection> all;
+  done.clear();
   for (const std::string& text :
        all_gather(to_bytes(mine) + (complete ? "1" : "0"), *compute.processes)) {
     complete &= text.back() == '1';
-    add_from_bytes(text.substr(0, text.size() - 1), all);
+    std::vector<CocoDetection> theirs;
+    add_from_bytes(text.substr(0, text.size() - 1), theirs);
+    std::erase_if(theirs, [&](const CocoDetection& d) { return done.contains(d.image); });
+    for (CocoDetection& d : theirs) done.insert(d.image), all.push_back(std::move(d));
   }
   if (!complete) return std::nullopt;
   return all;

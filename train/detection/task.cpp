@@ -68,8 +68,7 @@ Detection::Detection(nn::Detector& model, const data::CocoSet& train, const data
                    loader_of(o, false, compute)),
       counts_(counts_of(train, test)),
       place_(train.place()) {
-  CHECK(train.classes() == test.classes(), test.place(),
-        ": its categories are others than those of ", train.place());
+  check_categories(test, train.classes(), train.coco().path);
 }
 
 Losses Detection::losses(const Tensor& images, const data::Batch& batch) {

@@ -19,7 +19,7 @@ SegmenterFile load_segmenter(const std::string& path, const std::string& model,
                                   return archive.at("decode_head.conv_seg.weight").dim(0);
                                 });
   SegmenterFile file{f.options, f.classes, make_segmenter(f.options, int64_t(f.classes.size())),
-                     f.origin};
+                     f.origin, f.named};
   load_model(*file.model, f.archive, name_with_head(f.options));
   return file;
 }

@@ -17,6 +17,7 @@ struct SegmenterFile {
   std::vector<std::string> classes;
   std::unique_ptr<nn::Segmenter> model;
   std::string origin;  // what the file is, in a line for people
+  bool named = true;   // does it name its classes? Otherwise they are "class 0" ...
 };
 
 // A checkpoint, the best one of a run folder, or official weights, which `model` and `head` name

@@ -37,7 +37,8 @@ DenseFile read_dense_file(const std::string& path, const std::string& model,
         ": holds a model with the head ", own, ", and this program reads ", listed(heads), "; ",
         own == "semantic_fpn" || own == "upernet" ? "rmt-seg" : "rmt-det", " reads it");
   file.classes = d.classes;
-  if (file.classes.empty()) {
+  file.named = !file.classes.empty();
+  if (!file.named) {
     const int64_t classes = classes_in(file.archive, own);
     CHECK(classes > 0 && classes <= 65536, file.archive.path, ": has weights for ", classes,
           " classes");

@@ -11,6 +11,7 @@ struct DenseFile {
   Archive archive;
   TrainOptions options;              // as the file records them; model and head in any case
   std::vector<std::string> classes;  // names; of a file without them "class 0" ...
+  bool named = true;                 // does the file name its classes?
   std::string origin;                // for people: the file, the model and how many classes
 };
 

@@ -220,6 +220,10 @@ ModelKind model_kind(const Archive& archive, const std::string& model) {
   ModelKind kind;
   check_finite(archive);
   if (!d.options.empty()) kind.options = options_from_json(d.options, archive.path);
+  const std::string& head = kind.options.head;
+  CHECK(head.empty(), archive.path, ": holds no classifier but ", kind.options.model, " with ",
+        head, "; ", head == "semantic_fpn" || head == "upernet" ? "rmt-seg" : "rmt-det",
+        " reads it");
   const std::string recorded = d.options.empty() ? d.architecture : kind.options.model;
   const std::string name = model.empty() ? recorded : model;
   std::optional<nn::RmtConfig> config;
