@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "core/processes/bytes.h"
 #include "train/detection/paste.h"
@@ -28,7 +29,8 @@ std::string to_bytes(const std::vector<CocoDetection>& detections) {
   return bytes;
 }
 
-void add_from_bytes(const std::string& bytes, std::vector<CocoDetection>& out) {
+std::vector<CocoDetection> from_bytes(const std::string& bytes) {
+  std::vector<CocoDetection> out;
   size_t at = 0;
   auto take = [&]<class T>(T* values, size_t n) {
     std::memcpy(values, bytes.data() + at, n * sizeof(T));
@@ -45,6 +47,7 @@ void add_from_bytes(const std::string& bytes, std::vector<CocoDetection>& out) {
     take(d.mask.counts.data(), d.mask.counts.size());
     out.push_back(std::move(d));
   }
+  return out;
 }
 
 }  // namespace
@@ -97,9 +100,11 @@ std::optional<std::vector<CocoDetection>> detect_all(
     const std::function<bool(const data::Batch&, const std::vector<nn::Detection>&)>& seen) {
   const std::vector<int64_t> categories = category_ids(images);
   std::vector<CocoDetection> mine;
+  std::set<int64_t> seen_images;  // an image in the place of an unreadable one comes twice
   bool complete = true;
   loader.start(0);
   while (auto batch = complete ? loader.next() : std::nullopt) {
+    if (!seen_images.insert(batch->indices[0]).second) continue;
     const std::vector<nn::Detection> found = detect_in(model, compute, *batch, transform);
     const data::Place& p = batch->places[0];
     for (CocoDetection& d : coco_detections(found, images.image_id(batch->indices[0]),
@@ -111,7 +116,11 @@ std::optional<std::vector<CocoDetection>> detect_all(
   for (const std::string& text :
        all_gather(to_bytes(mine) + (complete ? "1" : "0"), *compute.processes)) {
     complete &= text.back() == '1';
-    add_from_bytes(text.substr(0, text.size() - 1), all);
+    std::vector<CocoDetection> theirs = from_bytes(text.substr(0, text.size() - 1));
+    std::set<int64_t> before;  // images of earlier processes, which may come again, too
+    for (const CocoDetection& d : all) before.insert(d.image);
+    for (CocoDetection& d : theirs)
+      if (!before.contains(d.image)) all.push_back(std::move(d));
   }
   if (!complete) return std::nullopt;
   return all;

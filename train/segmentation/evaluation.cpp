@@ -10,7 +10,8 @@ namespace rmt::train {
 namespace {
 
 // Between which two rows (or columns) of a map a row of its resized map lies, as in
-// ops/resize_bilinear.h.
+// ops/resize_bilinear.h, but in double: a photograph may have more pixels than the whole numbers of
+// that op's kernels can count.
 struct Between {
   int64_t first, second;
   float share;  // of the second
