@@ -146,7 +146,7 @@ static int eval(Flags& f) {
         images->classes().size(), " categories, the model ", file.classes.size());
   data::AnnotatedLoader loader(
       *images, data::detection_pipeline(train::detection_options(file.options, false)),
-      {.workers = int(f.workers), .train = false, .multiple = 32});
+      {.workers = int(f.workers), .train = false, .multiple = train::kBatchMultiple});
   train::StatusLine line;
   train::Stopwatch clock;
   int64_t done = 0;
@@ -159,6 +159,9 @@ static int eval(Flags& f) {
                                          return true;
                                        });
   line.clear();
+  for (const data::BadImage& bad : loader.bad())
+    std::cerr << "bad image, nothing is found in it: " << printable(bad.path + ": " + bad.reason)
+              << "\n";
   const std::vector<int64_t> categories = train::category_ids(*images);
   const std::vector<train::CocoTruth> truth = train::coco_truth(*images, masks);
   print_scores(f, file, "boxes",

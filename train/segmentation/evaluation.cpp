@@ -81,7 +81,9 @@ std::optional<PixelCounts> summed(const PixelCounts& mine, bool complete, Proces
   PixelCounts sum(mine.classes());
   for (int64_t r = 0; r < processes.size(); ++r) {
     const int64_t* row = all.data<int64_t>() + r * n;
-    for (int64_t i = 0; i + 1 < n; ++i) sum.counts()[size_t(i)] += row[i];
+    PixelCounts theirs(mine.classes());
+    std::copy_n(row, n - 1, theirs.counts().begin());
+    sum.add(theirs);
     if (row[n - 1] == 0) return std::nullopt;
   }
   return sum;
