@@ -13,6 +13,8 @@
 #include <thread>
 #include <vector>
 
+#include "core/error.h"
+
 namespace rmt::data {
 
 // make(i) of the numbers i in [first, end), each made once, by whichever thread is free; so it must
@@ -44,8 +46,10 @@ class Ahead {
   Ahead(const Ahead&) = delete;
   Ahead& operator=(const Ahead&) = delete;
 
-  // The next one; throws what make() threw. Nothing is left when `end` numbers have been asked for.
+  // The next one; throws what make() threw, and the one behind it comes then. Error when all have
+  // been asked for.
   T next() {
+    CHECK(next_ < end_, "ahead: all ", end_, " have been handed out");
     if (threads_.empty()) return make_(next_++);
     std::unique_lock lock(mutex_);
     done_.wait(lock, [&] { return !ring_.empty() && ring_.front().finished; });

@@ -96,7 +96,7 @@ std::vector<int64_t> AnnotatedLoader::order(int64_t epoch) const {
   std::vector<int64_t> groups[2];
   for (int64_t i = 0; i < data_.size(); ++i) {
     const auto [width, height] = data_.image_size(i);
-    groups[o.group_by_shape && width > height].push_back(i);
+    groups[o.train && o.group_by_shape && width > height].push_back(i);
   }
   if (!o.train) return groups[0];
   std::vector<std::vector<int64_t>> batches;
@@ -166,6 +166,19 @@ std::optional<Batch> AnnotatedLoader::next() {
   CHECK(samples_, "loader: next() before start()");
   if (next_batch_ == batches_) return std::nullopt;
   const auto began = std::chrono::steady_clock::now();
+  std::optional<Batch> batch;
+  try {
+    batch = next_batch();
+  } catch (...) {
+    samples_.reset();  // a part of the batch has been taken: what would follow is no batch
+    throw;
+  }
+  ++next_batch_;
+  wait_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  return batch;
+}
+
+Batch AnnotatedLoader::next_batch() {
   std::vector<Sample> samples;
   std::vector<int64_t> indices;
   for (int64_t b = 0; b < (options_.train ? options_.batch_size : 1); ++b) {
@@ -174,10 +187,8 @@ std::optional<Batch> AnnotatedLoader::next() {
     indices.push_back(made.index);
     samples.push_back(std::move(made.sample));
   }
-  ++next_batch_;
   Batch batch = batch_of(samples, options_.train ? options_.least_side : 0, options_.multiple);
   batch.indices = std::move(indices);
-  wait_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   return batch;
 }
 

@@ -36,8 +36,11 @@ class AnnotatedLoader final : public Batches {
   // The data must outlive the loader.
   AnnotatedLoader(const AnnotatedSet& data, const Pipeline& pipeline,
                   const AnnotatedLoaderOptions& options);
+  AnnotatedLoader(const AnnotatedLoader&) = delete;
+  AnnotatedLoader& operator=(const AnnotatedLoader&) = delete;
 
   void start(int64_t epoch, int64_t first_batch = 0) override;
+  // After an error it begins again by start().
   std::optional<Batch> next() override;
   int64_t batches() const override { return batches_; }
   double wait_seconds() const override { return wait_seconds_; }
@@ -54,6 +57,7 @@ class AnnotatedLoader final : public Batches {
     std::vector<std::pair<int64_t, std::string>> skipped;  // unreadable ones before it, and why
   };
   Made make(int64_t epoch, int64_t place, int64_t index) const;
+  Batch next_batch();
   void note_bad(const Made& made);
 
   const AnnotatedSet& data_;

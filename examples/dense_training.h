@@ -103,8 +103,10 @@ inline train::TrainOptions dense_base(const DenseProgram& p, const TrainFlags& f
       check_recorded_folder(resumed.path, options.data_dir, p.name);
     return options;
   }
+  train::TrainOptions named = given;  // the recipe is that of the model which is to be trained
+  if (!pretrained.path.empty()) take_model(pretrained, named);
   train::TrainOptions o =
-      given.data_dir.empty() ? p.drawn_defaults() : train::dense_defaults(given.head, given.model);
+      given.data_dir.empty() ? p.drawn_defaults() : train::dense_defaults(named.head, named.model);
   if (given.data_dir.empty()) o.data_dir = p.drawn;
   if (!pretrained.path.empty()) take_model(pretrained, o);
   return o;

@@ -154,7 +154,7 @@ static int eval(Flags& f) {
   file.classes = images->classes();
   data::AnnotatedLoader loader(
       *images, data::detection_pipeline(train::detection_options(file.options, false)),
-      {.workers = int(f.workers), .train = false, .multiple = 32});
+      {.workers = int(f.workers), .train = false, .multiple = train::kBatchMultiple});
   train::StatusLine line;
   train::Stopwatch clock;
   int64_t done = 0;

@@ -154,7 +154,10 @@ std::vector<ParameterRule> parameter_rules(const std::vector<nn::Entry>& paramet
   if (options.layer_decay != 1) scale_rates(parameters, options.layer_decay, classifier, rules);
   if (!options.freeze.empty()) freeze(parameters, options.freeze, classifier, rules);
   for (size_t i = 0; i < parameters.size(); ++i) {
-    if (options.bn == "frozen") rules[i].frozen |= norms.count(layer_of(parameters[i].name)) > 0;
+    // Those of a head begin anew, with statistics of nothing: they go on learning.
+    const std::string& name = parameters[i].name;
+    if (options.bn == "frozen" && name.starts_with("backbone."))
+      rules[i].frozen |= norms.count(layer_of(name)) > 0;
     if (!rules[i].frozen && !spared(parameters[i], options.no_decay, norms))
       rules[i].weight_decay = options.weight_decay;
   }

@@ -159,8 +159,6 @@ std::vector<std::string> CocoSet::remarks() const {
   return lines;
 }
 
-bool is_coco(const std::string& root) { return !tag_of(root, "train").empty(); }
-
 std::unique_ptr<CocoSet> open_coco(const std::string& root, const std::string& part,
                                    const CocoOptions& options) {
   CHECK(is_folder(root), "data folder ", root, " does not exist", layouts(part));

@@ -60,6 +60,5 @@ class CocoSet : public AnnotatedSet {
 // Error that shows them where there is none.
 std::unique_ptr<CocoSet> open_coco(const std::string& root, const std::string& part,
                                    const CocoOptions& options);
-bool is_coco(const std::string& root);  // is there annotations/instances_*.json for training?
 
 }  // namespace rmt::data

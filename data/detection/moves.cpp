@@ -114,6 +114,7 @@ void MovedExample::resize(int64_t long_side, int64_t short_side) {
     box = {box[0] * x, box[1] * y, box[2] * x, box[3] * y};
     clip(box, image_.width, image_.height);
   });
+  drop_empty();
 }
 
 void MovedExample::mirror() {
@@ -141,6 +142,12 @@ void MovedExample::crop(int64_t x, int64_t y, int64_t width, int64_t height) {
     box = {box[0] - float(x), box[1] - float(y), box[2] - float(x), box[3] - float(y)};
     clip(box, width, height);
   });
+  drop_empty();
+}
+
+// Leaves out the objects of which nothing is in the image. A box that reached into the photograph
+// by less than f32 can tell is empty after a resize; no delta leads to it.
+void MovedExample::drop_empty() {
   std::erase_if(objects_.crowds, is_empty);
   size_t kept = 0;
   for (size_t i = 0; i < objects_.boxes.size(); ++i) {

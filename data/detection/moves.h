@@ -13,7 +13,8 @@ class MovedExample {
 
   const Image& image() const { return image_; }
   // To scaled_size(width, height, long_side, short_side) (data/images/resize_fixed.h). A box takes
-  // the factors new / old of both axes, rounded to f32, and is clipped to the image.
+  // the factors new / old of both axes, rounded to f32, and is clipped to the image; objects whose
+  // box is then empty are left out, crowds too.
   void resize(int64_t long_side, int64_t short_side);
   // x' = width - x2, width - x1.
   void mirror();
@@ -26,6 +27,7 @@ class MovedExample {
 
  private:
   std::vector<Bitmap> masks() const;
+  void drop_empty();
 
   Image image_;
   Objects objects_;                      // boxes as they stand now, masks of the photograph

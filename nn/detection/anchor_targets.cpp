@@ -1,5 +1,9 @@
 #include "nn/detection/anchor_targets.h"
 
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
 namespace rmt::nn {
 
 LevelAnchors::LevelAnchors(const AnchorRule& r, const Maps& maps) : rule(r) {
@@ -53,6 +57,20 @@ std::vector<LevelTargets> anchor_targets(const LevelAnchors& anchors,
     first += n;
   }
   return levels;
+}
+
+std::vector<int64_t> best_rows(const double* scores, int64_t n, int64_t K, int64_t most) {
+  std::vector<int64_t> order(static_cast<size_t>(n));
+  std::iota(order.begin(), order.end(), 0);
+  if (n <= most) return order;
+  std::vector<double> largest(static_cast<size_t>(n), -std::numeric_limits<double>::infinity());
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t k = 0; k < K; ++k)
+      if (scores[i * K + k] > largest[size_t(i)]) largest[size_t(i)] = scores[i * K + k];
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t i, int64_t j) { return largest[size_t(i)] > largest[size_t(j)]; });
+  order.resize(size_t(most));
+  return order;
 }
 
 std::vector<double> numbers(const Tensor& x) {

@@ -39,6 +39,11 @@ std::vector<LevelTargets> anchor_targets(const LevelAnchors& anchors,
                                          const std::vector<GroundTruth>& truth, int64_t K,
                                          const Tensor& like);
 
+// Of scores (n, K) the indices of the `most` rows with the largest score of any column, the largest
+// first and equal ones in their order; all n in their order where these are not more. A row of nan
+// alone comes last.
+std::vector<int64_t> best_rows(const double* scores, int64_t n, int64_t K, int64_t most);
+
 // All elements, in double on the host, off the tape; a GPU is waited for.
 std::vector<double> numbers(const Tensor& x);
 // Four of such numbers: those of row i of (n, 4).

@@ -40,6 +40,9 @@ void check_truth(const Tensor& images, const std::vector<GroundTruth>& truth, in
   for (const GroundTruth& t : truth) {
     CHECK(t.boxes.size() == t.labels.size(), "detector: ", t.boxes.size(), " boxes with ",
           t.labels.size(), " labels");
+    for (const Box& b : t.boxes)
+      CHECK(b.width() > 0 && b.height() > 0 && std::isfinite(b.area()), "detector: the box (", b.x1,
+            ", ", b.y1, ") ... (", b.x2, ", ", b.y2, ") has no area; leave the object out");
     for (int64_t label : t.labels)
       CHECK(label >= 0 && label < classes, "detector: label ", label, " is not in 0 ... ",
             classes - 1);

@@ -64,7 +64,8 @@ struct DetectorOptions {
 struct Detector : Module {
   // images (B, H, W, 3), normalised; a size and the objects for each -> the losses of training.
   // Images without objects are allowed: all in them is background. Error where lists are of unlike
-  // lengths, where a label is none of the classes, and where masks are missing.
+  // lengths, where a box has no area, where a label is none of the classes, and where masks are
+  // missing.
   virtual Losses losses(const Tensor& images, const std::vector<ImageSize>& sizes,
                         const std::vector<GroundTruth>& truth) = 0;
   // -> of each image the detections, the best first. scales: pixels of the batch's image per pixel

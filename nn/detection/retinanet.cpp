@@ -1,7 +1,6 @@
 #include "nn/detection/retinanet.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "nn/detection/detections.h"
 #include "ops/add.h"
@@ -14,21 +13,6 @@ namespace rmt::nn {
 namespace {
 
 constexpr int64_t kBestOfLevel = 1000;  // boxes that a level may give to suppression
-
-// Of anchors with K scores each (n, K): the indices of the `most` with the largest score of any
-// class, or all.
-std::vector<int64_t> best_anchors(const double* scores, int64_t n, int64_t K, int64_t most) {
-  std::vector<int64_t> order(static_cast<size_t>(n));
-  std::iota(order.begin(), order.end(), 0);
-  if (n <= most) return order;
-  std::vector<double> largest(static_cast<size_t>(n));
-  for (int64_t i = 0; i < n; ++i)
-    largest[size_t(i)] = *std::max_element(scores + i * K, scores + (i + 1) * K);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int64_t i, int64_t j) { return largest[size_t(i)] > largest[size_t(j)]; });
-  order.resize(size_t(most));
-  return order;
-}
 
 // A candidate for each class of the box that has a score above the threshold.
 void add_candidates(std::vector<Candidate>& candidates, const Box& box, const double* scores,
@@ -120,7 +104,7 @@ std::vector<std::vector<Detection>> RetinaNet::detect(
     const int64_t n = int64_t(anchors.of_level[l].size());
     for (size_t b = 0; b < sizes.size(); ++b) {
       const double *s = &scores[b * size_t(n * classes)], *d = &deltas[b * size_t(n * 4)];
-      for (int64_t i : best_anchors(s, n, classes, kBestOfLevel)) {
+      for (int64_t i : best_rows(s, n, classes, kBestOfLevel)) {
         const Box box = to_original(
             clip(decode(anchors.of_level[l][size_t(i)], delta_at(d, i), {1, 1, 1, 1}), sizes[b]),
             scales.at(b));

@@ -1,7 +1,6 @@
 #include "nn/detection/rpn_head.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "nn/detection/nms.h"
 #include "ops/add.h"
@@ -24,17 +23,6 @@ std::vector<char> inside(const std::vector<Box>& boxes, const ImageSize& size) {
     flags.push_back(b.x1 >= 0 && b.y1 >= 0 && b.x2 < double(size.width) &&
                     b.y2 < double(size.height));
   return flags;
-}
-
-// The indices of the largest of n scores, `most` of them or all.
-std::vector<int64_t> largest(const double* scores, int64_t n, int64_t most) {
-  std::vector<int64_t> order(static_cast<size_t>(n));
-  std::iota(order.begin(), order.end(), 0);
-  if (n <= most) return order;
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int64_t i, int64_t j) { return scores[i] > scores[j]; });
-  order.resize(size_t(most));
-  return order;
 }
 
 }  // namespace
@@ -104,7 +92,7 @@ std::vector<std::vector<Box>> RpnHead::proposals(const AnchorOutputs& out,
     const std::vector<Box>& boxes = anchors.of_level[l];
     for (size_t b = 0; b < sizes.size(); ++b) {
       const double *s = &scores[b * boxes.size()], *d = &deltas[b * boxes.size() * 4];
-      for (int64_t i : largest(s, int64_t(boxes.size()), most_of_level)) {
+      for (int64_t i : best_rows(s, int64_t(boxes.size()), 1, most_of_level)) {
         const Box box = clip(decode(boxes[size_t(i)], delta_at(d, i), {1, 1, 1, 1}), sizes[b]);
         if (std::isfinite(s[i] + box.area())) candidates[b].push_back({box, s[i], int64_t(l)});
       }

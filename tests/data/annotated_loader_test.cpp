@@ -147,7 +147,11 @@ TEST(AnnotatedLoader, EvaluationTakesEachImageOnceInOrder) {
   std::vector<int64_t> seen;
   for (int64_t rank : {0, 1}) {
     AnnotatedLoader loader(scenes, as_it_is,
-                           {.batch_size = 2, .rank = rank, .ranks = 2, .train = false});
+                           {.batch_size = 2,
+                            .rank = rank,
+                            .ranks = 2,
+                            .train = false,
+                            .group_by_shape = true});  // which is for training alone
     for (const Batch& b : epoch_of(loader, 0)) {
       ASSERT_EQ(b.indices.size(), 1u);
       seen.push_back(b.indices[0]);
@@ -166,6 +170,22 @@ TEST(AnnotatedLoader, AnUnreadableImageIsReplacedAndNamedOnce) {
   EXPECT_EQ(loader.bad()[0].reason, "is broken");
   AnnotatedLoader strict(scenes, as_it_is, {.batch_size = 4, .max_bad = 0});
   expect_error([&] { epoch_of(strict, 0); }, {"scene 2", "broken"});
+  expect_error([&] { strict.next(); }, {"before start()"});
+}
+
+TEST(Ahead, TellsWhenAllHaveBeenHandedOut) {
+  for (int threads : {0, 2}) {
+    Ahead<int64_t> numbers(3, 6, threads, 2, [](int64_t i) {
+      CHECK(i != 4, "not 4");
+      return i;
+    });
+    EXPECT_EQ(numbers.next(), 3);
+    if (threads > 0) {
+      expect_error([&] { numbers.next(); }, {"not 4"});
+      EXPECT_EQ(numbers.next(), 5);
+      expect_error([&] { numbers.next(); }, {"handed out"});
+    }
+  }
 }
 
 TEST(AnnotatedLoader, FewerImagesThanABatchAreAnError) {

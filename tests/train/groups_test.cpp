@@ -195,9 +195,10 @@ TEST(Groups, TheTableNamesEachGroupAndItsSize) {
 // The four rules, on one layer of each kind.
 TEST(Groups, WhatWeightDecaySparesCanBeSaid) {
   struct Net : nn::Module {
-    nn::Conv2d& conv = add<nn::Conv2d>("stem.0", 3, 4, 3, 1, 1);
-    nn::BatchNorm& bn = add<nn::BatchNorm>("stem.1", 4);
+    nn::Conv2d& conv = add<nn::Conv2d>("backbone.0", 3, 4, 3, 1, 1);
+    nn::BatchNorm& bn = add<nn::BatchNorm>("backbone.1", 4);
     nn::LayerNorm& norm = add<nn::LayerNorm>("norm1", 4);
+    nn::BatchNorm& of_head = add<nn::BatchNorm>("head.bn", 4);
   } net;
   auto decay = [&](const char* rule, const char* bn = "local") {
     TrainOptions o;
@@ -209,13 +210,13 @@ TEST(Groups, WhatWeightDecaySparesCanBeSaid) {
       text += r.frozen ? 'f' : r.weight_decay > 0 ? 'd' : '-';
     return text;
   };
-  EXPECT_EQ(batch_norms(net.state()), (std::set<std::string>{"stem.1"}));
-  // conv.weight, conv.bias; bn.weight, bn.bias; norm.weight, norm.bias
-  EXPECT_EQ(decay("vectors"), "d-----");
-  EXPECT_EQ(decay("nothing"), "dddddd");
-  EXPECT_EQ(decay("norm"), "dddd--");
-  EXPECT_EQ(decay("norms"), "dd----");
-  EXPECT_EQ(decay("nothing", "frozen"), "ddffdd");
+  EXPECT_EQ(batch_norms(net.state()), (std::set<std::string>{"backbone.1", "head.bn"}));
+  // Weight and bias of each of the four.
+  EXPECT_EQ(decay("vectors"), "d-------");
+  EXPECT_EQ(decay("nothing"), "dddddddd");
+  EXPECT_EQ(decay("norm"), "dddd--dd");
+  EXPECT_EQ(decay("norms"), "dd------");
+  EXPECT_EQ(decay("nothing", "frozen"), "ddffdddd") << "the backbone's alone are frozen";
 }
 
 }  // namespace rmt::test

@@ -29,7 +29,8 @@ std::string to_bytes(const std::vector<CocoDetection>& detections) {
   return bytes;
 }
 
-void add_from_bytes(const std::string& bytes, std::vector<CocoDetection>& out) {
+std::vector<CocoDetection> from_bytes(const std::string& bytes) {
+  std::vector<CocoDetection> out;
   size_t at = 0;
   auto take = [&]<class T>(T* values, size_t n) {
     std::memcpy(values, bytes.data() + at, n * sizeof(T));
@@ -46,19 +47,10 @@ void add_from_bytes(const std::string& bytes, std::vector<CocoDetection>& out) {
     take(d.mask.counts.data(), d.mask.counts.size());
     out.push_back(std::move(d));
   }
+  return out;
 }
 
 }  // namespace
-
-void check_categories(const data::CocoSet& set, const std::vector<std::string>& names,
-                      const std::string& whose) {
-  const std::vector<std::string>& own = set.classes();
-  CHECK(own.size() == names.size(), set.coco().path, ": has ", own.size(), " categories, and ",
-        whose, " has ", names.size(), "; they must be the same");
-  for (size_t k = 0; k < own.size(); ++k)
-    CHECK(own[k] == names[k], set.coco().path, ": category ", k + 1, " in the order of ids is \"",
-          own[k], "\", and that of ", whose, " is \"", names[k], "\"; they must be the same");
-}
 
 std::vector<int64_t> category_ids(const data::CocoSet& set) {
   std::vector<int64_t> ids;
@@ -108,12 +100,11 @@ std::optional<std::vector<CocoDetection>> detect_all(
     const std::function<bool(const data::Batch&, const std::vector<nn::Detection>&)>& seen) {
   const std::vector<int64_t> categories = category_ids(images);
   std::vector<CocoDetection> mine;
+  std::set<int64_t> seen_images;  // an image in the place of an unreadable one comes twice
   bool complete = true;
   loader.start(0);
-  // An unreadable image is replaced by the next (data/batches.h), which is to be found once.
-  std::set<int64_t> done;
   while (auto batch = complete ? loader.next() : std::nullopt) {
-    if (!done.insert(images.image_id(batch->indices[0])).second) continue;
+    if (!seen_images.insert(batch->indices[0]).second) continue;
     const std::vector<nn::Detection> found = detect_in(model, compute, *batch, transform);
     const data::Place& p = batch->places[0];
     for (CocoDetection& d : coco_detections(found, images.image_id(batch->indices[0]),
@@ -122,14 +113,14 @@ std::optional<std::vector<CocoDetection>> detect_all(
     complete = seen(*batch, found);
   }
   std::vector<CocoDetection> all;
-  done.clear();
   for (const std::string& text :
        all_gather(to_bytes(mine) + (complete ? "1" : "0"), *compute.processes)) {
     complete &= text.back() == '1';
-    std::vector<CocoDetection> theirs;
-    add_from_bytes(text.substr(0, text.size() - 1), theirs);
-    std::erase_if(theirs, [&](const CocoDetection& d) { return done.contains(d.image); });
-    for (CocoDetection& d : theirs) done.insert(d.image), all.push_back(std::move(d));
+    std::vector<CocoDetection> theirs = from_bytes(text.substr(0, text.size() - 1));
+    std::set<int64_t> before;  // images of earlier processes, which may come again, too
+    for (const CocoDetection& d : all) before.insert(d.image);
+    for (CocoDetection& d : theirs)
+      if (!before.contains(d.image)) all.push_back(std::move(d));
   }
   if (!complete) return std::nullopt;
   return all;

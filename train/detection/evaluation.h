@@ -35,7 +35,8 @@ std::vector<CocoDetection> coco_detections(const std::vector<nn::Detection>& fou
 
 // Detections in everything that the loader holds, image by image. `seen` is shown each batch with
 // what was found; its false ends it, of which nothing comes then. Over processes each calls with a
-// loader of its part, and all get all detections, in the order of the images.
+// loader of its part, and all get all detections, in the order of the images. An image that stands
+// in for an unreadable one is counted once, and the unreadable one has no detections.
 std::optional<std::vector<CocoDetection>> detect_all(
     nn::Detector& model, const data::CocoSet& images, data::Batches& loader, const Compute& compute,
     const data::TransformOptions& transform,

@@ -10,7 +10,8 @@ namespace rmt::train {
 namespace {
 
 // Between which two rows (or columns) of a map a row of its resized map lies, as in
-// ops/resize_bilinear.h.
+// ops/resize_bilinear.h, but in double: a photograph may have more pixels than the whole numbers of
+// that op's kernels can count.
 struct Between {
   int64_t first, second;
   float share;  // of the second
@@ -80,7 +81,9 @@ std::optional<PixelCounts> summed(const PixelCounts& mine, bool complete, Proces
   PixelCounts sum(mine.classes());
   for (int64_t r = 0; r < processes.size(); ++r) {
     const int64_t* row = all.data<int64_t>() + r * n;
-    for (int64_t i = 0; i + 1 < n; ++i) sum.counts()[size_t(i)] += row[i];
+    PixelCounts theirs(mine.classes());
+    std::copy_n(row, n - 1, theirs.counts().begin());
+    sum.add(theirs);
     if (row[n - 1] == 0) return std::nullopt;
   }
   return sum;

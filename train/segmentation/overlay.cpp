@@ -4,8 +4,7 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "data/images/image_grid.h"
-#include "train/segmentation/miou.h"
+#include "data/images/font.h"
 
 namespace rmt::train {
 namespace {
@@ -122,28 +121,6 @@ Image prediction_picture(const Image& photograph, const LabelImage& prediction,
     entries.push_back({k, str(name_of(k, classes), ", ", part)});
   }
   return with_legend(overlay(photograph, shown), entries);
-}
-
-Image comparison_picture(const Image& photograph, const LabelImage& truth,
-                         const LabelImage& prediction, const std::vector<std::string>& classes) {
-  PixelCounts pixels(255);
-  pixels.add(prediction, truth);
-  const Agreement agreement = agreement_of(pixels);
-  std::vector<int64_t> counts = pixels_of_classes(prediction);
-  const std::vector<int64_t> in_truth = pixels_of_classes(truth);
-  for (size_t k = 0; k < counts.size(); ++k) counts[k] += in_truth[k];
-  std::vector<Entry> entries;
-  for (int64_t k : by_size(counts)) {
-    const double iou = agreement.classes[size_t(k)].iou;  // nan: predicted where nothing is known
-    entries.push_back({k, std::isnan(iou)
-                              ? name_of(k, classes)
-                              : str(name_of(k, classes), ", IoU ", std::lround(100 * iou), " %")});
-  }
-  return with_legend(data::image_grid({{photograph, "photograph"},
-                                       {overlay(photograph, truth), "truth"},
-                                       {overlay(photograph, prediction), "prediction"}},
-                                      3),
-                     entries);
 }
 
 }  // namespace rmt::train

@@ -19,10 +19,4 @@ data::Image overlay(const data::Image& photograph, const data::LabelImage& label
 data::Image prediction_picture(const data::Image& photograph, const data::LabelImage& prediction,
                                const std::vector<std::string>& classes);
 
-// Photograph, truth and prediction side by side, and below them the classes that occur in either,
-// with their IoU in this picture.
-data::Image comparison_picture(const data::Image& photograph, const data::LabelImage& truth,
-                               const data::LabelImage& prediction,
-                               const std::vector<std::string>& classes);
-
 }  // namespace rmt::train

@@ -1,5 +1,7 @@
 #include "train/segmentation/task.h"
 
+#include <cmath>
+
 #include "ops/add.h"
 #include "ops/pixel_cross_entropy.h"
 #include "ops/resize_bilinear.h"
@@ -10,6 +12,7 @@
 #include "train/weights/model_file.h"
 
 namespace rmt::train {
+
 data::SegmentationOptions segmentation_options(const TrainOptions& o) {
   return {.long_side = o.long_side,
           .short_side = o.short_side,
@@ -31,6 +34,13 @@ Losses segmentation_losses(const nn::SegmentationLogits& logits, const Tensor& l
   return {ops::add(main, aux), {{"decode.loss_seg", main}, {"aux.loss_seg", aux}}};
 }
 
+std::vector<Score> segmentation_scores(const Agreement& a) {
+  auto per_cent = [](double share) { return std::isnan(share) ? 0 : 100 * share; };
+  return {{"mIoU", per_cent(a.mean_iou)},
+          {"mAcc", per_cent(a.mean_accuracy)},
+          {"aAcc", per_cent(a.accuracy)}};
+}
+
 Segmentation::Segmentation(nn::Segmenter& model, const data::AnnotatedSet& train,
                            const data::AnnotatedSet& test, const TrainOptions& o,
                            const Compute& compute)
@@ -50,6 +60,8 @@ Segmentation::Segmentation(nn::Segmenter& model, const data::AnnotatedSet& train
       place_(train.place()) {
   CHECK(int64_t(classes_.size()) == model.num_classes, train.place(), " has ", classes_.size(),
         " classes, the model ", model.num_classes);
+  CHECK(test.classes() == classes_, test.place(), ": its classes are others than those of ",
+        place_);
 }
 
 Losses Segmentation::losses(const Tensor& images, const data::Batch& batch) {
@@ -61,9 +73,7 @@ std::optional<TestResult> Segmentation::test(const GoOn& go_on) {
       evaluate_segmentation(model_, test_loader_, compute_, transform_,
                             [&](const auto&, const auto&) { return go_on(); });
   if (!counts) return std::nullopt;
-  const Agreement a = agreement_of(*counts);
-  return TestResult{
-      0, {{"mIoU", 100 * a.mean_iou}, {"mAcc", 100 * a.mean_accuracy}, {"aAcc", 100 * a.accuracy}}};
+  return TestResult{0, segmentation_scores(agreement_of(*counts))};
 }
 
 // The photograph with its labels laid over it.

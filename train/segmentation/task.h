@@ -4,6 +4,7 @@
 #include "data/segmentation/pipeline.h"
 #include "nn/segmentation/segmenter.h"
 #include "train/compute.h"
+#include "train/segmentation/miou.h"
 #include "train/task.h"
 
 namespace rmt::train {
@@ -19,9 +20,13 @@ data::SegmentationOptions segmentation_options(const TrainOptions& options);
 // head is added. labels (B, H, W) u8. Parts: decode.loss_seg, aux.loss_seg.
 Losses segmentation_losses(const nn::SegmentationLogits& logits, const Tensor& labels);
 
+// mIoU, mAcc and aAcc in per cent; 0 where no pixel is labelled, so that epochs can be compared.
+std::vector<Score> segmentation_scores(const Agreement& agreement);
+
 class Segmentation : public Task {
  public:
-  // The images must outlive the task. Error where their classes are not as many as the model's.
+  // The images must outlive the task. Error where their classes are not as many as the model's,
+  // or those of both sets differ.
   Segmentation(nn::Segmenter& model, const data::AnnotatedSet& train,
                const data::AnnotatedSet& test, const TrainOptions& options, const Compute& compute);
 

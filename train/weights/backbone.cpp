@@ -32,10 +32,12 @@ std::vector<std::string> start_from_backbone(nn::Module& model,
       copies.push_back({e.tensor, at->second});
       continue;
     }
-    CHECK(may_differ, archive.path, ": ", e.name, " is ", e.tensor->shape(), " in the model and ",
-          at == archive.tensors.end() ? "missing in the file"
-                                      : str(at->second.shape(), " in the file"),
-          "; --initial-checkpoint takes a classifier or another model with the same --model");
+    CHECK(
+        may_differ, archive.path, ": ", e.name, " is ", e.tensor->shape(), " in the model and ",
+        at == archive.tensors.end() ? "missing in the file"
+                                    : str(at->second.shape(), " in the file"),
+        "; --initial-checkpoint takes a classifier with the same --model, or a model with the same "
+        "--model and --head");
     made_anew += e.parameter;
   }
   for (auto& [to, from] : copies) to->copy_from(from.to(to->dtype()));

@@ -163,6 +163,19 @@ TEST(DetectionPipeline, MasksThatAreMovedOnceAreResizedByTheNearestPixel) {
   EXPECT_EQ(to.on, expected);
 }
 
+TEST(DetectionPipeline, WhatIsOutsideAfterAResizeIsLeftOut) {
+  Example example = scene(3);
+  const size_t n = example.objects.boxes.size();
+  const float w = float(example.image.width);
+  example.objects.boxes[0] = {w, 1, w + 4, 9};
+  MovedExample moved{std::move(example)};
+  moved.resize(300, 71);
+  const Objects left = moved.sample().objects;
+  EXPECT_EQ(left.boxes.size(), n - 1);
+  EXPECT_EQ(left.labels.size(), n - 1);
+  EXPECT_EQ(left.masks.size(), n - 1);
+}
+
 TEST(DetectionPipeline, EvaluationDrawsNothing) {
   Draws none{[]() -> double { throw Error("a number was drawn"); }};
   const Sample sample = detection_pipeline(detection_evaluation(213, 160))(scene(2), none);

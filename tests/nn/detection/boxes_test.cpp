@@ -5,6 +5,7 @@
 #include <set>
 
 #include "core/random.h"
+#include "nn/detection/anchor_targets.h"
 #include "nn/detection/anchors.h"
 #include "nn/detection/matching.h"
 #include "nn/detection/nms.h"
@@ -83,6 +84,15 @@ TEST(Anchors, ThoseOfAnotherImagesPaddingAreLeftOut) {
   const AnchorRule rule = anchors_of_proposals(8);
   const std::vector<char> valid = valid_anchors(rule, 4, 2, 2, 50, 40);  // stride 64
   EXPECT_EQ(valid, (std::vector<char>{1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0}));
+}
+
+TEST(Anchors, BestRowsAreSortedAndNanComesLast) {
+  const double one[] = {1, NAN, 3, 2, 3};
+  EXPECT_EQ(best_rows(one, 5, 1, 3), (std::vector<int64_t>{2, 4, 3}));
+  EXPECT_EQ(best_rows(one, 5, 1, 4), (std::vector<int64_t>{2, 4, 3, 0}));
+  EXPECT_EQ(best_rows(one, 5, 1, 5), (std::vector<int64_t>{0, 1, 2, 3, 4}));
+  const double two[] = {0, 5, NAN, 6, 7, 1};
+  EXPECT_EQ(best_rows(two, 3, 2, 2), (std::vector<int64_t>{2, 1}));
 }
 
 TEST(Matching, RulesInOrder) {

@@ -181,6 +181,9 @@ TEST_P(SmallDetectors, WrongInputsAreErrors) {
   batch.truth[1].labels[0] = kClasses;
   EXPECT_THROW(losses_of(*model, batch), Error);
   batch = batch_of_two();
+  batch.truth[1].boxes[0].x2 = batch.truth[1].boxes[0].x1;
+  EXPECT_THROW(losses_of(*model, batch), Error);
+  batch = batch_of_two();
   batch.truth[0].masks = {};
   if (model->has_masks()) {
     EXPECT_THROW(losses_of(*model, batch), Error);

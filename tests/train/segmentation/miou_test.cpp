@@ -9,6 +9,7 @@
 #include "core/files/files.h"
 #include "data/segmentation/labelled_folder.h"
 #include "tests/data/folder_maker.h"
+#include "train/segmentation/task.h"
 
 using namespace rmt;
 using namespace rmt::data;
@@ -108,6 +109,12 @@ TEST(Miou, ATableBeginsWithTheWorstClass) {
             "   IoU     acc  % of pixels  class\n"
             " 50.00   50.00        50.00  road\n"
             " 66.67  100.00        50.00  sky\n");
+}
+
+TEST(Miou, ASetWithoutLabelledPixelsScoresZero) {
+  PixelCounts counts(2);
+  counts.add({2, 1, {0, 1}}, {2, 1, {255, 255}});
+  for (const Score& s : segmentation_scores(agreement_of(counts))) EXPECT_EQ(s.value, 0) << s.name;
 }
 
 // RMT_DOWNSTREAM: a folder with camvid/ and coco-eval/expected.json, in which the same predictions

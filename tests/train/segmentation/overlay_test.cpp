@@ -5,7 +5,6 @@
 #include <cstdlib>
 #include <set>
 
-#include "data/images/image_grid.h"
 #include "data/segmentation/labelled_folder.h"
 #include "tests/data/folder_maker.h"
 
@@ -80,15 +79,4 @@ TEST(Overlay, ALegendHasTheClassesThatOccur) {
   EXPECT_GE(pixels_of(out, class_colour(3)), 120);
   EXPECT_EQ(pixels_of(out, class_colour(0)), 0);
   EXPECT_EQ(pixels_of(out, class_colour(2)), 0);
-}
-
-TEST(Overlay, TruthAndPredictionStandSideBySide) {
-  const Image photograph = test_image(200, 100);
-  LabelImage truth{200, 100, std::vector<uint8_t>(20000, 2)}, prediction = truth;
-  for (size_t i = 0; i < 5000; ++i) prediction.labels[i] = 5;
-  const Image out = comparison_picture(photograph, truth, prediction, {});
-  EXPECT_GT(out.width, 600);
-  EXPECT_GE(pixels_of(out, class_colour(5)), 120);
-  const LabelImage nothing{200, 100, std::vector<uint8_t>(20000, kIgnored)};
-  EXPECT_NO_THROW(comparison_picture(photograph, nothing, nothing, {}));
 }
