@@ -122,6 +122,14 @@ inline void say_what_is_trained(const train::TrainOptions& o, nn::Module& model,
             << device_text(compute) << "; run folder " << folder << std::endl;
 }
 
+inline void draw(const DenseProgram& p, Processes& processes) {
+  if (processes.is_first()) {
+    std::cout << "no --data-dir: training on scenes drawn into " << p.drawn << std::endl;
+    p.draw(p.drawn);
+  }
+  processes.barrier();
+}
+
 inline int print_schedule(const train::TrainOptions& o) {
   std::cout << train::schedule_table(o);
   return 0;
@@ -152,11 +160,7 @@ inline int train_dense(const DenseProgram& p, TrainFlags& f,
       compute.device == Device::cuda ? connect_gpus(processes) : nullptr;
   if (gpus) compute.processes = gpus.get();
 
-  if (o.data_dir == p.drawn && processes.is_first()) {
-    std::cout << "no --data-dir: training on scenes drawn into " << p.drawn << std::endl;
-    p.draw(p.drawn);
-  }
-  processes.barrier();
+  if (o.data_dir == p.drawn) draw(p, processes);
   const AnnotatedSets sets = p.open(o);
   const int64_t classes = int64_t(sets.train->classes().size());
   CHECK(f.num_classes == 0 || f.num_classes == classes, "--num-classes ", f.num_classes, ": ",

@@ -62,6 +62,10 @@ Spoil remove(const std::string& file) {
 
 const std::string kTrain = "data/annotations/instances_train.json: ", kFourth = "annotation 4, id ";
 
+void set_widths(json& j, int width) {
+  for (json& i : j["images"]) i["width"] = width;
+}
+
 std::vector<Damage> errors_of_detection() {
   const json runs = {{"size", {64, 64}}, {"counts", {5, 6, 7}}};
   const json low = {{"size", {32, 64}}, {"counts", {2048}}};
@@ -116,10 +120,7 @@ std::vector<Damage> errors_of_detection() {
        {"data/annotations/instances_val.json: category 2", "\"blue\"",
         "data/annotations/instances_train.json is \"green\""}},
       {"sizes that no image has",
-       objects("train",
-               [](json& j) {
-                 for (json& i : j["images"]) i["width"] = 63;
-               }),
+       objects("train", [](json& j) { set_widths(j, 63); }),
        {"none of the first 6 images can be read", "has 64 x 64 pixels", "63 x 64", "mend one"}},
   };
 }

@@ -52,6 +52,16 @@ std::vector<CocoDetection> from_bytes(const std::string& bytes) {
 
 }  // namespace
 
+void check_categories(const data::CocoSet& set, const std::vector<std::string>& names,
+                      const std::string& whose) {
+  const std::vector<std::string>& own = set.classes();
+  CHECK(own.size() == names.size(), set.coco().path, ": has ", own.size(), " categories, and ",
+        whose, " has ", names.size(), "; they must be the same");
+  for (size_t k = 0; k < own.size(); ++k)
+    CHECK(own[k] == names[k], set.coco().path, ": category ", k + 1, " in the order of ids is \"",
+          own[k], "\", and that of ", whose, " is \"", names[k], "\"; they must be the same");
+}
+
 std::vector<int64_t> category_ids(const data::CocoSet& set) {
   std::vector<int64_t> ids;
   for (const data::CocoCategory& c : set.coco().categories) ids.push_back(c.id);

@@ -11,12 +11,12 @@
 
 namespace rmt::train {
 
-// The ids of the categories, by label.
 // Error where the set's categories, in the order of their ids, are not called so; `whose` names the
 // other list ("the model").
 void check_categories(const data::CocoSet& set, const std::vector<std::string>& names,
                       const std::string& whose);
 
+// The ids of the categories, by label.
 std::vector<int64_t> category_ids(const data::CocoSet& set);
 // All that the json says of the images of the set, as COCO's program takes it: what is unfit for
 // training is to be found all the same. `masks`: with them; an object without one is left out then.
