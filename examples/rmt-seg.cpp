@@ -26,10 +26,14 @@ static train::TrainOptions drawn_defaults() {
   o.fpn_channels = 64;
   o.long_side = o.short_side = o.crop_size = 128;
   o.batch_size = 8;
-  o.epochs = 6;
-  o.lr = 1e-3;
+  o.passes = 4;
+  o.epochs = 5;
+  o.lr = 3e-3;
+  o.warmup_steps = 100;
   o.weight_decay = 0.05;
   o.no_decay = "vectors";
+  o.size_ratio = {0.8, 1.25};
+  o.photometric = false;  // the scenes have all colours
   return o;
 }
 
@@ -51,7 +55,7 @@ static DenseProgram program(const std::string& path) {
   p.other = "rmt-det train";
   p.usual_head = "semantic_fpn";
   p.drawn = kDrawn;
-  p.draw = [](const std::string& folder) { data::draw_scenes(folder, {.shapes = 5}); };
+  p.draw = [](const std::string& folder) { data::draw_scenes(folder, {.shapes = 4}); };
   p.drawn_defaults = drawn_defaults;
   p.open = [](const train::TrainOptions& o) {
     auto train = open(o, "train");
