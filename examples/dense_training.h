@@ -39,6 +39,10 @@ inline void check_readable(const data::AnnotatedSet& set, int64_t most_bad) {
     }
 }
 
+inline void check_readable(const AnnotatedSets& sets, int64_t most_bad) {
+  for (const auto* set : {sets.train.get(), sets.test.get()}) check_readable(*set, most_bad);
+}
+
 // What the programs differ in.
 struct DenseProgram {
   std::string name, about;         // "rmt-seg train"
@@ -165,8 +169,7 @@ inline int train_dense(const DenseProgram& p, TrainFlags& f,
   const int64_t classes = int64_t(sets.train->classes().size());
   CHECK(f.num_classes == 0 || f.num_classes == classes, "--num-classes ", f.num_classes, ": ",
         sets.train->place(), " has ", classes);
-  for (const auto* set : {sets.train.get(), sets.test.get()})
-    check_readable(*set, o.max_bad_images);
+  check_readable(sets, o.max_bad_images);
   const std::unique_ptr<nn::Module> model = p.make(o, classes);
   model->init(o.seed);
   if (!pretrained.path.empty())

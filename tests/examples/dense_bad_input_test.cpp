@@ -106,6 +106,12 @@ std::vector<Damage> errors_of_detection() {
       {"a json that is cut short",
        cut("annotations/instances_train.json", 900),
        {kTrain, "is not JSON in UTF-8, at byte 901", "get it again"}},
+  };
+}
+
+// Of files that say nothing wrong, and do not fit together.
+std::vector<Damage> errors_of_sets_of_objects() {
+  return {
       {"no objects",
        objects("train", [](json& j) { j["annotations"] = json::array(); }),
        {kTrain + "none of 6 images can be learned from", "each needs an object"}},
@@ -212,6 +218,7 @@ struct BadInput : DensePrograms {
 TEST_F(BadInput, OfDetectionIsAnErrorOrLeftOut) {
   const std::string train = det + "--head mask_rcnn --data-dir data --epochs 1 --milestones 0";
   expect_all(errors_of_detection(), train, 1);
+  expect_all(errors_of_sets_of_objects(), train, 1);
   expect_all(what_detection_leaves_out(), train, 0);
 }
 

@@ -105,7 +105,7 @@ TEST_F(DensePrograms, DetTrainsResumesEvaluatesAndDraws) {
   const std::string predict =
       "rmt-det predict output/run data/images/validation --score 0 --out out --grid grid.png";
   expect(predict, 0, {"data/images/validation/1.png: ", "1.png -> out/1.png"});
-  EXPECT_EQ(data::read_image(folder / "out/0.png").width, 64);
+  EXPECT_EQ(data::read_image(folder / "out/0.png").width % 64, 0) << "small ones are enlarged";
   EXPECT_TRUE(fs::exists(folder / "grid.png"));
   expect(predict, 1, {"grid.png", "exists", "--force"});
   const auto drawn = json_of(predict + " --force --json");
