@@ -29,7 +29,7 @@ std::set<std::string> batch_norms(const std::vector<nn::Entry>& state);
 //                 decays: decays() unless it is set
 //   frozen        those that options.freeze names: beginnings of dotted names, by whole parts
 //                 ("layers.0" does not name "layers.01"), or "body": all but the head; and
-//                 with --bn frozen the batch norms
+//                 with --bn frozen the batch norms whose names begin with "backbone."
 //   lr_scale      layer_decay ^ (distance from the head), counted as timm counts for models of
 //                 stages: the stem is layer 0, the blocks are 1 to n in their order, a downsampling
 //                 goes with the first block of the stage that it leads to, and proj, norm and head
