@@ -12,7 +12,7 @@ import argparse, json, os, random, sys, time
 import cv2, numpy as np, torch
 import make_dense_golden
 
-SIZES = dict(embed_dims=[32, 64, 128, 256], depths=[1, 1, 4, 1], num_heads=[2, 4, 4, 8], mlp_ratios=[3, 3, 3, 3], drop_path_rate=0.)
+SIZES = dict(embed_dims=[32, 64, 128, 256], depths=[1, 1, 4, 1], num_heads=[2, 2, 4, 8], mlp_ratios=[3, 3, 3, 3], drop_path_rate=0.)
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 
 
