@@ -108,18 +108,21 @@ TEST_P(SmallDetectors, TheSameBitsForAnyNumberOfThreads) {
   }
 }
 
-// The boxes that are learned from are a function of the seed and the step.
+// The boxes that are learned from are a function of the seed, the step and the image's place among
+// all that the step has, whichever process they are in.
 TEST_P(SmallDetectors, StepsDrawOtherBoxes) {
-  const auto total = [&](uint64_t seed, int64_t step) {
+  const auto total = [&](uint64_t seed, int64_t step, int64_t first_sample = 0) {
     const auto model = detector(GetParam(), DType::f64);
     model->mode().seed = seed;
     model->mode().step = step;
+    model->mode().first_sample = first_sample;
     return losses_of(*model, batch_of_two()).total.item<double>();
   };
   EXPECT_EQ(total(1, 5), total(1, 5));
   if (GetParam() == "retinanet") return;  // it learns from all
   EXPECT_NE(total(1, 5), total(1, 6));
   EXPECT_NE(total(1, 5), total(2, 5));
+  EXPECT_NE(total(1, 5), total(1, 5, 2));
 }
 
 // Nothing is there: all is background. Every parameter has a gradient all the same, so that
