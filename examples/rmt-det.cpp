@@ -29,10 +29,10 @@ static train::TrainOptions drawn_defaults() {
   o.fc_channels = 256;
   o.anchor_scale = 4;
   o.box_samples = 64;
-  o.long_side = o.short_side = 128;
+  o.long_side = o.short_side = 96;
   o.batch_size = 8;
   o.passes = 2;
-  o.epochs = 5;
+  o.epochs = 2;
   o.sched = "cosine";
   o.warmup_epochs = 0.2;
   o.lr = 2e-3;
@@ -65,7 +65,7 @@ static DenseProgram program(const std::string& path) {
   p.other = "rmt-seg train";
   p.usual_head = "mask_rcnn";
   p.drawn = kDrawn;
-  p.draw = [](const std::string& folder) { data::draw_scenes(folder, {.shapes = 4}); };
+  p.draw = [](const std::string& folder) { data::draw_scenes(folder, {.size = 96, .shapes = 4}); };
   p.drawn_defaults = drawn_defaults;
   p.open = open_sets;
   p.make = [](const train::TrainOptions& o, int64_t classes) -> std::unique_ptr<nn::Module> {
