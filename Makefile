@@ -263,10 +263,12 @@ train: setup
 
 # Small models of segmentation and detection on scenes that are drawn, and a picture of what they
 # see. The same command goes on where it was stopped.
+SCENES_seg := build/scenes
+SCENES_det := build/small-scenes
 demo-seg demo-det: demo-%: setup
 	+@$(BUILD_ALL) found $(BIN)/rmt-$*
 	$(BIN)/rmt-$* train --experiment demo-$* --resume auto $(if $(EPOCHS),--epochs $(EPOCHS)) $(ARGS)
-	$(BIN)/rmt-$* predict output/demo-$* $$(ls build/scenes/images/validation/*.jpg | head -n 12) \
+	$(BIN)/rmt-$* predict output/demo-$* $$(ls $(SCENES_$*)/images/validation/*.jpg | head -n 12) \
 	    --out output/demo-$*/predictions --grid output/demo-$*/predictions.png --force
 
 # The same command goes on where it was stopped.

@@ -19,7 +19,7 @@
 
 using namespace rmt;
 
-static const char* const kDrawn = "build/scenes";
+static const char* const kDrawn = "build/small-scenes";
 
 // --- rmt-det train ---
 

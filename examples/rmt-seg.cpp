@@ -24,9 +24,9 @@ static const char* const kDrawn = "build/scenes";
 static train::TrainOptions drawn_defaults() {
   train::TrainOptions o = train::dense_defaults("semantic_fpn", "rmt_n");
   o.fpn_channels = 64;
-  o.long_side = o.short_side = o.crop_size = 96;
+  o.long_side = o.short_side = o.crop_size = 128;
   o.batch_size = 8;
-  o.passes = 4;
+  o.passes = 3;
   o.epochs = 5;
   o.lr = 3e-3;
   o.warmup_steps = 100;
@@ -55,7 +55,7 @@ static DenseProgram program(const std::string& path) {
   p.other = "rmt-det train";
   p.usual_head = "semantic_fpn";
   p.drawn = kDrawn;
-  p.draw = [](const std::string& folder) { data::draw_scenes(folder, {.size = 96, .shapes = 4}); };
+  p.draw = [](const std::string& folder) { data::draw_scenes(folder, {.shapes = 4}); };
   p.drawn_defaults = drawn_defaults;
   p.open = [](const train::TrainOptions& o) {
     auto train = open(o, "train");
