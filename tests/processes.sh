@@ -72,7 +72,8 @@ done
 echo "2 and 3 processes: the bits of one with 2 and 3 parts"
 
 # --- the same of segmentation and detection, which draw regions and drop channels by chance; the images of the test are
-# divided, and its scores are the same. Batch norms are frozen: their running statistics see another number of batches ---
+# divided, and its scores are the same. Batch norms are frozen, the backbone's and the head's: their running statistics see
+# another number of batches ---
 RMT_SCENES=scenes timeout 300 "$TESTS" --gtest_filter='DenseScenes*' >scenes.log 2>&1 || fail "writing scenes" scenes.log
 scores() {  # name: those of all epochs
   grep -o '"test_[a-zA-Z0-9_]*":[^,}]*' "output/$1/log.jsonl"
@@ -80,7 +81,7 @@ scores() {  # name: those of all epochs
 DENSE="--data-dir scenes --model rmt_n --fpn-channels 8 --long-side 64 --short-side 64 --bn frozen --drop-path 0.2 -b 2 --epochs 2
   --lr 1e-3 --threads 1 -j 1 --log-interval 0"
 for head in semantic_fpn mask_rcnn; do
-  program=rmt-seg own="--crop-size 64"
+  program=rmt-seg own="--crop-size 64 --freeze decode_head.scale_heads"
   [ $head = semantic_fpn ] || program=rmt-det own="--fc-channels 16 --anchor-scale 4 --milestones 1 --warmup-steps 2"
   timeout 300 "$BIN/$program" train $DENSE --head $head $own --grad-accum-steps 2 --experiment "$head" >"$head.log" 2>&1 ||
     fail "$head in 2 parts" "$head.log"
