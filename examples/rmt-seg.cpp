@@ -55,7 +55,7 @@ static DenseProgram program(const std::string& path) {
   p.other = "rmt-det train";
   p.usual_head = "semantic_fpn";
   p.drawn = kDrawn;
-  p.draw = [](const std::string& folder) { data::draw_scenes(folder, {.shapes = 4}); };
+  p.draw = [](const std::string& folder) { data::draw_scenes(folder, {.shapes = 2}); };
   p.drawn_defaults = drawn_defaults;
   p.open = [](const train::TrainOptions& o) {
     auto train = open(o, "train");
