@@ -6,16 +6,14 @@
 #include "core/files/files.h"
 #include "data/detection/coco_set.h"
 #include "data/sets/drawn_scenes.h"
+#include "examples/dense_checkpoint.h"
 #include "examples/dense_training.h"
-#include "examples/image_files.h"
 #include "examples/verbs.h"
-#include "train/dense_parts.h"
 #include "train/detection/coco_json.h"
 #include "train/detection/detector_file.h"
 #include "train/detection/evaluation.h"
 #include "train/detection/picture.h"
 #include "train/detection/task.h"
-#include "train/weights/hub.h"
 
 using namespace rmt;
 
@@ -57,9 +55,8 @@ static DenseProgram program(const std::string& path) {
   DenseProgram p;
   p.name = "rmt-det train";
   p.about =
-      "Trains a detector on images with objects in COCO's form, or, without --data-dir, a small "
-      "one "
-      "on scenes that it draws itself.";
+      "Trains a detector on images with objects in COCO's form, or, without --data-dir, a "
+      "small one on scenes that it draws itself.";
   p.groups = {train::Group::detection};
   p.heads = {"retinanet", "faster_rcnn", "mask_rcnn", "cascade_mask_rcnn"};
   p.other = "rmt-seg train";
@@ -87,41 +84,15 @@ static DenseProgram program(const std::string& path) {
 
 // --- what eval and predict share ---
 
-struct Flags {
-  std::string checkpoint, model, head, data_dir, split = "val", out = "predictions", grid, results;
-  std::vector<std::string> images;
-  int64_t long_side = 0, short_side = 0, workers = 2;
+struct Flags : DenseFlags {
+  std::string results;
   double score = 0.5;
-  int threads = 0;
-  bool json = false, per_class = false, force = false;
-  train::TrainOptions compute;  // its --device, --amp, --tf32
 };
 
-static void add_common_flags(CLI::App& app, Flags& f) {
-  app.add_option("checkpoint,--checkpoint", f.checkpoint,
-                 "a run folder (its best.safetensors), a safetensors file or PyTorch's .pth")
-      ->required();
-  app.add_option("--model", f.model, "backbone, where the file does not say it");
-  app.add_option("--head", f.head,
-                 "retinanet, faster_rcnn, mask_rcnn or cascade_mask_rcnn, where the file does not "
-                 "say it");
-  app.add_option("--long-side", f.long_side, "pixels; 0: as in training")
-      ->check(CLI::Range(0, 16384));
-  app.add_option("--short-side", f.short_side, "pixels; 0: as in training")
-      ->check(CLI::Range(0, 16384));
-  add_compute_flags(app, f.compute);
-  app.add_option("--threads", f.threads, "threads; 0: RMT_THREADS, else every processor")
-      ->check(CLI::Range(0, 1024));
-}
+static const char* const kHeads = "retinanet, faster_rcnn, mask_rcnn or cascade_mask_rcnn";
 
-static train::DetectorFile load(const Flags& f, const train::Compute& compute) {
-  train::DetectorFile file = train::load_detector(f.checkpoint, f.model, f.head);
-  std::cerr << printable(file.origin) << std::endl;
-  if (f.long_side > 0) file.options.long_side = f.long_side;
-  if (f.short_side > 0) file.options.short_side = f.short_side;
-  check(file.options);
-  compute.prepare(*file.model);
-  return file;
+static train::DetectorFile load(const DenseFlags& f, const train::Compute& compute) {
+  return prepared(train::load_detector(f.checkpoint, f.model, f.head), f, compute);
 }
 
 // --- rmt-det eval ---
@@ -213,32 +184,16 @@ static int predict(const Flags& f) {
   if (f.threads > 0) set_threads(f.threads);
   const train::Compute compute = train::choose_compute(f.compute);
   train::DetectorFile file = load(f, compute);
-  if (!f.grid.empty()) train::check_unused(f.grid, f.force);
-  fs::create_directories(f.out);
-  std::vector<data::Tile> tiles;
-  int status = 0;
-  for (const std::string& path : image_files(f.images)) try {
-      tiles.push_back({predict_one(f, path, file, compute)});
-    } catch (const SystemError&) {
-      throw;
-    } catch (const Error& e) {
-      std::cerr << "rmt-det predict: " << e.what() << std::endl;
-      status = 1;
-    }
-  if (f.grid.empty() || tiles.empty()) return status;
-  train::make_same_size(tiles);
-  data::write_png(f.grid, data::image_grid(tiles));
-  return status;
+  return predict_all("rmt-det predict", f,
+                     [&](const std::string& path) { return predict_one(f, path, file, compute); });
 }
 
 static int eval_main(int argc, char** argv) {
   Flags f;
   CLI::App app("Evaluates a detector by COCO's average precision.", "rmt-det eval");
   app.option_defaults()->always_capture_default();
-  add_common_flags(app, f);
-  app.add_option("--data-dir", f.data_dir, "folder; empty: the one it was trained on");
-  app.add_option("--split", f.split, "train or val")->check(CLI::IsMember({"train", "val"}));
-  app.add_option("-j,--workers", f.workers, "threads that read images")->check(CLI::Range(1, 256));
+  add_checkpoint_flags(app, f, kHeads);
+  add_eval_flags(app, f);
   app.add_option("--results", f.results,
                  "write the detections into this file, as COCO's program reads them");
   app.add_flag("--per-class", f.per_class, "also print each class's AP");
@@ -254,13 +209,10 @@ static int predict_main(int argc, char** argv) {
   Flags f;
   CLI::App app("Draws what a detector finds on photographs.", "rmt-det predict");
   app.option_defaults()->always_capture_default();
-  add_common_flags(app, f);
-  app.add_option("images", f.images, "JPEG or PNG files, or folders: all of them in there");
-  app.add_option("--grid", f.grid, "also draw all of them into this PNG file");
-  app.add_option("--out", f.out, "folder of the pictures");
+  add_checkpoint_flags(app, f, kHeads);
+  add_predict_flags(app, f);
   app.add_option("--score", f.score, "draw what is at least so sure")->check(CLI::Range(0., 1.));
   app.add_flag("--json", f.json, "print one JSON object an image");
-  app.add_flag("--force", f.force, "overwrite pictures that are there");
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
   if (int status = check_checkpoint_word(app, f.checkpoint, "photo.jpg"); status >= 0)
     return status;

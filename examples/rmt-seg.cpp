@@ -5,15 +5,13 @@
 #include "core/files/files.h"
 #include "data/segmentation/labelled_folder.h"
 #include "data/sets/drawn_scenes.h"
+#include "examples/dense_checkpoint.h"
 #include "examples/dense_training.h"
-#include "examples/image_files.h"
 #include "examples/verbs.h"
-#include "train/dense_parts.h"
 #include "train/segmentation/evaluation.h"
 #include "train/segmentation/overlay.h"
 #include "train/segmentation/segmenter_file.h"
 #include "train/segmentation/task.h"
-#include "train/weights/hub.h"
 
 using namespace rmt;
 
@@ -80,43 +78,15 @@ static DenseProgram program(const std::string& path) {
 
 // --- what eval and predict share ---
 
-struct Flags {
-  std::string checkpoint, model, head, data_dir, split = "val", out = "predictions", grid;
-  std::vector<std::string> images;
-  int64_t long_side = 0, short_side = 0, workers = 2;
-  int threads = 0;
-  bool json = false, per_class = false, force = false;
-  train::TrainOptions compute;  // its --device, --amp, --tf32
-};
+static const char* const kHeads = "semantic_fpn or upernet";
 
-static void add_common_flags(CLI::App& app, Flags& f) {
-  app.add_option("checkpoint,--checkpoint", f.checkpoint,
-                 "a run folder (its best.safetensors), a safetensors file or PyTorch's .pth")
-      ->required();
-  app.add_option("--model", f.model, "backbone, where the file does not say it");
-  app.add_option("--head", f.head, "semantic_fpn or upernet, where the file does not say it");
-  app.add_option("--long-side", f.long_side, "pixels; 0: as in training")
-      ->check(CLI::Range(0, 16384));
-  app.add_option("--short-side", f.short_side, "pixels; 0: as in training")
-      ->check(CLI::Range(0, 16384));
-  add_compute_flags(app, f.compute);
-  app.add_option("--threads", f.threads, "threads; 0: RMT_THREADS, else every processor")
-      ->check(CLI::Range(0, 1024));
-}
-
-static train::SegmenterFile load(const Flags& f, const train::Compute& compute) {
-  train::SegmenterFile file = train::load_segmenter(f.checkpoint, f.model, f.head);
-  std::cerr << printable(file.origin) << std::endl;
-  if (f.long_side > 0) file.options.long_side = f.long_side;
-  if (f.short_side > 0) file.options.short_side = f.short_side;
-  check(file.options);
-  compute.prepare(*file.model);
-  return file;
+static train::SegmenterFile load(const DenseFlags& f, const train::Compute& compute) {
+  return prepared(train::load_segmenter(f.checkpoint, f.model, f.head), f, compute);
 }
 
 // --- rmt-seg eval ---
 
-static void print_scores(const Flags& f, const train::SegmenterFile& file,
+static void print_scores(const DenseFlags& f, const train::SegmenterFile& file,
                          const train::Agreement& a, int64_t images, double seconds) {
   if (f.json) {
     std::printf("%s\n", train::segmentation_json(a, file.classes, images, seconds).c_str());
@@ -129,7 +99,7 @@ static void print_scores(const Flags& f, const train::SegmenterFile& file,
   if (f.per_class) std::fputs(train::agreement_table(a, file.classes).c_str(), stdout);
 }
 
-static int eval(Flags& f) {
+static int eval(DenseFlags& f) {
   if (f.threads > 0) set_threads(f.threads);
   const train::Compute compute = train::choose_compute(f.compute);
   train::SegmenterFile file = load(f, compute);
@@ -165,8 +135,8 @@ static int eval(Flags& f) {
 // --- rmt-seg predict ---
 
 // Writes OUT/NAME.png, the labels as the training images' are, and OUT/NAME-painted.png.
-static data::Image predict_one(const Flags& f, const std::string& path, train::SegmenterFile& file,
-                               const train::Compute& compute) {
+static data::Image predict_one(const DenseFlags& f, const std::string& path,
+                               train::SegmenterFile& file, const train::Compute& compute) {
   const std::string stem = f.out + "/" + fs::path(path).stem().string();
   const std::string labels = stem + ".png", painted = stem + "-painted.png";
   for (const std::string& name : {labels, painted}) train::check_unused(name, f.force);
@@ -181,37 +151,21 @@ static data::Image predict_one(const Flags& f, const std::string& path, train::S
   return picture;
 }
 
-static int predict(const Flags& f) {
+static int predict(const DenseFlags& f) {
   CHECK(!f.images.empty(), "give images behind the checkpoint, files or folders");
   if (f.threads > 0) set_threads(f.threads);
   const train::Compute compute = train::choose_compute(f.compute);
   train::SegmenterFile file = load(f, compute);
-  if (!f.grid.empty()) train::check_unused(f.grid, f.force);
-  fs::create_directories(f.out);
-  std::vector<data::Tile> tiles;
-  int status = 0;
-  for (const std::string& path : image_files(f.images)) try {
-      tiles.push_back({predict_one(f, path, file, compute)});
-    } catch (const SystemError&) {
-      throw;
-    } catch (const Error& e) {
-      std::cerr << "rmt-seg predict: " << e.what() << std::endl;
-      status = 1;
-    }
-  if (f.grid.empty() || tiles.empty()) return status;
-  train::make_same_size(tiles);
-  data::write_png(f.grid, data::image_grid(tiles));
-  return status;
+  return predict_all("rmt-seg predict", f,
+                     [&](const std::string& path) { return predict_one(f, path, file, compute); });
 }
 
 static int eval_main(int argc, char** argv) {
-  Flags f;
+  DenseFlags f;
   CLI::App app("Evaluates a segmentation model on images with labels.", "rmt-seg eval");
   app.option_defaults()->always_capture_default();
-  add_common_flags(app, f);
-  app.add_option("--data-dir", f.data_dir, "folder; empty: the one it was trained on");
-  app.add_option("--split", f.split, "train or val")->check(CLI::IsMember({"train", "val"}));
-  app.add_option("-j,--workers", f.workers, "threads that read images")->check(CLI::Range(1, 256));
+  add_checkpoint_flags(app, f, kHeads);
+  add_eval_flags(app, f);
   app.add_flag("--per-class", f.per_class, "also print each class's IoU");
   app.add_flag("--json", f.json, "print one JSON object");
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
@@ -221,14 +175,11 @@ static int eval_main(int argc, char** argv) {
 }
 
 static int predict_main(int argc, char** argv) {
-  Flags f;
+  DenseFlags f;
   CLI::App app("Paints the classes of every pixel over photographs.", "rmt-seg predict");
   app.option_defaults()->always_capture_default();
-  add_common_flags(app, f);
-  app.add_option("images", f.images, "JPEG or PNG files, or folders: all of them in there");
-  app.add_option("--grid", f.grid, "also draw all of them into this PNG file");
-  app.add_option("--out", f.out, "folder of the results");
-  app.add_flag("--force", f.force, "overwrite results that are there");
+  add_checkpoint_flags(app, f, kHeads);
+  add_predict_flags(app, f);
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
   if (int status = check_checkpoint_word(app, f.checkpoint, "photo.jpg"); status >= 0)
     return status;
