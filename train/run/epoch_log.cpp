@@ -197,7 +197,9 @@ std::optional<double> score_difference(const EpochLog& ours, const Curve& theirs
   auto less = [](const EpochLog& e, int64_t epoch) { return e.epoch < epoch; };
   auto it = std::lower_bound(theirs.epochs.begin(), theirs.epochs.end(), ours.epoch, less);
   if (it == theirs.epochs.end() || it->epoch != ours.epoch) return std::nullopt;
-  return ours.test.score() - it->test.score();
+  const std::vector<Score>&a = ours.test.scores, &b = it->test.scores;
+  if (a.empty() || b.empty() || a[0].name != b[0].name) return std::nullopt;
+  return a[0].value - b[0].value;
 }
 
 }  // namespace rmt::train

@@ -73,7 +73,7 @@ struct Curve {
 };
 
 // Our first score less theirs at the end of the same epoch, in points; nothing where they have no
-// such epoch.
+// such epoch, or another score.
 std::optional<double> score_difference(const EpochLog& ours, const Curve& theirs);
 
 }  // namespace rmt::train

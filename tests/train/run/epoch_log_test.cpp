@@ -121,6 +121,8 @@ TEST(EpochLog, DifferenceIsThatOfTheSameEpoch) {
   for (int64_t missing : {1, 3, 6})
     EXPECT_FALSE(score_difference({.epoch = missing}, theirs).has_value()) << missing;
   EXPECT_FALSE(score_difference({.epoch = 0}, {}).has_value());
+  EXPECT_FALSE(score_difference({.epoch = 2, .test = {0, {{"mIoU", 9.5}}}}, theirs).has_value())
+      << "another score";
 }
 
 }  // namespace
