@@ -7,6 +7,7 @@
 #include "examples/training.h"
 #include "train/compute.h"
 #include "train/dense_defaults.h"
+#include "train/nearest.h"
 #include "train/schedule.h"
 #include "train/trainer.h"
 #include "train/weights/backbone.h"
@@ -66,12 +67,6 @@ struct DenseProgram {
 
 inline bool trains(const DenseProgram& p, const std::string& head) {
   return std::find(p.heads.begin(), p.heads.end(), head) != p.heads.end();
-}
-
-inline std::string listed(const std::vector<std::string>& names) {
-  std::string list;
-  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
-  return list;
 }
 
 // What an earlier run, or weights to start from, say of the model: its name and its switches.
@@ -155,7 +150,7 @@ inline int train_dense(const DenseProgram& p, TrainFlags& f,
   processes.set_timeout(o.process_timeout);
   check(o);
   CHECK(trains(p, o.head), pretrained.path.empty() ? "" : pretrained.path + ": ", "--head ", o.head,
-        " is for ", p.other, "; ", p.name, " takes ", listed(p.heads));
+        " is for ", p.other, "; ", p.name, " takes ", train::listed(p.heads));
   if (f.print_schedule) return print_schedule(o);
   o = train::resolved(o);
   if (o.threads > 0) set_threads(int(o.threads));

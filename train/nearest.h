@@ -42,4 +42,11 @@ inline std::string did_you_mean(const std::string& word, const std::vector<std::
   return best.empty() ? "" : "; did you mean " + best + "?";
 }
 
+// "a, b, c"
+inline std::string listed(const std::vector<std::string>& names) {
+  std::string list;
+  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
+  return list;
+}
+
 }  // namespace rmt::train

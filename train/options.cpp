@@ -108,10 +108,8 @@ static void check_token_labels(const TrainOptions& o) {
 static void check_dense(const TrainOptions& o) {
   auto known = [](const char* flag, const std::string& value,
                   const std::vector<std::string>& names) {
-    std::string list;
-    for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
     CHECK(std::find(names.begin(), names.end(), value) != names.end(), flag, " ", value,
-          " is not known: ", list, did_you_mean(value, names));
+          " is not known: ", listed(names), did_you_mean(value, names));
   };
   known("--bn", o.bn, {"local", "frozen"});
   known("--sched", o.sched, {"cosine", "poly", "step"});

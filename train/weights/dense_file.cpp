@@ -3,20 +3,11 @@
 #include <algorithm>
 
 #include "train/dense_defaults.h"
+#include "train/nearest.h"
 #include "train/weights/model_file.h"
 #include "train/weights/pth.h"
 
 namespace rmt::train {
-namespace {
-
-std::string listed(const std::vector<std::string>& names) {
-  std::string list;
-  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
-  return list;
-}
-
-}  // namespace
-
 DenseFile read_dense_file(const std::string& path, const std::string& model,
                           const std::string& head, const std::vector<std::string>& heads,
                           const ClassCount& classes_in) {
