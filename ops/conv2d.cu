@@ -13,17 +13,13 @@
 
 #include "core/cuda/device.h"
 #include "core/cuda/elementwise.cuh"
+#include "core/cuda/limits.h"
 #include "core/storage.h"
 #include "ops/kernels/extents.h"
 #include "ops/kernels/gemm.cuh"
 
 namespace rmt::gpu {
 namespace {
-
-// Bytes of patches that exist at a time: few enough to stay in the GPU's L2 cache (40 MiB on an
-// A100, 50 on an H100) between the kernel that writes them and the one that reads them. Few in
-// emulation, so that tests see several such rounds.
-int64_t patch_bytes() { return cuda::emulated() ? 1 << 14 : 32 << 20; }
 
 template <class T>
 constexpr int kPack = 16 / int(sizeof(T));
@@ -155,7 +151,7 @@ Patches patches_of(const Conv& c) {
 template <class T>
 int64_t images_at_once(const Conv& c) {
   const int64_t bytes = c.OH * c.OW * padded_patch<T>(c) * int64_t(sizeof(T));  // of one image
-  return std::clamp<int64_t>(patch_bytes() / std::max<int64_t>(1, bytes), 1,
+  return std::clamp<int64_t>(cuda::limits().patch_bytes / std::max<int64_t>(1, bytes), 1,
                              std::max<int64_t>(1, c.B));
 }
 

@@ -7,6 +7,7 @@
 #include "core/block_heap.h"
 #include "core/cuda/device.h"
 #include "core/cuda/launch.h"
+#include "core/cuda/limits.h"
 #include "core/storage.h"
 
 namespace rmt::cuda {
@@ -85,7 +86,7 @@ Pool* Pool::use(Pool* pool) { return std::exchange(Pools::get().current, pool); 
 
 void* Pool::take(size_t bytes) {
   size_t n = bytes;
-  if (emulated() && this == Pools::common()) return segment(n, n);
+  if (!limits().pieces && this == Pools::common()) return segment(n, n);
   n = rounded(bytes);
   if (void* p = segments_->heap.take(n)) return p;
   // Small requests share a segment; a large one gets its own size, so that what is left over does

@@ -8,6 +8,7 @@
 // registers as the rows of y do in depthwise.cuh. Then, in a fixed order: the strips of a block are
 // added, each block leaves a part, and the parts are added.
 #pragma once
+#include "core/cuda/limits.h"
 #include "core/storage.h"
 #include "ops/kernels/depthwise_strip.cuh"
 
@@ -138,10 +139,9 @@ __global__ void __launch_bounds__(1024)
     dbias[c] = W(sum);
 }
 
-// Blocks of a weight gradient at most: each leaves sums of its own, to be added. Few in emulation,
-// so that tests see blocks that have several strips.
+// Blocks of a weight gradient at most: each leaves sums of its own, to be added.
 inline int64_t most_parts(unsigned tiles) {
-  return std::max<int64_t>(1, (cuda::emulated() ? 6 : 8 * 132) / tiles);
+  return std::max<int64_t>(1, cuda::limits().parts / tiles);
 }
 
 // dw (C, k k), dbias (C) or null

@@ -1,0 +1,38 @@
+// Sizes at which kernels change how they divide their work. On a GPU they follow from the device;
+// the emulated one has small ones, so that tests of small tensors come past them; a test may set
+// others, for one run.
+#pragma once
+#include <cstdint>
+
+namespace rmt::cuda {
+
+struct Limits {
+  // Blocks that leave a sum each, to be added by a second kernel, at most: a few for each
+  // multiprocessor.
+  int64_t parts;
+  // Bytes of a convolution's patches that exist at a time: few enough to stay in the GPU's L2 cache
+  // (40 MiB on an A100, 50 on an H100) between the kernel that writes them and the one that reads.
+  int64_t patch_bytes;
+  // Memory that was given back may be handed out again in pieces. Off, each tensor of the common
+  // pool has memory of its own, beyond which an access is seen.
+  bool pieces;
+};
+
+// Of the GPU in use. To be changed only between launches.
+Limits& limits();
+// Those that a GPU of so many multiprocessors has.
+Limits limits_of_gpu(int multiprocessors);
+
+// Others, as long as it lives.
+class WithLimits {
+ public:
+  explicit WithLimits(const Limits& other) : before_(limits()) { limits() = other; }
+  ~WithLimits() { limits() = before_; }
+  WithLimits(const WithLimits&) = delete;
+  WithLimits& operator=(const WithLimits&) = delete;
+
+ private:
+  Limits before_;
+};
+
+}  // namespace rmt::cuda
