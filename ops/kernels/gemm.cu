@@ -243,8 +243,8 @@ void sum_rows(const T* x, Wide<T>* sum, int64_t rows, int64_t C) {
 
 // A block of threads computes a tile of some 128 x 128 numbers of dw. As many slices as give each
 // multiprocessor two blocks (limits().parts is eight for each), unless writing and reading the
-// slices would cost more than a quarter of what reading x and dy does; and of the divisors of `rows`
-// the largest below, whose slices begin at multiples of 16 bytes.
+// slices would cost more than a quarter of what reading x and dy does. Of the divisors of `rows`
+// below that, the largest with slices that begin at multiples of 16 bytes.
 int64_t slices_of_sum(int64_t O, int64_t I, int64_t rows, size_t bytes, size_t bytes_of_sum) {
   constexpr int64_t kTile = 128;
   const int64_t tiles = cuda::blocks_for(O, kTile) * cuda::blocks_for(I, kTile),

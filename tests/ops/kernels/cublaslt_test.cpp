@@ -136,6 +136,65 @@ void for_types(F f) {
   f.template operator()<bf16, float>(DType::bf16, DType::f32);
 }
 
+// A change that a slip of the pen makes.
+struct Slip {
+  const char* name;
+  std::function<void(Product&, Operands&)> make;
+};
+
+void exchange_sides(Matrix& m) { std::swap(m.rows, m.columns); }
+
+std::vector<Slip> slips() {
+  return {
+      {"a's leading dimension", [](Product& p, Operands&) { p.a.leading = p.a.columns; }},
+      {"b's leading dimension", [](Product& p, Operands&) { p.b.leading = p.b.columns; }},
+      {"d's leading dimension", [](Product& p, Operands&) { p.d.leading = p.d.columns; }},
+      {"a's operation", [](Product& p, Operands&) { p.transpose_a = !p.transpose_a; }},
+      {"b's operation", [](Product& p, Operands&) { p.transpose_b = !p.transpose_b; }},
+      {"both operations",
+       [](Product& p, Operands&) {
+         p.transpose_a = !p.transpose_a;
+         p.transpose_b = !p.transpose_b;
+       }},
+      {"a as its transpose",
+       [](Product& p, Operands&) {
+         exchange_sides(p.a);
+         p.transpose_a = !p.transpose_a;
+       }},
+      {"a as its transpose, with its leading dimension",
+       [](Product& p, Operands&) {
+         exchange_sides(p.a);
+         p.transpose_a = !p.transpose_a;
+         p.a.leading = p.a.rows;
+       }},
+      {"b as its transpose, with its leading dimension",
+       [](Product& p, Operands&) {
+         exchange_sides(p.b);
+         p.transpose_b = !p.transpose_b;
+         p.b.leading = p.b.rows;
+       }},
+      {"d as its transpose",
+       [](Product& p, Operands&) {
+         exchange_sides(p.d);
+         p.d.leading = p.d.rows;
+       }},
+      {"a and b exchanged", [](Product&, Operands& at) { std::swap(at.a, at.b); }},
+      {"a and b exchanged with their layouts",
+       [](Product& p, Operands& at) {
+         std::swap(at.a, at.b);
+         std::swap(p.a, p.b);
+         std::swap(p.transpose_a, p.transpose_b);
+       }},
+      {"a's stride", [](Product& p, Operands&) { p.a.batch_stride += p.batch > 1; }},
+      {"b's stride", [](Product& p, Operands&) { p.b.batch_stride -= p.batch > 1; }},
+      {"the epilogue",
+       [](Product& p, Operands&) {
+         if (p.epilogue != Epilogue::none)
+           p.epilogue = p.epilogue == Epilogue::bias ? Epilogue::sums_of_b : Epilogue::bias;
+       }},
+  };
+}
+
 using CublasLtOnDevice = OnDevice;
 
 }  // namespace
@@ -154,62 +213,9 @@ TEST(CublasLtModel, ComputesTheProductInLoopsAndFast) {
   });
 }
 
-// Changes that a slip of the pen makes. Each must be refused, or change the result; on memory of
-// which all that does not belong to a matrix is NaN.
+// Each slip must be refused, or change the result; on memory of which all that does not belong to a
+// matrix is NaN.
 TEST(CublasLtModel, WrongDescriptionsAreRefusedOrShow) {
-  struct Slip {
-    const char* name;
-    std::function<void(Product&, Operands&)> make;
-  };
-  auto swap_sides = [](Matrix& m) { std::swap(m.rows, m.columns); };
-  const std::vector<Slip> slips{
-      {"a's leading dimension", [](Product& p, Operands&) { p.a.leading = p.a.columns; }},
-      {"b's leading dimension", [](Product& p, Operands&) { p.b.leading = p.b.columns; }},
-      {"d's leading dimension", [](Product& p, Operands&) { p.d.leading = p.d.columns; }},
-      {"a's operation", [](Product& p, Operands&) { p.transpose_a = !p.transpose_a; }},
-      {"b's operation", [](Product& p, Operands&) { p.transpose_b = !p.transpose_b; }},
-      {"both operations",
-       [](Product& p, Operands&) {
-         p.transpose_a = !p.transpose_a;
-         p.transpose_b = !p.transpose_b;
-       }},
-      {"a as its transpose",
-       [=](Product& p, Operands&) {
-         swap_sides(p.a);
-         p.transpose_a = !p.transpose_a;
-       }},
-      {"a as its transpose, with its leading dimension",
-       [=](Product& p, Operands&) {
-         swap_sides(p.a);
-         p.transpose_a = !p.transpose_a;
-         p.a.leading = p.a.rows;
-       }},
-      {"b as its transpose, with its leading dimension",
-       [=](Product& p, Operands&) {
-         swap_sides(p.b);
-         p.transpose_b = !p.transpose_b;
-         p.b.leading = p.b.rows;
-       }},
-      {"d as its transpose",
-       [=](Product& p, Operands&) {
-         swap_sides(p.d);
-         p.d.leading = p.d.rows;
-       }},
-      {"a and b exchanged", [](Product&, Operands& at) { std::swap(at.a, at.b); }},
-      {"a and b exchanged with their layouts",
-       [](Product& p, Operands& at) {
-         std::swap(at.a, at.b);
-         std::swap(p.a, p.b);
-         std::swap(p.transpose_a, p.transpose_b);
-       }},
-      {"a's stride", [](Product& p, Operands&) { p.a.batch_stride += p.batch > 1; }},
-      {"b's stride", [](Product& p, Operands&) { p.b.batch_stride -= p.batch > 1; }},
-      {"the epilogue",
-       [](Product& p, Operands&) {
-         if (p.epilogue != Epilogue::none)
-           p.epilogue = p.epilogue == Epilogue::bias ? Epilogue::sums_of_b : Epilogue::bias;
-       }},
-  };
   const double nan = std::numeric_limits<double>::quiet_NaN();
   int shown = 0;
   for (auto [M, N, K] : {std::tuple{5, 7, 11}, {6, 6, 6}, {6, 6, 9}, {2, 4, 3}})
@@ -220,7 +226,7 @@ TEST(CublasLtModel, WrongDescriptionsAreRefusedOrShow) {
                      x->resize(2000, nan);
                    Numbers<double, double> right = numbers;
                    compute(p, operands(p, right, accumulate));
-                   for (const Slip& slip : slips) {
+                   for (const Slip& slip : slips()) {
                      Numbers<double, double> wrong = numbers;
                      Product q = p;
                      Operands at = operands(p, wrong, accumulate);
