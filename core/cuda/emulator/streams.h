@@ -40,6 +40,7 @@ struct CUgraphExec_st {
 };
 struct CUevent_st {
   std::shared_ptr<rmt::emulator::Mark> mark;  // null: never recorded
+  bool host_sleeps = false;                   // while it waits, else it spins
 };
 struct CUstream_st {
   bool blocking = true;  // waits for the default stream and is waited for by it
