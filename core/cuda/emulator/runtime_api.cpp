@@ -17,9 +17,6 @@
 
 using namespace rmt::emulator;
 
-// As cudaSetDeviceFlags left it: a host that waits for a stream sleeps.
-static bool host_sleeps = false;
-
 // --- errors ---
 
 namespace {
@@ -126,9 +123,8 @@ cudaError_t cudaFree(void* p) {
   Lock lock(api);
   if (!p) return cudaSuccess;
   if (is_capturing()) return report(cudaErrorStreamCaptureUnsupported);
-  for (cudaStream_t s : streams)  // in a mode that allows it
-    if (s->capture)
-      set_pending_error("emulator: cudaFree, which waits for the device, while a stream captures");
+  if (is_capturing(cudaStreamCaptureModeRelaxed))
+    set_pending_error("emulator: cudaFree, which waits for the device, while a stream captures");
   std::string damage;
   try {
     for (cudaStream_t s : streams) finish(s);
@@ -305,13 +301,9 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 
 // --- events ---
 
-cudaError_t cudaEventCreate(cudaEvent_t* event) {
-  *event = new CUevent_st;
-  return cudaSuccess;
-}
+cudaError_t cudaEventCreate(cudaEvent_t* event) { return cudaEventCreateWithFlags(event, 0); }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
-  cudaEventCreate(event);
-  (*event)->host_sleeps = flags & cudaEventBlockingSync;
+  *event = new CUevent_st{.host_sleeps = (flags & cudaEventBlockingSync) != 0};
   return cudaSuccess;
 }
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
