@@ -271,6 +271,8 @@ void run(int64_t M, int64_t N, int64_t K, Factor<T> a, Factor<T> b, Out* c, cons
   emulator::check_argument("multiply", 1, b.at);
   emulator::check_argument("multiply", 2, c);
   emulator::check_argument("multiply", 3, bias);
+  emulator::note_product({M, N, K, accumulate, a.transposed, sizeof(T), sizeof(Out)},
+                         {a.at, b.at, c, bias});
   cuda::check(emulator::enqueue("multiply", cuda::stream(),
                                 [=] { compute(M, N, K, a, b, c, bias, accumulate); }),
               "multiply");
