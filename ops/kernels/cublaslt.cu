@@ -204,6 +204,16 @@ void run(const Product& p, const Operands& at) {
   emulator::check_argument("multiply", 1, at.b);
   emulator::check_argument("multiply", 2, at.d);
   emulator::check_argument("multiply", 3, at.bias);
+  // The library's products are the transposes of ours (gemm.cu): its b is our A.
+  emulator::note_product({.M = p.d.columns,
+                          .N = p.d.rows,
+                          .K = p.transpose_b ? p.b.columns : p.b.rows,
+                          .batch = p.batch,
+                          .accumulate = at.accumulate,
+                          .sums_rows = p.transpose_b,
+                          .in = int(size_of(p.a.type)),
+                          .out = int(size_of(p.d.type))},
+                         {at.a, at.b, at.d, at.bias});
   cuda::check(emulator::enqueue("multiply", cuda::stream(), [p, at] { compute(p, at); }),
               "multiply");
 }

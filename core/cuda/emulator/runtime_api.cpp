@@ -191,6 +191,10 @@ Op copy(void* to, const void* from, size_t n, cudaMemcpyKind kind) {
   check_copy(to, from, n, kind);
   return [=] {
     check_copy(to, from, n, kind);  // again: lazily, blocks may have gone meanwhile
+    if (settings().dry) {
+      if (!memory.owns(to)) std::memset(to, 0, n);
+      return;
+    }
     Access access;
     std::memmove(to, from, n);
   };
@@ -215,6 +219,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
   if (bytes == 0) return cudaSuccess;
   stream = resolve(stream);
   Op op = copy(to, from, bytes, kind);
+  note_copy("copy", to, from, bytes);
   const bool pageable_source = !memory.owns(from) && !is_pinned(from, bytes),
              pageable_target = !memory.owns(to) && !is_pinned(to, bytes);
   if (!stream->capture && settings().lazy && pageable_source) {
@@ -242,8 +247,10 @@ cudaError_t cudaMemsetAsync(void* p, int value, size_t bytes, cudaStream_t strea
   if (bytes == 0) return cudaSuccess;
   auto check = [=] { check_range("cudaMemset", "the destination", p, bytes, true); };
   check();
+  note_copy("zero", p, nullptr, bytes);
   submit(stream, [=] {
     check();
+    if (settings().dry) return;
     Access access;
     std::memset(p, value, bytes);
   });
