@@ -64,7 +64,7 @@ HOST_SAN   := $(if $(filter SAN,$(ON)),$(SANITIZE))
 KERNEL_SAN := $(if $(filter thread,$(SAN)),,$(HOST_SAN))
 # Flags where $(1) optimises, unless all is to be debugged, or sanitized by $(2).
 level     = $(if $(filter DEBUG,$(ON)),-g -O0,$(if $(2),-g1 $(SAN_LEVEL) $(2),-g1 $(1)))
-flags     = $(strip $(CXXFLAGS) -std=c++20 $(call level,$(1),$(2)) $(MARCH) $(OPTIONS))
+flags     = $(strip $(CPPFLAGS) $(CXXFLAGS) -std=c++20 $(call level,$(1),$(2)) $(MARCH) $(OPTIONS))
 EMULATED := -fcf-protection=none -Wno-unknown-pragmas
 # A debugger stops in a kernel at every line and finds every variable; the tests' copies need not.
 STEPPED  := -g -gno-statement-frontiers
@@ -144,7 +144,13 @@ CUDA_ARCHS ?= $(filter $(NVCC_KNOWS),80 86 89 90 100 120)
 NEWEST     := $(lastword $(CUDA_ARCHS))
 GENCODE    := $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$a,code=sm_$a) \
               -gencode arch=compute_$(NEWEST),code=compute_$(NEWEST)
-LDLIBS     += -L$(CUDA_HOME)/lib64 -lcublasLt -lcudart -Wl,-rpath,$(CUDA_HOME)/lib64
+# CUDA's libraries lie in a toolkit's lib64, or in Python's packages of them (CUDA_LIB=<folder>), where
+# libcublasLt.so has a number and no link without one.
+CUDA_LIB   ?= $(CUDA_HOME)/lib64
+CUBLASLT   := $(firstword $(notdir $(wildcard $(CUDA_LIB)/libcublasLt.so $(CUDA_LIB)/libcublasLt.so.*)) \
+                libcublasLt.so)
+LDLIBS     += -L$(CUDA_LIB) -L$(CUDA_HOME)/lib64 -l:$(CUBLASLT) -lcudart_static -ldl -lrt \
+              -Wl,-rpath,$(CUDA_LIB)
 TEST_KERNELS := $(CU_OBJ)
 GPU        := by $(shell $(NVCC) --version | sed -n 's/.*\(release [0-9.]*\).*/nvcc \1/p') \
               for $(CUDA_ARCHS)
@@ -154,8 +160,8 @@ TEST_KERNELS := $(call SANITIZED,$(CU_SRC) $(TEST_CU) $(EMULATOR))
 TEST_LINK  := $(SANITIZE)
 GPU        := emulated$(if $(NVCC), (make CUDA=1 for a real one))
 endif
-NVCCFLAGS := -std=c++20 -O3 -lineinfo --expt-relaxed-constexpr -Werror all-warnings \
-             -Xcompiler -Wall,-Wextra,-Wno-psabi -ccbin $(CXX) -I.
+NVCCFLAGS := -std=c++20 -O3 -lineinfo --expt-relaxed-constexpr \
+             -Xcompiler -Wall,-Wextra,-Wno-psabi -ccbin $(CXX) -I. $(CPPFLAGS)
 
 .PHONY: all help setup found train demo-seg demo-det ablations test built install op check fuzz ptxas gpu format clean always
 .DELETE_ON_ERROR:
@@ -373,7 +379,7 @@ gpu:
 	@sh tests/gpu.sh
 
 ptxas:
-	@NVCC="$(NVCC)" FLAGS="$(NVCCFLAGS)" sh tests/ptxas.sh $(CU_SRC)
+	@NVCC="$(NVCC)" FLAGS="$(NVCCFLAGS) -Werror all-warnings" sh tests/ptxas.sh $(CU_SRC)
 
 format:
 	git ls-files -co --exclude-standard '*.h' '*.cpp' '*.cu' '*.cuh' | \

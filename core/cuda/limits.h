@@ -16,6 +16,8 @@ struct Limits {
   // Memory that was given back may be handed out again in pieces. Off, each tensor of the common
   // pool has memory of its own, beyond which an access is seen.
   bool pieces;
+  // Bytes of device memory that the pools may hold in all.
+  int64_t memory = INT64_MAX;
 };
 
 // Of the GPU in use. To be changed only between launches.

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "core/block_heap.h"
+#include "core/cuda/counted.h"
 #include "core/cuda/device.h"
-#include "core/cuda/launch.h"
 #include "core/cuda/limits.h"
 #include "core/storage.h"
 
@@ -18,7 +18,7 @@ struct Pool::Segments {
   BlockHeap heap;
   bool closed = false;  // its pool is gone
   void trim() {
-    heap.release_ranges([](void* p, size_t) { cudaFree(p); });
+    heap.release_ranges([](void* p, size_t) { counted_free(p); });
   }
 };
 
@@ -42,22 +42,15 @@ namespace {
 
 size_t rounded(size_t bytes) { return (bytes + kGrain - 1) / kGrain * kGrain; }
 
-void* device_memory(size_t bytes) {
-  void* p = nullptr;
-  if (cudaMalloc(&p, bytes) == cudaSuccess) return p;
-  cudaGetLastError();
-  return nullptr;
-}
-
 // `size` bytes, or when there are fewer, just the `least` that are needed. Once more after unused
 // segments went back to the device.
 void* segment(size_t& size, size_t least) {
   for (int attempt = 0; attempt < 2; ++attempt) {
-    if (void* p = device_memory(size)) return p;
+    if (void* p = counted_malloc(size)) return p;
     if (attempt == 0) Pool::trim();
   }
   size = least;
-  if (void* p = device_memory(size)) return p;
+  if (void* p = counted_malloc(size)) return p;
   throw OutOfMemory(least, free_memory(), memory_use(Device::cuda).live);
 }
 
@@ -108,7 +101,7 @@ void Pool::give(void* p, size_t bytes) {
     if (s.closed && s.heap.empty()) pools.all.erase(pools.all.begin() + int64_t(i));
     return;
   }
-  cudaFree(p);
+  counted_free(p);
 }
 
 void Pool::trim() { Pools::common()->segments_->trim(); }
