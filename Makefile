@@ -77,6 +77,8 @@ FLAGS_sanitized := $(call flags,-Og) $(EMULATED) $(SANITIZE)
 LINKERS  := mold lld gold
 LINKER   := $(firstword $(foreach l,$(LINKERS),$(if $(shell command -v ld.$l 2>/dev/null),$l)))
 LDFLAGS  += -pthread $(LINKER:%=-fuse-ld=%)
+# What is built for other machines brings the library of C++ along: theirs may be older.
+LDFLAGS  += $(if $(filter-out native,$(ARCH)),$(if $(filter SAN,$(ON)),,-static-libstdc++ -static-libgcc))
 NVCC     ?= $(shell command -v nvcc 2>/dev/null || ls /usr/local/cuda/bin/nvcc 2>/dev/null)
 MACROS   := $(shell echo | $(CXX) $(MARCH) -dM -E -x c++ - 2>/dev/null | cut -d ' ' -f 2)
 HAS       = $(filter $(1),$(MACROS))
@@ -187,7 +189,9 @@ help:
 	@echo "make check      form, layers, proofs, prose, every kernel through nvcc, then the tests"
 	@echo "make fuzz       libFuzzer against a reader (needs clang++; SECONDS=600, TARGET=name of"
 	@echo "                $(FUZZERS))"
-	@echo "make gpu        all that needs a real GPU: tests, sanitizers, kernels and models measured"
+	@echo "make gpu        all that needs a real GPU: tests, sanitizers, models measured (tests/gpu)"
+	@echo "make gpu-bundle the same in one file, for a machine with a GPU and no network (OFFICIAL=DIR"
+	@echo "                RIVAL=FILE PHOTOS=DIR; EMULATED=1 for a rehearsal without a GPU)"
 	@echo "make ptxas      the kernels' registers, shared memory and spills (needs nvcc, no GPU)"
 	@echo "make format     rewrite the sources in the project's style"
 	@echo "make clean      remove build/"
@@ -302,6 +306,7 @@ processes-built: $(TESTS) $(BIN)/rmt-train $(BIN)/rmt-seg $(BIN)/rmt-det $(BIN)/
 check: setup
 	@mkdir -p build
 	@NVCC="$(NVCC)" sh tests/check.sh
+	@sh tests/gpu/faults.sh
 	@$(MAKE) --no-print-directory test
 
 # --- under PREFIX, for programs of one's own: c++ <file>.cpp $(pkg-config --cflags --libs rmt) ---
@@ -375,8 +380,31 @@ fuzz: build/fuzz/$(TARGET)
 	    -max_len=16384 -artifact_prefix=build/fuzz/$(TARGET)- -print_final_stats=1 \
 	    build/fuzz/corpus/$(TARGET) tests/fuzz/corpus/$(TARGET)
 
+# --- a real GPU's part (tests/gpu/README.md): here, or in one file for a machine elsewhere ---
+EMULATED ?= 0
+HERE      = $(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | \
+              head -n 1 | tr -d .)
+gpu-programs: found $(TESTS) $(addprefix $(BIN)/,rmt-train rmt-bench rmt-eval bench-kernels \
+                bench-loader)
+	@:
+where-programs:
+	@echo $(BIN)
+where-tests:
+	@echo $(TESTS)
+.PHONY: gpu-bundle gpu-programs where-programs where-tests
+ifneq ($(filter CUDA,$(ON))$(filter 1,$(EMULATED)),)
+gpu gpu-bundle: gpu-programs
 gpu:
-	@sh tests/gpu.sh
+	@EMULATED=$(EMULATED) BIN=$(BIN) TESTS=$(TESTS) sh tests/gpu/run.sh
+gpu-bundle:
+	@EMULATED=$(EMULATED) CXX=$(CXX) sh tests/gpu/bundle.sh $(BIN) $(TESTS) "$(GPU), $(ARCH)"
+else
+gpu:
+	+@$(BUILD_ALL) CUDA=1 $(HERE:%=CUDA_ARCHS=%) gpu
+gpu-bundle:
+	+@$(BUILD_ALL) CUDA=1 $(if $(filter native,$(ARCH)),ARCH=x86-64-v3) \
+	    CUDA_ARCHS="$(or $(CUDA_ARCHS),80 90 100)" gpu-bundle
+endif
 
 ptxas:
 	@NVCC="$(NVCC)" FLAGS="$(NVCCFLAGS) -Werror all-warnings" sh tests/ptxas.sh $(CU_SRC)

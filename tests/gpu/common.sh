@@ -9,6 +9,7 @@
 if [ -f bundle.txt ]; then : "${EMULATED:=$(sed -n 's/^emulated //p' bundle.txt)}"; fi
 : "${EMULATED:=0}"
 device=$([ "$EMULATED" = 1 ] && echo emulated || echo cuda)
+case $BIN in /*) ;; *) BIN=$PWD/$BIN ;; esac
 began=$(date +%s)
 end=$((began + MINUTES * 60 - 5 - MINUTES))  # the last seconds are for the summary
 processors=$(nproc)
@@ -74,8 +75,8 @@ not_ok() {
     while IFS=$tab read -r name outcome log; do
       # A failed assertion, a message of a program or of the loader, or else the last line.
       said=$(grep -aE -m 1 'Failure$|: error|rror:|rror while|Error|what\(\)' "$log" ||
-        grep -av '^ *$' "$log" | tail -n 1)
-      echo "  $name: $outcome: $said" | cut -c 1-200
+        grep -avE '^ *$|^(Aborted|Segmentation fault|timeout:)' "$log" | tail -n 1)
+      echo "  $name: $outcome${said:+: $said}" | cut -c 1-200
     done
 }
 

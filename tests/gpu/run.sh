@@ -6,18 +6,22 @@
 #   BIN=DIR        the programs, and TESTS=FILE the test program (bin/, bin/rmt-tests)
 #   OFFICIAL=DIR   folder of the official RMT.py, RIVAL=FILE the script that measures it (rival/)
 #   JOBS=8         suites side by side; SUITES="Gelu Softmax" only these
-#   STEPS="tests ours pytorch sanitizers"   those to run
+#   STEPS="tests ours pytorch sanitizers twice"   those to run
+#   LIMIT=72       seconds for a suite
 #   REBUILD=0      where the programs do not start, do not build them again
 set -u
-: "${OUT:=out}" "${STEPS:=tests ours pytorch sanitizers}" "${SUITES:=}"
+: "${OUT:=out}" "${STEPS:=tests ours pytorch sanitizers twice}" "${SUITES:=}"
 case $OUT in /*) ;; *) OUT=$PWD/$OUT ;; esac
 cd "$(dirname "$0")/../.." || exit 1
 . tests/gpu/common.sh
+: "${LIMIT:=$((MINUTES * 8))}"
 if [ "$EMULATED" = 1 ]; then
   models=rmt_n batches=2 size=64 iterations="--warmup 3 --iters 3"
+  epochs=1 trainer="cpu"
   [ -n "$SUITES" ] || SUITES="Gelu Softmax LayerNorm Linear DeviceTensor Memory Resize Json"
 else
   models="rmt_s rmt_t" batches="128 256" size=224 iterations="--warmup 5 --iters 20"
+  epochs=3 trainer="cuda --amp bf16"
 fi
 tuned="--amp bf16 --channels-last --fused-adamw"
 for file in results.tsv failures.txt bench.jsonl; do : >"$OUT/$file"; done
@@ -36,8 +40,8 @@ tests() {
   [ -s "$work/suites" ] || echo "gpu${tab}*" >"$work/suites"  # which says why there are none
   [ -z "$RIVAL" ] || [ "$EMULATED" = 1 ] || compile_ahead
   threads=RMT_THREADS=$((processors > JOBS ? processors / JOBS : 1))
-  suites "gpu product op cpu" "$threads" "" | tasks tests "$JOBS" $((MINUTES * 8)) 85
-  suites alone "$threads" "" | tasks tests 1 $((MINUTES * 4))
+  suites "gpu product op cpu" "$threads" "" | tasks tests "$JOBS" "$LIMIT" 85
+  suites alone "$threads" "" | tasks tests 1 "$LIMIT"
   [ -z "${ahead:-}" ] || kill "$ahead" 2>/dev/null
 }
 # The compiler of torch.compile keeps what it makes. It starts while the tests run, so that the
@@ -89,6 +93,16 @@ pytorch() {
   collect pytorch
 }
 pytorch_table() { echo "pytorch: $(outcomes pytorch)" && not_ok pytorch; }
+
+# Two runs of training, loaders and all, must end with the same bits.
+twice() {
+  run="'$BIN/rmt-train' --epochs $epochs --workers $processors --device $trainer"
+  echo "rmt-train twice${tab}mkdir '$work/runs' && cd '$work/runs' &&
+    $run --output . --experiment a && $run --output . --experiment b &&
+    cmp a/last.safetensors b/last.safetensors" | tr '\n' ' ' | tasks twice 1 $((MINUTES * 10))
+}
+twice_table() { echo "the same bits twice: $(outcomes twice)" && not_ok twice; }
+
 sanitizers() {
   # Every kernel of ours is in namespace rmt; cuBLAS's are not looked at. Older ones say
   # --kernel-regex.
@@ -118,7 +132,9 @@ why_not() {
   esac
   [ "$1" = pytorch ] || [ "$runs" = 1 ] || echo "the programs do not run here"
 }
-weight() { case $1 in tests) echo 150 ;; ours) echo 70 ;; pytorch) echo 200 ;; *) echo 100 ;; esac }
+weight() {
+  case $1 in tests) echo 150 ;; ours) echo 60 ;; pytorch) echo 200 ;; twice) echo 30 ;; *) echo 90 ;; esac
+}
 
 sanitizer=$(tool compute-sanitizer)
 start

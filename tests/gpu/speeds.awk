@@ -34,7 +34,7 @@ END {
   printf "%-20s %20s %6s %20s %20s %8s %8s\n", "images/s, memory", "ours", "+-", "PyTorch AMP",
     "torch.compile", "/ AMP", "/ comp."
   for (i = 1; i <= n; ++i)
-    printf "%-20s %20s %5.1f%% %20s %20s %8s %8s\n", rows[i], cell(rows[i], "ours"),
-      100 * spread[rows[i], "ours"], cell(rows[i], "eager"), cell(rows[i], "compiled"),
+    printf "%-20s %20s %6s %20s %20s %8s %8s\n", rows[i], cell(rows[i], "ours"),
+      sprintf("%.1f%%", 100 * spread[rows[i], "ours"]), cell(rows[i], "eager"), cell(rows[i], "compiled"),
       times(rows[i], "eager"), times(rows[i], "compiled")
 }

@@ -9,25 +9,46 @@
 #   programs  starts programs, of which a bundle has only some
 #   suites.sh LIST
 set -u
-tab=$(printf '\t')
-has() { grep -qE "$1" "$file"; }
-# Where a suite stands in several files, the class with the lowest digit counts.
-find tests -name '*_test.cpp' -o -name '*_test.cu' | while read -r file; do
-  op=${file#tests/}
-  op=${op%_test.*}
-  if has 'programs\.h"|getenv\("BIN"\)'; then class=1programs
-  elif has 'free_memory\(\)'; then class=2alone
-  elif [ "${op#core/cuda/}" = "$op" ] && ! has 'check_op|Device::cuda|cuda::|on_device|OnDevice'; then class=6cpu
-  elif [ "${op#ops/}" = "$op" ]; then class=5gpu
-  elif cat "$op.cu" "$op.cpp" 2>/dev/null | grep -qE 'gemm|[^_a-z](linears?|conv2d)\('; then class=3product
-  else class=4op; fi
-  sed -n "s/^\(TYPED_\)\{0,1\}TEST\(_F\|_P\)\{0,1\}(\([A-Za-z0-9_]*\),.*/$class$tab\3/p" "$file"
-done | sort -u | awk -F '\t' '
-  NR == FNR { if (!($2 in class)) class[$2] = substr($1, 2); next }
-  /^[A-Za-z0-9_\/]+\./ {  # "Cases/Suite/0.  # TypeParam = ..."
-    sub(/\..*/, "")
-    n = split($0, part, "/")
-    found = "cpu"
-    for (i = 1; i <= n; ++i) if (part[i] in class) found = class[part[i]]
-    print found "\t" $0
-  }' - "$1"
+awk '
+  FILENAME != file {
+    file = FILENAME
+    is_test = file ~ /^tests\//
+    place = file
+    sub(/^tests\//, "", place)
+    sub(/(_test)?\.(cpp|cu)$/, "", place)
+  }
+  !is_test { if (/gemm|[^_a-z](linears?|conv2d)\(/) product[place] = 1; next }
+  /programs\.h"|getenv\("BIN"\)/ { programs[place] = 1 }
+  /free_memory\(\)/ { alone[place] = 1 }
+  place ~ /^core\/cuda\// || /check_op|Device::cuda|cuda::|on_device|OnDevice/ { gpu[place] = 1 }
+  match($0, /^(TYPED_)?TEST(_F|_P)?\([A-Za-z0-9_]+,/) {
+    name = substr($0, RSTART, RLENGTH - 1)
+    sub(/.*\(/, "", name)
+    if (!((name, place) in known)) { known[name, place] = 1; places[name] = places[name] " " place }
+  }
+  # Where a suite stands in several files, the first that fits any of them.
+  function class(name,  n, i, part, rank, best) {
+    best = 6
+    n = split(places[name], part, " ")
+    for (i = 1; i <= n; ++i) {
+      if (part[i] in programs) rank = 1
+      else if (part[i] in alone) rank = 2
+      else if (!(part[i] in gpu)) rank = 6
+      else if (part[i] !~ /^ops\//) rank = 3
+      else rank = part[i] in product ? 4 : 5
+      if (rank < best) best = rank
+    }
+    split("programs alone gpu product op cpu", part, " ")
+    return part[best]
+  }
+  END {
+    while ((getline line <LIST) > 0) {  # "Cases/Suite/0.  # TypeParam = ..."
+      if (line !~ /^[A-Za-z0-9_\/]+\./) continue
+      sub(/\..*/, "", line)
+      n = split(line, part, "/")
+      name = line
+      for (i = 1; i <= n; ++i) if (part[i] in places) name = part[i]
+      print class(name) "\t" line
+    }
+  }' LIST="$1" $(find tests -name '*_test.cpp' -o -name '*_test.cu') ops/*.cpp ops/*.cu ops/*/*.cpp \
+  ops/*/*.cu
