@@ -5,8 +5,10 @@
 #include <cstring>
 #include <memory>
 
+#include "core/cuda/counted.h"
 #include "core/cuda/event.h"
 #include "core/cuda/graph.h"
+#include "core/cuda/limits.h"
 #include "core/cuda/pool.h"
 #include "core/storage.h"
 
@@ -188,7 +190,8 @@ size_t free_memory() {
   working();
   size_t free = 0, total = 0;
   check(cudaMemGetInfo(&free, &total), "free memory");
-  return free;
+  const size_t most = size_t(limits().memory), held = counted_bytes();
+  return std::min(free, most - std::min(most, held));
 }
 
 void copy(void* to, Device to_device, const void* from, Device from_device, size_t bytes) {

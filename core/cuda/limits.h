@@ -19,6 +19,8 @@ struct Limits {
   // Bytes that are asked of the driver at once, of device memory and of pinned memory: small
   // requests share them.
   int64_t segment_bytes = 64 << 20;
+  // Bytes of device memory that the pools may hold in all.
+  int64_t memory = INT64_MAX;
 };
 
 // Of the GPU in use. To be changed only between launches.

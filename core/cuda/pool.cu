@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "core/block_heap.h"
+#include "core/cuda/counted.h"
 #include "core/cuda/device.h"
 #include "core/cuda/graph.h"
-#include "core/cuda/launch.h"
 #include "core/cuda/limits.h"
 #include "core/storage.h"
 
@@ -43,29 +43,22 @@ namespace {
 
 size_t rounded(size_t bytes) { return (bytes + kGrain - 1) / kGrain * kGrain; }
 
-void* device_memory(size_t bytes) {
-  void* p = nullptr;
-  if (cudaMalloc(&p, bytes) == cudaSuccess) return p;
-  cudaGetLastError();
-  return nullptr;
-}
-
 void to_device(void* p) {
   if (recording())
     Pools::get().held_back.push_back(p);
   else
-    cudaFree(p);
+    counted_free(p);
 }
 
 // `size` bytes, or when there are fewer, just the `least` that are needed. Once more after unused
 // segments went back to the device.
 void* segment(size_t& size, size_t least) {
   for (int attempt = 0; attempt < 2; ++attempt) {
-    if (void* p = device_memory(size)) return p;
+    if (void* p = counted_malloc(size)) return p;
     if (attempt == 0 && !recording()) Pool::trim();
   }
   size = least;
-  if (void* p = device_memory(size)) return p;
+  if (void* p = counted_malloc(size)) return p;
   throw OutOfMemory(least, free_memory(), memory_use(Device::cuda).live);
 }
 
@@ -126,7 +119,7 @@ void Pool::give(void* p, size_t bytes) {
 void Pool::trim() { Pools::common()->segments_->trim(); }
 
 void Pool::free_held_back() {
-  for (void* p : std::exchange(Pools::get().held_back, {})) cudaFree(p);
+  for (void* p : std::exchange(Pools::get().held_back, {})) counted_free(p);
 }
 
 }  // namespace rmt::cuda
