@@ -33,10 +33,8 @@ template <class T>
 void depthwise_backward(const T* x, int64_t x_stride, const T* dy, const Wide<T>* w, T* dx,
                         int64_t dx_stride, Wide<T>* dw, Wide<T>* dbias, const Map& m,
                         bool residual_is_x) {
-  if (dx)
-    depthwise_convolve<T>(dy, m.C, w, nullptr, residual_is_x ? dy : nullptr, dx, dx_stride, m,
-                          true);
-  if (dw) depthwise::weight_gradient(x, x_stride, dy, dw, dbias, m, depthwise::AsItIs());
+  depthwise::backward(x, x_stride, dy, w, dx, dx_stride, dw, dbias, m, Wide<T>(residual_is_x),
+                      depthwise::AsItIs());
 }
 
 INSTANTIATE(depthwise_convolve)

@@ -27,35 +27,34 @@ namespace rmt::gpu::depthwise {
 
 // Threads of a block, and the most of them side by side in x.
 constexpr int kThreads = 128, kLanes = 32;
-// P.
-constexpr int kColumns = 4;
+// P: RMT's maps, 56, 28, 14 and 7 wide, are cut without a rest.
+constexpr int kColumns = 7, kFewColumns = 4;
 
 // N: as many channels as leave room in the registers for k k taps, or their sums, of each.
 template <class T>
 constexpr int kChannels = 8 / int(sizeof(Wide<T>));
 
-// Rows of a strip at most (RMT's maps have 56, 28, 14, 7). The 2 r rows that two strips both read
-// are then a small part, and there are enough strips for a GPU.
-template <int K>
-constexpr int kRows = K == 3 ? 14 : 28;
+// Rows of a strip at most. The 2 r rows that two strips both read are then a small part, and there
+// are enough strips for a GPU.
+constexpr int kRows = 28;
 
 // Blocks that a multiprocessor has registers for.
 template <class T, int K>
-constexpr int kResident = (K == 3 ? 4 : 2) + (sizeof(T) == 2);
+constexpr int kResident = sizeof(T) == 2 ? (K == 3 ? 4 : 3) : 2;
 
 // All strips of a batch. They are counted over the groups of columns, then over the segments of
 // rows, then over the images.
 struct Strips {
   int H, W, C;
   int rows, segments;  // of a segment; of a map
-  int groups;          // of kColumns columns, of a map
+  int groups;          // of P columns, of a map
   int64_t count;
-  Strips(const Map& m, int most_rows)
+  Strips(const Map& m, int P)
       : H(int(m.H)),
         W(int(m.W)),
         C(int(m.C)),
-        segments(int(cuda::blocks_for(m.H, most_rows))),
-        groups(int(cuda::blocks_for(m.W, kColumns))) {
+        segments(int(cuda::blocks_for(m.H, kRows))),
+        groups(int(cuda::blocks_for(m.W, P))) {
     rows = int(cuda::blocks_for(m.H, segments));
     count = m.B * segments * groups;
   }
@@ -130,19 +129,22 @@ struct NextRow {
     for (int i = 0; i < width; ++i) pixel[i].load(at + i * beside, inside >> i & 1);
   }
 
-  // f(i, in() of the channels of pixel i) for the row, while the row below begins to be loaded
-  // where there is `another`.
-  template <class In, class F>
-  __device__ __forceinline__ void take(bool another, const In& in, const F& f) {
+  // f(i, pixel i) for the row, while the row below begins to be loaded where there is `another`.
+  template <class F>
+  __device__ __forceinline__ void take_pixels(bool another, const F& f) {
     at += stride;
     const unsigned bits = another ? inside : 0;
-    const T* from = at;
 #pragma unroll
-    for (int i = 0; i < width; ++i, from += beside) {
-      const cuda::Values<Wide<T>, N> v = values_of(pixel[i], in);
-      pixel[i].load(from, bits >> i & 1);
-      f(i, v);
+    for (int i = 0; i < width; ++i) {
+      const Pixel<T, N> now = pixel[i];
+      pixel[i].load(at + i * beside, bits >> i & 1);
+      f(i, now);
     }
+  }
+  // The same with in() of the pixel's channels.
+  template <class In, class F>
+  __device__ __forceinline__ void take(bool another, const In& in, const F& f) {
+    take_pixels(another, [&](int i, const Pixel<T, N>& now) { f(i, values_of(now, in)); });
   }
 };
 
@@ -165,11 +167,20 @@ __device__ __forceinline__ void add_product(cuda::Values<W, N>& sum, const cuda:
   for (int n = 0; n < N; ++n) sum.at[n] += a.at[n] * b.at[n];
 }
 
-// What happens to a number of x on its way in (0 must stay 0), or to a sum on its way out: nothing.
+// What happens to a number of x on its way in (0 must stay 0): in(x), and with its derivative
+// in.both(x). Or to a sum on its way out. Here: nothing.
+template <class W>
+struct ValueAndSlope {
+  W value, slope;
+};
 struct AsItIs {
   template <class W>
   __device__ __forceinline__ W operator()(W x) const {
     return x;
+  }
+  template <class W>
+  __device__ __forceinline__ ValueAndSlope<W> both(W x) const {
+    return {x, W(1)};
   }
 };
 
