@@ -69,6 +69,20 @@ __global__ void __launch_bounds__(32 * kMaxWarps, forward_blocks(map))
   } while (!N && (i0 += p.warps * 16) < p.n);
 }
 
+// x_r = -sum_c out_rc dy_rc for rows g and g + 8. dy as a left factor is held as out is, in pairs:
+// register 2 h + r of dy[c] is row g + 8 r of out[2 c + h].
+template <int D>
+__device__ __forceinline__ void minus_products(float (&x)[2], const Fragment (&out)[D / 8],
+                                               const Left (&dy)[D / 16]) {
+  x[0] = x[1] = 0;
+  unrolled<D / 4>([&](int m) {
+    const uint32_t pair = dy[m / 4][m % 4];
+    const float* y = out[m / 2] + 2 * (m % 2);
+    x[m % 2] -= y[0] * low_half(pair) + y[1] * high_half(pair);
+  });
+  unrolled<2>([&](int r) { x[r] = cuda::warp_sum<4>(x[r]); });
+}
+
 // dq of 16 queries, and for dk and dv two numbers of each query i: log2 of the sum of 2^s, and
 // -sum_j A_ij dA_ij = -dy_i . y_i. If n is known, P stays in registers, else it is made twice.
 template <int D, int N, bool map, class P>
@@ -90,26 +104,19 @@ __device__ __forceinline__ void backward_queries(Warp<D, N, map>& w, const P& p,
     });
   });
 
-  // dy as a left factor is held as out is, in pairs: register 2 h + r of dy[c] is row g + 8 r of
-  // out[2 c + h].
-  float scale[2], dot[2] = {}, log_sum[2];
-  unrolled<D / 4>([&](int m) {
-    const int r = m % 2;
-    const uint32_t pair = dy[m / 4][m % 4];
-    dot[r] += out[m / 2][2 * r] * low_half(pair) + out[m / 2][2 * r + 1] * high_half(pair);
-  });
+  float scale[2], dot[2], log_sum[2];
+  minus_products<D>(dot, out, dy);
   unrolled<2>([&](int r) {
     exact[r] = cuda::warp_sum<4>(exact[r]);
-    scale[r] = ptx::reciprocal_approx(exact[r]);
+    scale[r] = N ? ptx::reciprocal_approx(exact[r]) : 1;
     log_sum[r] = most[r] + ptx::log2_approx(exact[r]);
-    dot[r] = -cuda::warp_sum<4>(dot[r]) * ptx::reciprocal_approx(sum[2 * r]);
+    dot[r] *= ptx::reciprocal_approx(sum[2 * r]);
     const int i = i0 + w.g + 8 * r;
     float* const row = p.rows + i / 2 * 4 + i % 2;
     if (w.t == 0) {
       row[0] = i < w.n() ? log_sum[r] : INFINITY;  // no weight for queries that do not exist
       row[2] = i < w.n() ? dot[r] : 0;
     }
-    if (!N) scale[r] = 1;
   });
 
   Fragment dq[D / 8] = {};

@@ -107,19 +107,21 @@ void check(const Case& c) {
   for (int64_t i = 0; i < expected.numel(); ++i) {
     const double g = expected.data<double>()[i];
     const int64_t column = i % columns;
-    const auto expect_left = [&](const Run<T>& run, bool added) {
-      const double x = run.gradients.data<double>()[i];
-      if (column >= 3 * C) return EXPECT_EQ(x, -7) << name << ", the gap, " << i, void();
-      if (!added) return EXPECT_EQ(x, g) << name << ", " << i, void();
+    const auto expect_left = [&](const Tensor& gradients, bool added) {
+      const double x = gradients.data<double>()[i];
+      if (column >= 3 * C || !added) {
+        EXPECT_EQ(x, column >= 3 * C ? -g : g) << name << ", " << i;
+        return;
+      }
       EXPECT_LE(std::fabs(x), c.dtype == DType::bf16 ? 0x1p-8 * std::fabs(g) : 0)
           << name << ", " << i;
       ++all;
       roundings += x != 0;
     };
-    expect_left(left_qk, column < 2 * C);
-    expect_left(left_v, column >= 2 * C);
+    expect_left(left_qk.gradients, column < 2 * C);
+    expect_left(left_v.gradients, column >= 2 * C);
   }
-  if (c.dtype == DType::bf16) EXPECT_GT(roundings, all / 2) << name;
+  EXPECT_GE(roundings, c.dtype == DType::bf16 ? all / 2 : 0) << name;
 }
 
 }  // namespace
