@@ -75,7 +75,7 @@ std::vector<double> define_packed(Inputs in, const PackedOptions& o) {
 void check(const Case& c, int64_t probes = 20) {
   CheckOptions o;
   o.reference = [&](Inputs in) { return define_packed(in, c.options()); };
-  o.differentiable = {true, true, true, false, false};
+  o.differentiable = {true, c.k > 0, c.k > 0 && c.bias, false, false};
   o.parameters = {false, true, true, true, true};
   // As in manhattan_attention_test.cpp; the second attention reads what the first has rounded.
   o.f32_tolerance = 2 * 64 * kEps32;
