@@ -69,18 +69,21 @@ __device__ __forceinline__ void load_tiles(const Attention<bf16>& a, const Block
   const int first = int(threadIdx.x) / across, step = int(blockDim.x) / across;
   const int64_t number = int64_t(blockIdx.x) * units + local, last = a.lines.units() - 1;
   const UnitOf<bf16> unit(a, min(number, last));
-  const int stride = int(unit.stride), angle_stride = int(unit.angle_stride);
+  const int step_of_line = int(unit.step), angle_stride = int(unit.angle_stride);
   const int live = number <= last ? n : 0;
-  const int64_t start = unit.first + c;
+  const int64_t start = unit.head * D + c;
+  // Where position i has the channels of ours.
+  const auto at = [&](const bf16* x, int64_t stride, int i) {
+    return x + (unit.position + min(i, n - 1) * step_of_line) * stride + start;
+  };
   bf16* tile = memory.tiles + local * memory.unit_size + c;
   bf16 *tq = tile, *tk = tile + padded * ld, *tv = tile + 2 * padded * ld;
   bf16* tdy = tile + 3 * padded * ld;
 
   // v and dy as they are, without passing through registers.
   for (int i = first; i < padded; i += step) {
-    const int64_t at = start + min(i, n - 1) * stride;
-    ptx::cp_async_16(tv + i * ld, a.v + at, i < live);
-    if constexpr (tensors == 4) ptx::cp_async_16(tdy + i * ld, a.dy + at, i < live);
+    ptx::cp_async_16(tv + i * ld, at(a.v, a.v_stride, i), i < live);
+    if constexpr (tensors == 4) ptx::cp_async_16(tdy + i * ld, at(a.dy, a.y_stride, i), i < live);
   }
   ptx::cp_async_commit();
 
@@ -90,9 +93,8 @@ __device__ __forceinline__ void load_tiles(const Attention<bf16>& a, const Block
     Eight q[kBatch], k[kBatch];
     Pack<float, 8> angles[kBatch];
     unrolled<kBatch>([&](int b) {
-      const int64_t at = start + min(i + b * step, n - 1) * stride;
-      q[b] = *reinterpret_cast<const Eight*>(a.q + at);
-      k[b] = *reinterpret_cast<const Eight*>(a.k + at);
+      q[b] = *reinterpret_cast<const Eight*>(at(a.q, a.qk_stride, i + b * step));
+      k[b] = *reinterpret_cast<const Eight*>(at(a.k, a.qk_stride, i + b * step));
       angles[b] = {1, 0, 1, 0, 1, 0, 1, 0};
     });
     if (unit.angles)
@@ -189,7 +191,7 @@ struct Warp {
   const int n, g, t;
   const int writes;  // positions that are to be written: n, or none behind the last unit
   const UnitOf<bf16> unit;
-  const int stride, angle_stride;
+  const int angle_stride;
   const float* places;
   float x[2], y[2];  // of the positions of rows g and g + 8
 
@@ -200,7 +202,6 @@ struct Warp {
         t(int(threadIdx.x) % 4),
         writes(number < a.lines.units() ? n : 0),
         unit(a, min(number, a.lines.units() - 1)),
-        stride(int(unit.stride)),
         angle_stride(int(unit.angle_stride)),
         places(memory.places) {}
 
@@ -286,6 +287,24 @@ struct Warp {
 
   // --- writing results ---
 
+  // Position i's channels.
+  __device__ bf16* at(bf16* x, int64_t stride, int i) const {
+    return x + (unit.position + i * unit.step) * stride + unit.head * D;
+  }
+
+  // out += the numbers of x at the positions i0 ... i0 + 15.
+  __device__ void add_present(bf16* x, int64_t stride, Fragment (&out)[D / 8], int i0) const {
+    unrolled<2>([&](int r) {
+      const int i = i0 + g + 8 * r;
+      if (i >= writes) return;
+      const auto* pairs = reinterpret_cast<const uint32_t*>(at(x, stride, i)) + t;
+      unrolled<D / 8>([&](int m) {
+        out[m][2 * r] += __uint_as_float(pairs[4 * m] << 16);
+        out[m][2 * r + 1] += __uint_as_float(pairs[4 * m] & 0xffff0000u);
+      });
+    });
+  }
+
   // Turns channels 2t, 2t + 1 of each 8 back by the angles of the rows' positions.
   __device__ void rotate_back(Fragment (&out)[D / 8], int i0) const {
     if (!unit.angles) return;
@@ -299,20 +318,24 @@ struct Warp {
     });
   }
 
-  // to = out for the positions i0 ... i0 + 15, rows g times f0 and rows g + 8 times f1. The four
-  // lanes of a row exchange their pairs of channels until each has 8 neighbours to write.
-  __device__ void store(bf16* to, const Fragment (&out)[D / 8], int i0, float f0, float f1) const {
+  // to (to_stride numbers from a position to the next) = out for the positions i0 ... i0 + 15, rows
+  // g times f0 and rows g + 8 times f1; with `add`, to += that. The four lanes of a row exchange
+  // their pairs of channels until each has 8 neighbours to write.
+  __device__ void store(bf16* to, int64_t to_stride, Fragment (&out)[D / 8], int i0, float f0,
+                        float f1, bool add = false) const {
+    unrolled<D / 2>([&](int e) { out[e / 4][e % 4] *= e % 4 < 2 ? f0 : f1; });
+    if (add) add_present(to, to_stride, out, i0);
     uint32_t pairs[D / 4];  // row r, channels 8 m + 2t: number r D / 8 + m
     unrolled<D / 8>([&](int m) {
-      pairs[m] = ptx::pack_bf16(f0 * out[m][0], f0 * out[m][1]);
-      pairs[D / 8 + m] = ptx::pack_bf16(f1 * out[m][2], f1 * out[m][3]);
+      pairs[m] = ptx::pack_bf16(out[m][0], out[m][1]);
+      pairs[D / 8 + m] = ptx::pack_bf16(out[m][2], out[m][3]);
     });
     unrolled<D / 16>([&](int quad) {
       const int b = 4 * quad;
       uint32_t four[4] = {pairs[b], pairs[b + 1], pairs[b + 2], pairs[b + 3]};
       transpose_quad(four);
       const int number = b + t, i = i0 + g + 8 * (number / (D / 8));
-      bf16* here = to + unit.first + i * stride + number % (D / 8) * 8;
+      bf16* here = at(to, to_stride, i) + number % (D / 8) * 8;
       if (i < writes) *reinterpret_cast<Eight*>(here) = {four[0], four[1], four[2], four[3]};
     });
   }

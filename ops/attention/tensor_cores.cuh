@@ -90,7 +90,7 @@ __global__ void __launch_bounds__(32 * kMaxWarps, forward_blocks(K))
         multiply<D>(out, s[m], s[m + 1], p.tv + (j0 + 8 * m) * w.ld);
       }
     } while (kLoops && (j0 += K) < n);
-    w.store(y, out, i0, 1 / cuda::warp_sum<4>(sum[0]), 1 / cuda::warp_sum<4>(sum[1]));
+    w.store(y, a.y_stride, out, i0, 1 / cuda::warp_sum<4>(sum[0]), 1 / cuda::warp_sum<4>(sum[1]));
   } while (kLoops && (i0 += warps * 16) < n);
 }
 
@@ -114,7 +114,8 @@ __device__ __forceinline__ void for_dA(const Warp<D, map>& w, const Place<D>& p,
 // 2^(S log2(e)), and sum_j P_ij dA_ij. If n > K, its scores are computed twice.
 template <int K, int D, bool map>
 __device__ __forceinline__ void backward_queries(Warp<D, map>& w, const Place<D>& p, int i0,
-                                                 bf16* dq) {
+                                                 const Attention<bf16>& a,
+                                                 const AttentionGradients<bf16>& to) {
   constexpr bool kLoops = K == 64;
   float most[2] = {-INFINITY, -INFINITY}, keep[2], sum[2] = {}, dot[2] = {};
   Fragment s[K / 8];
@@ -163,14 +164,16 @@ __device__ __forceinline__ void backward_queries(Warp<D, map>& w, const Place<D>
     });
   } while (kLoops && (j0 += K) < w.n);
   w.rotate_back(out, i0);
-  w.store(dq, out, i0, scale[0] * rsqrtf(float(D)), scale[1] * rsqrtf(float(D)));
+  w.store(to.dq, a.qk_stride, out, i0, scale[0] * rsqrtf(float(D)), scale[1] * rsqrtf(float(D)),
+          to.add_qk);
 }
 
 // dk and dv of 16 keys, from scores whose rows are keys and whose columns are queries. Queries that
 // are padding have dy = 0, and with it dot = dS = 0.
 template <int K, int D, bool map>
-__device__ __forceinline__ void backward_keys(Warp<D, map>& w, const Place<D>& p, int j0, bf16* dk,
-                                              bf16* dv) {
+__device__ __forceinline__ void backward_keys(Warp<D, map>& w, const Place<D>& p, int j0,
+                                              const Attention<bf16>& a,
+                                              const AttentionGradients<bf16>& to) {
   uint32_t k[D / 16][4], v[D / 16][4];
   load_rows<D>(k, p.tk + j0 * w.ld);
   load_rows<D>(v, p.tv + j0 * w.ld);
@@ -196,13 +199,13 @@ __device__ __forceinline__ void backward_keys(Warp<D, map>& w, const Place<D>& p
   } while (K > 16 && (i0 += 16) < w.n);
   w.rotate_back(out_k, j0);
   // The tile of q holds D^-1/2 log2(e) q'.
-  w.store(dk, out_k, j0, float(1 / kLog2e), float(1 / kLog2e));
-  w.store(dv, out_v, j0, 1, 1);
+  w.store(to.dk, a.qk_stride, out_k, j0, float(1 / kLog2e), float(1 / kLog2e), to.add_qk);
+  w.store(to.dv, a.v_stride, out_v, j0, 1, 1, to.add_v);
 }
 
 template <int D, int K, bool map>
 __global__ void __launch_bounds__(32 * kMaxWarps, backward_blocks(K))
-    backward_kernel(Attention<bf16> a, int n, int padded, int warps, bf16* dq, bf16* dk, bf16* dv) {
+    backward_kernel(Attention<bf16> a, int n, int padded, int warps, AttentionGradients<bf16> to) {
   constexpr bool kLoops = K == 64;
   DYNAMIC_SHARED(bf16, shared);
   const int units = int(blockDim.x) / 32 / warps;
@@ -212,21 +215,23 @@ __global__ void __launch_bounds__(32 * kMaxWarps, backward_blocks(K))
   Warp<D, map> w(a, memory, n, int64_t(blockIdx.x) * units + p.local);
   finish_loading<D, map>(memory, padded, int(a.lines.W));
   int i0 = p.i0;
-  do backward_queries<K>(w, p, i0, dq);
+  do backward_queries<K>(w, p, i0, a, to);
   while (kLoops && (i0 += warps * 16) < n);
   __syncthreads();  // rows is complete
   i0 = p.i0;
-  do backward_keys<K>(w, p, i0, dk, dv);
+  do backward_keys<K>(w, p, i0, a, to);
   while (kLoops && (i0 += warps * 16) < n);
 }
 
-// Are these kernels for this call? The pointers are those of all tensors and of the table.
+// Are these kernels for this call, with results at these addresses?
 template <class... P>
-bool serve(const Lines& lines, const P*... pointers) {
+bool serve(const Attention<bf16>& a, const P*... results) {
+  const Lines& lines = a.lines;
   return (lines.D == 16 || lines.D == 32) && lines.n() <= kMaxPositions &&
          lines.H * lines.W * lines.heads * lines.D <= INT32_MAX &&
          lines.mode != ops::DecayMode::post_multiply && Plan(lines, 4).bytes <= kMaxShared &&
-         cuda::aligned(pointers...);
+         cuda::aligned(a.q, a.k, a.v, a.dy, a.rotary, results...) &&
+         (a.qk_stride | a.v_stride | a.y_stride) % 8 == 0;
 }
 
 // f(D, K, map) as compile-time constants for the shape.
@@ -251,12 +256,12 @@ inline void forward(const Attention<bf16>& a, bf16* y) {
   });
 }
 
-inline void backward(const Attention<bf16>& a, bf16* dq, bf16* dk, bf16* dv) {
+inline void backward(const Attention<bf16>& a, const AttentionGradients<bf16>& to) {
   const Plan p(a.lines, 4);
   for_shape(a.lines, [&](auto D, auto K, auto map) {
     cuda::launch("manhattan_attention_backward", backward_kernel<D, K, map>,
                  dim3(unsigned(p.blocks)), dim3(unsigned(32 * p.warps * p.units)), p.bytes, a, p.n,
-                 p.padded, p.warps, dq, dk, dv);
+                 p.padded, p.warps, to);
   });
 }
 

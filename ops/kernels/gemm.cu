@@ -311,7 +311,15 @@ void sum_rows(const T* x, Wide<T>* sum, int64_t rows, int64_t C) {
     cuda::column_sums<1, 1, Wide<T>>("sum_rows", AddRow<T, 1>{x, C}, {{sum}}, rows, C);
 }
 
+template <class T>
+void weight_gradient(int64_t O, int64_t I, int64_t rows, const T* dy, const T* x, Wide<T>* dw,
+                     Wide<T>* dbias) {
+  multiply<T>(O, I, rows, {dy, kTransposed}, {x}, dw);
+  if (dbias) sum_rows(dy, dbias, rows, O);
+}
+
 INSTANTIATE(sum_rows)
+INSTANTIATE(weight_gradient)
 template decltype(multiply<float, float>) multiply<float, float>;
 template decltype(multiply<double, double>) multiply<double, double>;
 template decltype(multiply<bf16, bf16>) multiply<bf16, bf16>;

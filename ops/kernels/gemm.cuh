@@ -33,4 +33,10 @@ void multiply(int64_t M, int64_t N, int64_t K, Factor<T> a, Factor<T> b, Out* c,
 template <class T>
 void sum_rows(const T* x, Wide<T>* sum, int64_t rows, int64_t C);
 
+// A linear layer's gradients: dw (O, I) = dy^T x and dbias (O) or null = the sum over the rows of
+// dy, with dy (rows, O) and x (rows, I).
+template <class T>
+void weight_gradient(int64_t O, int64_t I, int64_t rows, const T* dy, const T* x, Wide<T>* dw,
+                     Wide<T>* dbias);
+
 }  // namespace rmt::gpu
