@@ -27,18 +27,19 @@ struct TimesDerivative {
 
 template <class T>
 void gelu_depthwise_forward(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, const Map& m) {
-  depthwise::convolve(x, w, bias, y, m, false, Wide<T>(1), Gelu<T>(), depthwise::AsItIs());
+  depthwise::convolve(x, m.C, w, bias, y, m.C, m, false, Wide<T>(1), Gelu<T>(),
+                      depthwise::AsItIs());
 }
 
 template <class T>
 void gelu_depthwise_backward_x(const T* x, const T* dy, const Wide<T>* w, T* dx, const Map& m) {
-  depthwise::convolve<T>(dy, w, nullptr, dx, m, true, Wide<T>(1), depthwise::AsItIs(),
+  depthwise::convolve<T>(dy, m.C, w, nullptr, dx, m.C, m, true, Wide<T>(1), depthwise::AsItIs(),
                          TimesDerivative<T>{x});
 }
 
 template <class T>
 void gelu_depthwise_backward_w(const T* x, const T* dy, Wide<T>* dw, Wide<T>* dbias, const Map& m) {
-  depthwise::weight_gradient(x, dy, dw, dbias, m, Gelu<T>());
+  depthwise::weight_gradient(x, m.C, dy, dw, dbias, m, Gelu<T>());
 }
 
 INSTANTIATE(gelu_depthwise_forward)

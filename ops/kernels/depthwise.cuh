@@ -17,8 +17,8 @@
 
 namespace rmt::gpu::depthwise {
 
-// A functor Out with a member `more`, a map like y, is called out(sum, number of more at the same
-// place); one without, out(sum).
+// A functor Out with a member `more`, a map that lies as y does, is called out(sum, number of more
+// at the same place); one without, out(sum).
 template <class Out>
 constexpr bool kTakesMore = requires(Out out) {
   out.more;
@@ -84,8 +84,8 @@ struct RowsOfY {
 // when `reversed`. A thread to each strip of N channels.
 template <class T, int N, int K, class In, class Out>
 __global__ void __launch_bounds__(kThreads, (kResident<T, K>))
-    convolve_kernel(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, Strips s,
-                    bool reversed, Wide<T> centre, In in, Out out) {
+    convolve_kernel(const T* x, int x_stride, const Wide<T>* w, const Wide<T>* bias, T* y,
+                    int y_stride, Strips s, bool reversed, Wide<T> centre, In in, Out out) {
   using W = Wide<T>;
   using Values = cuda::Values<W, N>;
   constexpr int P = kColumns, r = K / 2, KK = K * K;
@@ -106,11 +106,10 @@ __global__ void __launch_bounds__(kThreads, (kResident<T, K>))
     for (int t = 0; t < KK; ++t) tap[t].at[n] = staged[t * width + own + n];
   }
   const Strip<P, r> strip(s, number);
-  const int64_t stride = s.row_stride(), corner = strip.first + c;
-  NextRow<T, N, P + K - 1> next(x + (corner + strip.top * stride - r * s.C), stride, s.C,
-                                strip.inside);
-  RowsOfY<T, N, Out> rows_of_y(out, y, corner + strip.begin * stride, stride, s.C,
-                               strip.inside >> r);
+  NextRow<T, N, P + K - 1> next(x + ((strip.first + strip.top * s.W - r) * x_stride + c),
+                                int64_t(s.W) * x_stride, x_stride, strip.inside);
+  RowsOfY<T, N, Out> rows_of_y(out, y, (strip.first + strip.begin * s.W) * y_stride + c,
+                               int64_t(s.W) * y_stride, y_stride, strip.inside >> r);
   for (int base = strip.begin - r; base < strip.end + r; base += K) {
 #pragma unroll
     for (int u = 0; u < K; ++u) {  // u = (row - first row) % K, known when this is compiled
@@ -136,8 +135,8 @@ __global__ void __launch_bounds__(kThreads, (kResident<T, K>))
 // The same by definition, for every k and C: a thread to each element of y.
 template <class T, class In, class Out>
 __global__ void __launch_bounds__(kThreads)
-    convolve_any_kernel(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, Map m,
-                        bool reversed, Wide<T> centre, In in, Out out) {
+    convolve_any_kernel(const T* x, int64_t x_stride, const Wide<T>* w, const Wide<T>* bias, T* y,
+                        int64_t y_stride, Map m, bool reversed, Wide<T> centre, In in, Out out) {
   using W = Wide<T>;
   const int64_t at = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (at >= m.B * m.H * m.W * m.C) return;
@@ -150,18 +149,19 @@ __global__ void __launch_bounds__(kThreads)
       const int t = ty * k + tx;
       const W tap =
           w[int64_t(c) * taps + (reversed ? taps - 1 - t : t)] + (t == taps / 2 ? centre : W(0));
-      sum += tap * in(W(x[at + ((ty - r) * m.W + tx - r) * m.C]));
+      sum += tap * in(W(x[(pixel + (ty - r) * m.W + tx - r) * x_stride + c]));
     }
+  const int64_t to = pixel * y_stride + c;
   if constexpr (kTakesMore<Out>)
-    y[at] = T(out(sum, W(out.more[at])));
+    y[to] = T(out(sum, W(out.more[to])));
   else
-    y[at] = T(out(sum));
+    y[to] = T(out(sum));
 }
 
 // Launches one of them. w (C, k k), bias (C) or null.
 template <class T, class In, class Out>
-void convolve(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, const Map& m, bool reversed,
-              Wide<T> centre, In in, Out out) {
+void convolve(const T* x, int64_t x_stride, const Wide<T>* w, const Wide<T>* bias, T* y,
+              int64_t y_stride, const Map& m, bool reversed, Wide<T> centre, In in, Out out) {
   const int64_t n = m.B * m.H * m.W * m.C;
   if (n == 0) return;
   auto strips = [&](auto k) {
@@ -170,13 +170,14 @@ void convolve(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, const Map
     const Blocks b(m.C / N);
     cuda::launch("depthwise_convolve", convolve_kernel<T, N, K, In, Out>,
                  dim3(unsigned(cuda::blocks_for(s.count, b.ty)), b.tiles), dim3(b.tx, b.ty), 0, x,
-                 w, bias, y, s, reversed, centre, in, out);
+                 x_stride, w, bias, y, y_stride, s, reversed, centre, in, out);
   };
-  if (suits(m, 3, x, y)) return strips(Size<3>());
-  if (suits(m, 5, x, y)) return strips(Size<5>());
+  auto fits = [&](int k) { return suits<T>(m, k, {{x, x_stride}, {y, y_stride}}); };
+  if (fits(3)) return strips(Size<3>());
+  if (fits(5)) return strips(Size<5>());
   cuda::launch("depthwise_convolve", convolve_any_kernel<T, In, Out>,
-               dim3(unsigned(cuda::blocks_for(n, kThreads))), dim3(kThreads), 0, x, w, bias, y, m,
-               reversed, centre, in, out);
+               dim3(unsigned(cuda::blocks_for(n, kThreads))), dim3(kThreads), 0, x, x_stride, w,
+               bias, y, y_stride, m, reversed, centre, in, out);
 }
 
 }  // namespace rmt::gpu::depthwise

@@ -48,20 +48,21 @@ __device__ __forceinline__ void add_strips(const cuda::Values<W, N> (&sum)[K * K
 // ty strips.
 template <class T, int N, int K, class In>
 __global__ void __launch_bounds__(kThreads, (kResident<T, K>))
-    weight_gradient_kernel(const T* x, const T* dy, Wide<T>* partial, Strips s, In in) {
+    weight_gradient_kernel(const T* x, int x_stride, const T* dy, Wide<T>* partial, Strips s,
+                           In in) {
   using Values = cuda::Values<Wide<T>, N>;
   constexpr int P = kColumns, r = K / 2, KK = K * K;
   const int width = int(blockDim.x) * N, first = int(blockIdx.y) * width;
   const int c = first + int(threadIdx.x) * N;
   Values sum[KK + 1] = {};
-  const int64_t step = int64_t(gridDim.x) * blockDim.y, stride = s.row_stride();
+  const int64_t step = int64_t(gridDim.x) * blockDim.y;
   for (int64_t number = int64_t(blockIdx.x) * blockDim.y + threadIdx.y; number < s.count && c < s.C;
        number += step) {
     const Strip<P, r> strip(s, number);
-    const int64_t corner = strip.first + c;
-    NextRow<T, N, P + K - 1> next(x + (corner + strip.top * stride - r * s.C), stride, s.C,
-                                  strip.inside);
-    NextRow<T, N, P> next_dy(dy + (corner + strip.begin * stride), stride, s.C, strip.inside >> r);
+    NextRow<T, N, P + K - 1> next(x + ((strip.first + strip.top * s.W - r) * x_stride + c),
+                                  int64_t(s.W) * x_stride, x_stride, strip.inside);
+    NextRow<T, N, P> next_dy(dy + ((strip.first + strip.begin * s.W) * s.C + c), int64_t(s.W) * s.C,
+                             s.C, strip.inside >> r);
     Values dy_rows[K][P] = {};  // row o, counted from the strip's first, in dy_rows[o % K]
     for (int base = strip.begin - r; base < strip.bottom; base += K) {
 #pragma unroll
@@ -92,7 +93,8 @@ __global__ void __launch_bounds__(kThreads, (kResident<T, K>))
 // threads (x, y): channel, one of the batch's rows.
 template <class T, class In>
 __global__ void __launch_bounds__(kThreads)
-    weight_gradient_any_kernel(const T* x, const T* dy, Wide<T>* partial, Map m, In in) {
+    weight_gradient_any_kernel(const T* x, int64_t x_stride, const T* dy, Wide<T>* partial, Map m,
+                               In in) {
   using W = Wide<T>;
   SHARED(W, shared, kThreads);
   const int64_t c = int64_t(blockIdx.x) * kLanes + threadIdx.x;
@@ -106,7 +108,8 @@ __global__ void __launch_bounds__(kThreads)
       if (line < 0 || line >= m.H) continue;
       for (int column = max(0, r - tx); column < min(int(m.W), int(m.W) + r - tx); ++column) {
         const W dy_p = W(dy[m.at(row, column) + c]);
-        sum += t == taps ? dy_p : dy_p * in(W(x[m.at(row + ty - r, column + tx - r) + c]));
+        sum += t == taps ? dy_p
+                         : dy_p * in(W(x[((row + ty - r) * m.W + column + tx - r) * x_stride + c]));
       }
     }
   shared[threadIdx.y * kLanes + threadIdx.x] = sum;
@@ -146,7 +149,8 @@ inline int64_t most_parts(unsigned tiles) {
 
 // dw (C, k k), dbias (C) or null
 template <class T, class In>
-void weight_gradient(const T* x, const T* dy, Wide<T>* dw, Wide<T>* dbias, const Map& m, In in) {
+void weight_gradient(const T* x, int64_t x_stride, const T* dy, Wide<T>* dw, Wide<T>* dbias,
+                     const Map& m, In in) {
   using W = Wide<T>;
   const int64_t taps = m.k * m.k;
   if (m.B * m.H * m.W == 0) {
@@ -169,15 +173,16 @@ void weight_gradient(const T* x, const T* dy, Wide<T>* dw, Wide<T>* dbias, const
     const Blocks b(m.C / N);
     sum(std::min(most_parts(b.tiles), cuda::blocks_for(s.count, b.ty)), [&](unsigned parts, W* p) {
       cuda::launch("depthwise_weight_gradient", weight_gradient_kernel<T, N, K, In>,
-                   dim3(parts, b.tiles), dim3(b.tx, b.ty), 0, x, dy, p, s, in);
+                   dim3(parts, b.tiles), dim3(b.tx, b.ty), 0, x, x_stride, dy, p, s, in);
     });
   };
-  if (suits(m, 3, x, dy)) return strips(Size<3>());
-  if (suits(m, 5, x, dy)) return strips(Size<5>());
+  auto fits = [&](int k) { return suits<T>(m, k, {{x, x_stride}, {dy, m.C}}); };
+  if (fits(3)) return strips(Size<3>());
+  if (fits(5)) return strips(Size<5>());
   sum(std::clamp<int64_t>(m.B * m.H / 8, 1, 128), [&](unsigned parts, W* p) {
     cuda::launch("depthwise_weight_gradient", weight_gradient_any_kernel<T, In>,
                  dim3(unsigned(cuda::blocks_for(m.C, kLanes)), unsigned(taps + 1), parts),
-                 dim3(kLanes, kThreads / kLanes), 0, x, dy, p, m, in);
+                 dim3(kLanes, kThreads / kLanes), 0, x, x_stride, dy, p, m, in);
   });
 }
 

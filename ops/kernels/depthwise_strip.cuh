@@ -17,6 +17,7 @@
 // memory; y counts strips.
 #pragma once
 #include <algorithm>
+#include <initializer_list>
 
 #include "core/cuda/device.h"
 #include "core/cuda/elementwise.cuh"
@@ -58,13 +59,12 @@ struct Strips {
     rows = int(cuda::blocks_for(m.H, segments));
     count = m.B * segments * groups;
   }
-  __device__ int64_t row_stride() const { return int64_t(W) * C; }
 };
 
 // Strip number `number`: the columns [column, column + P) and the rows [begin, end) of an image.
 template <int P, int r>
 struct Strip {
-  int64_t first;  // place of the element at row 0, column `column`, channel 0 of the image
+  int64_t first;  // number of the pixel at row 0, column `column` of the image
   int column, begin, end;
   int top, bottom;      // rows of x that the strip's rows reach, [top, bottom)
   unsigned inside = 0;  // bit i: column - r + i lies in the map
@@ -75,7 +75,7 @@ struct Strip {
     end = min(begin + s.rows, s.H);
     top = max(begin - r, 0);
     bottom = min(end + r, s.H);
-    first = (segment / s.segments * s.H * s.W + column) * s.C;
+    first = segment / s.segments * s.H * s.W + column;
 #pragma unroll
     for (int i = 0; i < P + 2 * r; ++i)
       inside |= unsigned(column - r + i) < unsigned(s.W) ? 1u << i : 0u;
@@ -119,15 +119,15 @@ template <class T, int N, int width>
 struct NextRow {
   const T* at;      // its first pixel
   int64_t stride;   // to the row below
-  int C;            // to the pixel beside
+  int beside;       // to the pixel beside
   unsigned inside;  // bit i: pixel i lies in the map
   Pixel<T, N> pixel[width];
 
-  __device__ __forceinline__ NextRow(const T* first_row, int64_t row_stride, int channels,
+  __device__ __forceinline__ NextRow(const T* first_row, int64_t row_stride, int pixel_stride,
                                      unsigned inside_bits)
-      : at(first_row), stride(row_stride), C(channels), inside(inside_bits) {
+      : at(first_row), stride(row_stride), beside(pixel_stride), inside(inside_bits) {
 #pragma unroll
-    for (int i = 0; i < width; ++i) pixel[i].load(at + i * C, inside >> i & 1);
+    for (int i = 0; i < width; ++i) pixel[i].load(at + i * beside, inside >> i & 1);
   }
 
   // f(i, in() of the channels of pixel i) for the row, while the row below begins to be loaded
@@ -138,7 +138,7 @@ struct NextRow {
     const unsigned bits = another ? inside : 0;
     const T* from = at;
 #pragma unroll
-    for (int i = 0; i < width; ++i, from += C) {
+    for (int i = 0; i < width; ++i, from += beside) {
       const cuda::Values<Wide<T>, N> v = values_of(pixel[i], in);
       pixel[i].load(from, bits >> i & 1);
       f(i, v);
@@ -176,9 +176,19 @@ struct AsItIs {
 template <int k>
 using Size = std::integral_constant<int, k>;
 
-template <class T, class... P>
-bool suits(const Map& m, int k, const T* x, const P*... p) {
-  return m.k == k && m.C % kChannels<T> == 0 && cuda::aligned(x, p...);
+// Are all channels and pixels of these tensors in packs that one access moves?
+template <class T>
+struct Tensors {
+  const T* p;
+  int64_t stride;
+};
+template <class T>
+bool suits(const Map& m, int k, std::initializer_list<Tensors<T>> tensors) {
+  constexpr int N = kChannels<T>;
+  return m.k == k && m.C % N == 0 &&
+         std::all_of(tensors.begin(), tensors.end(), [](const Tensors<T>& t) {
+           return reinterpret_cast<uintptr_t>(t.p) % (N * sizeof(T)) == 0 && t.stride % N == 0;
+         });
 }
 
 }  // namespace rmt::gpu::depthwise
