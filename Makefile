@@ -96,7 +96,7 @@ ROOM_SRC := $(if $(filter 1,$(MPI)),core/processes/mpi.cpp) \
 ROOMS    := $(subst $(space),-,$(notdir $(basename $(strip $(ROOM_SRC)))))
 LIB_SRC  := $(filter-out core/processes/mpi.cpp,$(wildcard $(LIB_DIRS:%=%/*.cpp)))
 CU_SRC   := $(wildcard core/cuda/*.cu ops/*.cu ops/*/*.cu train/*.cu)
-EMULATOR := $(wildcard core/cuda/emulator/*.cpp)
+EMULATOR := $(wildcard core/cuda/emulator/*.cpp core/cuda/model/*.cpp)
 TEST_SRC := $(wildcard tests/*.cpp tests/*/*.cpp tests/*/*/*.cpp tests/*/*/*/*.cpp)
 TEST_CU  := $(wildcard tests/*/*.cu tests/*/*/*.cu tests/*/*/*/*.cu)
 PROGRAMS := $(wildcard examples/*.cpp)

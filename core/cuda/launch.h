@@ -65,6 +65,9 @@ cudaError_t start(const char* name, void (*kernel)(P...), dim3 grid, dim3 block,
     ++index;
   };
   (check_pointer(args), ...);
+  if (emulator::taking_notes())
+    emulator::note_launch(name, reinterpret_cast<const void*>(kernel), grid, block, shared,
+                          {{&args, sizeof args, alignof(P)}...});
   return emulator::launch(name, grid, block, shared, stream(),
                           [kernel, args...] { kernel(args...); });
 }

@@ -16,6 +16,9 @@ struct Limits {
   // Memory that was given back may be handed out again in pieces. Off, each tensor of the common
   // pool has memory of its own, beyond which an access is seen.
   bool pieces;
+  // Bytes that are asked of the driver at once, of device memory and of pinned memory: small
+  // requests share them.
+  int64_t segment_bytes = 64 << 20;
   // Bytes of device memory that the pools may hold in all.
   int64_t memory = INT64_MAX;
 };

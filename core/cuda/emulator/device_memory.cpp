@@ -32,6 +32,14 @@ std::map<const char*, size_t>& pinned = *new std::map<const char*, size_t>;
 bool is_pinned(const void* p, size_t n) { return inside_one(pinned, p, n); }
 bool DeviceMemory::contains(const void* p, size_t n) const { return inside_one(blocks_, p, n); }
 
+size_t DeviceMemory::bytes_from(const void* p) const {
+  auto it = blocks_.upper_bound(static_cast<char*>(const_cast<void*>(p)));
+  if (it == blocks_.begin()) return 0;
+  --it;
+  const char* end = it->first + it->second;
+  return p < end ? size_t(end - static_cast<const char*>(p)) : 0;
+}
+
 size_t DeviceMemory::size() {
   reserve();
   return std::min(size_, settings().device_memory);
@@ -62,7 +70,7 @@ void* DeviceMemory::take(size_t bytes) {
   }
   blocks_[p] = bytes;
   unpoison(p - kGap, kGap + extent(bytes));
-  std::memset(p, kFresh, bytes);
+  if (!settings().dry) std::memset(p, kFresh, bytes);
   make_gap(p - kGap, kGap);
   make_gap(p + bytes, extent(bytes) - bytes);
   used_ += bytes;

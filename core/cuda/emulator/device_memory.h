@@ -24,6 +24,8 @@ class DeviceMemory {
   bool owns(const void* p) const { return base_ && p >= base_ && p < base_ + size_; }
   // Do the n bytes from p on lie inside one live block?
   bool contains(const void* p, size_t n) const;
+  // How many bytes there are from p to the end of the live block that p points into; 0 for none.
+  size_t bytes_from(const void* p) const;
 
   size_t size();  // bytes, as Settings::device_memory has it
   size_t used() const { return used_; }

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "core/cuda/emulator/language.h"
+#include "core/cuda/emulator/notes.h"
 #include "core/cuda/emulator/runtime_api.h"
 
 namespace rmt::emulator {
@@ -42,6 +43,9 @@ struct Settings {
   bool lock_memory = false;
   // Work on streams waits for a synchronisation or a query.
   bool lazy = false;
+  // A dry run: kernels, products and copies do nothing, and device memory is never touched, so that
+  // it may be larger than the host's; host memory that is copied to becomes 0. For notes.h.
+  bool dry = false;
 };
 Settings& settings();
 
@@ -49,6 +53,7 @@ Settings& settings();
 struct Counters {
   int64_t launches = 0, blocks = 0;
   int64_t switches = 0;  // from fiber to fiber
+  int64_t spins = 0;     // waits of the host that would keep its processor busy
 };
 Counters& counters();
 

@@ -17,6 +17,7 @@ std::vector<cudaStream_t>& streams = *new std::vector<cudaStream_t>{&default_str
 // --- errors ---
 
 cudaError_t last_error = cudaSuccess;
+bool host_sleeps = false;
 
 cudaError_t report(cudaError_t code) {
   if (code != cudaSuccess) last_error = code;
@@ -34,6 +35,7 @@ void throw_pending_error() {
 }
 
 void check_gaps(const std::string& when) {
+  if (settings().dry) return;
   Access access;
   if (std::string text = memory.damage(); !text.empty())
     throw Error(str("emulator: ", when, ": ", text));
@@ -43,10 +45,9 @@ void check_gaps(const std::string& when) {
 
 cudaStream_t resolve(cudaStream_t stream) { return stream ? stream : &default_stream; }
 
-bool is_capturing() {
-  return std::any_of(streams.begin(), streams.end(), [](cudaStream_t s) {
-    return s->capture && s->mode != cudaStreamCaptureModeRelaxed;
-  });
+bool is_capturing(cudaStreamCaptureMode loosest) {
+  return std::any_of(streams.begin(), streams.end(),
+                     [=](cudaStream_t s) { return s->capture && s->mode <= loosest; });
 }
 
 namespace {
@@ -108,6 +109,7 @@ namespace {
 // `work` may access device memory; afterwards the gaps are looked at.
 template <class F>
 void run_on_device(const std::string& name, const F& work) {
+  if (settings().dry) return;
   {
     Access access;
     work();
