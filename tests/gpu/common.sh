@@ -124,7 +124,8 @@ machine() {
     --format=csv,noheader 2>&1 | head -n 1)
   echo "GPU: ${gpu:-nvidia-smi says nothing}"
   # The runtime is linked into the programs; it looks for the driver's library when it starts.
-  for name in libcuda.so.1 'libcublasLt.so.*'; do
+  for name in libcuda.so.1 "$(grep -aom 1 'libcublasLt\.so\.[0-9]*' "$BIN/rmt-bench" | head -n 1)"; do
+    [ -n "$name" ] || continue
     folder=$(library "$name") || folder="not found"
     echo "$name: $([ "$folder" = - ] && echo "known to the loader" || echo "$folder")"
     case $folder in /*) LD_LIBRARY_PATH=$folder${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} ;; esac
@@ -153,18 +154,25 @@ $(($(date +%s) - from)) s"
 # with the headers in deps/; at most half of the time.
 build_again() {
   nvcc=$(tool nvcc)
-  arch=$(timeout 4 nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 1 | tr -d .)
-  if [ "${REBUILD:-1}" = 0 ] || [ -z "$nvcc" ] || [ -z "$arch" ] || ! command -v make >/dev/null; then
-    say "not built again: that needs a GPU, nvcc, make and g++"
+  arch=$(timeout 4 nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>&1 | head -n 1 |
+    sed -n 's/^\([0-9]*\)\.\([0-9]\)$/\1\2/p')
+  if [ "${REBUILD:-1}" = 0 ] || [ -z "$nvcc" ] || [ -z "$arch" ] ||
+    ! command -v make >/dev/null || ! command -v g++ >/dev/null; then
+    say "not built again: that takes a GPU, nvcc, make and g++"
     return
   fi
-  say "building for compute capability $arch"
-  folder=$(library 'libcublasLt.so.*')
-  case $folder in /*) ;; *) folder="" ;; esac
-  again="make CUDA=1 CUDA_ARCHS=$arch NVCC=$nvcc CPPFLAGS=-I$PWD/deps/include ${folder:+CUDA_LIB=$folder}"
+  say "building for compute capability $arch, at most $(($(left) / 2)) s"
+  flags=-I$PWD/deps/include libraries=""
+  if ! ls "$(dirname "$(readlink -f "$nvcc")")"/../lib64/libcublasLt.so* >/dev/null 2>&1; then
+    folder=$(library 'libcublasLt.so*') && libraries=CUDA_LIB=$folder flags="$flags -I$folder/../include"
+  fi
   export LIBRARY_PATH="$PWD/deps/lib${LIBRARY_PATH:+:$LIBRARY_PATH}"
-  if timeout $(($(left) / 2)) $again gpu-programs >"$OUT/build.txt" 2>&1; then
-    BIN=$($again -s where-programs) TESTS=$($again -s where-tests)
+  again() {
+    timeout $(($(left) / 2)) make CUDA=1 CUDA_ARCHS="$arch" NVCC="$nvcc" CPPFLAGS="$flags" \
+      ${libraries:+"$libraries"} "$@"
+  }
+  if again gpu-programs >"$OUT/build.txt" 2>&1; then
+    BIN=$PWD/$(again -s where-programs) TESTS=$(again -s where-tests)
     probe
   else
     say "the build failed: $(tail -n 1 "$OUT/build.txt")"

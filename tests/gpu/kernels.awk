@@ -10,7 +10,8 @@ BEGIN { FS = "\",\"" }
 columns && NF == columns && $(column["Kernel Name"]) != "" {
   kernel = $(column["Kernel Name"])
   gsub(/rmt::|gpu::|cuda::|void |<unnamed>::|\(anonymous namespace\)::/, "", kernel)
-  sub(/\(.*/, "", kernel)
+  gsub(/\([A-Za-z_:]+\)/, "", kernel)  # casts of template arguments: (int)4
+  sub(/\(.*/, "", kernel)               # parameters
   ns = number($(column["gpu__time_duration.sum"]))
   bytes = number($(column["dram__bytes_read.sum"])) + number($(column["dram__bytes_write.sum"]))
   time[kernel] += ns; moved[kernel] += bytes; ++launches[kernel]

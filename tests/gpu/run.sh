@@ -18,7 +18,7 @@ cd "$(dirname "$0")/../.." || exit 1
 if [ "$EMULATED" = 1 ]; then
   models=rmt_n batches=2 size=64 iterations="--warmup 3 --iters 3"
   epochs=1 trainer="cpu"
-  [ -n "$SUITES" ] || SUITES="Gelu Softmax LayerNorm Linear DeviceTensor Memory Resize Json"
+  [ -n "$SUITES" ] || SUITES="Gelu Softmax LayerNorm Linear DeviceTensor Memory Resize Splits"
 else
   models="rmt_s rmt_t" batches="128 256" size=224 iterations="--warmup 5 --iters 20"
   epochs=3 trainer="cuda --amp bf16"
