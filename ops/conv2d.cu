@@ -230,6 +230,9 @@ void conv2d_backward_x(const T* dy, const Wide<T>* w, T* dx, Conv c) {
 
 template <class T>
 void conv2d_backward_w(const T* dy, const T* x, Wide<T>* dw, Wide<T>* dbias, Conv c) {
+  if constexpr (std::is_same_v<T, bf16>)
+    if (convolution::serves(c, dy, x) && c.B * c.O > 0)
+      return convolution::backward_w(dy, x, dw, dbias, c);
   const int64_t E = padded_patch<T>(c), pixels = c.OH * c.OW, n = c.O * c.patch();
   if (dbias) sum_rows(dy, dbias, c.B * pixels, c.O);
   if (n == 0) return;
