@@ -97,9 +97,10 @@ __device__ __forceinline__ void add_tile(float (&sums)[kM][kChannels / 8][4], co
   }
 }
 
-// Blocks (parts, rows of dw, channels); warps (slice, tap).
+// Blocks (parts, rows of dw, channels); warps (slice, tap). A multiprocessor has registers for two
+// blocks, or for one where a thread has 64 sums.
 template <int kChannels, int kM, class Source>
-__global__ void __launch_bounds__(32 * gradient_warps<Source>, 2)
+__global__ void __launch_bounds__(32 * gradient_warps<Source>, kM* kChannels > 64 ? 1 : 2)
     gradient_kernel(Source source, const bf16* dy, Window w, Tiles tiles, GradientSums left) {
   constexpr int ld = kChannels + kGap, kColumns = kM * 16;
   DYNAMIC_SHARED(bf16, shared);  // the halo, and dy

@@ -22,9 +22,9 @@ constexpr int kGap = 8;
 
 // The tiles of a block, in order: neighbours on the map share pixels of their halos.
 struct Walk {
-  int64_t image;  // the first of the tile's images
-  int u, v;       // the tile's output (0, 0)
-  int left;       // tiles from here on
+  int image;  // the first of the tile's images
+  int u, v;   // the tile's output (0, 0)
+  int left;   // tiles from here on
 
   __device__ explicit Walk(const Tiles& t) {
     const int parts = int(gridDim.x), part = int(blockIdx.x);
@@ -33,7 +33,7 @@ struct Walk {
     const int row = begin / t.across, group = row / t.down;
     v = (begin - row * t.across) * t.columns;
     u = (row - group * t.down) * t.rows;
-    image = int64_t(group) * t.images;
+    image = group * t.images;
     left = end - begin;
   }
   __device__ void next(const Window& w, const Tiles& t) {
@@ -66,10 +66,10 @@ __device__ inline void write_pixels(const Window& w, const Tiles& tiles, const W
 #pragma unroll 1
   for (int n = int(threadIdx.x); n < outputs; n += int(blockDim.x)) {
     const Output o(tiles, n);
-    const int64_t image = walk.image + o.image;
+    const int image = walk.image + o.image;
     const int u = walk.u + o.u, v = walk.v + o.v;
     const bool there = n < tiles.outputs() && image < w.B && u < w.y.out && v < w.x.out;
-    const int line = int(image) * w.y.written + u * w.out_step + w.y.out_start;
+    const int line = image * w.y.written + u * w.out_step + w.y.out_start;
     pixels[n] = there ? line * w.x.written + v * w.out_step + w.x.out_start : -1;
   }
 }
@@ -80,8 +80,8 @@ struct Stored {
   static constexpr int taps = 9;  // of a window, at most
   const bf16* x;
   int H, W, C;
-  __device__ void copy(bf16* to, int64_t image, int y, int column, int channel, bool there) const {
-    const int64_t at = ((image * H + y) * W + column) * C + channel;
+  __device__ void copy(bf16* to, int image, int y, int column, int channel, bool there) const {
+    const int64_t at = int64_t((image * H + y) * W + column) * C + channel;
     ptx::cp_async_16(to, x + (there ? at : 0), there);
   }
 };
@@ -97,9 +97,9 @@ struct Patches {
   int H, W, stride, pad;
   struct Columns {};
   __device__ Columns columns(int) const { return {}; }
-  __device__ Eight fetch(int64_t image, int y, int column, int channel, bool there) const {
+  __device__ Eight fetch(int image, int y, int column, int channel, bool there) const {
     const int first = y * stride - pad, from = (column * stride - pad) * I, width = W * I;
-    const bf16* map = x + image * H * width;
+    const bf16* map = x + int64_t(image) * H * width;
     cuda::Pack<bf16, 8> out{};
     int i = channel / (k * I), at = channel % (k * I);
 #pragma unroll
@@ -132,7 +132,7 @@ __device__ __forceinline__ void load_halo(const Source& source, const Window& w,
 #pragma unroll 1
   for (int line = warp; line < tiles.lines(); line += warps) {
     const int local = line / tiles.halo_rows;
-    const int64_t image = walk.image + local;
+    const int image = walk.image + local;
     const int y = walk.u * w.step + w.y.start + line - local * tiles.halo_rows;
     const int left = walk.v * w.step + w.x.start;
     const bool line_there = has_channels && image < w.B && unsigned(y) < unsigned(w.y.in);
