@@ -6,6 +6,9 @@
 // of another. It makes `groups` times the multiply-adds that are needed, in no more kernels;
 // and since 0 times infinity is NaN, what is not finite in one group shows in all.
 //
+// In bf16, without groups and with filters of 2 x 2 or 3 x 3 on whole packs of channels, no col is
+// made: there the products gather their factors themselves (kernels/convolution.cuh).
+//
 // A row of col (pixels, E) is the patch of x under an output pixel: k k I numbers, and behind them
 // zeros up to whole packs of 16 bytes; w' (O, E) is in the same order. A thread makes 16 bytes of
 // col, or of dx: there it gathers what its pixel gave to at most k k patches.
@@ -230,6 +233,9 @@ void conv2d_backward_x(const T* dy, const Wide<T>* w, T* dx, Conv c) {
 
 template <class T>
 void conv2d_backward_w(const T* dy, const T* x, Wide<T>* dw, Wide<T>* dbias, Conv c) {
+  if constexpr (std::is_same_v<T, bf16>)
+    if (convolution::serves(c, dy, x) && c.B * c.O > 0)
+      return convolution::backward_w(dy, x, dw, dbias, c);
   const int64_t E = padded_patch<T>(c), pixels = c.OH * c.OW, n = c.O * c.patch();
   if (dbias) sum_rows(dy, dbias, c.B * pixels, c.O);
   if (n == 0) return;

@@ -1,8 +1,9 @@
 // Convolutions of maps in bf16 on tensor cores, from the host's side. Internal to ops/.
 #pragma once
 #include "core/cuda/elementwise.cuh"
+#include "core/cuda/limits.h"
 #include "core/storage.h"
-#include "ops/kernels/convolution_product.cuh"
+#include "ops/kernels/convolution_gradient.cuh"
 
 namespace rmt::gpu::convolution {
 
@@ -10,14 +11,14 @@ namespace rmt::gpu::convolution {
 // for the filters.
 constexpr int64_t kHaloBytes = 48 << 10;
 
-// What the kernels are for: filters of 2 x 2 to 4 x 4, whole packs of channels, or images of three
+// What the kernels are for: filters of 2 x 2 and 3 x 3, whole packs of channels, or images of three
 // and the filters that look at them in RMT. The pointers are those of x or dy and of what is
 // written.
 inline bool is_image(const Conv& c) { return c.I == 3 && c.k == 3; }
 template <class... P>
 bool serves(const Conv& c, const P*... pointers) {
   const int64_t largest = int64_t(1) << 30, pixels = std::max(c.H * c.W, c.OH * c.OW);
-  return c.groups == 1 && c.k >= 2 && c.k <= 4 && c.stride <= 2 && c.O % 8 == 0 &&
+  return c.groups == 1 && c.k >= 2 && c.k <= 3 && c.stride <= 2 && c.O % 8 == 0 &&
          (c.I % 8 == 0 || is_image(c)) && c.B * pixels < largest &&
          c.k * c.k * (c.I + 64) * (c.O + 64) < largest && cuda::aligned(pointers...);
 }
@@ -28,6 +29,11 @@ inline int channels_at_once(const Window& w, const Tiles& t, int most) {
   while (channels > 16 && (channels / 2 >= w.C || t.halo() * (channels + kGap) * 2 > kHaloBytes))
     channels /= 2;
   return channels;
+}
+
+inline Stored stored(const bf16* x, const Conv& c) { return {x, int(c.H), int(c.W), int(c.I)}; }
+inline Patches<3, 3> patches(const bf16* x, const Conv& c) {
+  return {x, int(c.H), int(c.W), int(c.stride), int(c.pad)};
 }
 
 template <int kChannels, int kM, int kN, class Source, class Result>
@@ -65,33 +71,74 @@ void for_shape(const Window& w, const F& f) {
 }
 
 inline void forward(const bf16* x, const float* w, const float* bias, bf16* y, const Conv& c) {
-  const int taps = int(c.k * c.k);
-  const bool image = c.I % 8 != 0;
-  const Filters f{int(c.k), int(c.I), c.I * taps, taps, int(image ? taps * c.I : c.I), image};
-  const Window window = image ? patch_window(c) : forward_window(c);
+  const Window window = is_image(c) ? patch_window(c) : forward_window(c);
   for_shape(window, [&](auto channels, auto kM, auto kN, const Tiles& tiles) {
     auto run = [&](const auto& source) {
-      launch_product<channels, kM, kN>("conv2d_forward", source, window, tiles, w, f, bias,
-                                       Store{y}, tiles.count);
+      launch_product<channels, kM, kN>("conv2d_forward", source, window, tiles, w,
+                                       forward_filters(c, is_image(c)), bias, Store{y},
+                                       tiles.count);
     };
     if constexpr (channels == kPatchChannels)
-      if (image) return run(Patches<3, 3>{x, int(c.H), int(c.W), int(c.stride), int(c.pad)});
-    run(Stored{x, int(c.H), int(c.W), int(c.I)});
+      if (is_image(c)) return run(patches(x, c));
+    run(stored(x, c));
   });
 }
 
 inline void backward_x(const bf16* dy, const float* w, bf16* dx, const Conv& c) {
-  const int taps = int(c.k * c.k);
-  const Filters f{int(c.k), int(c.I), taps, c.I * taps, int(c.O), false};
+  const Stored source{dy, int(c.OH), int(c.OW), int(c.O)};
   for (int64_t p = 0; p < std::min(c.stride, c.H); ++p)
     for (int64_t q = 0; q < std::min(c.stride, c.W); ++q) {
       const Window window = backward_window(c, p, q);
       for_shape(window, [&](auto channels, auto kM, auto kN, const Tiles& tiles) {
-        launch_product<channels, kM, kN>("conv2d_backward_x",
-                                         Stored{dy, int(c.OH), int(c.OW), int(c.O)}, window, tiles,
-                                         w, f, nullptr, Store{dx}, tiles.count);
+        launch_product<channels, kM, kN>("conv2d_backward_x", source, window, tiles, w,
+                                         backward_filters(c), nullptr, Store{dx}, tiles.count);
       });
     }
+}
+
+// dw and dbias, which may be null, with channels and rows of dw at a time that the compiler knows.
+template <int kChannels, int kM, class Source>
+void launch_gradient(const Source& source, const bf16* dy, const Window& w, float* dw, float* dbias,
+                     const Conv& c) {
+  const Tiles tiles = best_tiles(w, kGradientOutputs);
+  const unsigned rows = unsigned(cuda::blocks_for(w.O, kM * 16)),
+                 chunks = unsigned(cuda::blocks_for(w.C, kChannels));
+  // Two blocks on a multiprocessor, which leave as few sums as possible.
+  const int64_t wanted = cuda::blocks_for(cuda::limits().parts, 4) / (rows * chunks);
+  const int64_t parts = std::clamp<int64_t>(wanted, 1, tiles.count);
+  const int64_t slices = gradient_warps<Source> / w.taps(), numbers = int64_t(w.O) * w.taps() * w.C;
+  const Storage filters(size_t(parts * slices * numbers) * sizeof(float), Device::cuda),
+      bias(size_t(parts * w.O) * sizeof(float), Device::cuda);
+  const int64_t outputs = cuda::blocks_for(tiles.outputs(), 16) * 16,
+                halo = tiles.halo() * (kChannels + kGap),
+                numbers_shared = halo + outputs * (kM * 16 + kGap);
+  const GradientSums sums{static_cast<float*>(filters.data()),
+                          dbias ? static_cast<float*>(bias.data()) : nullptr, int(slices),
+                          int(outputs), int(halo)};
+  const int64_t threads = 32 * slices * w.taps();
+  cuda::launch("conv2d_backward_w", gradient_kernel<kChannels, kM, Source>,
+               dim3(unsigned(parts), rows, chunks), dim3(unsigned(threads)),
+               std::max(size_t(numbers_shared) * sizeof(bf16), size_t(threads) * 8), source, dy, w,
+               tiles, sums);
+  cuda::launch("add_gradients", add_gradients_kernel,
+               dim3(unsigned(cuda::blocks_for(numbers + w.O, 32))), dim3(32, kAddRows), 0, sums,
+               parts, w, forward_filters(c, is_image(c)), dw, dbias);
+}
+
+inline void backward_w(const bf16* dy, const bf16* x, float* dw, float* dbias, const Conv& c) {
+  if (is_image(c))
+    return launch_gradient<kPatchChannels, 2>(patches(x, c), dy, patch_window(c), dw, dbias, c);
+  const Window w = forward_window(c);
+  auto with_channels = [&](auto channels) {
+    if (w.O <= 32)
+      launch_gradient<channels, 2>(stored(x, c), dy, w, dw, dbias, c);
+    else
+      launch_gradient<channels, 4>(stored(x, c), dy, w, dw, dbias, c);
+  };
+  if (w.C > 16)
+    with_channels(std::integral_constant<int, 32>());
+  else
+    with_channels(std::integral_constant<int, 16>());
 }
 
 }  // namespace rmt::gpu::convolution

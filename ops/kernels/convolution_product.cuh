@@ -26,14 +26,25 @@ constexpr int kWarps = 4, kBlock = 32 * kWarps;
 // How the right factor is found in w (O, I, k, k).
 struct Filters {
   int k, I;
-  int64_t output, channel;  // from a column to the next, from a channel that is read to the next
-  int channels;             // that are read
-  bool patches;             // these are the numbers of a patch (convolution_tiles.cuh)
-  __device__ float at(const float* w, int o, int c, int i, int j) const {
-    if (patches) return w[o * output + c % I * channel + c / I];
-    return w[o * output + c * channel + i * k + j];
+  int output, channel;  // from a column to the next, from a channel that is read to the next
+  int channels;         // that are read
+  bool patches;         // these are the numbers of a patch (convolution_tiles.cuh)
+  __device__ int64_t place(int o, int c, int i, int j) const {
+    if (patches) return int64_t(o) * output + c % I * channel + c / I;
+    return int64_t(o) * output + c * channel + i * k + j;
   }
 };
+
+// Of y's product.
+inline Filters forward_filters(const Conv& c, bool patches) {
+  const int taps = int(c.k * c.k), I = int(c.I);
+  return {int(c.k), I, I * taps, taps, patches ? taps * I : I, patches};
+}
+// Of dx's.
+inline Filters backward_filters(const Conv& c) {
+  const int taps = int(c.k * c.k);
+  return {int(c.k), int(c.I), taps, int(c.I) * taps, int(c.O), false};
+}
 
 // Steps of 16 numbers along the product's inner dimension: for each kChannels channels, for each
 // tap, for each 16 of the channels.
@@ -53,7 +64,7 @@ static __global__ void pack_filters_kernel(const float* weights, Eight* packed, 
   const int channel = chunk * kChannels + step % sixteens * 16 + lane % 4 * 2;
   auto number = [&](int o, int c) {
     if (o >= w.O || c >= f.channels) return 0.f;
-    return f.at(weights, o, c, w.y.tap + a * w.y.tap_step, w.x.tap + b * w.x.tap_step);
+    return weights[f.place(o, c, w.y.tap + a * w.y.tap_step, w.x.tap + b * w.x.tap_step)];
   };
   Eight out;
 #pragma unroll
@@ -64,55 +75,42 @@ static __global__ void pack_filters_kernel(const float* weights, Eight* packed, 
   packed[at] = out;
 }
 
-// The thread's 8 columns of 8 outputs of a tile: places in the map that is written, negative where
-// there is no output, and the sums, rounded.
-struct Outputs {
-  int64_t at[8];
-  Eight sums[8];
-};
-
-// out = the sums.
-struct Store {
-  static constexpr int kBlocks = 3;  // that a multiprocessor must have registers for
-  struct State {};
-  bf16* out;
-  __device__ State begin(int) const { return {}; }
-  __device__ void take(State&, const Outputs& o) const {
-#pragma unroll
-    for (int i = 0; i < 8; ++i)
-      if (o.at[i] >= 0) *reinterpret_cast<Eight*>(out + o.at[i]) = o.sums[i];
-  }
-  template <int kN>
-  __device__ void finish(const State&, void*, int, const Window&) const {}
-};
-
-// One block's part of the work; `result` has what becomes of the sums.
-template <int kChannels, int kM, int kN, class Source, class Result>
-__global__ void __launch_bounds__(kBlock, Result::kBlocks)
-    product_kernel(Source source, Window w, Tiles tiles, const Eight* filters, const float* bias,
-                   Result result) {
-  constexpr int ld = kChannels + kGap, ld_out = kN * 8 + kGap, kOutputs = kM * 16 * kWarps;
-  DYNAMIC_SHARED(bf16, shared);  // the halo, then the sums
-  SHARED(int, places, kOutputs);
-  const int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32;
-  const int column = int(blockIdx.y) * kN * 8, c = int(threadIdx.x) % kN * 8;
-  const int steps = steps_of(w, kChannels);
-  for (int n = int(threadIdx.x); n < kOutputs; n += kBlock) {
-    const Output o(tiles, n);
-    places[n] = n < tiles.outputs() ? o.image << 20 | o.u << 10 | o.v : -1;
-  }
+// A block's part of the product, as one of its threads sees it: the lane of a warp of kM 16 outputs
+// and all kN 8 columns.
+template <int kChannels, int kM, int kN>
+struct Product {
+  static constexpr int ld = kChannels + kGap, ld_out = kN * 8 + kGap;
+  static constexpr int outputs = kM * 16 * kWarps;  // of the block's tiles
+  const Window& w;
+  const Tiles& tiles;
+  bf16* const shared;  // the halo, then the rounded sums (outputs, kN 8)
+  const int lane, warp, steps;
   int rows[kM];  // where the row of the left factor lies that the lane points to
-#pragma unroll
-  for (int m = 0; m < kM; ++m) {
-    const Output o(tiles, min((warp * kM + m) * 16 + lane % 16, tiles.outputs() - 1));
-    const int line = o.image * tiles.halo_rows + o.u * w.step;
-    rows[m] = (line * tiles.places + o.v) * ld + lane / 16 * 8;
-  }
-  typename Result::State state = result.begin(column + c);
+  float sums[kM][kN][4];
+  // Filters of the step that comes next, and where they were read.
+  Eight filters[kN / 2];
+  const Eight* read;
+  int step;
 
-  for (int tile = int(blockIdx.x); tile < tiles.count; tile += int(gridDim.x)) {
-    const Corner corner(tiles, tile);
-    float sums[kM][kN][4];
+  __device__ __forceinline__ Product(const Window& window, const Tiles& tiles_, bf16* memory)
+      : w(window),
+        tiles(tiles_),
+        shared(memory),
+        lane(int(threadIdx.x) % 32),
+        warp(int(threadIdx.x) / 32),
+        steps(steps_of(w, kChannels)) {
+#pragma unroll
+    for (int m = 0; m < kM; ++m) {
+      const Output o(tiles, min((warp * kM + m) * 16 + lane % 16, tiles.outputs() - 1));
+      const int line = o.image * tiles.halo_rows + o.u * w.step;
+      rows[m] = (line * tiles.places + o.v) * ld + lane / 16 * 8;
+    }
+  }
+
+  // Sums begin with the bias, which may be null, of the columns from `column` on.
+  __device__ __forceinline__ void begin(const Eight* packed, const float* bias, int column) {
+    read = packed + int64_t(column / 16) * steps * 32 + lane;
+    step = 0;
 #pragma unroll
     for (int n = 0; n < kN; ++n) {
       const int pair = column + n * 8 + lane % 4 * 2;
@@ -124,44 +122,39 @@ __global__ void __launch_bounds__(kBlock, Result::kBlocks)
         sums[m][n][1] = sums[m][n][3] = right;
       }
     }
-    const Eight* next = filters + int64_t(blockIdx.y) * (kN / 2) * steps * 32 + lane;
-    Eight b[kN / 2];
-    auto load_filters = [&] {
+  }
+  __device__ __forceinline__ void load_filters() {
 #pragma unroll
-      for (int n = 0; n < kN / 2; ++n) b[n] = next[n * steps * 32];
-    };
-    int step = 0;
-    for (int channel = 0; channel < w.C; channel += kChannels) {
-      __syncthreads();  // all have read what lies in `shared`
-      load_halo<kChannels>(source, w, tiles, corner, channel, shared);
-      ptx::cp_async_commit();
-      load_filters();
-      ptx::cp_async_wait<0>();
-      __syncthreads();
-      for (int i = 0; i < w.y.taps; ++i)
-        for (int j = 0; j < w.x.taps; ++j) {
-          const int tap = (i * tiles.places + Tiles::place(w.step, j, tiles.places)) * ld;
+    for (int n = 0; n < kN / 2; ++n) filters[n] = read[n * steps * 32];
+  }
+
+  // sums += what the kChannels channels in shared memory give.
+  __device__ __forceinline__ void add_halo() {
+    for (int i = 0; i < w.y.taps; ++i)
+      for (int j = 0; j < w.x.taps; ++j) {
+        const int tap = (i * tiles.places + Tiles::place(w.step, j, tiles.places)) * ld;
+#pragma unroll 2
+        for (int k = 0; k < kChannels / 16; ++k) {
+          Eight now[kN / 2];
 #pragma unroll
-          for (int k = 0; k < kChannels / 16; ++k) {
-            Eight now[kN / 2];
+          for (int n = 0; n < kN / 2; ++n) now[n] = filters[n];
+          if (++step < steps) read += 32;
+          load_filters();
 #pragma unroll
-            for (int n = 0; n < kN / 2; ++n) now[n] = b[n];
-            if (++step < steps) next += 32;
-            load_filters();
+          for (int m = 0; m < kM; ++m) {
+            uint32_t a[4];
+            ptx::ldmatrix_x4(a, shared + rows[m] + tap + k * 16);
 #pragma unroll
-            for (int m = 0; m < kM; ++m) {
-              uint32_t a[4];
-              ptx::ldmatrix_x4(a, shared + rows[m] + tap + k * 16);
-#pragma unroll
-              for (int n = 0; n < kN; ++n)
-                ptx::mma_m16n8k16(sums[m][n], a,
-                                  {now[n / 2].at[n % 2 * 2], now[n / 2].at[n % 2 * 2 + 1]});
-            }
+            for (int n = 0; n < kN; ++n)
+              ptx::mma_m16n8k16(sums[m][n], a,
+                                {now[n / 2].at[n % 2 * 2], now[n / 2].at[n % 2 * 2 + 1]});
           }
         }
-    }
-    // Through shared memory, rounded, from the lanes of mma to threads of 8 columns.
-    __syncthreads();
+      }
+  }
+
+  // The sums, rounded, to shared memory: from there threads take 8 columns of an output.
+  __device__ __forceinline__ void round_sums() const {
 #pragma unroll
     for (int m = 0; m < kM; ++m)
 #pragma unroll
@@ -172,23 +165,76 @@ __global__ void __launch_bounds__(kBlock, Result::kBlocks)
           *reinterpret_cast<uint32_t*>(shared + row * ld_out + n * 8 + lane % 4 * 2) =
               ptx::pack_bf16(sums[m][n][2 * half], sums[m][n][2 * half + 1]);
       }
-    __syncthreads();
+  }
+};
+
+// The thread's 8 columns of 8 outputs of a tile: places in the map that is written, negative where
+// there is no output, and the sums, rounded.
+struct Outputs {
+  int64_t at[8];
+  Eight sums[8];
+
+  // pixels: of the tile's outputs (write_pixels).
+  template <int kN>
+  static __device__ __forceinline__ Outputs of(const Window& w, const int* pixels,
+                                               const bf16* shared, int column) {
     Outputs out;
+    const int c = int(threadIdx.x) % kN * 8;
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
-      const int n = int(threadIdx.x) / kN + i * (kBlock / kN), place = places[n];
-      const int64_t image = corner.image + (place >> 20);
-      const int u = corner.u + (place >> 10 & 1023), v = corner.v + (place & 1023);
-      const bool there =
-          place >= 0 && image < w.B && u < w.y.out && v < w.x.out && column + c < w.O;
-      const int64_t line = image * w.y.written + u * w.out_step + w.y.out_start;
-      const int64_t pixel = line * w.x.written + v * w.out_step + w.x.out_start;
-      out.at[i] = there ? pixel * w.O + column + c : -1;
-      out.sums[i] = *reinterpret_cast<const Eight*>(shared + n * ld_out + c);
+      const int n = int(threadIdx.x) / kN + i * (kBlock / kN), pixel = pixels[n];
+      const bool there = pixel >= 0 && column + c < w.O;
+      out.at[i] = there ? int64_t(pixel) * w.O + column + c : -1;
+      out.sums[i] = *reinterpret_cast<const Eight*>(shared + n * (kN * 8 + kGap) + c);
     }
-    result.take(state, out);
+    return out;
   }
-  result.template finish<kN>(state, shared, column + c, w);
+};
+
+// out = the sums.
+struct Store {
+  bf16* out;
+  struct State {};
+  __device__ State begin(int) const { return {}; }
+  __device__ void take(State&, const Outputs& o) const {
+#pragma unroll
+    for (int i = 0; i < 8; ++i)
+      if (o.at[i] >= 0) *reinterpret_cast<Eight*>(out + o.at[i]) = o.sums[i];
+  }
+  template <int kN>
+  __device__ void finish(const State&, void*, const Window&) const {}
+};
+
+// Blocks: some of the tiles, and kN 8 columns. `result` has what becomes of the sums. (A
+// multiprocessor has registers for three blocks.)
+template <int kChannels, int kM, int kN, class Source, class Result>
+__global__ void __launch_bounds__(kBlock, 3)
+    product_kernel(Source source, Window w, Tiles tiles, const Eight* filters, const float* bias,
+                   Result result) {
+  using P = Product<kChannels, kM, kN>;
+  DYNAMIC_SHARED(bf16, shared);
+  SHARED(int, pixels, P::outputs);
+  P product(w, tiles, shared);
+  const int column = int(blockIdx.y) * kN * 8;
+  auto state = result.begin(column + int(threadIdx.x) % kN * 8);
+  for (Walk at(tiles); at.left > 0; at.next(w, tiles)) {
+    product.begin(filters, bias, column);
+    for (int channel = 0; channel < w.C; channel += kChannels) {
+      __syncthreads();  // all have read what lies in `shared`
+      load_halo<kChannels>(source, w, tiles, at, channel, shared);
+      ptx::cp_async_commit();
+      product.load_filters();
+      ptx::cp_async_wait<0>();
+      __syncthreads();
+      product.add_halo();
+    }
+    __syncthreads();
+    product.round_sums();
+    write_pixels(w, tiles, at, pixels, P::outputs);
+    __syncthreads();
+    result.take(state, Outputs::of<kN>(w, pixels, shared, column));
+  }
+  result.template finish<kN>(state, shared, w);
 }
 
 }  // namespace rmt::gpu::convolution

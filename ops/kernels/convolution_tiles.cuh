@@ -20,16 +20,31 @@ using Eight = cuda::Pack<uint32_t, 4>;
 // then in all banks, for the channels of a pixel come in multiples of 16.
 constexpr int kGap = 8;
 
-// Output (0, 0) of a tile's first image.
-struct Corner {
-  int64_t image;
-  int u, v;
-  __device__ Corner(const Tiles& t, int tile) {
-    const int row = tile / t.across;
-    v = (tile - row * t.across) * t.columns;
-    const int group = row / t.down;
+// The tiles of a block, in order: neighbours on the map share pixels of their halos.
+struct Walk {
+  int image;  // the first of the tile's images
+  int u, v;   // the tile's output (0, 0)
+  int left;   // tiles from here on
+
+  __device__ explicit Walk(const Tiles& t) {
+    const int parts = int(gridDim.x), part = int(blockIdx.x);
+    const int begin = int(int64_t(t.count) * part / parts),
+              end = int(int64_t(t.count) * (part + 1) / parts);
+    const int row = begin / t.across, group = row / t.down;
+    v = (begin - row * t.across) * t.columns;
     u = (row - group * t.down) * t.rows;
-    image = int64_t(group) * t.images;
+    image = group * t.images;
+    left = end - begin;
+  }
+  __device__ void next(const Window& w, const Tiles& t) {
+    --left;
+    v += t.columns;
+    if (v < w.x.out) return;
+    v = 0;
+    u += t.rows;
+    if (u < w.y.out) return;
+    u = 0;
+    image += t.images;
   }
 };
 
@@ -44,13 +59,29 @@ struct Output {
   }
 };
 
+// pixels[n] = the pixel that output n of a tile is, counted through the whole batch of the map that
+// is written; -1 where there is none.
+__device__ inline void write_pixels(const Window& w, const Tiles& tiles, const Walk& walk,
+                                    int* pixels, int outputs) {
+#pragma unroll 1
+  for (int n = int(threadIdx.x); n < outputs; n += int(blockDim.x)) {
+    const Output o(tiles, n);
+    const int image = walk.image + o.image;
+    const int u = walk.u + o.u, v = walk.v + o.v;
+    const bool there = n < tiles.outputs() && image < w.B && u < w.y.out && v < w.x.out;
+    const int line = image * w.y.written + u * w.out_step + w.y.out_start;
+    pixels[n] = there ? line * w.x.written + v * w.out_step + w.x.out_start : -1;
+  }
+}
+
 // x (B, H, W, C) as it is.
 struct Stored {
   static constexpr bool in_memory = true;
+  static constexpr int taps = 9;  // of a window, at most
   const bf16* x;
   int H, W, C;
-  __device__ void copy(bf16* to, int64_t image, int y, int column, int channel, bool there) const {
-    const int64_t at = ((image * H + y) * W + column) * C + channel;
+  __device__ void copy(bf16* to, int image, int y, int column, int channel, bool there) const {
+    const int64_t at = int64_t((image * H + y) * W + column) * C + channel;
     ptx::cp_async_16(to, x + (there ? at : 0), there);
   }
 };
@@ -60,14 +91,15 @@ struct Stored {
 template <int I, int k>
 struct Patches {
   static constexpr bool in_memory = false;
-  static constexpr int at_once = 4;
+  static constexpr int taps = 1;
+  static constexpr int at_once = 2;
   const bf16* x;
   int H, W, stride, pad;
   struct Columns {};
   __device__ Columns columns(int) const { return {}; }
-  __device__ Eight fetch(int64_t image, int y, int column, int channel, bool there) const {
+  __device__ Eight fetch(int image, int y, int column, int channel, bool there) const {
     const int first = y * stride - pad, from = (column * stride - pad) * I, width = W * I;
-    const bf16* map = x + image * H * width;
+    const bf16* map = x + int64_t(image) * H * width;
     cuda::Pack<bf16, 8> out{};
     int i = channel / (k * I), at = channel % (k * I);
 #pragma unroll
@@ -90,23 +122,25 @@ struct Patches {
 // there are no more channels.
 template <int kChannels, class Source>
 __device__ __forceinline__ void load_halo(const Source& source, const Window& w, const Tiles& tiles,
-                                          const Corner& corner, int channel, bf16* halo) {
+                                          const Walk& walk, int channel, bf16* halo) {
   constexpr int packs = kChannels / 8, step = 32 / packs, ld = kChannels + kGap;
   const int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32,
             warps = int(blockDim.x) / 32;
   const int c = lane % packs * 8;
   const bool has_channels = channel + c < w.C;
   channel = has_channels ? channel + c : 0;
+#pragma unroll 1
   for (int line = warp; line < tiles.lines(); line += warps) {
     const int local = line / tiles.halo_rows;
-    const int64_t image = corner.image + local;
-    const int y = corner.u * w.step + w.y.start + line - local * tiles.halo_rows;
-    const int left = corner.v * w.step + w.x.start;
+    const int image = walk.image + local;
+    const int y = walk.u * w.step + w.y.start + line - local * tiles.halo_rows;
+    const int left = walk.v * w.step + w.x.start;
     const bool line_there = has_channels && image < w.B && unsigned(y) < unsigned(w.y.in);
     bf16* to = halo + line * tiles.places * ld + c;
     auto place = [&](int i) { return to + Tiles::place(w.step, i, tiles.places) * ld; };
     auto there = [&](int i) { return line_there && unsigned(left + i) < unsigned(w.x.in); };
     if constexpr (Source::in_memory) {
+#pragma unroll 2
       for (int i = lane / packs; i < tiles.halo_columns; i += step)
         source.copy(place(i), image, y, left + i, channel, there(i));
     } else {

@@ -29,8 +29,7 @@ struct WindowAxis {
 };
 
 struct Window {
-  int64_t B;
-  int C, O;  // channels that are read and written
+  int B, C, O;  // images; channels that are read and written
   int step, out_step;
   WindowAxis y, x;
   HD int taps() const { return y.taps * x.taps; }
@@ -41,7 +40,7 @@ inline Window forward_window(const Conv& c) {
   auto axis = [&](int64_t in, int64_t out) {
     return WindowAxis{int(in), int(out), -int(c.pad), int(c.k), 0, 1, int(out), 0};
   };
-  return {c.B, int(c.I), int(c.O), int(c.stride), 1, axis(c.H, c.OH), axis(c.W, c.OW)};
+  return {int(c.B), int(c.I), int(c.O), int(c.stride), 1, axis(c.H, c.OH), axis(c.W, c.OW)};
 }
 
 // The pixels of dx with the rests p and q. The taps are met from the last to the first: the greater
@@ -55,7 +54,7 @@ inline Window backward_window(const Conv& c, int64_t p, int64_t q) {
                       int(last),  -int(c.stride),
                       int(out),   int(rest)};
   };
-  return {c.B, int(c.O), int(c.I), 1, int(c.stride), axis(c.OH, c.H, p), axis(c.OW, c.W, q)};
+  return {int(c.B), int(c.O), int(c.I), 1, int(c.stride), axis(c.OH, c.H, p), axis(c.OW, c.W, q)};
 }
 
 // An image x (B, H, W, 3) has no whole packs of channels. Its patches under the output pixels have,
@@ -63,7 +62,7 @@ inline Window backward_window(const Conv& c, int64_t p, int64_t q) {
 constexpr int kPatchChannels = 32;
 inline Window patch_window(const Conv& c) {
   auto axis = [](int64_t out) { return WindowAxis{int(out), int(out), 0, 1, 0, 1, int(out), 0}; };
-  return {c.B, kPatchChannels, int(c.O), 1, 1, axis(c.OH), axis(c.OW)};
+  return {int(c.B), kPatchChannels, int(c.O), 1, 1, axis(c.OH), axis(c.OW)};
 }
 
 // Tiles of images x rows x columns outputs. In shared memory a tile has the pixels under its
@@ -103,7 +102,7 @@ inline Tiles best_tiles(const Window& w, int outputs) {
   for (int columns = 1; columns <= std::min(w.x.out, outputs); ++columns) {
     const int rows = std::min(w.y.out, outputs / columns);
     const bool whole = rows == w.y.out && columns == w.x.out;
-    const int images = whole ? int(std::min<int64_t>(w.B, outputs / (rows * columns))) : 1;
+    const int images = whole ? std::min(w.B, outputs / (rows * columns)) : 1;
     const Tiles tiles = tiles_of(w, images, rows, columns);
     const double time = double(tiles.count) * double(2 * outputs + tiles.halo());
     if (best.count == 0 || time < least) {
