@@ -20,7 +20,7 @@
 namespace rmt::gpu::tensor_cores {
 
 // Blocks that a multiprocessor must have registers for.
-constexpr int forward_blocks(bool map) { return map ? 3 : 4; }
+constexpr int forward_blocks(int N, bool map) { return !N ? 2 : map ? 3 : 4; }
 constexpr int kBackwardBlocks = 2;
 
 // For 16 queries P_ij = 2^(s_ij - most_i), not normalised: f(j, P) for 16 keys after another; then
@@ -45,7 +45,7 @@ __device__ __forceinline__ void attend(const Warp<D, N, map>& w, const P& p,
 
 // y.
 template <int D, int N, bool map>
-__global__ void __launch_bounds__(32 * kMaxWarps, forward_blocks(map))
+__global__ void __launch_bounds__(32 * kMaxWarps, forward_blocks(N, map))
     forward_kernel(const Call call, bf16* y) {
   DYNAMIC_SHARED(bf16, shared);
   const Place<D, N, 3> p(call, shared);
