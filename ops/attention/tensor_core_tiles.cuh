@@ -95,17 +95,21 @@ __device__ __forceinline__ void load_rows(Left (&a)[D / 16], const bf16* tile, i
       [&](int s) { ptx::ldmatrix_x4(a[s], tile + lane % 16 * ld + lane / 16 * 8 + s * 16); });
 }
 
-// s[0], s[1] += the columns 0 to 7 and 8 to 15 of a b^T, for 16 rows b of a tile; with `half` only
-// s[0], for 8 rows.
+// s[0], s[1] = left, right + the columns 0 to 7 and 8 to 15 of a b^T, for 16 rows b of a tile; with
+// `half` only s[0], for 8 rows.
 template <int D>
-__device__ __forceinline__ void multiply_transposed(Fragment (&s)[2], const Left (&a)[D / 16],
+__device__ __forceinline__ void multiply_transposed(Fragment (&s)[2], const Fragment& left,
+                                                    const Fragment& right, const Left (&a)[D / 16],
                                                     const bf16* b, int ld, bool half = false) {
   const int lane = lane_of_warp(), row = lane / 16 * 8 + lane % 8;
   unrolled<D / 16>([&](int c) {
     uint32_t r[4];
     ptx::ldmatrix_x4(r, b + row * ld + lane / 8 % 2 * 8 + c * 16);
-    ptx::mma_m16n8k16(s[0], a[c], {r[0], r[1]});
-    if (!half) ptx::mma_m16n8k16(s[1], a[c], {r[2], r[3]});
+    const auto add = [&](Fragment& to, const Fragment& begin, const uint32_t(&b_of_c)[2]) {
+      c ? ptx::mma_m16n8k16(to, a[c], b_of_c) : ptx::mma_m16n8k16(to, a[c], b_of_c, begin);
+    };
+    add(s[0], left, {r[0], r[1]});
+    if (!half) add(s[1], right, {r[2], r[3]});
   });
 }
 
@@ -223,7 +227,7 @@ struct Warp {
       start(s[h], j + 8 * h, [&](int e) { return offset[e / 2]; });
       mask(s[h], j + 8 * h);
     });
-    multiply_transposed<D>(s, q, keys, ld, half(j));
+    multiply_transposed<D>(s, s[0], s[1], q, keys, ld, half(j));
   }
 
   // s -> 2^s.

@@ -20,42 +20,38 @@
 namespace rmt::gpu::tensor_cores {
 
 // Blocks that a multiprocessor must have registers for.
-constexpr int forward_blocks(bool map) { return map ? 3 : 4; }
+constexpr int forward_blocks(int N, bool map) { return !N ? 2 : map ? 3 : 4; }
 constexpr int kBackwardBlocks = 2;
 
-// P of 16 queries, unnormalised: P_ij = 2^(s_ij - most_i), most_i = 0 unless that fails. f(j, P)
-// for 16 keys after another; then out = P v and sum = P 1.
+// For 16 queries P_ij = 2^(s_ij - most_i), not normalised: f(j, P) for 16 keys after another; then
+// out = P v and sum = P 1, with P rounded.
 template <int D, int N, bool map, class P, class F>
 __device__ __forceinline__ void attend(const Warp<D, N, map>& w, const P& p,
-                                       const Left (&q)[D / 16], float (&most)[2],
+                                       const Left (&q)[D / 16], const float (&most)[2],
                                        Fragment (&out)[D / 8], Fragment& sum, const F& f) {
-#pragma unroll 1
-  for (bool again = false;; again = true) {
-    unrolled<D / 2>([&](int e) { out[e / 4][e % 4] = 0; });
-    unrolled<4>([&](int e) { sum[e] = 0; });
-    w.for_columns([&](int j) {
-      Fragment s[2];
-      Left weights;
-      w.scores(s, q, p.tk + j * p.ld, p.ld, j, most);
-      w.exponentials(s, j);
-      f(j, s);
-      round(weights, s, w.half(j));
-      multiply<D>(out, weights, p.tv + j * p.ld, p.ld);
-      add_rows(sum, weights);
-    });
-    if (sums_are_fine(sum) || again) return;
-    w.find_most(most, q, p.tk, p.ld);
-  }
+  unrolled<D / 2>([&](int e) { out[e / 4][e % 4] = 0; });
+  unrolled<4>([&](int e) { sum[e] = 0; });
+  w.for_columns([&](int j) {
+    Fragment s[2];
+    Left weights;
+    w.scores(s, q, p.tk + j * p.ld, p.ld, j, most);
+    w.exponentials(s, j);
+    f(j, s);
+    round(weights, s, w.half(j));
+    multiply<D>(out, weights, p.tv + j * p.ld, p.ld);
+    add_rows(sum, weights);
+  });
 }
 
 // y.
 template <int D, int N, bool map>
-__global__ void __launch_bounds__(32 * kMaxWarps, forward_blocks(map))
+__global__ void __launch_bounds__(32 * kMaxWarps, forward_blocks(N, map))
     forward_kernel(const Call call, bf16* y) {
   DYNAMIC_SHARED(bf16, shared);
   const Place<D, N, 3> p(call, shared);
   p.template load_tiles<map>();
   Warp<D, N, map> w(p.n, p.decay(), p.memory.places);
+  const auto nothing = [](int, const Fragment(&)[2]) {};
   int i0 = p.i0;
   do {
     Left q[D / 16];
@@ -63,10 +59,30 @@ __global__ void __launch_bounds__(32 * kMaxWarps, forward_blocks(map))
     Fragment out[D / 8], sum;
     load_rows<D>(q, p.tq + i0 * p.ld, p.ld);
     w.set_rows(i0);
-    attend(w, p, q, most, out, sum, [](int, const Fragment(&)[2]) {});
+    attend(w, p, q, most, out, sum, nothing);
+    if (!sums_are_fine(sum)) {  // rare: once more, with the maximum, in a loop of few registers
+      Warp<D, 0, map> again(p.n, w.decay, w.places);
+      again.set_rows(i0);
+      again.find_most(most, q, p.tk, p.ld);
+      attend(again, p, q, most, out, sum, nothing);
+    }
     p.store(y, call.y_stride, out, i0, ptx::reciprocal_approx(sum[0]),
             ptx::reciprocal_approx(sum[2]), false, p.tq + i0 * p.ld);
   } while (!N && (i0 += p.warps * 16) < p.n);
+}
+
+// `attend`, and where the sums of 2^s overflow or vanish, which is rare, once more with the
+// maximum.
+template <int D, int N, bool map, class P, class F>
+__device__ __forceinline__ void attend_safely(const Warp<D, N, map>& w, const P& p,
+                                              const Left (&q)[D / 16], float (&most)[2],
+                                              Fragment (&out)[D / 8], Fragment& sum, const F& f) {
+#pragma unroll 1
+  for (bool again = false;; again = true) {
+    attend(w, p, q, most, out, sum, f);
+    if (again || sums_are_fine(sum)) return;
+    w.find_most(most, q, p.tk, p.ld);
+  }
 }
 
 // x_r = -sum_c out_rc dy_rc for rows g and g + 8. dy as a left factor is held as out is, in pairs:
@@ -95,14 +111,15 @@ __device__ __forceinline__ void backward_queries(Warp<D, N, map>& w, const P& p,
   load_rows<D>(q, p.tq + i0 * ld, ld);
   load_rows<D>(dy, p.tdy + i0 * ld, ld);
   w.set_rows(i0);
-  attend(w, p, q, most, out, sum, [&](int j, const Fragment(&s)[2]) {
+  const auto keep = [&](int j, const Fragment(&s)[2]) {
     if (j == 0) exact[0] = exact[1] = 0;
     unrolled<8>([&](int e) {
       if (e >= 4 && w.half(j)) return;
       exact[e % 4 / 2] += s[e / 4][e % 4];
       if constexpr (N > 0) kept[j / 8 + e / 4][e % 4] = s[e / 4][e % 4];
     });
-  });
+  };
+  attend_safely(w, p, q, most, out, sum, keep);
 
   float scale[2], dot[2], log_sum[2];
   minus_products<D>(dot, out, dy);
@@ -120,10 +137,10 @@ __device__ __forceinline__ void backward_queries(Warp<D, N, map>& w, const P& p,
   });
 
   Fragment dq[D / 8] = {};
+  const Fragment begin = {dot[0], dot[0], dot[1], dot[1]};
   w.for_columns([&](int j) {
     Fragment g[2], s[2];
-    unrolled<8>([&](int e) { g[e / 4][e % 4] = dot[e % 4 / 2]; });
-    multiply_transposed<D>(g, dy, p.tv + j * ld, ld, w.half(j));
+    multiply_transposed<D>(g, begin, begin, dy, p.tv + j * ld, ld, w.half(j));
     if constexpr (N == 0) {
       w.scores(s, q, p.tk + j * ld, ld, j, log_sum);
       w.exponentials(s, j);
@@ -160,8 +177,8 @@ __device__ __forceinline__ void backward_keys(Warp<D, N, map>& w, const P& p, in
       w.start(s[h], i + 8 * h, [&](int e) { return row.at[e % 2]; });
       unrolled<4>([&](int e) { g[h][e] = row.at[2 + e % 2]; });
     });
-    multiply_transposed<D>(s, k, p.tq + i * ld, ld, w.half(i));
-    multiply_transposed<D>(g, v, p.tdy + i * ld, ld, w.half(i));
+    multiply_transposed<D>(s, s[0], s[1], k, p.tq + i * ld, ld, w.half(i));
+    multiply_transposed<D>(g, g[0], g[1], v, p.tdy + i * ld, ld, w.half(i));
     w.exponentials(s, i);
     Left weights, ds;
     round(weights, s, w.half(i));

@@ -86,6 +86,12 @@ inline void mma_m16n8k16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (
   Fragments mine{d, a, b};
   emulator::collective("mma_m16n8k16", ~0u, multiply_fragments, &mine, at);
 }
+// d = c + a b.
+inline void mma_m16n8k16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],
+                         const float (&c)[4], Site at = Site::current()) {
+  std::memmove(d, c, sizeof d);
+  mma_m16n8k16(d, a, b, at);
+}
 
 // What a lane brings to ldmatrix: where its registers go, and the row that it points to.
 struct Rows {

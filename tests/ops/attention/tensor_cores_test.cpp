@@ -85,6 +85,41 @@ TEST(ManhattanAttention, HugeScoresStayFiniteOnTheGpu) {
     }
 }
 
+// A number that all scores of a query have in common leaves A as it is. Here 2^s overflows for even
+// queries and vanishes for odd ones unless the maximum is taken off: q_i0 k_j0 = +-1024. Channel 0
+// of dq and dk is not compared: a sum of dS, which is 0, times 32.
+TEST(ManhattanAttention, ScoresWhosePowersOverflowOrVanish) {
+  if (!cuda::available()) GTEST_SKIP();
+  struct Case {
+    int64_t H, W, D;
+    Axis axis;
+  };
+  for (const Case& c : {Case{1, 56, 16, Axis::W},
+                        {28, 1, 32, Axis::H},
+                        {1, 14, 32, Axis::W},
+                        {7, 7, 32, Axis::both},
+                        {1, 33, 32, Axis::W},
+                        {3, 15, 16, Axis::both}}) {
+    std::vector<Tensor> in = inputs_for(1, c.H, c.W, 2, c.D, false);
+    for (size_t i = 0; i < 3; ++i) in[i] = in[i].to(DType::bf16).to(DType::f64);
+    for (int64_t i = 0; i < in[0].numel(); i += c.D) {
+      in[0].data<double>()[i] = i / (2 * c.D) % 2 ? -32 : 32;
+      in[1].data<double>()[i] = 32;
+    }
+    const Tensor u = randn(in[0].shape(), 99).to(DType::bf16).to(DType::f64);
+    const ManhattanOptions o{2, c.axis};
+    std::vector<Tensor> exact = results(in, u, o, DType::f64, Device::cpu);
+    std::vector<Tensor> ours = results(in, u, o, DType::bf16, Device::cuda);
+    for (size_t n = 0; n < 4; ++n) {
+      ours[n] = ours[n].to(DType::f64);
+      if (n == 1 || n == 2)
+        for (int64_t i = 0; i < u.numel(); i += c.D)
+          ours[n].data<double>()[i] = exact[n].data<double>()[i] = 0;
+    }
+    expect_close(ours, exact, 0x1p-9, str(c.H, " x ", c.W, ", D ", c.D));
+  }
+}
+
 // To 16 bytes: elements 1 ... of a longer tensor.
 TEST(ManhattanAttention, TensorsThatAreNotAligned) {
   if (!cuda::available()) GTEST_SKIP();
