@@ -11,7 +11,7 @@ namespace {
 template <class T>
 struct Gelu {
   using W = Wide<T>;
-  __device__ __forceinline__ W operator()(W x) const { return x * normal<T>(x).cdf; }
+  __device__ __forceinline__ W operator()(W x) const { return gelu_of<T>(x); }
   __device__ __forceinline__ depthwise::ValueAndSlope<W> both(W x) const {
     const auto [cdf, pdf] = normal<T>(x);
     return {x * cdf, cdf + x * pdf};

@@ -42,7 +42,7 @@ __device__ __forceinline__ void stage_taps(const W* w, W* staged, int channels, 
 }
 
 // The rows of a strip of y, written one after the other.
-template <class T, int N, int P, class Out>
+template <class T, int N, int P, bool whole, class Out>
 struct RowsOfY {
   using W = Wide<T>;
   const Out& out;
@@ -57,11 +57,13 @@ struct RowsOfY {
                                      int channels, unsigned inside_bits)
       : out(f), to(y + first), place(first), stride(row_stride), C(channels), inside(inside_bits) {}
 
+  __device__ __forceinline__ bool has(int p) const { return whole || (inside >> p & 1); }
+
   // Begins to load what out() takes beside the sums of the next row.
   __device__ __forceinline__ void load_more() {
     if constexpr (kTakesMore<Out>)
 #pragma unroll
-      for (int p = 0; p < P; ++p) more[p].load(out.more + place + p * C, inside >> p & 1);
+      for (int p = 0; p < P; ++p) more[p].load(out.more + place + p * C, has(p));
   }
 
   __device__ __forceinline__ void store(const cuda::Values<W, N> (&sum)[P]) {
@@ -75,7 +77,7 @@ struct RowsOfY {
         else
           result.at[n] = out(sum[p].at[n]);
       }
-      if (inside >> p & 1) cuda::store<N>(to + p * C, result);
+      if (has(p)) cuda::store<N>(to + p * C, result);
     }
     to += stride;
     place += stride;
@@ -84,13 +86,13 @@ struct RowsOfY {
 
 // y_p = out(bias + sum_t (w_t + centre [t = middle]) in(x_(p + t - r))), the taps in reverse order
 // when `reversed`. A thread to each strip of N channels.
-template <class T, int N, int K, int P, class In, class Out>
+template <class T, int N, int K, bool whole, class In, class Out>
 __global__ void __launch_bounds__(kThreads, (kResident<T, K>))
     convolve_kernel(const T* x, int x_stride, const Wide<T>* w, const Wide<T>* bias, T* y,
                     int y_stride, Strips s, bool reversed, Wide<T> centre, In in, Out out) {
   using W = Wide<T>;
   using Values = cuda::Values<W, N>;
-  constexpr int r = K / 2, KK = K * K;
+  constexpr int P = kColumns, r = K / 2, KK = K * K, reach = P + K - 1;
   const int width = int(blockDim.x) * N, first = int(blockIdx.y) * width;
   const int channels = min(width, s.C - first);  // of the block
   SHARED(W, staged, KK * kLanes * N);
@@ -112,10 +114,11 @@ __global__ void __launch_bounds__(kThreads, (kResident<T, K>))
 #pragma unroll
     for (int p = 0; p < P; ++p) sum[j][p] = start;
   const Strip<P, r> strip(s, number);
-  NextRow<T, N, P + K - 1> next(x + ((strip.first + strip.top * s.W - r) * x_stride + c),
-                                int64_t(s.W) * x_stride, x_stride, strip.inside);
-  RowsOfY<T, N, P, Out> rows_of_y(out, y, (strip.first + strip.begin * s.W) * y_stride + c,
-                                  int64_t(s.W) * y_stride, y_stride, strip.inside >> r);
+  NextRow<T, N, reach, kEdge<reach, r, whole>> next(
+      x + ((strip.first + strip.top * s.W - r) * x_stride + c), int64_t(s.W) * x_stride, x_stride,
+      strip.inside);
+  RowsOfY<T, N, P, whole, Out> rows_of_y(out, y, (strip.first + strip.begin * s.W) * y_stride + c,
+                                         int64_t(s.W) * y_stride, y_stride, strip.inside >> r);
 #pragma unroll 1
   for (int row = strip.top; row < strip.bottom; ++row) {
     const bool completes = row - r >= strip.begin;
@@ -173,12 +176,14 @@ void convolve(const T* x, int64_t x_stride, const Wide<T>* w, const Wide<T>* bia
   const int64_t n = m.B * m.H * m.W * m.C;
   if (n == 0) return;
   auto strips = [&](auto k) {
-    constexpr int K = k, N = kChannels<T>, P = kColumns;
-    const Strips s(m, P);
+    constexpr int K = k, N = kChannels<T>;
+    const Strips s(m, kColumns);
     const Blocks b(m.C / N);
-    cuda::launch("depthwise_convolve", convolve_kernel<T, N, K, P, In, Out>,
-                 dim3(unsigned(cuda::blocks_for(s.count, b.ty)), b.tiles), dim3(b.tx, b.ty), 0, x,
-                 x_stride, w, bias, y, y_stride, s, reversed, centre, in, out);
+    with_whole<T>(s, kColumns, [&](auto whole) {
+      cuda::launch("depthwise_convolve", convolve_kernel<T, N, K, whole, In, Out>,
+                   dim3(unsigned(cuda::blocks_for(s.count, b.ty)), b.tiles), dim3(b.tx, b.ty), 0, x,
+                   x_stride, w, bias, y, y_stride, s, reversed, centre, in, out);
+    });
   };
   auto fits = [&](int k) { return suits<T>(m, k, {{x, x_stride}, {y, y_stride}}); };
   if (fits(3)) return strips(Size<3>());

@@ -53,9 +53,15 @@ __device__ __forceinline__ void add_strips(const cuda::Values<W, N> (&sum)[K * K
   }
 }
 
+template <class W, int N, int width>
+__device__ __forceinline__ void set_zero(cuda::Values<W, N> (&row)[width]) {
+#pragma unroll
+  for (int i = 0; i < width; ++i) row[i] = cuda::Values<W, N>(0);
+}
+
 // dx, and -> partial (parts, 10, C), dbias behind dw. A block is a part; it takes every gridDim.x-th
 // ty strips.
-template <class T, int N, class In>
+template <class T, int N, bool whole, class In>
 __global__ void __launch_bounds__(kThreads, sizeof(T) == 2 ? 3 : 2)
     backward_kernel(const T* x, int x_stride, const T* dy, const Wide<T>* w, T* dx, int dx_stride,
                     Wide<T>* partial, Strips s, Wide<T> centre, In in) {
@@ -76,10 +82,11 @@ __global__ void __launch_bounds__(kThreads, sizeof(T) == 2 ? 3 : 2)
        number += step) {
     const Strip<P, 1> strip(s, number);
     const int64_t pixel = strip.first + strip.begin * s.W;
-    NextRow<T, N, P + 2> next_dy(dy + ((strip.first + strip.top * s.W - 1) * s.C + c),
-                                 int64_t(s.W) * s.C, s.C, strip.inside);
-    NextRow<T, N, P> next(x + (pixel * x_stride + c), int64_t(s.W) * x_stride, x_stride,
-                          strip.inside >> 1);
+    NextRow<T, N, P + 2, kEdge<P + 2, 1, whole>> next_dy(
+        dy + ((strip.first + strip.top * s.W - 1) * s.C + c), int64_t(s.W) * s.C, s.C,
+        strip.inside);
+    NextRow<T, N, P, kEdge<P, 0, whole>> next(x + (pixel * x_stride + c), int64_t(s.W) * x_stride,
+                                              x_stride, strip.inside >> 1);
     T* to = dx ? dx + (pixel * dx_stride + c) : nullptr;
     Values ring[K][P + 2];
 #pragma unroll 1
@@ -92,8 +99,7 @@ __global__ void __launch_bounds__(kThreads, sizeof(T) == 2 ? 3 : 2)
           next_dy.take(below + 1 < strip.bottom, AsItIs(),
                        [&](int i, const Values& v) { ring[u][i] = v; });
         else
-#pragma unroll
-          for (int i = 0; i < P + 2; ++i) ring[u][i] = Values(0);
+          set_zero(ring[u]);
         if (row < strip.begin) continue;
         next.take_pixels(row + 1 < strip.end, [&](int p, const Pixel<T, N>& pixel_x) {
           Values result = Values(0), value, slope;
@@ -110,7 +116,8 @@ __global__ void __launch_bounds__(kThreads, sizeof(T) == 2 ? 3 : 2)
             add_product(sum[t], value, v);
           }
           sum[KK] += ring[(u + 2) % K][p + 1];
-          if (to && strip.has_column(p)) cuda::store<N>(to + p * dx_stride, result * slope);
+          if (to && (whole || strip.has_column(p)))
+            cuda::store<N>(to + p * dx_stride, result * slope);
         });
         if (to) to += int64_t(s.W) * dx_stride;
       }
@@ -121,12 +128,12 @@ __global__ void __launch_bounds__(kThreads, sizeof(T) == 2 ? 3 : 2)
 
 // -> partial (parts, k k + 1, C), dbias behind dw. A block is a part; it takes every gridDim.x-th
 // ty strips.
-template <class T, int N, int K, class In>
+template <class T, int N, int K, bool whole, class In>
 __global__ void __launch_bounds__(kThreads, (kResident<T, K>))
     weight_gradient_kernel(const T* x, int x_stride, const T* dy, Wide<T>* partial, Strips s,
                            In in) {
   using Values = cuda::Values<Wide<T>, N>;
-  constexpr int P = kFewColumns, r = K / 2, KK = K * K;
+  constexpr int P = kFewColumns, r = K / 2, KK = K * K, reach = P + K - 1;
   const int width = int(blockDim.x) * N, first = int(blockIdx.y) * width;
   const int c = first + int(threadIdx.x) * N;
   Values sum[KK + 1] = {};
@@ -134,21 +141,24 @@ __global__ void __launch_bounds__(kThreads, (kResident<T, K>))
   for (int64_t number = int64_t(blockIdx.x) * blockDim.y + threadIdx.y; number < s.count && c < s.C;
        number += step) {
     const Strip<P, r> strip(s, number);
-    NextRow<T, N, P + K - 1> next(x + ((strip.first + strip.top * s.W - r) * x_stride + c),
-                                  int64_t(s.W) * x_stride, x_stride, strip.inside);
-    NextRow<T, N, P> next_dy(dy + ((strip.first + strip.begin * s.W) * s.C + c), int64_t(s.W) * s.C,
-                             s.C, strip.inside >> r);
+    NextRow<T, N, reach, kEdge<reach, r, whole>> next(
+        x + ((strip.first + strip.top * s.W - r) * x_stride + c), int64_t(s.W) * x_stride, x_stride,
+        strip.inside);
+    NextRow<T, N, P, kEdge<P, 0, whole>> next_dy(dy + ((strip.first + strip.begin * s.W) * s.C + c),
+                                                 int64_t(s.W) * s.C, s.C, strip.inside >> r);
     Values dy_rows[K][P] = {};  // row o, counted from the strip's first, in dy_rows[o % K]
     for (int base = strip.begin - r; base < strip.bottom; base += K) {
 #pragma unroll
       for (int u = 0; u < K; ++u) {  // u = (row - first row) % K, known when this is compiled
         const int row = base + u;    // of x; row + r is the last row of dy that reaches it
         if (row >= strip.bottom) break;
-        next_dy.take(row + r + 1 < strip.end, AsItIs(), [&](int p, const Values& dy_p) {
-          dy_rows[u][p] = dy_p;
-#pragma unroll
-          for (int n = 0; n < N; ++n) sum[KK].at[n] += dy_p.at[n];
-        });
+        if (row + r < strip.end)
+          next_dy.take(row + r + 1 < strip.end, AsItIs(), [&](int p, const Values& dy_p) {
+            dy_rows[u][p] = dy_p;
+            sum[KK] += dy_p;
+          });
+        else
+          set_zero(dy_rows[u]);
         if (row < strip.top) continue;
         next.take(row + 1 < strip.bottom, in, [&](int i, const Values& v) {
 #pragma unroll
@@ -262,8 +272,10 @@ void backward(const T* x, int64_t x_stride, const T* dy, const Wide<T>* w, T* dx
   if (suits<T>(m, 3, {{x, x_stride}, {dy, m.C}, {dx, dx_stride}})) {
     const Strips s(m, kColumns);
     return sum(parts(s), [&](unsigned blocks, W* p) {
-      cuda::launch("depthwise_backward", backward_kernel<T, N, In>, dim3(blocks, b.tiles),
-                   dim3(b.tx, b.ty), 0, x, x_stride, dy, w, dx, dx_stride, p, s, centre, in);
+      with_whole<T>(s, kColumns, [&](auto whole) {
+        cuda::launch("depthwise_backward", backward_kernel<T, N, whole, In>, dim3(blocks, b.tiles),
+                     dim3(b.tx, b.ty), 0, x, x_stride, dy, w, dx, dx_stride, p, s, centre, in);
+      });
     });
   }
 
@@ -278,8 +290,10 @@ void backward(const T* x, int64_t x_stride, const T* dy, const Wide<T>* w, T* dx
   if (suits<T>(m, 5, {{x, x_stride}, {dy, m.C}})) {
     const Strips s(m, kFewColumns);
     return sum(parts(s), [&](unsigned blocks, W* p) {
-      cuda::launch("depthwise_weight_gradient", weight_gradient_kernel<T, N, 5, In>,
-                   dim3(blocks, b.tiles), dim3(b.tx, b.ty), 0, x, x_stride, dy, p, s, in);
+      with_whole<T>(s, kFewColumns, [&](auto whole) {
+        cuda::launch("depthwise_weight_gradient", weight_gradient_kernel<T, N, 5, whole, In>,
+                     dim3(blocks, b.tiles), dim3(b.tx, b.ty), 0, x, x_stride, dy, p, s, in);
+      });
     });
   }
   sum(std::clamp<int64_t>(m.B * m.H / 8, 1, 128), [&](unsigned blocks, W* p) {

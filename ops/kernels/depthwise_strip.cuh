@@ -113,8 +113,9 @@ __device__ __forceinline__ cuda::Values<Wide<T>, N> values_of(const Pixel<T, N>&
   return v;
 }
 
-// The next row of a strip, `width` pixels of N channels, on its way into registers.
-template <class T, int N, int width>
+// The next row of a strip, `width` pixels of N channels, on its way into registers. Of these
+// only the first and the last `edge` may lie outside the map.
+template <class T, int N, int width, int edge>
 struct NextRow {
   const T* at;      // its first pixel
   int64_t stride;   // to the row below
@@ -126,18 +127,23 @@ struct NextRow {
                                      unsigned inside_bits)
       : at(first_row), stride(row_stride), beside(pixel_stride), inside(inside_bits) {
 #pragma unroll
-    for (int i = 0; i < width; ++i) pixel[i].load(at + i * beside, inside >> i & 1);
+    for (int i = 0; i < width; ++i) load(i);
   }
 
-  // f(i, pixel i) for the row, while the row below begins to be loaded where there is `another`.
+  __device__ __forceinline__ void load(int i) {
+    const bool surely = i >= edge && i < width - edge;
+    pixel[i].load(at + i * beside, surely || (inside >> i & 1));
+  }
+
+  // f(i, pixel i) for the row, while the row below begins to be loaded; without `another` below it
+  // the row itself once more, which is not used.
   template <class F>
   __device__ __forceinline__ void take_pixels(bool another, const F& f) {
-    at += stride;
-    const unsigned bits = another ? inside : 0;
+    at += another ? stride : 0;
 #pragma unroll
     for (int i = 0; i < width; ++i) {
       const Pixel<T, N> now = pixel[i];
-      pixel[i].load(at + i * beside, bits >> i & 1);
+      load(i);
       f(i, now);
     }
   }
@@ -183,6 +189,19 @@ struct AsItIs {
     return {x, W(1)};
   }
 };
+
+// Pixels at either end of a row, `width` wide with r on each side of the strip, that may lie outside
+// the map. whole: the strips cover the map without a rest.
+template <int width, int r, bool whole>
+constexpr int kEdge = whole ? r : width;
+
+// f(std::bool_constant<whole>()). In f32 and f64 it is not worth kernels of their own.
+template <class T, class F>
+void with_whole(const Strips& s, int P, const F& f) {
+  if constexpr (sizeof(T) == 2)
+    if (s.W % P == 0) return f(std::true_type());
+  f(std::false_type());
+}
 
 template <int k>
 using Size = std::integral_constant<int, k>;

@@ -40,4 +40,23 @@ __device__ __forceinline__ Normal<Wide<T>> normal(Wide<T> x) {
   }
 }
 
+// x Phi(x). bf16: x^+ - a (1 - Phi(a)), a = |x|, where 1 - Phi(a) = 2^Q(a). Q of degree 5 is fitted
+// so that the result is right to 5e-5 and, where x < 0, to 4e-4 of itself for a <= 2.5, 2e-3 for
+// a <= 4 and 7e-3 up to 8, where it is 5e-15: rounding to bf16 costs up to 4e-3. It has half the
+// instructions of normal().
+template <class T>
+__device__ __forceinline__ Wide<T> gelu_of(Wide<T> x) {
+  if constexpr (std::is_same_v<T, bf16>) {
+    const float a = fabsf(x);
+    float q = a * -0.00017310532f + 0.00417427020f;
+    q = q * a - 0.04195906967f;
+    q = q * a - 0.47362932563f;
+    q = q * a - 1.14423155785f;
+    q = q * a - 1.00052440166f;
+    return fmaxf(x, 0) - a * ptx::exp2_approx(q);
+  } else {
+    return x * normal<T>(x).cdf;
+  }
+}
+
 }  // namespace rmt::gpu
