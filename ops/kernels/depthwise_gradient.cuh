@@ -17,7 +17,6 @@
 // its own. Then, in a fixed order: the strips of a block are added, each block leaves a part, and
 // the parts are added.
 #pragma once
-#include "core/cuda/limits.h"
 #include "core/storage.h"
 #include "ops/kernels/depthwise.cuh"
 
@@ -77,8 +76,8 @@ __global__ void __launch_bounds__(kThreads, sizeof(T) == 2 ? 3 : 2)
   for (int t = 0; t < KK; ++t)
 #pragma unroll
     for (int n = 0; n < N; ++n) tap[t].at[n] = c < s.C ? staged[t * width + own + n] : 0;
-  const int64_t step = int64_t(gridDim.x) * blockDim.y;
-  for (int64_t number = int64_t(blockIdx.x) * blockDim.y + threadIdx.y; number < s.count && c < s.C;
+  const int step = int(gridDim.x * blockDim.y);
+  for (int number = int(blockIdx.x * blockDim.y + threadIdx.y); number < s.count && c < s.C;
        number += step) {
     const Strip<P, 1> strip(s, number);
     const int64_t pixel = strip.first + strip.begin * s.W;
@@ -137,8 +136,8 @@ __global__ void __launch_bounds__(kThreads, (kResident<T, K>))
   const int width = int(blockDim.x) * N, first = int(blockIdx.y) * width;
   const int c = first + int(threadIdx.x) * N;
   Values sum[KK + 1] = {};
-  const int64_t step = int64_t(gridDim.x) * blockDim.y;
-  for (int64_t number = int64_t(blockIdx.x) * blockDim.y + threadIdx.y; number < s.count && c < s.C;
+  const int step = int(gridDim.x * blockDim.y);
+  for (int number = int(blockIdx.x * blockDim.y + threadIdx.y); number < s.count && c < s.C;
        number += step) {
     const Strip<P, r> strip(s, number);
     NextRow<T, N, reach, kEdge<reach, r, whole>> next(
