@@ -44,16 +44,16 @@ template <class T, int N, int P, bool whole, class Out>
 struct RowsOfY {
   using W = Wide<T>;
   const Out& out;
-  T* to;
+  T* y;
   int64_t place;  // in y
   int64_t stride;
   int C;
   unsigned inside;  // bit p: column p of the strip lies in the map
   Pixel<T, N> more[P];
 
-  __device__ __forceinline__ RowsOfY(const Out& f, T* y, int64_t first, int64_t row_stride,
+  __device__ __forceinline__ RowsOfY(const Out& f, T* map, int64_t first, int64_t row_stride,
                                      int channels, unsigned inside_bits)
-      : out(f), to(y + first), place(first), stride(row_stride), C(channels), inside(inside_bits) {}
+      : out(f), y(map), place(first), stride(row_stride), C(channels), inside(inside_bits) {}
 
   __device__ __forceinline__ bool has(int p) const { return whole || (inside >> p & 1); }
 
@@ -75,12 +75,15 @@ struct RowsOfY {
         else
           result.at[n] = out(sum[p].at[n]);
       }
-      if (has(p)) cuda::store<N>(to + p * C, result);
+      if (has(p)) cuda::store<N>(y + place + p * C, result);
     }
-    to += stride;
     place += stride;
   }
 };
+
+// P. For 25 taps and columns that are asked for one by one, 7 would not fit in the registers.
+template <int K, bool whole>
+constexpr int kConvolved = K == 3 || whole ? kColumns : kFewColumns;
 
 // y_p = out(bias + sum_t (w_t + centre [t = middle]) in(x_(p + t - r))), the taps in reverse order
 // when `reversed`. A thread takes N channels of every so many strips.
@@ -90,7 +93,7 @@ __global__ void __launch_bounds__(kThreads, (kResident<T, K>))
                     int y_stride, Strips s, bool reversed, Wide<T> centre, In in, Out out) {
   using W = Wide<T>;
   using Values = cuda::Values<W, N>;
-  constexpr int P = kColumns, r = K / 2, KK = K * K, reach = P + K - 1;
+  constexpr int P = kConvolved<K, whole>, r = K / 2, KK = K * K, reach = P + K - 1;
   const int width = int(blockDim.x) * N, first = int(blockIdx.y) * width;
   const int channels = min(width, s.C - first);  // of the block
   SHARED(W, staged, KK * kLanes * N);
@@ -176,19 +179,24 @@ void convolve(const T* x, int64_t x_stride, const Wide<T>* w, const Wide<T>* bia
               int64_t y_stride, const Map& m, bool reversed, Wide<T> centre, In in, Out out) {
   const int64_t n = m.B * m.H * m.W * m.C;
   if (n == 0) return;
-  auto strips = [&](auto k) {
+  [[maybe_unused]] auto strips = [&](auto k) {
     constexpr int K = k, N = kChannels<T>;
-    const Strips s(m, kColumns);
     const Blocks b(m.C / N);
-    with_whole<T>(s, kColumns, [&](auto whole) {
+    with_whole<T>(m.W, kColumns, [&](auto whole) {
+      const Strips s(m, kConvolved<K, whole>);
       cuda::launch("depthwise_convolve", convolve_kernel<T, N, K, whole, In, Out>,
                    dim3(s.blocks(b), b.tiles), dim3(b.tx, b.ty), 0, x, x_stride, w, bias, y,
                    y_stride, s, reversed, centre, in, out);
     });
   };
-  auto fits = [&](int k) { return suits<T>(m, k, {{x, x_stride}, {y, y_stride}}); };
-  if (fits(3)) return strips(Size<3>());
-  if (fits(5)) return strips(Size<5>());
+  [[maybe_unused]] auto fits = [&](int k) {
+    return suits<T>(m, k, {{x, x_stride}, {y, y_stride}});
+  };
+  constexpr int most = std::min(In::most_k, Out::most_k);
+  if constexpr (most >= 3)
+    if (fits(3)) return strips(Size<3>());
+  if constexpr (most >= 5)
+    if (fits(5)) return strips(Size<5>());
   cuda::launch("depthwise_convolve", convolve_any_kernel<T, In, Out>,
                dim3(unsigned(cuda::blocks_for(n, kThreads))), dim3(kThreads), 0, x, x_stride, w,
                bias, y, y_stride, m, reversed, centre, in, out);

@@ -235,6 +235,7 @@ inline int64_t most_parts(unsigned tiles) {
 // in'(x) times the sum: out() of a convolution that gives dx.
 template <class T, class In>
 struct TimesSlope {
+  static constexpr int most_k = 0;
   In in;
   const T* more;
   __device__ __forceinline__ Wide<T> operator()(Wide<T> sum, Wide<T> x) const {
@@ -272,7 +273,7 @@ void backward(const T* x, int64_t x_stride, const T* dy, const Wide<T>* w, T* dx
   if (suits<T>(m, 3, {{x, x_stride}, {dy, m.C}, {dx, dx_stride}})) {
     const Strips s(m, kColumns);
     return sum(parts(s), [&](unsigned blocks, W* p) {
-      with_whole<T>(s, kColumns, [&](auto whole) {
+      with_whole<T>(m.W, kColumns, [&](auto whole) {
         cuda::launch("depthwise_backward", backward_kernel<T, N, whole, In>, dim3(blocks, b.tiles),
                      dim3(b.tx, b.ty), 0, x, x_stride, dy, w, dx, dx_stride, p, s, centre, in);
       });
@@ -287,15 +288,16 @@ void backward(const T* x, int64_t x_stride, const T* dy, const Wide<T>* w, T* dx
                   TimesSlope<T, In>{in, x});
   }
   if (!dw) return;
-  if (suits<T>(m, 5, {{x, x_stride}, {dy, m.C}})) {
-    const Strips s(m, kFewColumns);
-    return sum(parts(s), [&](unsigned blocks, W* p) {
-      with_whole<T>(s, kFewColumns, [&](auto whole) {
-        cuda::launch("depthwise_weight_gradient", weight_gradient_kernel<T, N, 5, whole, In>,
-                     dim3(blocks, b.tiles), dim3(b.tx, b.ty), 0, x, x_stride, dy, p, s, in);
+  if constexpr (In::most_k >= 5)
+    if (suits<T>(m, 5, {{x, x_stride}, {dy, m.C}})) {
+      const Strips s(m, kFewColumns);
+      return sum(parts(s), [&](unsigned blocks, W* p) {
+        with_whole<T>(m.W, kFewColumns, [&](auto whole) {
+          cuda::launch("depthwise_weight_gradient", weight_gradient_kernel<T, N, 5, whole, In>,
+                       dim3(blocks, b.tiles), dim3(b.tx, b.ty), 0, x, x_stride, dy, p, s, in);
+        });
       });
-    });
-  }
+    }
   sum(std::clamp<int64_t>(m.B * m.H / 8, 1, 128), [&](unsigned blocks, W* p) {
     cuda::launch("depthwise_weight_gradient", weight_gradient_any_kernel<T, In>,
                  dim3(unsigned(cuda::blocks_for(m.C, kLanes)), unsigned(taps + 1), blocks),

@@ -190,12 +190,14 @@ __device__ __forceinline__ void add_product(cuda::Values<W, N>& sum, const cuda:
 }
 
 // What happens to a number of x on its way in (0 must stay 0): in(x), and with its derivative
-// in.both(x). Or to a sum on its way out. Here: nothing.
+// in.both(x). Or to a sum on its way out. Here: nothing. most_k: there are kernels of strips for
+// filters of k = 3 and 5 up to that; for others, the general ones.
 template <class W>
 struct ValueAndSlope {
   W value, slope;
 };
 struct AsItIs {
+  static constexpr int most_k = 5;
   template <class W>
   __device__ __forceinline__ W operator()(W x) const {
     return x;
@@ -213,9 +215,9 @@ constexpr int kEdge = whole ? r : width;
 
 // f(std::bool_constant<whole>()). In f32 and f64 it is not worth kernels of their own.
 template <class T, class F>
-void with_whole(const Strips& s, int P, const F& f) {
+void with_whole(int64_t W, int P, const F& f) {
   if constexpr (sizeof(T) == 2)
-    if (s.W % P == 0) return f(std::true_type());
+    if (W % P == 0) return f(std::true_type());
   f(std::false_type());
 }
 
