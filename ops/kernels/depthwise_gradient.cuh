@@ -52,6 +52,17 @@ __device__ __forceinline__ void add_strips(const cuda::Values<W, N> (&sum)[K * K
   }
 }
 
+// in() of a pixel's channels, and its derivative.
+template <class T, int N, class In, class V>
+__device__ __forceinline__ void split(const Pixel<T, N>& pixel, const In& in, V& value, V& slope) {
+#pragma unroll
+  for (int n = 0; n < N; ++n) {
+    const auto both = in.both(pixel[n]);
+    value.at[n] = both.value;
+    slope.at[n] = both.slope;
+  }
+}
+
 template <class W, int N, int width>
 __device__ __forceinline__ void set_zero(cuda::Values<W, N> (&row)[width]) {
 #pragma unroll
@@ -102,12 +113,7 @@ __global__ void __launch_bounds__(kThreads, sizeof(T) == 2 ? 3 : 2)
         if (row < strip.begin) continue;
         next.take_pixels(row + 1 < strip.end, [&](int p, const Pixel<T, N>& pixel_x) {
           Values result = Values(0), value, slope;
-#pragma unroll
-          for (int n = 0; n < N; ++n) {
-            const auto both = in.both(pixel_x[n]);
-            value.at[n] = both.value;
-            slope.at[n] = both.slope;
-          }
+          split(pixel_x, in, value, slope);
 #pragma unroll
           for (int t = 0; t < KK; ++t) {
             const Values& v = ring[(u + 3 - t / K) % K][p + 2 - t % K];  // dy_(q + r - t)

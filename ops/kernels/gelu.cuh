@@ -13,8 +13,9 @@ struct Normal {
 };
 
 // f32: gelu.cpp's 1 - Phi(a) = t P(t) exp(-a^2 / 2), t = 1 / (1 + 0.325 a), a = |x|; erfcf would be
-// twice as many instructions, and memory would wait for them. bf16: t P(t) pdf(a) with a P of degree
-// 3, fitted for the least relative error, 2e-4 for a <= 9, a tenth of what rounding to bf16 costs.
+// twice as many instructions, and memory would wait for them. bf16: t P(t) pdf(a) with a P of
+// degree 3, fitted for the least relative error, 2e-4 for a <= 9, a tenth of what rounding to bf16
+// costs.
 template <class T>
 __device__ __forceinline__ Normal<Wide<T>> normal(Wide<T> x) {
   if constexpr (std::is_same_v<T, double>) {

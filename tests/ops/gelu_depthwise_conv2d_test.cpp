@@ -36,8 +36,8 @@ std::vector<double> naive(Inputs in) {
 
 }  // namespace
 
-// Strips that fit and that do not, in both directions; channels in vectors and not; filters with and
-// without kernels of their own.
+// Strips that fit and that do not, in both directions; channels in vectors and not; filters with
+// and without kernels of their own.
 TEST(GeluDepthwiseConv2d, Op) {
   struct Case {
     int64_t B, H, W, C, k;
