@@ -69,8 +69,8 @@ __device__ __forceinline__ void set_zero(cuda::Values<W, N> (&row)[width]) {
   for (int i = 0; i < width; ++i) row[i] = cuda::Values<W, N>(0);
 }
 
-// dx, and -> partial (parts, 10, C), dbias behind dw. A block is a part; it takes every gridDim.x-th
-// ty strips.
+// dx, and -> partial (parts, 10, C), dbias behind dw. A block is a part; it takes every
+// gridDim.x-th ty strips.
 template <class T, int N, bool whole, class In>
 __global__ void __launch_bounds__(kThreads, sizeof(T) == 2 ? 3 : 2)
     backward_kernel(const T* x, int x_stride, const T* dy, const Wide<T>* w, T* dx, int dx_stride,
@@ -232,8 +232,8 @@ __global__ void __launch_bounds__(1024)
     dbias[c] = W(sum);
 }
 
-// Blocks that leave sums at most, with so many tiles of channels: as many as run at once, 3 of the 8
-// for each multiprocessor that limits() counts. Then no block waits for another to end.
+// Blocks that leave sums at most, with so many tiles of channels: as many as run at once, 3 of
+// the 8 for each multiprocessor that limits() counts. Then no block waits for another to end.
 inline int64_t most_parts(unsigned tiles) {
   return std::max<int64_t>(1, cuda::limits().parts * 3 / 8 / tiles);
 }

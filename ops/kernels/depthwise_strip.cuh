@@ -208,8 +208,8 @@ struct AsItIs {
   }
 };
 
-// Pixels at either end of a row, `width` wide with r on each side of the strip, that may lie outside
-// the map. whole: the strips cover the map without a rest.
+// Pixels at either end of a row, `width` wide with r on each side of the strip, that may lie
+// outside the map. whole: the strips cover the map without a rest.
 template <int width, int r, bool whole>
 constexpr int kEdge = whole ? r : width;
 
