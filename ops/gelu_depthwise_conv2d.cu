@@ -1,6 +1,7 @@
 // gelu_depthwise_conv2d.cpp's formulas, on the kernels of depthwise.cuh: GELU is applied to each
-// number of x as it comes in, twice for a number that two strips read, which costs less than writing
-// g and reading it again; in the backward once. `g +` is a 1 in the middle of the filter.
+// number of x as it comes in, twice for a number that two strips read, which costs less than
+// writing g and reading it again; in the backward once. `g +` is a 1 in the middle of the
+// filter.
 #include "ops/kernels/depthwise.cuh"
 #include "ops/kernels/depthwise_gradient.cuh"
 #include "ops/kernels/gelu.cuh"

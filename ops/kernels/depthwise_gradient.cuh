@@ -3,10 +3,10 @@
 //   dx_q = in'(x_q) sum_t w_t dy_(q + r - t)                          t over the k x k taps
 //   dw_t = sum_q in(x_q) dy_(q + r - t),   dbias = sum_q dy_q
 //
-// Both need the same k x k window of dy around each pixel q, and of x the pixel alone. So for k = 3
-// one kernel gives both: a thread walks down strips (depthwise_strip.cuh) with three rows of dy and
-// the 9 + 1 sums of its channels in registers. The rows of dy lie in a ring; for a strip that begins
-// at row 0:
+// Both need the same k x k window of dy around each pixel q, and of x the pixel alone. So for k
+// = 3 one kernel gives both: a thread walks down strips (depthwise_strip.cuh) with three rows of
+// dy and the 9 + 1 sums of its channels in registers. The rows of dy lie in a ring; for a strip
+// that begins at row 0:
 //
 //     row q of x        0      1      2      3
 //     ring[0]          dy0    dy0    dy3    dy3
