@@ -9,9 +9,9 @@
 // that begins at row 0:
 //
 //     row q of x        0      1      2      3
-//     ring[0]          dy0    dy0    dy3    dy3
-//     ring[1]          dy1    dy1    dy1    dy4
-//     ring[2]           0     dy2    dy2    dy2
+//     ring[0]           0     dy2    dy2    dy2
+//     ring[1]          dy0    dy0    dy3    dy3
+//     ring[2]          dy1    dy1    dy1    dy4
 //
 // For k = 5 the taps, the sums and the window do not fit: dx is a convolution, dw has a kernel of
 // its own. Then, in a fixed order: the strips of a block are added, each block leaves a part, and
