@@ -9,6 +9,7 @@ namespace {
 
 template <class T>
 struct AddResidual {
+  static constexpr int most_k = 5;
   const T* more;
   __device__ __forceinline__ Wide<T> operator()(Wide<T> y, Wide<T> residual) const {
     return y + residual;

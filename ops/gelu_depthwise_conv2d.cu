@@ -1,6 +1,7 @@
 // gelu_depthwise_conv2d.cpp's formulas, on the kernels of depthwise.cuh: GELU is applied to each
-// number of x as it comes in, several times for a number that several strips read, which costs less
-// than writing g and reading it again. `g +` is a 1 in the middle of the filter.
+// number of x as it comes in, twice for a number that two strips read, which costs less than
+// writing g and reading it again; in the backward once. `g +` is a 1 in the middle of the
+// filter.
 #include "ops/kernels/depthwise.cuh"
 #include "ops/kernels/depthwise_gradient.cuh"
 #include "ops/kernels/gelu.cuh"
@@ -10,8 +11,9 @@ namespace {
 
 template <class T>
 struct Gelu {
+  static constexpr int most_k = 3;
   using W = Wide<T>;
-  __device__ __forceinline__ W operator()(W x) const { return x * normal<T>(x).cdf; }
+  __device__ __forceinline__ W operator()(W x) const { return gelu_of<T>(x); }
   __device__ __forceinline__ depthwise::ValueAndSlope<W> both(W x) const {
     const auto [cdf, pdf] = normal<T>(x);
     return {x * cdf, cdf + x * pdf};

@@ -7,12 +7,10 @@
 // From a row of x to the next each sum moves up by one place, at no cost: the first product that is
 // added to it takes it from the old place to the new one. For k = 3:
 //
-//     row of x     4        5        6
-//     sum[0]      y3 ty2   y4 ty2   y5 ty2        complete: stored
-//                      \.       \.
-//     sum[1]      y4 ty1   y5 ty1   y6 ty1
-//                      \.       \.
-//     sum[2]      y5 ty0   y6 ty0   y7 ty0        begins from the bias
+//     row of x     4         5         6
+//     sum[0]       y3 ty2    y4 ty2    y5 ty2       complete, stored
+//     sum[1]       y4 ty1    y5 ty1    y6 ty1       was sum[2] in the row before
+//     sum[2]       y5 ty0    y6 ty0    y7 ty0       begins from the bias
 //
 // So every number of x is loaded once.
 #pragma once
@@ -42,26 +40,28 @@ __device__ __forceinline__ void stage_taps(const W* w, W* staged, int channels, 
 }
 
 // The rows of a strip of y, written one after the other.
-template <class T, int N, int P, class Out>
+template <class T, int N, int P, bool whole, class Out>
 struct RowsOfY {
   using W = Wide<T>;
   const Out& out;
-  T* to;
+  T* y;
   int64_t place;  // in y
   int64_t stride;
   int C;
   unsigned inside;  // bit p: column p of the strip lies in the map
   Pixel<T, N> more[P];
 
-  __device__ __forceinline__ RowsOfY(const Out& f, T* y, int64_t first, int64_t row_stride,
+  __device__ __forceinline__ RowsOfY(const Out& f, T* map, int64_t first, int64_t row_stride,
                                      int channels, unsigned inside_bits)
-      : out(f), to(y + first), place(first), stride(row_stride), C(channels), inside(inside_bits) {}
+      : out(f), y(map), place(first), stride(row_stride), C(channels), inside(inside_bits) {}
+
+  __device__ __forceinline__ bool has(int p) const { return whole || (inside >> p & 1); }
 
   // Begins to load what out() takes beside the sums of the next row.
   __device__ __forceinline__ void load_more() {
     if constexpr (kTakesMore<Out>)
 #pragma unroll
-      for (int p = 0; p < P; ++p) more[p].load(out.more + place + p * C, inside >> p & 1);
+      for (int p = 0; p < P; ++p) more[p].load(out.more + place + p * C, has(p));
   }
 
   __device__ __forceinline__ void store(const cuda::Values<W, N> (&sum)[P]) {
@@ -75,30 +75,32 @@ struct RowsOfY {
         else
           result.at[n] = out(sum[p].at[n]);
       }
-      if (inside >> p & 1) cuda::store<N>(to + p * C, result);
+      if (has(p)) cuda::store<N>(y + place + p * C, result);
     }
-    to += stride;
     place += stride;
   }
 };
 
+// P. For 25 taps and columns that are asked for one by one, 7 would not fit in the registers.
+template <int K, bool whole>
+constexpr int kConvolved = K == 3 || whole ? kColumns : kFewColumns;
+
 // y_p = out(bias + sum_t (w_t + centre [t = middle]) in(x_(p + t - r))), the taps in reverse order
-// when `reversed`. A thread to each strip of N channels.
-template <class T, int N, int K, int P, class In, class Out>
+// when `reversed`. A thread takes N channels of every so many strips.
+template <class T, int N, int K, bool whole, class In, class Out>
 __global__ void __launch_bounds__(kThreads, (kResident<T, K>))
     convolve_kernel(const T* x, int x_stride, const Wide<T>* w, const Wide<T>* bias, T* y,
                     int y_stride, Strips s, bool reversed, Wide<T> centre, In in, Out out) {
   using W = Wide<T>;
   using Values = cuda::Values<W, N>;
-  constexpr int r = K / 2, KK = K * K;
+  constexpr int P = kConvolved<K, whole>, r = K / 2, KK = K * K, reach = P + K - 1;
   const int width = int(blockDim.x) * N, first = int(blockIdx.y) * width;
   const int channels = min(width, s.C - first);  // of the block
   SHARED(W, staged, KK * kLanes * N);
   stage_taps<K>(w + int64_t(first) * KK, staged, channels, width, reversed, centre);
   __syncthreads();
-  const int64_t number = int64_t(blockIdx.x) * blockDim.y + threadIdx.y;
   const int own = int(threadIdx.x) * N, c = first + own;
-  if (own >= channels || number >= s.count) return;
+  if (own >= channels) return;
 
   Values tap[KK], start, sum[K][P];
 #pragma unroll
@@ -107,37 +109,42 @@ __global__ void __launch_bounds__(kThreads, (kResident<T, K>))
 #pragma unroll
     for (int t = 0; t < KK; ++t) tap[t].at[n] = staged[t * width + own + n];
   }
-#pragma unroll
-  for (int j = 0; j < K; ++j)
-#pragma unroll
-    for (int p = 0; p < P; ++p) sum[j][p] = start;
-  const Strip<P, r> strip(s, number);
-  NextRow<T, N, P + K - 1> next(x + ((strip.first + strip.top * s.W - r) * x_stride + c),
-                                int64_t(s.W) * x_stride, x_stride, strip.inside);
-  RowsOfY<T, N, P, Out> rows_of_y(out, y, (strip.first + strip.begin * s.W) * y_stride + c,
-                                  int64_t(s.W) * y_stride, y_stride, strip.inside >> r);
 #pragma unroll 1
-  for (int row = strip.top; row < strip.bottom; ++row) {
-    const bool completes = row - r >= strip.begin;
-    if (completes) rows_of_y.load_more();
-    next.take(row + 1 < strip.bottom, in, [&](int i, const Values& v) {
+  for (int number = int(blockIdx.x * blockDim.y + threadIdx.y); number < s.count;
+       number += int(gridDim.x * blockDim.y)) {
 #pragma unroll
-      for (int p = max(0, i - K + 1); p <= min(i, P - 1); ++p)
+    for (int j = 0; j < K; ++j)
 #pragma unroll
-        for (int j = 0; j < K; ++j) {  // row - r + j of y, which meets row 2 r - j of the filter
-          if (i == p) sum[j][p] = j + 1 < K ? sum[j + 1][p] : start;
-          add_product(sum[j][p], tap[(K - 1 - j) * K + i - p], v);
-        }
-    });
-    if (completes) rows_of_y.store(sum[0]);
-  }
-  // The rows of y whose last rows of x lie below the map.
+      for (int p = 0; p < P; ++p) sum[j][p] = start;
+    const Strip<P, r> strip(s, number);
+    NextRow<T, N, reach, kEdge<reach, r, whole>> next(
+        x + ((strip.first + strip.top * s.W - r) * x_stride + c), int64_t(s.W) * x_stride, x_stride,
+        strip.inside);
+    RowsOfY<T, N, P, whole, Out> rows_of_y(out, y, (strip.first + strip.begin * s.W) * y_stride + c,
+                                           int64_t(s.W) * y_stride, y_stride, strip.inside >> r);
+#pragma unroll 1
+    for (int row = strip.top; row < strip.bottom; ++row) {
+      const bool completes = row - r >= strip.begin;
+      if (completes) rows_of_y.load_more();
+      next.take(row + 1 < strip.bottom, in, [&](int i, const Values& v) {
 #pragma unroll
-  for (int j = 1; j <= r; ++j)
-    if (const int row = strip.bottom - 1 - r + j; row >= strip.begin && row < strip.end) {
-      rows_of_y.load_more();
-      rows_of_y.store(sum[j]);
+        for (int p = max(0, i - K + 1); p <= min(i, P - 1); ++p)
+#pragma unroll
+          for (int j = 0; j < K; ++j) {  // row - r + j of y, which meets row 2 r - j of the filter
+            if (i == p) sum[j][p] = j + 1 < K ? sum[j + 1][p] : start;
+            add_product(sum[j][p], tap[(K - 1 - j) * K + i - p], v);
+          }
+      });
+      if (completes) rows_of_y.store(sum[0]);
     }
+    // The rows of y whose last rows of x lie below the map.
+#pragma unroll
+    for (int j = 1; j <= r; ++j)
+      if (const int row = strip.bottom - 1 - r + j; row >= strip.begin && row < strip.end) {
+        rows_of_y.load_more();
+        rows_of_y.store(sum[j]);
+      }
+  }
 }
 
 // The same by definition, for every k and C: a thread to each element of y.
@@ -172,17 +179,24 @@ void convolve(const T* x, int64_t x_stride, const Wide<T>* w, const Wide<T>* bia
               int64_t y_stride, const Map& m, bool reversed, Wide<T> centre, In in, Out out) {
   const int64_t n = m.B * m.H * m.W * m.C;
   if (n == 0) return;
-  auto strips = [&](auto k) {
-    constexpr int K = k, N = kChannels<T>, P = kColumns;
-    const Strips s(m, P);
+  [[maybe_unused]] auto strips = [&](auto k) {
+    constexpr int K = k, N = kChannels<T>;
     const Blocks b(m.C / N);
-    cuda::launch("depthwise_convolve", convolve_kernel<T, N, K, P, In, Out>,
-                 dim3(unsigned(cuda::blocks_for(s.count, b.ty)), b.tiles), dim3(b.tx, b.ty), 0, x,
-                 x_stride, w, bias, y, y_stride, s, reversed, centre, in, out);
+    with_whole<T>(m.W, kColumns, [&](auto whole) {
+      const Strips s(m, kConvolved<K, whole>);
+      cuda::launch("depthwise_convolve", convolve_kernel<T, N, K, whole, In, Out>,
+                   dim3(s.blocks(b), b.tiles), dim3(b.tx, b.ty), 0, x, x_stride, w, bias, y,
+                   y_stride, s, reversed, centre, in, out);
+    });
   };
-  auto fits = [&](int k) { return suits<T>(m, k, {{x, x_stride}, {y, y_stride}}); };
-  if (fits(3)) return strips(Size<3>());
-  if (fits(5)) return strips(Size<5>());
+  [[maybe_unused]] auto fits = [&](int k) {
+    return suits<T>(m, k, {{x, x_stride}, {y, y_stride}});
+  };
+  constexpr int most = std::min(In::most_k, Out::most_k);
+  if constexpr (most >= 3)
+    if (fits(3)) return strips(Size<3>());
+  if constexpr (most >= 5)
+    if (fits(5)) return strips(Size<5>());
   cuda::launch("depthwise_convolve", convolve_any_kernel<T, In, Out>,
                dim3(unsigned(cuda::blocks_for(n, kThreads))), dim3(kThreads), 0, x, x_stride, w,
                bias, y, y_stride, m, reversed, centre, in, out);

@@ -3,21 +3,20 @@
 //   dx_q = in'(x_q) sum_t w_t dy_(q + r - t)                          t over the k x k taps
 //   dw_t = sum_q in(x_q) dy_(q + r - t),   dbias = sum_q dy_q
 //
-// Both need the same k x k window of dy around each pixel q, and of x the pixel alone. So for k = 3
-// one kernel gives both: a thread walks down strips (depthwise_strip.cuh) with three rows of dy and
-// the 9 + 1 sums of its channels in registers. The rows of dy lie in a ring; for a strip that begins
-// at row 0:
+// Both need the same k x k window of dy around each pixel q, and of x the pixel alone. So for k
+// = 3 one kernel gives both: a thread walks down strips (depthwise_strip.cuh) with three rows of
+// dy and the 9 + 1 sums of its channels in registers. The rows of dy lie in a ring; for a strip
+// that begins at row 0:
 //
 //     row q of x        0      1      2      3
-//     ring[0]          dy0    dy0    dy3    dy3
-//     ring[1]          dy1    dy1    dy1    dy4
-//     ring[2]           0     dy2    dy2    dy2
+//     ring[0]           0     dy2    dy2    dy2
+//     ring[1]          dy0    dy0    dy3    dy3
+//     ring[2]          dy1    dy1    dy1    dy4
 //
 // For k = 5 the taps, the sums and the window do not fit: dx is a convolution, dw has a kernel of
 // its own. Then, in a fixed order: the strips of a block are added, each block leaves a part, and
 // the parts are added.
 #pragma once
-#include "core/cuda/limits.h"
 #include "core/storage.h"
 #include "ops/kernels/depthwise.cuh"
 
@@ -53,9 +52,26 @@ __device__ __forceinline__ void add_strips(const cuda::Values<W, N> (&sum)[K * K
   }
 }
 
-// dx, and -> partial (parts, 10, C), dbias behind dw. A block is a part; it takes every gridDim.x-th
-// ty strips.
-template <class T, int N, class In>
+// in() of a pixel's channels, and its derivative.
+template <class T, int N, class In, class V>
+__device__ __forceinline__ void split(const Pixel<T, N>& pixel, const In& in, V& value, V& slope) {
+#pragma unroll
+  for (int n = 0; n < N; ++n) {
+    const auto both = in.both(pixel[n]);
+    value.at[n] = both.value;
+    slope.at[n] = both.slope;
+  }
+}
+
+template <class W, int N, int width>
+__device__ __forceinline__ void set_zero(cuda::Values<W, N> (&row)[width]) {
+#pragma unroll
+  for (int i = 0; i < width; ++i) row[i] = cuda::Values<W, N>(0);
+}
+
+// dx, and -> partial (parts, 10, C), dbias behind dw. A block is a part; it takes every
+// gridDim.x-th ty strips.
+template <class T, int N, bool whole, class In>
 __global__ void __launch_bounds__(kThreads, sizeof(T) == 2 ? 3 : 2)
     backward_kernel(const T* x, int x_stride, const T* dy, const Wide<T>* w, T* dx, int dx_stride,
                     Wide<T>* partial, Strips s, Wide<T> centre, In in) {
@@ -71,15 +87,16 @@ __global__ void __launch_bounds__(kThreads, sizeof(T) == 2 ? 3 : 2)
   for (int t = 0; t < KK; ++t)
 #pragma unroll
     for (int n = 0; n < N; ++n) tap[t].at[n] = c < s.C ? staged[t * width + own + n] : 0;
-  const int64_t step = int64_t(gridDim.x) * blockDim.y;
-  for (int64_t number = int64_t(blockIdx.x) * blockDim.y + threadIdx.y; number < s.count && c < s.C;
+  const int step = int(gridDim.x * blockDim.y);
+  for (int number = int(blockIdx.x * blockDim.y + threadIdx.y); number < s.count && c < s.C;
        number += step) {
     const Strip<P, 1> strip(s, number);
     const int64_t pixel = strip.first + strip.begin * s.W;
-    NextRow<T, N, P + 2> next_dy(dy + ((strip.first + strip.top * s.W - 1) * s.C + c),
-                                 int64_t(s.W) * s.C, s.C, strip.inside);
-    NextRow<T, N, P> next(x + (pixel * x_stride + c), int64_t(s.W) * x_stride, x_stride,
-                          strip.inside >> 1);
+    NextRow<T, N, P + 2, kEdge<P + 2, 1, whole>> next_dy(
+        dy + ((strip.first + strip.top * s.W - 1) * s.C + c), int64_t(s.W) * s.C, s.C,
+        strip.inside);
+    NextRow<T, N, P, kEdge<P, 0, whole>> next(x + (pixel * x_stride + c), int64_t(s.W) * x_stride,
+                                              x_stride, strip.inside >> 1);
     T* to = dx ? dx + (pixel * dx_stride + c) : nullptr;
     Values ring[K][P + 2];
 #pragma unroll 1
@@ -92,17 +109,11 @@ __global__ void __launch_bounds__(kThreads, sizeof(T) == 2 ? 3 : 2)
           next_dy.take(below + 1 < strip.bottom, AsItIs(),
                        [&](int i, const Values& v) { ring[u][i] = v; });
         else
-#pragma unroll
-          for (int i = 0; i < P + 2; ++i) ring[u][i] = Values(0);
+          set_zero(ring[u]);
         if (row < strip.begin) continue;
         next.take_pixels(row + 1 < strip.end, [&](int p, const Pixel<T, N>& pixel_x) {
           Values result = Values(0), value, slope;
-#pragma unroll
-          for (int n = 0; n < N; ++n) {
-            const auto both = in.both(pixel_x[n]);
-            value.at[n] = both.value;
-            slope.at[n] = both.slope;
-          }
+          split(pixel_x, in, value, slope);
 #pragma unroll
           for (int t = 0; t < KK; ++t) {
             const Values& v = ring[(u + 3 - t / K) % K][p + 2 - t % K];  // dy_(q + r - t)
@@ -110,7 +121,8 @@ __global__ void __launch_bounds__(kThreads, sizeof(T) == 2 ? 3 : 2)
             add_product(sum[t], value, v);
           }
           sum[KK] += ring[(u + 2) % K][p + 1];
-          if (to && strip.has_column(p)) cuda::store<N>(to + p * dx_stride, result * slope);
+          if (to && (whole || strip.has_column(p)))
+            cuda::store<N>(to + p * dx_stride, result * slope);
         });
         if (to) to += int64_t(s.W) * dx_stride;
       }
@@ -121,34 +133,37 @@ __global__ void __launch_bounds__(kThreads, sizeof(T) == 2 ? 3 : 2)
 
 // -> partial (parts, k k + 1, C), dbias behind dw. A block is a part; it takes every gridDim.x-th
 // ty strips.
-template <class T, int N, int K, class In>
+template <class T, int N, int K, bool whole, class In>
 __global__ void __launch_bounds__(kThreads, (kResident<T, K>))
     weight_gradient_kernel(const T* x, int x_stride, const T* dy, Wide<T>* partial, Strips s,
                            In in) {
   using Values = cuda::Values<Wide<T>, N>;
-  constexpr int P = kFewColumns, r = K / 2, KK = K * K;
+  constexpr int P = kFewColumns, r = K / 2, KK = K * K, reach = P + K - 1;
   const int width = int(blockDim.x) * N, first = int(blockIdx.y) * width;
   const int c = first + int(threadIdx.x) * N;
   Values sum[KK + 1] = {};
-  const int64_t step = int64_t(gridDim.x) * blockDim.y;
-  for (int64_t number = int64_t(blockIdx.x) * blockDim.y + threadIdx.y; number < s.count && c < s.C;
+  const int step = int(gridDim.x * blockDim.y);
+  for (int number = int(blockIdx.x * blockDim.y + threadIdx.y); number < s.count && c < s.C;
        number += step) {
     const Strip<P, r> strip(s, number);
-    NextRow<T, N, P + K - 1> next(x + ((strip.first + strip.top * s.W - r) * x_stride + c),
-                                  int64_t(s.W) * x_stride, x_stride, strip.inside);
-    NextRow<T, N, P> next_dy(dy + ((strip.first + strip.begin * s.W) * s.C + c), int64_t(s.W) * s.C,
-                             s.C, strip.inside >> r);
+    NextRow<T, N, reach, kEdge<reach, r, whole>> next(
+        x + ((strip.first + strip.top * s.W - r) * x_stride + c), int64_t(s.W) * x_stride, x_stride,
+        strip.inside);
+    NextRow<T, N, P, kEdge<P, 0, whole>> next_dy(dy + ((strip.first + strip.begin * s.W) * s.C + c),
+                                                 int64_t(s.W) * s.C, s.C, strip.inside >> r);
     Values dy_rows[K][P] = {};  // row o, counted from the strip's first, in dy_rows[o % K]
     for (int base = strip.begin - r; base < strip.bottom; base += K) {
 #pragma unroll
       for (int u = 0; u < K; ++u) {  // u = (row - first row) % K, known when this is compiled
         const int row = base + u;    // of x; row + r is the last row of dy that reaches it
         if (row >= strip.bottom) break;
-        next_dy.take(row + r + 1 < strip.end, AsItIs(), [&](int p, const Values& dy_p) {
-          dy_rows[u][p] = dy_p;
-#pragma unroll
-          for (int n = 0; n < N; ++n) sum[KK].at[n] += dy_p.at[n];
-        });
+        if (row + r < strip.end)
+          next_dy.take(row + r + 1 < strip.end, AsItIs(), [&](int p, const Values& dy_p) {
+            dy_rows[u][p] = dy_p;
+            sum[KK] += dy_p;
+          });
+        else
+          set_zero(dy_rows[u]);
         if (row < strip.top) continue;
         next.take(row + 1 < strip.bottom, in, [&](int i, const Values& v) {
 #pragma unroll
@@ -217,14 +232,16 @@ __global__ void __launch_bounds__(1024)
     dbias[c] = W(sum);
 }
 
-// Blocks of a weight gradient at most: each leaves sums of its own, to be added.
+// Blocks that leave sums at most, with so many tiles of channels: as many as run at once, 3 of
+// the 8 for each multiprocessor that limits() counts. Then no block waits for another to end.
 inline int64_t most_parts(unsigned tiles) {
-  return std::max<int64_t>(1, cuda::limits().parts / tiles);
+  return std::max<int64_t>(1, cuda::limits().parts * 3 / 8 / tiles);
 }
 
 // in'(x) times the sum: out() of a convolution that gives dx.
 template <class T, class In>
 struct TimesSlope {
+  static constexpr int most_k = 0;
   In in;
   const T* more;
   __device__ __forceinline__ Wide<T> operator()(Wide<T> sum, Wide<T> x) const {
@@ -262,8 +279,10 @@ void backward(const T* x, int64_t x_stride, const T* dy, const Wide<T>* w, T* dx
   if (suits<T>(m, 3, {{x, x_stride}, {dy, m.C}, {dx, dx_stride}})) {
     const Strips s(m, kColumns);
     return sum(parts(s), [&](unsigned blocks, W* p) {
-      cuda::launch("depthwise_backward", backward_kernel<T, N, In>, dim3(blocks, b.tiles),
-                   dim3(b.tx, b.ty), 0, x, x_stride, dy, w, dx, dx_stride, p, s, centre, in);
+      with_whole<T>(m.W, kColumns, [&](auto whole) {
+        cuda::launch("depthwise_backward", backward_kernel<T, N, whole, In>, dim3(blocks, b.tiles),
+                     dim3(b.tx, b.ty), 0, x, x_stride, dy, w, dx, dx_stride, p, s, centre, in);
+      });
     });
   }
 
@@ -275,13 +294,16 @@ void backward(const T* x, int64_t x_stride, const T* dy, const Wide<T>* w, T* dx
                   TimesSlope<T, In>{in, x});
   }
   if (!dw) return;
-  if (suits<T>(m, 5, {{x, x_stride}, {dy, m.C}})) {
-    const Strips s(m, kFewColumns);
-    return sum(parts(s), [&](unsigned blocks, W* p) {
-      cuda::launch("depthwise_weight_gradient", weight_gradient_kernel<T, N, 5, In>,
-                   dim3(blocks, b.tiles), dim3(b.tx, b.ty), 0, x, x_stride, dy, p, s, in);
-    });
-  }
+  if constexpr (In::most_k >= 5)
+    if (suits<T>(m, 5, {{x, x_stride}, {dy, m.C}})) {
+      const Strips s(m, kFewColumns);
+      return sum(parts(s), [&](unsigned blocks, W* p) {
+        with_whole<T>(m.W, kFewColumns, [&](auto whole) {
+          cuda::launch("depthwise_weight_gradient", weight_gradient_kernel<T, N, 5, whole, In>,
+                       dim3(blocks, b.tiles), dim3(b.tx, b.ty), 0, x, x_stride, dy, p, s, in);
+        });
+      });
+    }
   sum(std::clamp<int64_t>(m.B * m.H / 8, 1, 128), [&](unsigned blocks, W* p) {
     cuda::launch("depthwise_weight_gradient", weight_gradient_any_kernel<T, In>,
                  dim3(unsigned(cuda::blocks_for(m.C, kLanes)), unsigned(taps + 1), blocks),

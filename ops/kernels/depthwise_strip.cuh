@@ -13,6 +13,11 @@
 //       end - 1       ->   x  [ y    y    y    y ]  x      v
 //       end - 1 + r   ->   x    x    x    x    x    x
 //
+// What binds: a multiprocessor of an H200 executes some 5.3 instructions of a thread in the time
+// that a byte takes (132 of 4 warps a clock at 1.75 GHz and 65 %, against 3.6 TB/s). A kernel that
+// reads and writes a bf16 may spend 21 on it, of which 9 or 25 are the products. So a thread takes
+// wide strips, whose pixels are converted once or little more, and keeps all sums in registers.
+//
 // Threads (tx, ty) of a block: x counts groups of N channels, so that a warp reads whole sectors of
 // memory; y counts strips.
 #pragma once
@@ -21,13 +26,14 @@
 
 #include "core/cuda/device.h"
 #include "core/cuda/elementwise.cuh"
+#include "core/cuda/limits.h"
 #include "ops/kernels/extents.h"
 
 namespace rmt::gpu::depthwise {
 
 // Threads of a block, and the most of them side by side in x.
 constexpr int kThreads = 128, kLanes = 32;
-// P: RMT's maps, 56, 28, 14 and 7 wide, are cut without a rest.
+// P: RMT's maps, 56, 28, 14 and 7 wide, are cut without a rest. Few where a kernel has more sums.
 constexpr int kColumns = 7, kFewColumns = 4;
 
 // N: as many channels as leave room in the registers for k k taps, or their sums, of each.
@@ -42,13 +48,24 @@ constexpr int kRows = 28;
 template <class T, int K>
 constexpr int kResident = sizeof(T) == 2 ? (K == 3 ? 4 : 3) : 2;
 
+// How many groups of channels lie side by side in a block (tx), how many strips below each other
+// (ty), and how many such blocks all channels take (tiles).
+struct Blocks {
+  unsigned tiles, tx, ty;
+  explicit Blocks(int64_t groups)
+      : tiles(unsigned(cuda::blocks_for(groups, kLanes))), tx(1), ty(0) {
+    while (tx < kLanes && tx < groups) tx *= 2;
+    ty = kThreads / tx;
+  }
+};
+
 // All strips of a batch. They are counted over the groups of columns, then over the segments of
 // rows, then over the images.
 struct Strips {
   int H, W, C;
   int rows, segments;  // of a segment; of a map
   int groups;          // of P columns, of a map
-  int64_t count;
+  int count;
   Strips(const Map& m, int P)
       : H(int(m.H)),
         W(int(m.W)),
@@ -56,7 +73,17 @@ struct Strips {
         segments(int(cuda::blocks_for(m.H, kRows))),
         groups(int(cuda::blocks_for(m.W, P))) {
     rows = int(cuda::blocks_for(m.H, segments));
-    count = m.B * segments * groups;
+    const int64_t strips = m.B * segments * groups;
+    CHECK(strips < 1 << 30, "depthwise convolution: ", strips,
+          " strips of a map, expected fewer than 2^30; take a part of the batch at a time");
+    count = int(strips);
+  }
+  // Blocks below each other for a convolution: for strips of few rows a thread takes several, where
+  // there are many, so that reading the taps does not count.
+  unsigned blocks(const Blocks& b) const {
+    const int64_t all = cuda::blocks_for(count, b.ty);
+    const int64_t each = all * b.tiles / cuda::limits().parts;
+    return unsigned(cuda::blocks_for(all, std::clamp<int64_t>(each, 1, kRows / rows)));
   }
 };
 
@@ -67,14 +94,14 @@ struct Strip {
   int column, begin, end;
   int top, bottom;      // rows of x that the strip's rows reach, [top, bottom)
   unsigned inside = 0;  // bit i: column - r + i lies in the map
-  __device__ Strip(const Strips& s, int64_t number) {
-    const int64_t segment = number / s.groups;
-    column = int(number % s.groups) * P;
-    begin = int(segment % s.segments) * s.rows;
+  __device__ Strip(const Strips& s, int number) {
+    const int segment = number / s.groups;
+    column = number % s.groups * P;
+    begin = segment % s.segments * s.rows;
     end = min(begin + s.rows, s.H);
     top = max(begin - r, 0);
     bottom = min(end + r, s.H);
-    first = segment / s.segments * s.H * s.W + column;
+    first = int64_t(segment / s.segments) * s.H * s.W + column;
 #pragma unroll
     for (int i = 0; i < P + 2 * r; ++i)
       inside |= unsigned(column - r + i) < unsigned(s.W) ? 1u << i : 0u;
@@ -113,8 +140,9 @@ __device__ __forceinline__ cuda::Values<Wide<T>, N> values_of(const Pixel<T, N>&
   return v;
 }
 
-// The next row of a strip, `width` pixels of N channels, on its way into registers.
-template <class T, int N, int width>
+// The next row of a strip, `width` pixels of N channels, on its way into registers. Of these
+// only the first and the last `edge` may lie outside the map.
+template <class T, int N, int width, int edge>
 struct NextRow {
   const T* at;      // its first pixel
   int64_t stride;   // to the row below
@@ -126,18 +154,23 @@ struct NextRow {
                                      unsigned inside_bits)
       : at(first_row), stride(row_stride), beside(pixel_stride), inside(inside_bits) {
 #pragma unroll
-    for (int i = 0; i < width; ++i) pixel[i].load(at + i * beside, inside >> i & 1);
+    for (int i = 0; i < width; ++i) load(i);
   }
 
-  // f(i, pixel i) for the row, while the row below begins to be loaded where there is `another`.
+  __device__ __forceinline__ void load(int i) {
+    const bool surely = i >= edge && i < width - edge;
+    pixel[i].load(at + i * beside, surely || (inside >> i & 1));
+  }
+
+  // f(i, pixel i) for the row, while the row below begins to be loaded; without `another` below it
+  // the row itself once more, which is not used.
   template <class F>
   __device__ __forceinline__ void take_pixels(bool another, const F& f) {
-    at += stride;
-    const unsigned bits = another ? inside : 0;
+    at += another ? stride : 0;
 #pragma unroll
     for (int i = 0; i < width; ++i) {
       const Pixel<T, N> now = pixel[i];
-      pixel[i].load(at + i * beside, bits >> i & 1);
+      load(i);
       f(i, now);
     }
   }
@@ -145,17 +178,6 @@ struct NextRow {
   template <class In, class F>
   __device__ __forceinline__ void take(bool another, const In& in, const F& f) {
     take_pixels(another, [&](int i, const Pixel<T, N>& now) { f(i, values_of(now, in)); });
-  }
-};
-
-// How many groups of channels lie side by side in a block (tx), how many strips below each other
-// (ty), and how many such blocks all channels take (tiles).
-struct Blocks {
-  unsigned tiles, tx, ty;
-  explicit Blocks(int64_t groups)
-      : tiles(unsigned(cuda::blocks_for(groups, kLanes))), tx(1), ty(0) {
-    while (tx < kLanes && tx < groups) tx *= 2;
-    ty = kThreads / tx;
   }
 };
 
@@ -168,12 +190,14 @@ __device__ __forceinline__ void add_product(cuda::Values<W, N>& sum, const cuda:
 }
 
 // What happens to a number of x on its way in (0 must stay 0): in(x), and with its derivative
-// in.both(x). Or to a sum on its way out. Here: nothing.
+// in.both(x). Or to a sum on its way out. Here: nothing. most_k: there are kernels of strips for
+// filters of k = 3 and 5 up to that; for others, the general ones.
 template <class W>
 struct ValueAndSlope {
   W value, slope;
 };
 struct AsItIs {
+  static constexpr int most_k = 5;
   template <class W>
   __device__ __forceinline__ W operator()(W x) const {
     return x;
@@ -183,6 +207,19 @@ struct AsItIs {
     return {x, W(1)};
   }
 };
+
+// Pixels at either end of a row, `width` wide with r on each side of the strip, that may lie
+// outside the map. whole: the strips cover the map without a rest.
+template <int width, int r, bool whole>
+constexpr int kEdge = whole ? r : width;
+
+// f(std::bool_constant<whole>()). In f32 and f64 it is not worth kernels of their own.
+template <class T, class F>
+void with_whole(int64_t W, int P, const F& f) {
+  if constexpr (sizeof(T) == 2)
+    if (W % P == 0) return f(std::true_type());
+  f(std::false_type());
+}
 
 template <int k>
 using Size = std::integral_constant<int, k>;

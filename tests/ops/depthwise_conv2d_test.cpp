@@ -2,6 +2,7 @@
 
 #include "autograd/backward.h"
 #include "core/cuda/device.h"
+#include "core/cuda/limits.h"
 #include "ops/add.h"
 #include "ops/concat.h"
 #include "ops/depthwise_conv2d.h"
@@ -94,6 +95,29 @@ TEST(DepthwiseConv2d, Op) {
   }
 }
 
+// On the GPU: strips that cover the map without a rest, in a row of one, two and four; a map of two
+// strips one below the other; more channels than lie side by side in a block; and blocks that take
+// several strips each, or one.
+TEST(DepthwiseConv2d, StripsAndPartsOnGpu) {
+  if (!cuda::available()) return;
+  for (Case c : {Case{2, 31, 14, 4, 3},
+                 {1, 29, 7, 66, 3},
+                 {1, 2, 28, 4, 3},
+                 {3, 4, 8, 2, 3},
+                 {1, 30, 7, 4, 5},
+                 {2, 5, 14, 66, 5},
+                 {2, 29, 8, 4, 5}})
+    for (int64_t parts : {1, 64}) {
+      cuda::Limits limits = cuda::limits();
+      limits.parts = parts;
+      const cuda::WithLimits with(limits);
+      std::vector<Tensor> in = inputs_for(c);
+      const std::string name = str("depthwise_conv2d of ", parts, " parts");
+      if (parts == 1) check_op(name, depthwise, in, options(naive, true, 1e-6, 4));
+      check_op(name, depthwise_plus_x, {in[0], in[1], in[2]}, options(naive_plus_x, true, 1e-6, 4));
+    }
+}
+
 // Large enough for several pieces and several partial sums. Here the central differences are the
 // less exact side: sum(y u) has 10^5 terms, whose rounding, about 300 * 300 * 1e-16 = 1e-11
 // (partial sums of a few hundred, 300 = sqrt(10^5)), is divided by 2 h = 2e-5.
@@ -156,7 +180,12 @@ void expect_strides_change_nothing(const Case& c) {
 
 TEST(DepthwiseConv2d, StridesOnGpu) {
   if (!cuda::available()) return;
-  for (Case c : {Case{2, 5, 9, 8, 3}, {2, 9, 5, 16, 5}, {1, 3, 4, 5, 3}, {1, 3, 8, 6, 7}}) {
+  for (Case c : {Case{2, 5, 9, 8, 3},
+                 {2, 9, 5, 16, 5},
+                 {2, 3, 14, 4, 3},
+                 {1, 9, 7, 6, 5},
+                 {1, 3, 4, 5, 3},
+                 {1, 3, 8, 6, 7}}) {
     expect_strides_change_nothing<bf16>(c);
     expect_strides_change_nothing<float>(c);
   }

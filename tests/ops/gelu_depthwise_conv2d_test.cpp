@@ -36,9 +36,9 @@ std::vector<double> naive(Inputs in) {
 
 }  // namespace
 
-TEST(GeluDepthwiseConv2d,
-     Op) {  // strips that fit and that do not, in both directions; channels in vectors and not;
-            // filters with and without kernels of their own
+// Strips that fit and that do not, in both directions; channels in vectors and not; filters with
+// and without kernels of their own.
+TEST(GeluDepthwiseConv2d, Op) {
   struct Case {
     int64_t B, H, W, C, k;
   };
@@ -47,6 +47,9 @@ TEST(GeluDepthwiseConv2d,
                  {1, 3, 9, 5, 3},
                  {1, 5, 4, 2, 5},
                  {1, 4, 3, 2, 1},
+                 {1, 31, 14, 2, 3},
+                 {3, 5, 7, 66, 3},
+                 {2, 3, 7, 4, 5},
                  {0, 4, 5, 4, 3}}) {
     const Shape shape{c.B, c.H, c.W, c.C};
     const std::vector<Tensor> in{randn(shape, 1), randn({c.C, 1, c.k, c.k}, 2, 0, 1 / double(c.k)),
