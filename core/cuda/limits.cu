@@ -9,8 +9,10 @@ Limits limits_of_gpu(int multiprocessors) {
 }
 
 Limits& limits() {
-  static Limits limits = emulated() ? Limits{.parts = 6, .patch_bytes = 1 << 14, .pieces = false}
-                                    : limits_of_gpu(info().multiprocessors);
+  static Limits limits =
+      emulated()
+          ? Limits{.parts = 6, .patch_bytes = 1 << 14, .pieces = false, .staging_bytes = 1 << 16}
+          : limits_of_gpu(info().multiprocessors);
   return limits;
 }
 

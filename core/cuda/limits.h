@@ -19,6 +19,8 @@ struct Limits {
   // Bytes that are asked of the driver at once, of device memory and of pinned memory: small
   // requests share them.
   int64_t segment_bytes = 64 << 20;
+  // Bytes of host memory that go to the device at once, through pinned memory; more go in pieces.
+  int64_t staging_bytes = 8 << 20;
 };
 
 // Of the GPU in use. To be changed only between launches.
