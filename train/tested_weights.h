@@ -20,7 +20,6 @@ class TestedWeights {
   TestedWeights() = default;  // the model's own alone
   // And, where the optimizer keeps it, their average.
   explicit TestedWeights(Optimizer& optimizer);
-  ~TestedWeights() { use(0); }
   TestedWeights(const TestedWeights&) = delete;
   TestedWeights& operator=(const TestedWeights&) = delete;
 

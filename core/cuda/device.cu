@@ -126,12 +126,14 @@ class Staging {
           "then");
     for (size_t done = 0; done < bytes;) {
       Slot& slot = slots_[next_ ^= 1];
+      const size_t most = size_t(limits().staging_bytes);
       if (!slot.memory) {
-        check(cudaMallocHost(&slot.memory, kBytes), "pinned memory");
+        slot.bytes = most;
+        check(cudaMallocHost(&slot.memory, slot.bytes), "pinned memory");
         slot.sent = std::make_unique<Event>();
       }
+      const size_t n = std::min({most, slot.bytes, bytes - done});
       slot.sent->wait("copy to the GPU");
-      const size_t n = std::min(kBytes, bytes - done);
       std::memcpy(slot.memory, static_cast<const char*>(from) + done, n);
       check(cudaMemcpyAsync(static_cast<char*>(to) + done, slot.memory, n, cudaMemcpyHostToDevice,
                             stream),
@@ -142,9 +144,9 @@ class Staging {
   }
 
  private:
-  static constexpr size_t kBytes = size_t(8) << 20;
   struct Slot {
     void* memory = nullptr;
+    size_t bytes = 0;
     std::unique_ptr<Event> sent;
   };
   Slot slots_[2];

@@ -24,10 +24,12 @@ Limits limits_of_gpu(int multiprocessors, int64_t shared_bytes) {
 }
 
 Limits& limits() {
-  static Limits limits =
-      emulated()
-          ? Limits{.parts = 6, .patch_bytes = 1 << 14, .shared_bytes = 227 << 10, .pieces = false}
-          : limits_of_gpu(info().multiprocessors, shared_of_a_block());
+  static Limits limits = emulated() ? Limits{.parts = 6,
+                                             .patch_bytes = 1 << 14,
+                                             .shared_bytes = 227 << 10,
+                                             .pieces = false,
+                                             .staging_bytes = 1 << 16}
+                                    : limits_of_gpu(info().multiprocessors, shared_of_a_block());
   return limits;
 }
 

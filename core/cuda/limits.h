@@ -23,6 +23,8 @@ struct Limits {
   int64_t segment_bytes = 64 << 20;
   // Bytes of device memory that the pools may hold in all.
   int64_t memory = INT64_MAX;
+  // Bytes of host memory that go to the device at once, through pinned memory; more go in pieces.
+  int64_t staging_bytes = 8 << 20;
 };
 
 // Of the GPU in use. To be changed only between launches.

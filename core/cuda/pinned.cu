@@ -65,7 +65,9 @@ void* take_pinned(size_t bytes) {
     return p;
   }
   if (void* p = pinned.heap.take(bytes)) return p;
-  for (size_t size : {std::max(bytes, size_t(limits().segment_bytes)), bytes})
+  // Small requests share a segment; a large one gets its own size.
+  const size_t segment = size_t(limits().segment_bytes);
+  for (size_t size : {bytes > segment / 4 ? bytes : segment, bytes})
     if (void* p = from_system(size)) {
       pinned.heap.add_range(p, size);
       return pinned.heap.take(bytes);

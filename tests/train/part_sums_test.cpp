@@ -130,6 +130,48 @@ TEST_F(PartSumsTest, APartTooManyIsAnError) {
   expect_error([&] { PartSums(l.parameters, l.sums, 2); }, {"f32 on a GPU"});
 }
 
+// One of two processes, the other of which has nothing to add.
+struct FirstOfTwo : Processes {
+  FirstOfTwo() : Processes(0, 2) {}
+  int64_t sums = 0;
+
+ private:
+  void do_start_all_reduce(const Tensor&) override { ++sums; }
+  void do_wait() override {}
+  void do_broadcast(const Tensor&, int64_t) override {}
+  void do_all_gather(const Tensor&, const Tensor&) override {}
+  void do_barrier() override {}
+};
+
+// The sums of the parts are made where the processes' are: in the buckets.
+TEST_F(PartSumsTest, OfSeveralProcessesAreMadeInTheirBuckets) {
+  for (int64_t bucket_bytes : {int64_t(1), int64_t(1) << 14, kBucketBytes}) {
+    Leaves l;
+    FirstOfTwo processes;
+    GradientSums sums(l.parameters, processes, bucket_bytes, kParts);
+    for (int step = 0; step < 2; ++step) {
+      for (const Tensor& p : l.p) clear_grad(p);
+      sums.begin();
+      for (int64_t part = 0; part < kParts; ++part)
+        for (size_t i = 0; i < kSizes.size(); ++i) {
+          const bool last = part + 1 == kParts;
+          if (const Tensor g = gradient(i, part); g.defined())
+            backward(ops::sum(ops::mul(l.p[i], g)), [&](const Node& leaf) {
+              if (last) sums.complete(leaf);
+            });
+          if (!last && i + 1 == kSizes.size()) sums.part_done();
+        }
+      sums.finish();
+      for (size_t i = 0; i < kSizes.size(); ++i) {
+        const Tensor want = sum_by_hand(i);
+        ASSERT_EQ(grad(l.p[i]).defined(), want.defined()) << i;
+        if (want.defined()) expect_same_bits(grad(l.p[i]), want, i);
+      }
+    }
+    EXPECT_GE(processes.sums, 2);
+  }
+}
+
 // What a step sees of it (GradientSums): the gradient of a parameter is the sum, and one that no
 // part speaks of stays without.
 TEST_F(PartSumsTest, GradientSumsLeavesThemBesideTheParameters) {

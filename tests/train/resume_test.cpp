@@ -128,7 +128,7 @@ TEST_F(TrainerTest, ASignalSavesAndTheRunGoesOnBitForBit) {
   RunFolder straight = new_run("straight");
   TinyRun whole(options);
   EXPECT_TRUE(whole.trainer.run(straight));
-  // In a step of the first epoch, in the last step of the second, and in the evaluation after it. An
+  // In a step of the first epoch, in the last step of the second, in the evaluation after that. An
   // evaluation looks at 3 batches with the weights and again with their average: the 7th time is
   // with the second epoch's weights, the 10th with the average in their place.
   for (auto [training, at, signal] :

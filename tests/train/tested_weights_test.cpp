@@ -122,7 +122,9 @@ TEST(TestedWeights, PlacesChangeOnceForSixteenImages) {
   for (size_t k : {0, 1}) {
     int64_t next = 0;
     for (const auto& [of, first] : seen)
-      if (of == k) EXPECT_EQ(first, 4 * next++);
+      if (of == k) {
+        EXPECT_EQ(first, 4 * next++);
+      }
   }
   int64_t changes = 0;
   for (size_t i = 1; i < seen.size(); ++i) changes += seen[i].first != seen[i - 1].first;
