@@ -4,10 +4,10 @@
 #   bundle.sh BIN TESTS WHAT   folder of the programs, the test program, in words what they are
 #   EMULATED=1                 they are for the emulated GPU: a rehearsal
 #   OFFICIAL=DIR RIVAL=FILE    the official code's folder and the script that measures it go along
-#   PHOTOS=DIR                 so does this data set, as far as PHOTOS_MB (8) go
+#   PHOTOS=DIR                 so does this data set, as far as PHOTOS_MB (7) go
 set -eu
 bin=$1 tests=$2 what=$3
-: "${EMULATED:=0}" "${OFFICIAL:=}" "${RIVAL:=}" "${PHOTOS:=}" "${PHOTOS_MB:=8}" "${CXX:=g++}"
+: "${EMULATED:=0}" "${OFFICIAL:=}" "${RIVAL:=}" "${PHOTOS:=}" "${PHOTOS_MB:=7}" "${CXX:=g++}"
 most_mb=40
 commit=$(git rev-parse --short HEAD)
 name=rmt-gpu-$commit

@@ -86,8 +86,10 @@ library() {
   for folder in $(echo "${CUDA_LIB:-}:${LD_LIBRARY_PATH:-}" | tr : ' '); do
     ls "$folder"/$1 >/dev/null 2>&1 && echo "$folder" && return
   done
-  PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null | grep -q "^.$(echo "$1" | sed 's/\*/.*/')" &&
-    echo - && return
+  for file in $(PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null | sed -n 's/.* => //p'); do
+    # The loader's list may name files that are gone.
+    case ${file##*/} in $1) [ ! -e "$file" ] || { echo - && return; } ;; esac
+  done
   nvcc=$(command -v nvcc) && nvcc=$(dirname "$(dirname "$(readlink -f "$nvcc")")")
   packages=$(python3 -c 'import sys; print(*(p for p in sys.path if p and " " not in p))' 2>/dev/null)
   for folder in ${nvcc:+$nvcc/lib64} /usr/local/cuda/lib64 /usr/local/cuda-*/lib64 \

@@ -17,7 +17,7 @@ cd "$(dirname "$0")/../.." || exit 1
 : "${LIMIT:=$((MINUTES * 8))}"
 if [ "$EMULATED" = 1 ]; then
   models=rmt_n batches=2 size=64 iterations="--warmup 3 --iters 3"
-  epochs=1 trainer="cpu"
+  epochs=1 trainer=cpu
   [ -n "$SUITES" ] || SUITES="Gelu Softmax LayerNorm Linear DeviceTensor Memory Resize Splits"
 else
   models="rmt_s rmt_t" batches="128 256" size=224 iterations="--warmup 5 --iters 20"
@@ -99,7 +99,7 @@ twice() {
   run="'$BIN/rmt-train' --epochs $epochs --workers $processors --device $trainer"
   echo "rmt-train twice${tab}mkdir '$work/runs' && cd '$work/runs' &&
     $run --output . --experiment a && $run --output . --experiment b &&
-    cmp a/last.safetensors b/last.safetensors" | tr '\n' ' ' | tasks twice 1 $((MINUTES * 10))
+    cmp a/last.safetensors b/last.safetensors" | tr '\n' ' ' | tasks twice 1 $((MINUTES * 20))
 }
 twice_table() { echo "the same bits twice: $(outcomes twice)" && not_ok twice; }
 
