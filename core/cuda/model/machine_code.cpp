@@ -174,7 +174,7 @@ bool read_instruction(std::string_view line, Instruction& to) {
   const std::string_view opcode = s.substr(0, space);
   const size_t dot = std::min(opcode.find('.'), opcode.size());
   to.name = opcode.substr(0, dot);
-  to.modifiers = std::string(opcode.substr(dot)) + ".";
+  to.modifiers = dot == opcode.size() ? "." : std::string(opcode.substr(dot)) + ".";
   to.operands = read_operands(s.substr(space));
   return !to.name.empty();
 }
@@ -182,10 +182,10 @@ bool read_instruction(std::string_view line, Instruction& to) {
 }  // namespace
 
 bool Instruction::has(std::string_view modifier) const {
-  const size_t at = modifiers.find(modifier);
-  if (at == std::string::npos || at == 0) return false;
-  if (modifiers[at - 1] == '.' && modifiers[at + modifier.size()] == '.') return true;
-  return modifiers.find("." + std::string(modifier) + ".") != std::string::npos;
+  // modifiers begins and ends with a dot.
+  for (size_t at = 0; (at = modifiers.find(modifier, at)) != std::string::npos; ++at)
+    if (modifiers[at - 1] == '.' && modifiers[at + modifier.size()] == '.') return true;
+  return false;
 }
 
 std::map<std::string, Kernel> read_machine_code(std::string_view text) {
