@@ -64,7 +64,7 @@ HOST_SAN   := $(if $(filter SAN,$(ON)),$(SANITIZE))
 KERNEL_SAN := $(if $(filter thread,$(SAN)),,$(HOST_SAN))
 # Flags where $(1) optimises, unless all is to be debugged, or sanitized by $(2).
 level     = $(if $(filter DEBUG,$(ON)),-g -O0,$(if $(2),-g1 $(SAN_LEVEL) $(2),-g1 $(1)))
-flags     = $(strip $(CXXFLAGS) -std=c++20 $(call level,$(1),$(2)) $(MARCH) $(OPTIONS))
+flags     = $(strip $(CPPFLAGS) $(CXXFLAGS) -std=c++20 $(call level,$(1),$(2)) $(MARCH) $(OPTIONS))
 EMULATED := -fcf-protection=none -Wno-unknown-pragmas
 # A debugger stops in a kernel at every line and finds every variable; the tests' copies need not.
 STEPPED  := -g -gno-statement-frontiers
@@ -77,6 +77,8 @@ FLAGS_sanitized := $(call flags,-Og) $(EMULATED) $(SANITIZE)
 LINKERS  := mold lld gold
 LINKER   := $(firstword $(foreach l,$(LINKERS),$(if $(shell command -v ld.$l 2>/dev/null),$l)))
 LDFLAGS  += -pthread $(LINKER:%=-fuse-ld=%)
+# What is built for other machines brings the library of C++ along: theirs may be older.
+LDFLAGS  += $(if $(filter-out native,$(ARCH)),$(if $(filter SAN,$(ON)),,-static-libstdc++ -static-libgcc))
 NVCC     ?= $(shell command -v nvcc 2>/dev/null || ls /usr/local/cuda/bin/nvcc 2>/dev/null)
 MACROS   := $(shell echo | $(CXX) $(MARCH) -dM -E -x c++ - 2>/dev/null | cut -d ' ' -f 2)
 HAS       = $(filter $(1),$(MACROS))
@@ -144,7 +146,13 @@ CUDA_ARCHS ?= $(filter $(NVCC_KNOWS),80 86 89 90 100 120)
 NEWEST     := $(lastword $(CUDA_ARCHS))
 GENCODE    := $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$a,code=sm_$a) \
               -gencode arch=compute_$(NEWEST),code=compute_$(NEWEST)
-LDLIBS     += -L$(CUDA_HOME)/lib64 -lcublasLt -lcudart -Wl,-rpath,$(CUDA_HOME)/lib64
+# CUDA's libraries lie in a toolkit's lib64, or in Python's packages of them (CUDA_LIB=<folder>), where
+# libcublasLt.so has a number and no link without one.
+CUDA_LIB   ?= $(CUDA_HOME)/lib64
+CUBLASLT   := $(firstword $(notdir $(wildcard $(CUDA_LIB)/libcublasLt.so $(CUDA_LIB)/libcublasLt.so.*)) \
+                libcublasLt.so)
+LDLIBS     += -L$(CUDA_LIB) -L$(CUDA_HOME)/lib64 -l:$(CUBLASLT) -lcudart_static -ldl -lrt \
+              -Wl,-rpath,$(CUDA_LIB)
 TEST_KERNELS := $(CU_OBJ)
 GPU        := by $(shell $(NVCC) --version | sed -n 's/.*\(release [0-9.]*\).*/nvcc \1/p') \
               for $(CUDA_ARCHS)
@@ -154,8 +162,8 @@ TEST_KERNELS := $(call SANITIZED,$(CU_SRC) $(TEST_CU) $(EMULATOR))
 TEST_LINK  := $(SANITIZE)
 GPU        := emulated$(if $(NVCC), (make CUDA=1 for a real one))
 endif
-NVCCFLAGS := -std=c++20 -O3 -lineinfo --expt-relaxed-constexpr -Werror all-warnings \
-             -Xcompiler -Wall,-Wextra,-Wno-psabi -ccbin $(CXX) -I.
+NVCCFLAGS := -std=c++20 -O3 -lineinfo --expt-relaxed-constexpr \
+             -Xcompiler -Wall,-Wextra,-Wno-psabi -ccbin $(CXX) -I. $(CPPFLAGS)
 
 .PHONY: all help setup found train demo-seg demo-det ablations test built install op check fuzz ptxas gpu format clean always
 .DELETE_ON_ERROR:
@@ -181,7 +189,9 @@ help:
 	@echo "make check      form, layers, proofs, prose, every kernel through nvcc, then the tests"
 	@echo "make fuzz       libFuzzer against a reader (needs clang++; SECONDS=600, TARGET=name of"
 	@echo "                $(FUZZERS))"
-	@echo "make gpu        all that needs a real GPU: tests, sanitizers, kernels and models measured"
+	@echo "make gpu        all that needs a real GPU: tests, sanitizers, models measured (tests/gpu)"
+	@echo "make gpu-bundle the same in one file, for a machine with a GPU and no network (OFFICIAL=DIR"
+	@echo "                RIVAL=FILE PHOTOS=DIR; EMULATED=1 for a rehearsal without a GPU)"
 	@echo "make ptxas      the kernels' registers, shared memory and spills (needs nvcc, no GPU)"
 	@echo "make format     rewrite the sources in the project's style"
 	@echo "make clean      remove build/"
@@ -296,6 +306,7 @@ processes-built: $(TESTS) $(BIN)/rmt-train $(BIN)/rmt-seg $(BIN)/rmt-det $(BIN)/
 check: setup
 	@mkdir -p build
 	@NVCC="$(NVCC)" sh tests/check.sh
+	@sh tests/gpu/faults.sh
 	@$(MAKE) --no-print-directory test
 
 # --- under PREFIX, for programs of one's own: c++ <file>.cpp $(pkg-config --cflags --libs rmt) ---
@@ -369,11 +380,34 @@ fuzz: build/fuzz/$(TARGET)
 	    -max_len=16384 -artifact_prefix=build/fuzz/$(TARGET)- -print_final_stats=1 \
 	    build/fuzz/corpus/$(TARGET) tests/fuzz/corpus/$(TARGET)
 
+# --- a real GPU's part (tests/gpu/README.md): here, or in one file for a machine elsewhere ---
+EMULATED ?= 0
+HERE      = $(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | \
+              head -n 1 | tr -d .)
+gpu-programs: found $(TESTS) $(addprefix $(BIN)/,rmt-train rmt-bench rmt-eval bench-kernels \
+                bench-loader)
+	@:
+where-programs:
+	@echo $(BIN)
+where-tests:
+	@echo $(TESTS)
+.PHONY: gpu-bundle gpu-programs where-programs where-tests
+ifneq ($(filter CUDA,$(ON))$(filter 1,$(EMULATED)),)
+gpu gpu-bundle: gpu-programs
 gpu:
-	@sh tests/gpu.sh
+	@EMULATED=$(EMULATED) BIN=$(BIN) TESTS=$(TESTS) sh tests/gpu/run.sh
+gpu-bundle:
+	@EMULATED=$(EMULATED) CXX=$(CXX) sh tests/gpu/bundle.sh $(BIN) $(TESTS) "$(GPU), $(ARCH)"
+else
+gpu:
+	+@$(BUILD_ALL) CUDA=1 $(HERE:%=CUDA_ARCHS=%) gpu
+gpu-bundle:
+	+@$(BUILD_ALL) CUDA=1 $(if $(filter native,$(ARCH)),ARCH=x86-64-v3) \
+	    CUDA_ARCHS="$(or $(CUDA_ARCHS),80 90 100)" gpu-bundle
+endif
 
 ptxas:
-	@NVCC="$(NVCC)" FLAGS="$(NVCCFLAGS)" sh tests/ptxas.sh $(CU_SRC)
+	@NVCC="$(NVCC)" FLAGS="$(NVCCFLAGS) -Werror all-warnings" sh tests/ptxas.sh $(CU_SRC)
 
 format:
 	git ls-files -co --exclude-standard '*.h' '*.cpp' '*.cu' '*.cuh' | \

@@ -9,6 +9,7 @@
 
 #include "core/block_heap.h"
 #include "core/cuda/device.h"
+#include "core/cuda/pinned.h"
 #include "core/error.h"
 
 namespace rmt {
@@ -66,7 +67,8 @@ Storage::Storage(size_t bytes, Device device) : data_(nullptr), bytes_(bytes), d
   if (device == Device::cuda) {
     data_ = cuda::allocate(n);
   } else {
-    if (n >= kSmall) data_ = heap().take(n);
+    data_ = cuda::take_pinned(n);
+    if (!data_ && n >= kSmall) data_ = heap().take(n);
     if (!data_) data_ = std::aligned_alloc(kAlign, n);
     CHECK(data_, "storage: out of memory allocating ", bytes >> 20, " MiB; ", live >> 20,
           " MiB are in use. A smaller batch or image size needs less.");
@@ -79,8 +81,10 @@ Storage::~Storage() {
   count(device_).live -= n;
   if (device_ == Device::cuda)
     cuda::release(data_, n);
-  else
-    heap().owns(data_) ? heap().give(data_, n) : std::free(data_);
+  else if (heap().owns(data_))
+    heap().give(data_, n);
+  else if (!cuda::give_pinned(data_, n))
+    std::free(data_);
 }
 
 MemoryUse memory_use(Device device) { return {count(device).live, count(device).peak}; }

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "core/cuda/pinned.h"
 #include "core/error.h"
 #include "core/parallel.h"
 
@@ -187,6 +188,7 @@ Batch AnnotatedLoader::next_batch() {
     indices.push_back(made.index);
     samples.push_back(std::move(made.sample));
   }
+  const cuda::PinnedMemory pinned(options_.pinned);
   Batch batch = batch_of(samples, options_.train ? options_.least_side : 0, options_.multiple);
   batch.indices = std::move(indices);
   return batch;

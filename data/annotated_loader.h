@@ -22,6 +22,7 @@ struct AnnotatedLoaderOptions {
   // padded; the last batch of either kind is filled with repeats, and none is dropped.
   bool group_by_shape = false;
   int64_t max_bad = 100;   // so many unreadable files are replaced; one more is an error
+  bool pinned = false;     // batches lie in pinned memory (core/cuda/pinned.h), for a GPU
   int64_t least_side = 0;  // training: batches are padded to this size at least,
   int64_t multiple = 1;    // and to multiples of this
 };

@@ -7,6 +7,7 @@
 #include <exception>
 #include <system_error>
 
+#include "core/cuda/pinned.h"
 #include "core/error.h"
 #include "core/parallel.h"
 
@@ -125,6 +126,7 @@ void Loader::add_slot() {
   slot->place = part * options_.batch_size;
   slot->size = std::min(options_.batch_size, samples_ - slot->place);
   // The tensors' memory is core/storage.h's, which keeps what an earlier batch gave back.
+  const cuda::PinnedMemory pinned(options_.pinned);
   slot->batch.images = Tensor::empty({slot->size, side, side, 3}, DType::u8);
   slot->batch.mirror = Tensor::zeros({slot->size}, DType::u8);
   if (options_.train && options_.transform.erasing.probability > 0)

@@ -52,6 +52,7 @@ struct LoaderOptions {
   std::optional<bool> drop_last;  // unset: as train
   int64_t repeats = 1;            // training: of each image, see samples_an_epoch()
   int64_t max_bad = 100;          // so many unreadable files are replaced; one more is an error
+  bool pinned = false;            // batches lie in pinned memory (core/cuda/pinned.h), for a GPU
   int64_t cache_bytes = int64_t(1) << 30;  // decoded images are kept in memory up to this much
   TransformOptions transform;
   MixOptions mix;  // training: which batches are mixed; their size is even

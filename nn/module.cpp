@@ -75,8 +75,28 @@ void Module::to(Device device) {
     *e.tensor = e.parameter ? moved(*e.tensor, e.tensor->to(device)) : e.tensor->to(device);
 }
 
+// All shadows lie in one block of memory, first the matrices, then the vectors, in the order of
+// parameters(), each at a multiple of 16 bytes. So the weights of linear layers that follow each
+// other, the queries, keys and values of an attention, are neighbours, and so are their biases: one
+// product can take them as one matrix (ops::packed_linears).
 void Module::make_shadows(DType dtype) {
-  for (Entry& e : parameters()) set_shadow(*e.tensor, e.tensor->to(dtype));
+  const std::vector<Entry> entries = parameters();
+  if (entries.empty()) return;
+  const int64_t grain = 16 / int64_t(size_of(dtype));
+  auto rounded = [&](const Tensor& x) { return (x.numel() + grain - 1) / grain * grain; };
+  int64_t begin = 0;
+  for (const Entry& e : entries) begin += rounded(*e.tensor);
+  const Tensor block = Tensor::empty({begin}, dtype, entries[0].tensor->device());
+  begin = 0;
+  for (bool vectors : {false, true})
+    for (const Entry& e : entries) {
+      const Tensor& x = *e.tensor;
+      if ((x.rank() < 2) != vectors) continue;
+      const Tensor copy = block.slice(begin, begin + x.numel()).view(x.shape());
+      copy.copy_from(x);
+      set_shadow(x, copy);
+      begin += rounded(x);
+    }
 }
 
 void Module::zero_grad() {

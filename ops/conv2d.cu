@@ -15,6 +15,7 @@
 #include "core/cuda/elementwise.cuh"
 #include "core/cuda/limits.h"
 #include "core/storage.h"
+#include "ops/kernels/convolution.cuh"
 #include "ops/kernels/extents.h"
 #include "ops/kernels/gemm.cuh"
 
@@ -199,6 +200,8 @@ void for_images(const Conv& c, F f) {
 template <class T>
 void conv2d_forward(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, Conv c) {
   if (c.B * c.OH * c.OW * c.O == 0) return;
+  if constexpr (std::is_same_v<T, bf16>)
+    if (convolution::serves(c, x, y)) return convolution::forward(x, w, bias, y, c);
   const int64_t E = padded_patch<T>(c), pixels = c.OH * c.OW;  // of one image
   const Scratch<T> packed(c.O * E), col(images_at_once<T>(c) * pixels * E), bias_x(c.O);
   pack_weights(w, packed.get(), c);
@@ -213,6 +216,9 @@ void conv2d_forward(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, Con
 template <class T>
 void conv2d_backward_x(const T* dy, const Wide<T>* w, T* dx, Conv c) {
   if (c.B * c.H * c.W * c.I == 0) return;
+  if constexpr (std::is_same_v<T, bf16>)
+    if (convolution::serves(c, dy, dx) && c.O > 0 && !convolution::is_image(c))
+      return convolution::backward_x(dy, w, dx, c);
   const int64_t E = padded_patch<T>(c), pixels = c.OH * c.OW;
   const Scratch<T> packed(c.O * E), dcol(images_at_once<T>(c) * pixels * E);
   if (c.O) pack_weights(w, packed.get(), c);

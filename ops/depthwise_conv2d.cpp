@@ -9,20 +9,13 @@
 #include "core/parallel.h"
 #include "core/rows.h"
 #include "ops/depthwise_conv2d.h"
+#include "ops/kernels/depthwise_calls.h"
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
 #include "ops/kernels/extents.h"
 #include "ops/kernels/multiply_adds.h"
 
 namespace rmt {
-namespace gpu {  // depthwise_conv2d.cu
-template <class T>
-void depthwise_convolve(const T* x, const Wide<T>* w, const Wide<T>* bias, const T* residual, T* y,
-                        const Map& m, bool reversed);
-template <class T>
-void depthwise_weight_gradient(const T* x, const T* dy, Wide<T>* dw, Wide<T>* dbias, const Map& m);
-}  // namespace gpu
-
 namespace cpu {
 namespace {
 
@@ -231,6 +224,14 @@ void depthwise_weight_gradient(const T* x, const T* dy, T* dw, T* dbias, const M
   if (dbias) std::copy_n(sums.data() + taps * m.C, m.C, dbias);
 }
 
+// dx (or null), dw and dbias (or both null) as in depthwise_calls.h
+template <class T>
+void depthwise_backward(const T* x, const T* dy, const T* w, T* dx, T* dw, T* dbias, const Map& m,
+                        bool residual_is_x) {
+  if (dx) depthwise_convolve<T>(dy, w, nullptr, residual_is_x ? dy : nullptr, dx, m, true);
+  if (dw) depthwise_weight_gradient(x, dy, dw, dbias, m);
+}
+
 }  // namespace
 }  // namespace cpu
 
@@ -250,25 +251,28 @@ Tensor ops::depthwise_conv2d(const Tensor& x, const Tensor& w, const Tensor& bia
   // When the residual is x itself, dx takes up its gradient in its own pass.
   const bool identity = residual.defined() && residual.same_as(x);
   Tensor y = Tensor::empty_like(x);
-  DISPATCH(x, depthwise_convolve, x, w, bias, residual, y, m, false);
+  const bool is_gpu = x.device() == Device::cuda;
+  if (is_gpu)
+    DISPATCH_GPU(x, depthwise_convolve, x, C, w, bias, residual, y, C, m, false);
+  else
+    DISPATCH_CPU(x, depthwise_convolve, x, w, bias, residual, y, m, false);
   count_multiply_adds(x.numel() * k * k);
   std::vector<Tensor> inputs{x, w, bias};
   if (residual.defined() && !identity) inputs.push_back(residual);
   return record(op, y, inputs,
-                [x = x.detach(), w = w.detach(), m, identity, need_x = needs_grad(x),
+                [x = x.detach(), w = w.detach(), m, identity, is_gpu, need_x = needs_grad(x),
                  need_w = needs_grad({w, bias}), has_bias = bias.defined(),
                  n = inputs.size()](const Tensor& dy) -> Grads {
                   Grads grads(n);
-                  if (need_x) {
-                    grads[0] = Tensor::empty_like(x);
-                    DISPATCH(x, depthwise_convolve, dy, w, nullptr, identity ? dy : Tensor(),
-                             grads[0], m, true);
-                  }
-                  if (need_w) {
-                    grads[1] = Tensor::empty_like(w);
-                    if (has_bias) grads[2] = Tensor::empty({m.C}, w.dtype(), w.device());
-                    DISPATCH(x, depthwise_weight_gradient, x, dy, grads[1], grads[2], m);
-                  }
+                  Tensor &dx = grads[0], &dw = grads[1], &dbias = grads[2];
+                  if (need_x) dx = Tensor::empty_like(x);
+                  if (need_w) dw = Tensor::empty_like(w);
+                  if (need_w && has_bias) dbias = Tensor::empty({m.C}, w.dtype(), w.device());
+                  if (is_gpu)
+                    DISPATCH_GPU(x, depthwise_backward, x, m.C, dy, w, dx, m.C, dw, dbias, m,
+                                 identity);
+                  else
+                    DISPATCH_CPU(x, depthwise_backward, x, dy, w, dx, dw, dbias, m, identity);
                   if (n == 4) grads[3] = dy;
                   return grads;
                 });

@@ -1,6 +1,7 @@
 // depthwise_conv2d.cpp's formulas, on the kernels of depthwise.cuh. A residual that is x itself is
 // a 1 in the middle of the filter.
 #include "ops/kernels/depthwise.cuh"
+#include "ops/kernels/depthwise_calls.h"
 #include "ops/kernels/depthwise_gradient.cuh"
 
 namespace rmt::gpu {
@@ -17,23 +18,26 @@ struct AddResidual {
 }  // namespace
 
 template <class T>
-void depthwise_convolve(const T* x, const Wide<T>* w, const Wide<T>* bias, const T* residual, T* y,
-                        const Map& m, bool reversed) {
+void depthwise_convolve(const T* x, int64_t x_stride, const Wide<T>* w, const Wide<T>* bias,
+                        const T* residual, T* y, int64_t y_stride, const Map& m, bool reversed) {
   const Wide<T> centre = residual == x ? 1 : 0;
   if (residual && residual != x)
-    depthwise::convolve(x, w, bias, y, m, reversed, centre, depthwise::AsItIs(),
+    depthwise::convolve(x, x_stride, w, bias, y, y_stride, m, reversed, centre, depthwise::AsItIs(),
                         AddResidual<T>{residual});
   else
-    depthwise::convolve(x, w, bias, y, m, reversed, centre, depthwise::AsItIs(),
+    depthwise::convolve(x, x_stride, w, bias, y, y_stride, m, reversed, centre, depthwise::AsItIs(),
                         depthwise::AsItIs());
 }
 
 template <class T>
-void depthwise_weight_gradient(const T* x, const T* dy, Wide<T>* dw, Wide<T>* dbias, const Map& m) {
-  depthwise::weight_gradient(x, dy, dw, dbias, m, depthwise::AsItIs());
+void depthwise_backward(const T* x, int64_t x_stride, const T* dy, const Wide<T>* w, T* dx,
+                        int64_t dx_stride, Wide<T>* dw, Wide<T>* dbias, const Map& m,
+                        bool residual_is_x) {
+  depthwise::backward(x, x_stride, dy, w, dx, dx_stride, dw, dbias, m, Wide<T>(residual_is_x),
+                      depthwise::AsItIs());
 }
 
 INSTANTIATE(depthwise_convolve)
-INSTANTIATE(depthwise_weight_gradient)
+INSTANTIATE(depthwise_backward)
 
 }  // namespace rmt::gpu

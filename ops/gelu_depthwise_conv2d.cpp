@@ -14,9 +14,8 @@ namespace gpu {  // gelu_depthwise_conv2d.cu
 template <class T>
 void gelu_depthwise_forward(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, const Map& m);
 template <class T>
-void gelu_depthwise_backward_x(const T* x, const T* dy, const Wide<T>* w, T* dx, const Map& m);
-template <class T>
-void gelu_depthwise_backward_w(const T* x, const T* dy, Wide<T>* dw, Wide<T>* dbias, const Map& m);
+void gelu_depthwise_backward(const T* x, const T* dy, const Wide<T>* w, T* dx, Wide<T>* dw,
+                             Wide<T>* dbias, const Map& m);
 }  // namespace gpu
 
 Tensor ops::gelu_depthwise_conv2d(const Tensor& x, const Tensor& w, const Tensor& bias) {
@@ -44,15 +43,10 @@ Tensor ops::gelu_depthwise_conv2d(const Tensor& x, const Tensor& w, const Tensor
       [x = x.detach(), w = w.detach(), m, need_x = needs_grad(x), need_w = needs_grad({w, bias}),
        has_bias = bias.defined()](const Tensor& dy) -> Grads {
         Tensor dx, dw, dbias;
-        if (need_x) {
-          dx = Tensor::empty_like(x);
-          DISPATCH_GPU(x, gelu_depthwise_backward_x, x, dy, w, dx, m);
-        }
-        if (need_w) {
-          dw = Tensor::empty_like(w);
-          if (has_bias) dbias = Tensor::empty({m.C}, w.dtype(), w.device());
-          DISPATCH_GPU(x, gelu_depthwise_backward_w, x, dy, dw, dbias, m);
-        }
+        if (need_x) dx = Tensor::empty_like(x);
+        if (need_w) dw = Tensor::empty_like(w);
+        if (need_w && has_bias) dbias = Tensor::empty({m.C}, w.dtype(), w.device());
+        DISPATCH_GPU(x, gelu_depthwise_backward, x, dy, w, dx, dw, dbias, m);
         return {dx, dw, dbias};
       });
 }

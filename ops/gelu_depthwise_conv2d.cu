@@ -10,16 +10,11 @@ namespace {
 
 template <class T>
 struct Gelu {
-  __device__ __forceinline__ Wide<T> operator()(Wide<T> x) const { return x * normal<T>(x).cdf; }
-};
-
-// dg gelu'(x)
-template <class T>
-struct TimesDerivative {
-  const T* more;
-  __device__ __forceinline__ Wide<T> operator()(Wide<T> dg, Wide<T> x) const {
+  using W = Wide<T>;
+  __device__ __forceinline__ W operator()(W x) const { return x * normal<T>(x).cdf; }
+  __device__ __forceinline__ depthwise::ValueAndSlope<W> both(W x) const {
     const auto [cdf, pdf] = normal<T>(x);
-    return dg * (cdf + x * pdf);
+    return {x * cdf, cdf + x * pdf};
   }
 };
 
@@ -27,22 +22,17 @@ struct TimesDerivative {
 
 template <class T>
 void gelu_depthwise_forward(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, const Map& m) {
-  depthwise::convolve(x, w, bias, y, m, false, Wide<T>(1), Gelu<T>(), depthwise::AsItIs());
+  depthwise::convolve(x, m.C, w, bias, y, m.C, m, false, Wide<T>(1), Gelu<T>(),
+                      depthwise::AsItIs());
 }
 
 template <class T>
-void gelu_depthwise_backward_x(const T* x, const T* dy, const Wide<T>* w, T* dx, const Map& m) {
-  depthwise::convolve<T>(dy, w, nullptr, dx, m, true, Wide<T>(1), depthwise::AsItIs(),
-                         TimesDerivative<T>{x});
-}
-
-template <class T>
-void gelu_depthwise_backward_w(const T* x, const T* dy, Wide<T>* dw, Wide<T>* dbias, const Map& m) {
-  depthwise::weight_gradient(x, dy, dw, dbias, m, Gelu<T>());
+void gelu_depthwise_backward(const T* x, const T* dy, const Wide<T>* w, T* dx, Wide<T>* dw,
+                             Wide<T>* dbias, const Map& m) {
+  depthwise::backward(x, m.C, dy, w, dx, m.C, dw, dbias, m, Wide<T>(1), Gelu<T>());
 }
 
 INSTANTIATE(gelu_depthwise_forward)
-INSTANTIATE(gelu_depthwise_backward_x)
-INSTANTIATE(gelu_depthwise_backward_w)
+INSTANTIATE(gelu_depthwise_backward)
 
 }  // namespace rmt::gpu

@@ -19,8 +19,8 @@ void layer_norm_forward(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y,
                         Wide<T>* rstd, int64_t rows, int64_t C, double eps);
 template <class T>
 void layer_norm_backward(const T* x, const Wide<T>* w, const Wide<T>* mean, const Wide<T>* rstd,
-                         const T* dy, const T* more, T* dx, Wide<T>* dw, Wide<T>* dbias,
-                         int64_t rows, int64_t C);
+                         const T* dy, const T* more, const Wide<T>* s, T* dx, T* df, Wide<T>* dw,
+                         Wide<T>* dbias, int64_t rows, int64_t R, int64_t C);
 }  // namespace gpu
 
 namespace cpu {
@@ -38,11 +38,12 @@ void layer_norm_forward(View<const T> x, View<const T> w, View<const T> bias, Vi
   });
 }
 
-// dx + more, dw and dbias in one pass over x and dy. dx may be null, and more: 0.
+// dx + more, dw and dbias in one pass over x and dy, and df = s_b (dx + more) where R rows are one
+// sample. dx and df may be null, and more: 0.
 template <class T>
 void layer_norm_backward(View<const T> x, View<const T> w, const T* means, const T* rstds,
-                         View<const T> dy, View<const T> more, View<T> dx, T* dw, T* dbias,
-                         int64_t rows, int64_t C) {
+                         View<const T> dy, View<const T> more, const T* s, View<T> dx, View<T> df,
+                         T* dw, T* dbias, int64_t rows, int64_t R, int64_t C) {
   // sums (2, C): dw and dbias.
   const auto add_row = [=](int64_t r, View<T> sums) {
     const T mean = means[r], rstd = rstds[r];
@@ -61,6 +62,12 @@ void layer_norm_backward(View<const T> x, View<const T> w, const T* means, const
       dx(r, c) = rstd * (g - mean_g - z * mean_gz);
     });
     if (more) simd::for_columns<T>(C, [&](auto c) { dx(r, c) += more(r, c); });
+    if (!df) return;
+    const T scale = s[r / R];
+    simd::for_columns<T>(C, [&](auto c) {
+      const Vec<T> d = dx(r, c);
+      df(r, c) = scale * d;
+    });
   };
   const std::vector<double> sums = simd::sum_rows<T>(rows, C, 2 * C, add_row);
   std::copy_n(sums.begin(), C, dw);
@@ -72,18 +79,26 @@ void layer_norm_backward(View<const T> x, View<const T> w, const T* means, const
 
 LayerNormGradients layer_norm_gradients(const Tensor& x, const Tensor& w, const Tensor& mean,
                                         const Tensor& rstd, bool needs_dx) {
-  return [x = x.detach(), w = w.detach(), mean, rstd, needs_dx](const Tensor& dy,
-                                                                const Tensor& more) -> Grads {
+  return [x = x.detach(), w = w.detach(), mean, rstd, needs_dx](
+             const Tensor& dy, const Tensor& more, const Tensor& s) -> Grads {
     Tensor dx = needs_dx ? Tensor::empty_like(x) : Tensor(), dw = Tensor::empty_like(w),
-           dbias = Tensor::empty_like(w);
-    DISPATCH(x, layer_norm_backward, x, w, mean, rstd, dy, more, dx, dw, dbias, mean.numel(),
+           dbias = Tensor::empty_like(w), df = s.defined() ? Tensor::empty_like(x) : Tensor();
+    const int64_t rows = mean.numel(), R = s.numel() ? rows / s.numel() : 1;
+    DISPATCH(x, layer_norm_backward, x, w, mean, rstd, dy, more, s, dx, df, dw, dbias, rows, R,
              w.numel());
-    return {dx, dw, dbias};
+    return {dx, dw, dbias, df};
   };
 }
 
+namespace {
+
+struct Normed {
+  Tensor y;
+  LayerNormGradients gradients;
+};
+
 // x (..., C), w bias (C)
-Tensor ops::layer_norm(const Tensor& x, const Tensor& w, const Tensor& bias, double eps) {
+Normed normalize(const Tensor& x, const Tensor& w, const Tensor& bias, double eps) {
   const int64_t C = expect_columns("layer_norm", "x", x), rows = x.numel() / C;
   expect("layer_norm", "w", w, {C}, wide(x.dtype()));
   expect("layer_norm", "bias", bias, {C}, wide(x.dtype()));
@@ -91,9 +106,31 @@ Tensor ops::layer_norm(const Tensor& x, const Tensor& w, const Tensor& bias, dou
   const Tensor mean = Tensor::empty({rows}, w.dtype(), x.device());
   const Tensor rstd = Tensor::empty_like(mean);
   DISPATCH(x, layer_norm_forward, x, w, bias, y, mean, rstd, rows, C, eps);
-  return record("layer_norm", y, {x, w, bias},
-                [gradients = layer_norm_gradients(x, w, mean, rstd, needs_grad(x))](
-                    const Tensor& dy) { return gradients(dy, Tensor()); });
+  return {y, layer_norm_gradients(x, w, mean, rstd, needs_grad(x))};
+}
+
+}  // namespace
+
+Tensor ops::layer_norm(const Tensor& x, const Tensor& w, const Tensor& bias, double eps) {
+  const Normed normed = normalize(x, w, bias, eps);
+  return record("layer_norm", normed.y, {x, w, bias},
+                [gradients = normed.gradients](const Tensor& dy) -> Grads {
+                  const Grads g = gradients(dy, {}, {});
+                  return {g[0], g[1], g[2]};
+                });
+}
+
+std::array<Tensor, 2> ops::layer_norm_beside(const Tensor& x, const Tensor& w, const Tensor& bias,
+                                             double eps) {
+  const Normed normed = normalize(x, w, bias, eps);
+  const auto y =
+      record_many("layer_norm_beside", {x.detach(), normed.y}, {x, w, bias},
+                  [gradients = normed.gradients](const std::vector<Tensor>& dys) -> Grads {
+                    if (!dys[1].defined()) return {dys[0], {}, {}};
+                    const Grads g = gradients(dys[1], dys[0], {});
+                    return {g[0], g[1], g[2]};
+                  });
+  return {y[0], y[1]};
 }
 
 }  // namespace rmt

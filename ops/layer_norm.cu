@@ -37,11 +37,20 @@ struct Inputs {
         rstd(l.C ? rstds[l.row] : W(0)) {}
 };
 
-// dx + more of one row; add(p, dy z, dy) gets what its packs give to dw and dbias. dx may be null,
-// and more.
+// What backward adds to dx, and writes beside it. R rows are one sample.
+template <class T>
+struct Residual {
+  const T* more;     // to be added to dx, or null
+  const Wide<T>* s;  // (B)
+  T* df;             // s_b dx, or null
+  unsigned R;
+};
+
+// dx + more of one row, as it is stored, and s_b times that; add(p, dy z, dy) gets what its packs
+// give to dw and dbias. dx may be null.
 template <class T, int N, int P, class F>
 __device__ __forceinline__ void backward_row(const Inputs<T, N, P>& in, const Wide<T>* w,
-                                             const T* more, T* dx, int C, F add) {
+                                             const Residual<T>& beside, T* dx, int C, F add) {
   using W = Wide<T>;
   using V = cuda::Values<W, N>;
   W sum_g = 0, sum_gz = 0;
@@ -53,12 +62,16 @@ __device__ __forceinline__ void backward_row(const Inputs<T, N, P>& in, const Wi
     add(p, dy_z, dy);
   });
   if (!dx) return;  // for all threads alike
+  const W scale = beside.df && in.lanes.C ? beside.s[unsigned(in.lanes.row) / beside.R] : W(0);
   const W mean_g = in.lanes.sum(sum_g) / W(C), mean_gz = in.lanes.sum(sum_gz) / W(C);
   cuda::for_packs<N, P>(in.lanes, [&](int p, int c) {
     const V g = in.dy.at(p, c) * cuda::load<N>(w + c), z = (in.x.at(p, c) - in.mean) * in.rstd;
     V d = in.rstd * (g - mean_g - z * mean_gz);
-    if (more) d += cuda::load<N>(more + in.lanes.row * C + c);
-    cuda::store<N>(dx + in.lanes.row * C + c, d);
+    const int64_t at = in.lanes.row * C + c;
+    if (beside.more) d += cuda::load<N>(beside.more + at);
+    const auto stored = cuda::narrow<T, N>(d.at);
+    *reinterpret_cast<cuda::Pack<T, N>*>(dx + at) = stored;
+    if (beside.df) cuda::store<N>(beside.df + at, scale * cuda::widen(stored));
   });
 }
 
@@ -70,7 +83,7 @@ constexpr int blocks_on_one(int P) { return P <= 2 ? 2 : 1; }
 template <class T, int N, int P>
 __global__ void __launch_bounds__(kThreads, blocks_on_one(P))
     layer_norm_backward_kernel(const T* x, const Wide<T>* w, const Wide<T>* mean,
-                               const Wide<T>* rstd, const T* dy, const T* more, T* dx,
+                               const Wide<T>* rstd, const T* dy, Residual<T> beside, T* dx,
                                Wide<T>* partial, int64_t rows, int C, int shift) {
   using W = Wide<T>;
   using V = cuda::Values<W, N>;
@@ -83,7 +96,7 @@ __global__ void __launch_bounds__(kThreads, blocks_on_one(P))
   int64_t first = blockIdx.x * at_once;
   for (Inputs<T, N, P> in = read(first); first < rows; first += step) {
     const Inputs<T, N, P> next = read(first + step);
-    backward_row(in, w, more, dx, C, [&](int p, const V& dy_z, const V& dy_c) {
+    backward_row(in, w, beside, dx, C, [&](int p, const V& dy_z, const V& dy_c) {
       dw[p] += dy_z;
       dbias[p] += dy_c;
     });
@@ -117,9 +130,9 @@ __global__ void __launch_bounds__(kThreads, blocks_on_one(P))
 template <class T, int N>
 __global__ void __launch_bounds__(kThreads)
     layer_norm_dx_kernel(const T* x, const Wide<T>* w, const Wide<T>* mean, const Wide<T>* rstd,
-                         const T* dy, const T* more, T* dx, int64_t rows, int C, int shift) {
+                         const T* dy, Residual<T> beside, T* dx, int64_t rows, int C, int shift) {
   const auto lanes = cuda::Lanes::of_block(rows, C, shift);
-  backward_row(Inputs<T, N, 0>(lanes, x, dy, mean, rstd, C), w, more, dx, C,
+  backward_row(Inputs<T, N, 0>(lanes, x, dy, mean, rstd, C), w, beside, dx, C,
                [](int, const auto&, const auto&) {});
 }
 
@@ -153,29 +166,33 @@ void layer_norm_forward(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y,
 
 template <class T>
 void layer_norm_backward(const T* x, const Wide<T>* w, const Wide<T>* mean, const Wide<T>* rstd,
-                         const T* dy, const T* more, T* dx, Wide<T>* dw, Wide<T>* dbias,
-                         int64_t rows, int64_t C) {
+                         const T* dy, const T* more, const Wide<T>* s, T* dx, T* df, Wide<T>* dw,
+                         Wide<T>* dbias, int64_t rows, int64_t R, int64_t C) {
   using W = Wide<T>;
+  // So that row / R is a division of 32 bits.
+  CHECK(!df || rows < int64_t(1) << 32, "layer_norm: ", rows, " rows, expected fewer than 2^32");
+  const Residual<T> beside{more, s, df, unsigned(R)};
   const cuda::Outputs<W> out{{dw, dbias}};
-  cuda::with_row_layout<T>(C, cuda::aligned(x, w, dy, more, dx), 3, [&](auto N, auto P, int shift) {
-    if constexpr (P > 0) {
-      const int64_t all = std::max<int64_t>(1, cuda::blocks_for(rows, kThreads >> shift));
-      const int64_t blocks =
-          std::min<int64_t>(all, int64_t(cuda::info().multiprocessors) * blocks_on_one(P));
-      Storage partial(size_t(blocks * 2 * C) * sizeof(W), Device::cuda);
-      W* p = static_cast<W*>(partial.data());
-      cuda::launch("layer_norm_backward", layer_norm_backward_kernel<T, N, P>,
-                   dim3(unsigned(blocks)), dim3(kThreads), size_t(2 * C) * sizeof(W), x, w, mean,
-                   rstd, dy, more, dx, p, rows, C, shift);
-      cuda::add_parts(static_cast<const W*>(p), out, blocks, int64_t(2), C);
-    } else {
-      if (dx && rows)
-        cuda::launch_rows("layer_norm_dx", layer_norm_dx_kernel<T, N>, rows, shift, x, w, mean,
-                          rstd, dy, more, dx, rows, C, shift);
-      cuda::column_sums<2, 1>("layer_norm_dw", ParameterSums<T, 1>{x, mean, rstd, dy, C}, out, rows,
-                              C);
-    }
-  });
+  cuda::with_row_layout<T>(
+      C, cuda::aligned(x, w, dy, more, dx, df), 3, [&](auto N, auto P, int shift) {
+        if constexpr (P > 0) {
+          const int64_t all = std::max<int64_t>(1, cuda::blocks_for(rows, kThreads >> shift));
+          const int64_t blocks =
+              std::min<int64_t>(all, int64_t(cuda::info().multiprocessors) * blocks_on_one(P));
+          Storage partial(size_t(blocks * 2 * C) * sizeof(W), Device::cuda);
+          W* p = static_cast<W*>(partial.data());
+          cuda::launch("layer_norm_backward", layer_norm_backward_kernel<T, N, P>,
+                       dim3(unsigned(blocks)), dim3(kThreads), size_t(2 * C) * sizeof(W), x, w,
+                       mean, rstd, dy, beside, dx, p, rows, C, shift);
+          cuda::add_parts(static_cast<const W*>(p), out, blocks, int64_t(2), C);
+        } else {
+          if (dx && rows)
+            cuda::launch_rows("layer_norm_dx", layer_norm_dx_kernel<T, N>, rows, shift, x, w, mean,
+                              rstd, dy, beside, dx, rows, C, shift);
+          cuda::column_sums<2, 1>("layer_norm_dw", ParameterSums<T, 1>{x, mean, rstd, dy, C}, out,
+                                  rows, C);
+        }
+      });
 }
 
 INSTANTIATE(layer_norm_forward)

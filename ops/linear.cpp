@@ -50,6 +50,17 @@ void linear_backward_w(const T* dy, const T* x, T* dw, T* dbias, int64_t rows, i
 
 namespace {
 
+// Throws unless x (..., I), w (O, I) and bias (O) or undefined fit.
+void check_arguments(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias) {
+  CHECK(x.defined() && x.rank() >= 1 && w.defined() && w.rank() == 2, op,
+        ": needs x (..., I) and w (O, I), got ", x.shape(), " and ", w.shape());
+  CHECK(x.dim(-1) == w.dim(1), op, ": x ", x.shape(), " does not fit w ", w.shape(),
+        "; x's last dimension must be ", w.dim(1));
+  CHECK(w.dtype() == wide(x.dtype()), op, ": w is ", w.dtype(), ", expected ", wide(x.dtype()),
+        " for an x of ", x.dtype());
+  if (bias.defined()) expect(op, "bias", bias, {w.dim(0)}, w.dtype());
+}
+
 // One product and its part of the gradients.
 struct Linear {
   Tensor x;         // (..., I)
@@ -60,25 +71,23 @@ struct Linear {
 
   Linear(const Tensor& x_, const Tensor& w_, const Tensor& bias)
       : x(x_.detach()), has_bias(bias.defined()), need_w(needs_grad({w_, bias})) {
-    CHECK(x.defined() && x.rank() >= 1 && w_.defined() && w_.rank() == 2,
-          "linear: needs x (..., I) and w (O, I), got ", x.shape(), " and ", w_.shape());
-    I = w_.dim(1);
+    check_arguments("linear", x, w_, bias);
     O = w_.dim(0);
-    rows = I ? x.numel() / I : 0;
-    CHECK(x.dim(-1) == I, "linear: x ", x.shape(), " does not fit w ", w_.shape(),
-          "; x's last dimension must be ", I);
-    CHECK(w_.dtype() == wide(x.dtype()), "linear: w is ", w_.dtype(), ", expected ",
-          wide(x.dtype()), " for an x of ", x.dtype());
-    if (has_bias) expect("linear", "bias", bias, {O}, w_.dtype());
     parameter = w_.dtype();
     w = in_dtype(w_, x.dtype());
+    count_rows();
+  }
+  void count_rows() {
+    I = x.dim(-1);
+    rows = I ? x.numel() / I : 0;
   }
 
+  // bias in x's dtype.
   Tensor forward(const Tensor& bias) const {
     Shape shape = x.shape();
     shape.set(-1, O);
-    Tensor y = Tensor::empty(shape, x.dtype(), x.device()), bias_x = in_dtype(bias, x.dtype());
-    DISPATCH(x, linear_forward, x, w, bias_x, y, rows, I, O);
+    Tensor y = Tensor::empty(shape, x.dtype(), x.device());
+    DISPATCH(x, linear_forward, x, w, bias, y, rows, I, O);
     count_multiply_adds(rows * I * O);
     return y;
   }
@@ -93,13 +102,16 @@ struct Linear {
     if (has_bias) dbias = Tensor::empty({O}, parameter, x.device());
     DISPATCH(x, linear_backward_w, dy, x, dw, dbias, rows, I, O);
   }
+
+ protected:
+  Linear() = default;
 };
 
 }  // namespace
 
 Tensor ops::linear(const Tensor& x, const Tensor& w, const Tensor& bias) {
   const Linear f(x, w, bias);
-  return record("linear", f.forward(bias), {x, w, bias},
+  return record("linear", f.forward(in_dtype(bias, x.dtype())), {x, w, bias},
                 [f, need_x = needs_grad(x)](const Tensor& dy) -> Grads {
                   Tensor dx, dw, dbias;
                   if (need_x) f.backward_x(dy, dx);
@@ -117,7 +129,7 @@ std::vector<Tensor> ops::linears(const Tensor& x, const std::vector<Tensor>& w,
   std::vector<Tensor> ys, inputs{x};
   for (size_t i = 0; i < w.size(); ++i) {
     f.emplace_back(x, w[i], bias[i]);
-    ys.push_back(f[i].forward(bias[i]));
+    ys.push_back(f[i].forward(in_dtype(bias[i], x.dtype())));
     inputs.insert(inputs.end(), {w[i], bias[i]});
   }
   return record_many("linears", ys, inputs,
@@ -131,6 +143,112 @@ std::vector<Tensor> ops::linears(const Tensor& x, const std::vector<Tensor>& w,
                        }
                        return grads;
                      });
+}
+
+namespace {
+
+// Tensors as one, the elements of each behind those of the one before. It begins at parts[0]; the
+// others are held so that their memory stays.
+struct Stack {
+  std::vector<Tensor> parts;
+};
+
+// t in this dtype where that exists, as its shadow or as t itself, else undefined.
+Tensor existing(const Tensor& t, DType dtype) {
+  if (t.dtype() == dtype) return t.detach();
+  const Tensor copy = shadow(t);
+  return copy.defined() && copy.dtype() == dtype ? copy : Tensor();
+}
+
+bool one_behind_the_other(const std::vector<Tensor>& parts) {
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (!parts[i].defined()) return false;
+    const char* end = i ? static_cast<char*>(parts[i - 1].raw()) + parts[i - 1].nbytes() : nullptr;
+    if (i && parts[i].raw() != end) return false;
+  }
+  return true;
+}
+
+// Of the tensors (O_i, ...), zeros where one is undefined, as one `whole` (sum O_i, ...). Copies
+// only where they do not lie so already.
+Stack stacked(const std::vector<Tensor>& tensors, const std::vector<int64_t>& O, const Shape& whole,
+              DType dtype, Device device) {
+  std::vector<Tensor> parts;
+  for (const Tensor& t : tensors) parts.push_back(t.defined() ? existing(t, dtype) : Tensor());
+  if (one_behind_the_other(parts)) return {parts};
+  const Tensor copy = Tensor::empty(whole, dtype, device);
+  for (size_t i = 0, begin = 0; i < tensors.size(); begin += size_t(O[i++])) {
+    const Tensor part = copy.slice(int64_t(begin), int64_t(begin) + O[i]);
+    if (!tensors[i].defined())
+      part.fill(0);
+    else
+      part.copy_from(parts[i].defined() ? parts[i] : tensors[i]);
+  }
+  return {{copy}};
+}
+
+// One product with the stacked weights.
+struct PackedLinears : Linear {
+  std::vector<int64_t> each;  // O_i
+  Stack weights;
+
+  PackedLinears(const Tensor& x_, const std::vector<Tensor>& w_, const std::vector<Tensor>& bias) {
+    x = x_.detach();
+    has_bias = need_w = false;
+    O = 0;
+    for (size_t i = 0; i < w_.size(); ++i) {
+      check_arguments("packed_linears", x, w_[i], bias[i]);
+      CHECK(w_[i].device() == x.device(), "packed_linears: x is on ", x.device(), ", w ",
+            w_[i].shape(), " on ", w_[i].device(), "; bring them together with Tensor::to(Device)");
+      each.push_back(w_[i].dim(0));
+      O += each[i];
+      has_bias |= bias[i].defined();
+      need_w |= needs_grad({w_[i], bias[i]});
+    }
+    parameter = w_[0].dtype();
+    count_rows();
+    weights = stacked(w_, each, {O, I}, x.dtype(), x.device());
+    w = weights.parts[0];
+  }
+
+  // The part of g (sum O_i, ...) that belongs to w_i, for each i.
+  std::vector<Tensor> parts_of(const Tensor& g) const {
+    std::vector<Tensor> parts;
+    int64_t begin = 0;
+    for (int64_t n : each) {
+      parts.push_back(g.defined() ? g.slice(begin, begin + n) : Tensor());
+      begin += n;
+    }
+    return parts;
+  }
+};
+
+}  // namespace
+
+// inputs: x, w_0, w_1, ..., bias_0, bias_1, ... and grads in the same order.
+Tensor ops::packed_linears(const Tensor& x, const std::vector<Tensor>& w,
+                           const std::vector<Tensor>& bias) {
+  CHECK(!w.empty() && w.size() == bias.size(), "packed_linears: ", w.size(), " weights and ",
+        bias.size(), " biases");
+  const PackedLinears f(x, w, bias);
+  Stack biases;
+  if (f.has_bias) biases = stacked(bias, f.each, {f.O}, x.dtype(), x.device());
+  std::vector<Tensor> inputs{x};
+  inputs.insert(inputs.end(), w.begin(), w.end());
+  inputs.insert(inputs.end(), bias.begin(), bias.end());
+  std::vector<bool> has_bias;
+  for (const Tensor& b : bias) has_bias.push_back(b.defined());
+  return record("packed_linears", f.forward(f.has_bias ? biases.parts[0] : Tensor()), inputs,
+                [f, has_bias, need_x = needs_grad(x)](const Tensor& dy) -> Grads {
+                  Tensor dx, dw, dbias;
+                  if (need_x) f.backward_x(dy, dx);
+                  if (f.need_w) f.backward_w(dy, dw, dbias);
+                  Grads grads{dx};
+                  for (const Tensor& g : f.parts_of(dw)) grads.push_back(g);
+                  for (const Tensor& g : f.parts_of(dbias))
+                    grads.push_back(has_bias[grads.size() - 1 - f.each.size()] ? g : Tensor());
+                  return grads;
+                });
 }
 
 }  // namespace rmt

@@ -22,8 +22,7 @@ void linear_backward_x(const T* dy, const T* w, T* dx, int64_t rows, int64_t I, 
 template <class T>
 void linear_backward_w(const T* dy, const T* x, Wide<T>* dw, Wide<T>* dbias, int64_t rows,
                        int64_t I, int64_t O) {
-  multiply<T>(O, I, rows, {dy, kTransposed}, {x}, dw);
-  if (dbias) sum_rows(dy, dbias, rows, O);
+  weight_gradient(O, I, rows, dy, x, dw, dbias);
 }
 
 INSTANTIATE(linear_forward)

@@ -14,4 +14,12 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias = {});
 std::vector<Tensor> linears(const Tensor& x, const std::vector<Tensor>& w,
                             const std::vector<Tensor>& bias);
 
+// The same side by side in one tensor: y (..., sum O_i), the columns of y_0 first. It is one
+// product, and so are dx (a sum over all O_i) and dw; the gradients of the w_i are parts of one
+// tensor, and so are those of the biases. Where the w_i that are multiplied lie one behind the
+// other in memory, as the bf16 copies of a model's do (Module::make_shadows), nothing is copied to
+// stack them.
+Tensor packed_linears(const Tensor& x, const std::vector<Tensor>& w,
+                      const std::vector<Tensor>& bias);
+
 }  // namespace rmt::ops

@@ -4,7 +4,7 @@
 //   sum = x + s_b gamma_c f,   normed = (sum - mean) rstd w + bias
 //
 // Backward: the gradient of layer_norm with that of sum added as it is written, and from there that
-// of residual_add.
+// of residual_add; without gamma, df = s_b dsum is written in the same pass.
 #include "ops/residual_layer_norm.h"
 
 #include "core/rows.h"
@@ -71,10 +71,16 @@ ops::ResidualNorm ops::residual_layer_norm(const Tensor& x, const Tensor& f, con
   const auto y = record_many(
       "residual_layer_norm", {sum, normed}, {x, f, gamma, w, bias},
       [through_norm = layer_norm_gradients(sum, w, mean, rstd, needs_grad({x, f, gamma})),
-       through_sum = residual_add_gradients(f, gamma, s)](const std::vector<Tensor>& dys) -> Grads {
-        Grads norm =
-            dys[1].defined() ? through_norm(dys[1], dys[0]) : Grads{dys[0], Tensor(), Tensor()};
+       through_sum = residual_add_gradients(f, gamma, s),
+       s_alone = gamma.defined() || !needs_grad(f) ? Tensor() : s.detach()](
+          const std::vector<Tensor>& dys) -> Grads {
+        if (!dys[1].defined()) {
+          const Grads g = through_sum(dys[0]);
+          return {g[0], g[1], g[2], Tensor(), Tensor()};
+        }
+        const Grads norm = through_norm(dys[1], dys[0], s_alone);
         if (!norm[0].defined()) return {Tensor(), Tensor(), Tensor(), norm[1], norm[2]};
+        if (norm[3].defined()) return {norm[0], norm[3], Tensor(), norm[1], norm[2]};
         const Grads sum_gradients = through_sum(norm[0]);
         return {sum_gradients[0], sum_gradients[1], sum_gradients[2], norm[1], norm[2]};
       });

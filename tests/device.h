@@ -3,7 +3,9 @@
 #pragma once
 #include <gtest/gtest.h>
 
+#include "core/cuda/counted.h"
 #include "core/cuda/device.h"
+#include "core/cuda/limits.h"
 #include "core/tensor.h"
 #ifndef RMT_CUDA
 #include "core/cuda/emulator/emulator.h"
@@ -20,34 +22,23 @@ struct OnDevice : testing::Test {
 
 inline Tensor on_device(const Tensor& x) { return x.to(Device::cuda); }
 
-// While one lives, the device has just these bytes left.
+// While one lives, tensors find just these bytes left on the device. The rest stays there, for the
+// driver, which loads kernels when they are first launched, and for other processes.
 class LittleMemory {
  public:
-#ifdef RMT_CUDA
-  explicit LittleMemory(size_t bytes) {
+  explicit LittleMemory(size_t bytes) : before_(cuda::limits().memory) {
     cuda::free_unused();
-    ballast_ = Tensor::empty({int64_t(cuda::free_memory() - bytes)}, DType::u8, Device::cuda);
+    cuda::limits().memory = int64_t(cuda::counted_bytes() + bytes);
   }
   ~LittleMemory() {
-    ballast_ = Tensor();
+    cuda::limits().memory = before_;
     cuda::free_unused();
   }
-
- private:
-  Tensor ballast_;
-#else
-  explicit LittleMemory(size_t bytes) : before_(emulator::settings().device_memory) {
-    cuda::free_unused();
-    emulator::settings().device_memory = cuda::info().memory - cuda::free_memory() + bytes;
-  }
-  ~LittleMemory() { emulator::settings().device_memory = before_; }
-
- private:
-  size_t before_;
-#endif
- public:
   LittleMemory(const LittleMemory&) = delete;
   LittleMemory& operator=(const LittleMemory&) = delete;
+
+ private:
+  int64_t before_;
 };
 
 // While one lives, an emulated device does its work as late as it may, as a real one does.

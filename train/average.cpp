@@ -1,5 +1,7 @@
 #include "train/average.h"
 
+#include <algorithm>
+
 #include "autograd/tape.h"
 #include "core/parallel.h"
 
@@ -40,10 +42,15 @@ void WeightAverage::begin_again() {
 void WeightAverage::swap() {
   CHECK(on(), "optimizer: there are no averages to swap");
   for (const Entry& entry : entries_) {
-    const Tensor before = entry.followed->clone();
-    entry.followed->copy_from(entry.average);
-    entry.average.copy_from(before);
-    refresh_shadow(*entry.followed);
+    const Tensor &p = *entry.followed, &e = entry.average;
+    with_type(p.dtype(), [&](auto t) {
+      using T = decltype(t);
+      T *a = p.data<T>(), *b = e.data<T>();
+      parallel_for(p.numel(), kPiece, [=](int64_t begin, int64_t end) {
+        std::swap_ranges(a + begin, a + end, b + begin);
+      });
+    });
+    refresh_shadow(p);
   }
 }
 

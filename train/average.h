@@ -40,24 +40,13 @@ class WeightAverage {
   void follow(size_t index);  // the formula for one entry, on the CPU
   void begin_again();         // e = p, after someone has written into the model
   // Model and averages change places, contents and not handles: recorded graphs know them by their
-  // memory. A second call brings everything back. Error where there are no averages.
+  // memory. A second call brings everything back. Error where there are no averages, and on a GPU,
+  // where Optimizer::swap_average() does it.
   void swap();
 
  private:
   double decay_;
   std::vector<Entry> entries_;
-};
-
-// While one lives, the model holds the averages.
-class AverageInPlace {
- public:
-  explicit AverageInPlace(WeightAverage& average) : average_(average) { average_.swap(); }
-  ~AverageInPlace() { average_.swap(); }
-  AverageInPlace(const AverageInPlace&) = delete;
-  AverageInPlace& operator=(const AverageInPlace&) = delete;
-
- private:
-  WeightAverage& average_;
 };
 
 }  // namespace rmt::train

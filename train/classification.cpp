@@ -15,6 +15,14 @@ Objective objective_of(nn::Module& model, const Forward& forward, const TrainOpt
   return token_labels(*rmt, o);
 }
 
+// Batches that train on a GPU lie in pinned memory.
+data::LoaderOptions training_loader(const TrainOptions& o, const data::LabelMaps* labels,
+                                    const Compute& compute) {
+  data::LoaderOptions l = loader_options(o, true, labels, *compute.processes);
+  l.pinned = compute.device == Device::cuda;
+  return l;
+}
+
 }  // namespace
 
 Classification::Classification(nn::Module& model, const Forward& forward,
@@ -25,7 +33,7 @@ Classification::Classification(nn::Module& model, const Forward& forward,
       forward_(forward),
       compute_(compute),
       transform_(transform_options(options)),
-      train_loader_(train, loader_options(options, true, labels, *compute.processes)),
+      train_loader_(train, training_loader(options, labels, compute)),
       test_loader_(test, loader_options(options, false, nullptr, *compute.processes)),
       classes_(train.classes()),
       counts_{int64_t(classes_.size()), train.size(), test.size(), data::checksum(train),
@@ -33,12 +41,16 @@ Classification::Classification(nn::Module& model, const Forward& forward,
       place_(train.place()),
       objective_(objective_of(model, forward, options, loss, labels)) {}
 
-std::optional<TestResult> Classification::test(const GoOn& go_on) {
-  const Metrics m = evaluate(
-      model_, forward_, test_loader_, compute_, transform_, "--validation-batch-size",
-      [&](const data::Batch&, const Tensor&) { return go_on(); }, *compute_.processes);
-  if (!m.complete) return std::nullopt;
-  return TestResult{m.loss(), {{"acc1", m.acc1()}, {"acc5", m.acc5()}}};
+std::optional<std::vector<TestResult>> Classification::test(TestedWeights& weights,
+                                                            const GoOn& go_on) {
+  std::vector<TestResult> results;
+  for (const Metrics& m : evaluate_each(
+           weights, model_, forward_, test_loader_, compute_, transform_, "--validation-batch-size",
+           [&](const data::Batch&, const Tensor&) { return go_on(); }, *compute_.processes)) {
+    if (!m.complete) return std::nullopt;
+    results.push_back({m.loss(), {{"acc1", m.acc1()}, {"acc5", m.acc5()}}});
+  }
+  return results;
 }
 
 // Each image under its class, after crop, mirror and the rest; mixing comes later, on the device.

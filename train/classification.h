@@ -25,7 +25,7 @@ class Classification : public Task {
   Losses losses(const Tensor& images, const data::Batch& batch) override {
     return objective_(images, batch);
   }
-  std::optional<TestResult> test(const GoOn& go_on) override;
+  std::optional<std::vector<TestResult>> test(TestedWeights& weights, const GoOn& go_on) override;
   std::vector<data::Tile> pictures(const data::Batch& batch, int64_t most) const override;
 
  private:

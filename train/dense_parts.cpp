@@ -25,15 +25,16 @@ std::string checksum(const data::AnnotatedSet& data) {
 }  // namespace
 
 data::AnnotatedLoaderOptions annotated_loader_options(const TrainOptions& o, bool train,
-                                                      const Processes& processes) {
+                                                      const Compute& compute) {
   return {.batch_size = o.batch_size,
-          .rank = processes.rank(),
-          .ranks = processes.size(),
+          .rank = compute.processes->rank(),
+          .ranks = compute.processes->size(),
           .workers = int(o.workers),
           .seed = o.seed,
           .train = train,
           .passes = o.passes,
-          .max_bad = o.max_bad_images};
+          .max_bad = o.max_bad_images,
+          .pinned = train && compute.device == Device::cuda};
 }
 
 std::string name_with_head(const TrainOptions& o) { return o.model + " with " + o.head; }

@@ -7,9 +7,10 @@
 
 namespace rmt::train {
 
-// Of all but what a batch is padded to, and how images are grouped.
+// Of all but what a batch is padded to, and how images are grouped. Batches that train on a GPU lie
+// in pinned memory.
 data::AnnotatedLoaderOptions annotated_loader_options(const TrainOptions& options, bool train,
-                                                      const Processes& processes);
+                                                      const Compute& compute);
 
 // "rmt_t with upernet", for people.
 std::string name_with_head(const TrainOptions& options);

@@ -38,25 +38,36 @@ Metrics evaluate(nn::Module& model, const Forward& forward, data::Loader& loader
                  const Compute& compute, const data::TransformOptions& transform, const char* flag,
                  const std::function<bool(const data::Batch&, const Tensor&)>& seen,
                  Processes& processes) {
+  TestedWeights own;
+  return evaluate_each(own, model, forward, loader, compute, transform, flag, seen, processes)[0];
+}
+
+std::vector<Metrics> evaluate_each(
+    TestedWeights& weights, nn::Module& model, const Forward& forward, data::Batches& loader,
+    const Compute& compute, const data::TransformOptions& transform, const char* flag,
+    const std::function<bool(const data::Batch&, const Tensor&)>& seen, Processes& processes) {
   NoGrad off;
   model.mode().training = false;
-  std::vector<Metrics> batches;
-  bool complete = true;
+  std::vector<std::vector<Metrics>> batches(weights.count());
   auto logits_of = [&](const data::Batch& batch) {
     return forward(compute.images(batch, transform)).to(Device::cpu).to(DType::f32);
   };
-  loader.start(0);
-  while (auto batch = complete ? loader.next() : std::nullopt) try {
-      const Tensor logits = logits_of(*batch);  // (B, K)
-      batches.emplace_back().add(logits, batch->labels);
-      complete = !seen || seen(*batch, logits);
+  const bool complete = weights.for_each(loader, [&](size_t k, const data::Batch& batch) {
+    try {
+      const Tensor logits = logits_of(batch);  // (B, K)
+      batches[k].emplace_back().add(logits, batch.labels);
+      return !seen || seen(batch, logits);
     } catch (const OutOfMemory& e) {
-      const Tensor& x = batch->images;
+      const Tensor& x = batch.images;
       throw_with_batch_that_fits(
           e, str("evaluation of ", x.dim(0), " images of ", x.dim(1), " x ", x.dim(2)), flag,
-          x.dim(0), [&](int64_t n) { logits_of(first_images(*batch, n)); });
+          x.dim(0), [&](int64_t n) { logits_of(first_images(batch, n)); });
     }
-  return sum_over(processes, batches, complete);
+  });
+  std::vector<Metrics> sums;
+  for (const std::vector<Metrics>& of_weights : batches)
+    sums.push_back(sum_over(processes, of_weights, complete));
+  return sums;
 }
 
 std::string evaluation_json(const Metrics& m, const ModelFile& file, int64_t bad_images,

@@ -8,6 +8,7 @@
 #include "train/compute.h"
 #include "train/confusion.h"
 #include "train/metrics.h"
+#include "train/tested_weights.h"
 #include "train/weights/model_file.h"
 
 namespace rmt::train {
@@ -27,6 +28,13 @@ Metrics evaluate(
     const data::TransformOptions& transform = {}, const char* flag = "--batch-size",
     const std::function<bool(const data::Batch&, const Tensor& logits)>& seen = nullptr,
     Processes& processes = alone());
+// The same for each of several weights of the model, in one pass over the loader. What `seen` is
+// shown are the logits of weights 0, 1, 0, 1 and so on in an order that it cannot know.
+std::vector<Metrics> evaluate_each(
+    TestedWeights& weights, nn::Module& model, const Forward& forward, data::Batches& loader,
+    const Compute& compute, const data::TransformOptions& transform, const char* flag,
+    const std::function<bool(const data::Batch&, const Tensor& logits)>& seen,
+    Processes& processes);
 
 // One object under the names of timm's validate.py, in per cent: model, top1, top1_err, top5,
 // top5_err, param_count (millions), img_size, crop_pct, interpolation; then loss, images,

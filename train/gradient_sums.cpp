@@ -12,9 +12,23 @@ int64_t padded(int64_t numbers, DType dtype) {
 }  // namespace
 
 GradientSums::GradientSums(const std::vector<Tensor*>& parameters, Processes& processes,
-                           int64_t bucket_bytes)
-    : processes_(processes) {
-  if (processes.size() == 1) return;
+                           int64_t bucket_bytes, int64_t parts)
+    : processes_(processes), parameters_(parameters) {
+  if (processes.size() > 1) make_buckets(parameters, bucket_bytes);
+  if (parts == 1 || parameters.empty() || parameters[0]->device() == Device::cpu) return;
+  if (processes.size() == 1) {
+    for (Tensor* p : parameters) part_sums_.push_back(Tensor::zeros_like(*p));
+  } else {
+    parameters_.clear();
+    for (const Place& place : places_) {
+      parameters_.push_back(place.parameter);
+      part_sums_.push_back(place.sum);
+    }
+  }
+  parts_ = std::make_unique<PartSums>(parameters_, part_sums_, parts);
+}
+
+void GradientSums::make_buckets(const std::vector<Tensor*>& parameters, int64_t bucket_bytes) {
   std::vector<int64_t> begin;  // of each place in its bucket
   int64_t numbers = 0;
   auto close = [&] {
@@ -42,6 +56,17 @@ GradientSums::GradientSums(const std::vector<Tensor*>& parameters, Processes& pr
   close();
 }
 
+void GradientSums::begin() {
+  for (Place& place : places_) place.filled = false;
+  for (Bucket& b : buckets_) b.missing = b.end - b.begin;
+  sent_ = 0;
+  parts_done_ = 0;
+}
+
+void GradientSums::part_done() {
+  if (parts_) parts_->add(parts_done_++);
+}
+
 void GradientSums::complete(const Node& leaf) {
   const auto it = place_of_.find(&leaf);
   if (it == place_of_.end()) return;  // one process alone, or no parameter of the model
@@ -54,8 +79,12 @@ void GradientSums::fill(Place& place) {
   place.filled = true;
   --buckets_[place.bucket].missing;
   const Tensor g = grad(*place.parameter);
-  if (!g.defined()) return place.sum.fill(0);
-  place.sum.copy_from(g);
+  const bool begun = parts_done_ > 0 && parts_->has(size_t(&place - places_.data()));
+  if (!g.defined() && !begun) return place.sum.fill(0);
+  if (!begun)
+    place.sum.copy_from(g);
+  else if (g.defined())
+    place.sum.add_from(g);
   set_grad(*place.parameter, place.sum);  // lets go of g
 }
 
@@ -65,13 +94,20 @@ void GradientSums::send_full_ones() {
 }
 
 void GradientSums::finish() {
+  if (parts_done_ > 0 && places_.empty()) {
+    part_done();
+    for (size_t i = 0; i < part_sums_.size(); ++i)
+      if (parts_->has(i)) set_grad(*parameters_[i], part_sums_[i]);
+  }
   for (Place& place : places_)
     if (!place.filled) fill(place);
   send_full_ones();
   processes_.wait();
-  for (Place& place : places_) place.filled = false;
-  for (Bucket& b : buckets_) b.missing = b.end - b.begin;
-  sent_ = 0;
+  begin();
+}
+
+void GradientSums::send_tables() {
+  if (parts_) parts_->send_tables();
 }
 
 }  // namespace rmt::train

@@ -52,13 +52,15 @@ void throw_with_batch_that_fits(const OutOfMemory& e, const std::string& what, c
 }
 
 data::Batch first_images(const data::Batch& b, int64_t n) {
-  data::Batch out{b.images.slice(0, n),
-                  b.mirror.defined() ? b.mirror.slice(0, n) : Tensor(),
-                  b.labels.slice(0, n),
-                  {}};
-  if (b.erase.defined()) out.erase = b.erase.slice(0, n);
-  out.mix = b.mix;
-  if (!b.indices.empty()) out.indices.assign(b.indices.begin(), b.indices.begin() + n);
+  data::Batch out = b;
+  for (Tensor data::Batch::*field : data::kBatchTensors)
+    if (Tensor& x = out.*field; x.defined() && field != &data::Batch::mix) x = x.slice(0, n);
+  auto shorten = [n](auto& list) {
+    if (!list.empty()) list.resize(size_t(n));
+  };
+  shorten(out.indices);
+  shorten(out.places);
+  shorten(out.objects);
   return out;
 }
 

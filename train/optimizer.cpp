@@ -40,7 +40,8 @@ Optimizer::~Optimizer() = default;
 void Optimizer::step(double lr, const Tensor& loss) {
   if (!table_) return step_on_cpu(lr, loss);
   find_gradients();
-  send_rate(lr);
+  send_arrays();
+  table_->rate().copy_from(Tensor::from<double>({lr}, {}));
   launch(loss);
 }
 
@@ -80,8 +81,14 @@ void Optimizer::begin_again() {
   average_.begin_again();
 }
 
+void Optimizer::swap_average() {
+  CHECK(average_.on(), "optimizer: there are no averages to swap");
+  table_ ? table_->swap_averages(slots_) : average_.swap();
+}
+
 void Optimizer::find_gradients() { table_->find_gradients(slots_); }
-void Optimizer::send_rate(double lr) { table_->send_rate(lr); }
+void Optimizer::send_arrays() { table_->send_arrays(); }
+const Tensor& Optimizer::rate_on_gpu() const { return table_->rate(); }
 void Optimizer::launch(const Tensor& loss) { table_->launch(options_, loss); }
 const void* Optimizer::verdict_on_gpu() const { return table_->view().verdict; }
 

@@ -49,15 +49,19 @@ class Optimizer {
   std::vector<OptimizerSlot>& slots();           // with their counts up to date, which a GPU keeps
   void set_counts();                             // after someone has written into the slots' t
   WeightAverage& average() { return average_; }  // of the slots, then of the statistics
+  // The model and its averages change places (average.h, swap); on a GPU in two launches.
+  void swap_average();
   Statistics& statistics() { return statistics_; }
   // After someone has written into parameters or statistics: the averages, and what is kept of the
   // statistics, begin again from these.
   void begin_again();
 
   // step() in its parts, for a GPU. A recorded graph holds launch() alone; find_gradients()
-  // precedes its recording, and send_rate() each repetition.
+  // belongs into the recording, send_arrays() behind it. Before each repetition the rate is written
+  // to rate_on_gpu(), () f64.
   void find_gradients();
-  void send_rate(double lr);
+  void send_arrays();
+  const Tensor& rate_on_gpu() const;
   void launch(const Tensor& loss);
   const void* verdict_on_gpu() const;  // where the last launch() writes a Verdict's bytes
 
@@ -70,6 +74,20 @@ class Optimizer {
   WeightAverage average_;
   Verdict verdict_;  // on the CPU
   std::unique_ptr<OptimizerTable> table_;
+};
+
+// While one lives, the model holds the averages.
+class AverageInPlace {
+ public:
+  explicit AverageInPlace(Optimizer& optimizer) : optimizer_(optimizer) {
+    optimizer_.swap_average();
+  }
+  ~AverageInPlace() { optimizer_.swap_average(); }
+  AverageInPlace(const AverageInPlace&) = delete;
+  AverageInPlace& operator=(const AverageInPlace&) = delete;
+
+ private:
+  Optimizer& optimizer_;
 };
 
 }  // namespace rmt::train

@@ -12,6 +12,7 @@ void guard(const OptimizerView& view, const GuardOptions& options, const float* 
            float take_average);
 void adamw(const OptimizerView& view, const AdamWOptions& options, float take_average);
 void sgd(const OptimizerView& view, const SgdOptions& options, float take_average);
+void swap_averages(const OptimizerView& view);  // average.cu
 }  // namespace gpu
 
 namespace {
@@ -24,11 +25,9 @@ void send(const T* to, const T* from, size_t n) {
 float* numbers_of(const Tensor& x) { return static_cast<float*>(x.raw()); }
 
 std::vector<gpu::Chunk> chunks_of(const std::vector<OptimizerSlot>& slots) {
-  std::vector<gpu::Chunk> chunks;
-  for (size_t i = 0; i < slots.size(); ++i)
-    for (int32_t number = 0; number * gpu::kChunk < slots[i].parameter->numel(); ++number)
-      chunks.push_back({int32_t(i), number});
-  return chunks;
+  std::vector<int64_t> numel;
+  for (const OptimizerSlot& s : slots) numel.push_back(s.parameter->numel());
+  return gpu::chunks_of(numel);
 }
 
 }  // namespace
@@ -47,7 +46,8 @@ T* OptimizerTable::place(const std::vector<T>& numbers) {
 }
 
 OptimizerTable::OptimizerTable(const std::vector<OptimizerSlot>& slots,
-                               const Statistics& statistics, const WeightAverage& average) {
+                               const Statistics& statistics, const WeightAverage& average)
+    : rate_(Tensor::zeros({}, DType::f64, Device::cuda)) {
   std::vector<double> lr_scale;
   std::vector<double> weight_decay;
   for (const OptimizerSlot& s : slots) {
@@ -78,7 +78,7 @@ OptimizerTable::OptimizerTable(const std::vector<OptimizerSlot>& slots,
            .chunks = place(chunks),
            .squares = place<double>(chunks.size()),
            .statistics = place(arrays),
-           .lr = place<double>(1),
+           .lr = static_cast<const double*>(rate_.raw()),
            .gradient_scale = place<double>(1),
            .verdict = place(std::vector<Verdict>(1)),
            .parameter_count = int64_t(slots.size()),
@@ -98,8 +98,7 @@ void OptimizerTable::find_gradients(const std::vector<OptimizerSlot>& slots) {
   }
 }
 
-void OptimizerTable::send_rate(double lr) {
-  send(view_.lr, &lr, 1);
+void OptimizerTable::send_arrays() {
   if (std::exchange(changed_, false))
     send(view_.parameters, parameters_.data(), parameters_.size());
 }
@@ -116,6 +115,18 @@ void OptimizerTable::launch(const OptimizerOptions& options, const Tensor& loss)
     gpu::sgd(view_, *options.sgd, take_average);
   else
     gpu::adamw(view_, options.adamw, take_average);
+}
+
+// The copies in bf16 are found anew; gradients stay as they are noted, for a recording that knows
+// them.
+void OptimizerTable::swap_averages(const std::vector<OptimizerSlot>& slots) {
+  for (size_t i = 0; i < slots.size(); ++i) {
+    bf16* copy = static_cast<bf16*>(shadow(*slots[i].parameter).raw());
+    changed_ |= parameters_[i].shadow != copy;
+    parameters_[i].shadow = copy;
+  }
+  send_arrays();
+  if (view_.chunk_count > 0) gpu::swap_averages(view_);
 }
 
 void OptimizerTable::fetch_counts(std::vector<OptimizerSlot>& slots) const {

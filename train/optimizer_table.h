@@ -1,19 +1,15 @@
 // The optimizer's state as its kernels see it: every parameter and statistic of the model in tables
 // in the memory of a GPU, so that a step is a handful of launches and not one for each of hundreds
-// of parameters. Parameters are cut into chunks; a block of threads takes one chunk.
-//
-//   arrays   [ p0 | p1 | p2 ... ]     where the numbers of each parameter are
-//   chunks   [ p0 0, p0 1, p0 2, p1 0, p2 0, p2 1 ... ]
+// of parameters. Parameters are cut into chunks (chunks.h); a block of threads takes one chunk.
 #pragma once
 #include <vector>
 
 #include "core/storage.h"
+#include "train/chunks.h"
 #include "train/optimizer.h"
 
 namespace rmt::train {
 namespace gpu {
-
-constexpr int64_t kChunk = 4096;  // numbers
 
 // Of one parameter: n numbers each.
 struct ParameterArrays {
@@ -32,11 +28,6 @@ struct StatisticArrays {
   float* kept;     // after the last step that counted
   float* average;  // or null
   int64_t n;
-};
-
-struct Chunk {
-  int32_t parameter;
-  int32_t number;  // of this parameter's chunks: it begins at number * kChunk
 };
 
 // What a kernel is given. All pointers are into the memory of the GPU.
@@ -66,8 +57,11 @@ class OptimizerTable {
 
   // Notes where the gradients and the bf16 copies are now.
   void find_gradients(const std::vector<OptimizerSlot>& slots);
-  void send_rate(double lr);  // and the table of arrays, where it has changed
+  void send_arrays();                           // the table of arrays, where it has changed
+  const Tensor& rate() const { return rate_; }  // () f64, which launch()'s kernels read
   void launch(const OptimizerOptions& options, const Tensor& loss);
+  // Parameters and statistics change places with their averages, in two launches.
+  void swap_averages(const std::vector<OptimizerSlot>& slots);
 
   void fetch_counts(std::vector<OptimizerSlot>& slots) const;  // t of each, from the GPU
   void send_counts(const std::vector<OptimizerSlot>& slots);
@@ -85,6 +79,7 @@ class OptimizerTable {
   std::vector<gpu::ParameterArrays> parameters_;  // as they are here; on the GPU: view_.parameters
   bool changed_ = true;                           // since they were sent there
   std::vector<std::unique_ptr<Storage>> storage_;
+  Tensor rate_;
   gpu::OptimizerView view_;
 };
 

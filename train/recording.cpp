@@ -24,34 +24,29 @@ bool same_kind(const std::vector<data::Batch>& a, const std::vector<data::Batch>
   return same;
 }
 
-// Into the memory that `to` has, or a new tensor on the GPU.
-void put(Tensor& to, const Tensor& from) {
-  if (to.defined())
-    to.copy_from(from);
-  else
-    to = from.to(Device::cuda);
-}
-
 }  // namespace
 
 RecordedStep::RecordedStep(nn::Module& model, Optimizer& optimizer, Differentiate differentiate,
-                           bool record)
+                           std::function<void()> send_tables, bool record)
     : model_(model),
       optimizer_(optimizer),
       differentiate_(std::move(differentiate)),
+      send_tables_(std::move(send_tables)),
       record_(record && !debugging()),
+      step_number_(Tensor::zeros({}, DType::i64, Device::cuda)),
       readback_{cuda::Readback(sizeof(Verdict)), cuda::Readback(sizeof(Verdict))} {}
 
 std::vector<Verdict> RecordedStep::operator()(const std::vector<data::Batch>& batches, int64_t step,
                                               double lr) {
-  upload(batches, step);
+  upload(batches, step, lr);
   model_.mode().step_on_gpu = step_number_;
   if (!record_ || steps_of_this_size_++ < kWarmUp) {
     loss_ = differentiate_(input_);
-    optimizer_.step(lr, loss_);
+    optimizer_.find_gradients();
+    optimizer_.send_arrays();
+    optimizer_.launch(loss_);
   } else {
     if (!graph_) record();
-    optimizer_.send_rate(lr);
     graph_->launch();
   }
   model_.mode().step_on_gpu = Tensor();
@@ -67,23 +62,45 @@ void RecordedStep::record() {
   loss_ = Tensor();
   auto graph = std::make_unique<cuda::Graph>();
   graph->capture([&] {
+    loss_ = Tensor();
     loss_ = differentiate_(input_);
     optimizer_.find_gradients();
     optimizer_.launch(loss_);
   });
   graph_ = std::move(graph);
+  optimizer_.send_arrays();
+  send_tables_();
 }
 
-void RecordedStep::upload(const std::vector<data::Batch>& batches, int64_t step) {
-  if (!same_kind(input_, batches)) {
-    graph_.reset();
-    input_.assign(batches.size(), data::Batch());
-    steps_of_this_size_ = 0;
+// All that a step reads and that was not there before.
+void RecordedStep::upload(const std::vector<data::Batch>& batches, int64_t step, double lr) {
+  if (!same_kind(input_, batches)) make_input(batches);
+  std::vector<Tensor> from, to;
+  for (size_t i = 0; i < batches.size(); ++i) {
+    data::Batch there = batches[i];  // what is no tensor stays on the host: places, objects
+    for (Tensor data::Batch::*field : data::kBatchTensors) {
+      if (!(there.*field).defined()) continue;
+      from.push_back(there.*field);
+      to.push_back(input_[i].*field);
+      there.*field = input_[i].*field;
+    }
+    input_[i] = std::move(there);
   }
+  from.push_back(Tensor::from<int64_t>({step}, {}));
+  to.push_back(step_number_);
+  from.push_back(Tensor::from<double>({lr}, {}));
+  to.push_back(optimizer_.rate_on_gpu());
+  upload_.send(from, to);
+}
+
+// Places for batches of another size than before.
+void RecordedStep::make_input(const std::vector<data::Batch>& batches) {
+  forget();
+  input_.assign(batches.size(), data::Batch());
   for (size_t i = 0; i < batches.size(); ++i)
     for (Tensor data::Batch::*field : data::kBatchTensors)
-      if ((batches[i].*field).defined()) put(input_[i].*field, batches[i].*field);
-  put(step_number_, Tensor::from<int64_t>({step}, {}));
+      if (const Tensor& x = batches[i].*field; x.defined())
+        input_[i].*field = Tensor::empty(x.shape(), x.dtype(), Device::cuda);
 }
 
 std::vector<Verdict> RecordedStep::finish() {

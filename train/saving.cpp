@@ -149,7 +149,7 @@ void Saving::write(const std::string& file, const Archive& archive) {
 // The better of the two, the weights or their average.
 void Saving::write_weights(const std::string& file, const EpochLog& log) {
   if (best_score(log) > log.test.score()) {
-    const AverageInPlace averaged(optimizer_.average());
+    const AverageInPlace averaged(optimizer_);
     write(file, weights("average"));
   } else {
     write(file, weights(""));

@@ -29,6 +29,7 @@ std::vector<Verdict> TrainStep::operator()(const std::vector<data::Batch>& parts
 // move.
 Tensor TrainStep::differentiate(const std::vector<data::Batch>& parts) {
   model_.zero_grad();
+  sums_.begin();
   parts_.clear();
   Tensor sum;
   for (size_t i = 0; i < parts.size(); ++i) {
@@ -44,10 +45,12 @@ Tensor TrainStep::differentiate(const std::vector<data::Batch>& parts) {
     if (!on_gpu_ || !options_.graph) note_parts(losses, 1 / double(parts.size()));
     const bool alone_on_cpu = processes_.size() == 1 && !on_gpu_;
     if (alone_on_cpu && !std::isfinite(sum.to(DType::f64).item<double>())) break;
-    if (i + 1 < parts.size())
+    if (i + 1 < parts.size()) {
       backward(loss);
-    else
+      sums_.part_done();
+    } else {
       backward(loss, [this](const Node& leaf) { sums_.complete(leaf); });
+    }
   }
   model_.mode().first_sample = 0;
   sums_.finish();
@@ -92,13 +95,14 @@ TrainStep::TrainStep(nn::Module& model, Forward forward, Optimizer& optimizer,
       compute_(compute),
       options_(options),
       processes_(*compute.processes),
-      sums_(parameters_of(optimizer), processes_) {
+      sums_(parameters_of(optimizer), processes_, kBucketBytes,
+            optimizer.options().guard.parts / processes_.size()) {
   if (!options_.objective)
     options_.objective = classification(forward, options.loss, options.smoothing);
   if (compute.device == Device::cuda)
     on_gpu_ = std::make_unique<RecordedStep>(
         model, optimizer, [this](const auto& parts) { return differentiate(parts); },
-        options.graph && processes_.recordable());
+        [this] { sums_.send_tables(); }, options.graph && processes_.recordable());
 }
 
 std::vector<Verdict> TrainStep::finish() {

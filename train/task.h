@@ -11,6 +11,7 @@
 #include "train/checkpoint.h"
 #include "train/objective.h"
 #include "train/run/epoch_log.h"
+#include "train/tested_weights.h"
 
 namespace rmt::train {
 
@@ -35,9 +36,11 @@ class Task {
   // Can a step be recorded as a GPU graph: does its loss wait for nothing that the host decides?
   virtual bool recordable() const { return true; }
 
-  // Tests the model with the weights that it has, in evaluation mode. Of several processes all call
-  // it and get the same. Nothing where `go_on` ended it in any of them.
-  virtual std::optional<TestResult> test(const GoOn& go_on) = 0;
+  // Tests the model with each of these weights, in evaluation mode, in one pass over validation()
+  // (TestedWeights::for_each); a result for each. Of several processes all call it and get the
+  // same. Nothing where `go_on` ended it in any of them.
+  virtual std::optional<std::vector<TestResult>> test(TestedWeights& weights,
+                                                      const GoOn& go_on) = 0;
 
   // Up to `most` images of a training batch for people, as the model sees them.
   virtual std::vector<data::Tile> pictures(const data::Batch& batch, int64_t most) const = 0;

@@ -248,26 +248,23 @@ std::optional<EpochLog> Trainer::evaluate_epoch() {
                .images_per_s = double(now.images) / now.seconds,
                .skipped_steps = now.skipped};
   for (const auto& [name, sum] : now.parts) log.parts.push_back({name, sum / counted});
-  std::optional<TestResult> tested = test();
-  if (tested) log.test = std::move(*tested);
-  bool asked = asked_to_stop() || !tested;
-  if (options_.model_ema && !asked) {
-    const AverageInPlace averaged(optimizer_.average());
-    log.test_ema = test();
-    asked = asked_to_stop() || !log.test_ema;
-  }
-  if (!asked) return log;
+  const bool tested = test(log);
+  if (!asked_to_stop() && tested) return log;
   stop();
   return std::nullopt;
 }
 
-// Tests the model as it is; nothing where a signal has ended it early.
-std::optional<TestResult> Trainer::test() {
-  const auto result = task_->test([] { return !StopSignals::requested(); });
-  if (result)
-    CHECK(std::isfinite(result->loss), "the test loss is ", non_finite(result->loss),
-          " after epoch ", progress_.epoch, ": ", saving_.advice());
-  return result;
+// Both results into the log; false where a signal has ended it early.
+bool Trainer::test(EpochLog& log) {
+  TestedWeights weights(optimizer_);
+  const auto results = task_->test(weights, [] { return !StopSignals::requested(); });
+  if (!results) return false;
+  for (const TestResult& r : *results)
+    CHECK(std::isfinite(r.loss), "the test loss is ", non_finite(r.loss), " after epoch ",
+          progress_.epoch, ": ", saving_.advice());
+  log.test = (*results)[0];
+  if (results->size() > 1) log.test_ema = (*results)[1];
+  return true;
 }
 
 // Prints, logs and saves the epoch, and moves on to the next one.

@@ -66,7 +66,7 @@ class Trainer {
   void stop_or_save();
   bool asked_to_stop() const;
   std::optional<EpochLog> evaluate_epoch();
-  std::optional<TestResult> test();
+  bool test(EpochLog& log);
   void finish_epoch(EpochLog log);
   void stop();
   void note_bad_images();

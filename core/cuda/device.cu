@@ -3,8 +3,12 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 
-#include "core/cuda/launch.h"
+#include "core/cuda/counted.h"
+#include "core/cuda/event.h"
+#include "core/cuda/graph.h"
+#include "core/cuda/limits.h"
 #include "core/cuda/pool.h"
 #include "core/storage.h"
 
@@ -66,7 +70,10 @@ std::string look(State& s) {
   if (e != cudaSuccess) return str("no usable GPU: ", cudaGetErrorString(e));
   if (s.index >= count) return str("there is no GPU number ", s.index, ", only ", count);
   cudaDeviceProp p{};
-  if ((e = cudaSetDevice(s.index)) == cudaSuccess) e = cudaGetDeviceProperties(&p, s.index);
+  // Whoever waits for the device sleeps: its processor makes batches meanwhile.
+  if ((e = cudaSetDevice(s.index)) == cudaSuccess)
+    e = cudaSetDeviceFlags(cudaDeviceScheduleBlockingSync);
+  if (e == cudaSuccess) e = cudaGetDeviceProperties(&p, s.index);
   if (e != cudaSuccess) return str("GPU ", s.index, " cannot be used: ", cudaGetErrorString(e));
   s.info.name = p.name;
   s.info.major = p.major;
@@ -114,25 +121,22 @@ State& working() {
 class Staging {
  public:
   void send(void* to, const void* from, size_t bytes, cudaStream_t stream) {
-    cudaStreamCaptureStatus recording = cudaStreamCaptureStatusNone;
-    check(cudaStreamIsCapturing(stream, &recording), "copy to the GPU");
-    CHECK(recording == cudaStreamCaptureStatusNone,
+    CHECK(!recording(),
           "copy to the GPU while a graph is recorded: it would repeat whatever the buffer holds by "
           "then");
     for (size_t done = 0; done < bytes;) {
       Slot& slot = slots_[next_ ^= 1];
       if (!slot.memory) {
         check(cudaMallocHost(&slot.memory, kBytes), "pinned memory");
-        check(cudaEventCreateWithFlags(&slot.sent, cudaEventDisableTiming), "event");
-      } else {
-        check(cudaEventSynchronize(slot.sent), "copy to the GPU");
+        slot.sent = std::make_unique<Event>();
       }
+      slot.sent->wait("copy to the GPU");
       const size_t n = std::min(kBytes, bytes - done);
       std::memcpy(slot.memory, static_cast<const char*>(from) + done, n);
       check(cudaMemcpyAsync(static_cast<char*>(to) + done, slot.memory, n, cudaMemcpyHostToDevice,
                             stream),
             "copy to the GPU");
-      check(cudaEventRecord(slot.sent, stream), "copy to the GPU");
+      slot.sent->record(stream);
       done += n;
     }
   }
@@ -141,7 +145,7 @@ class Staging {
   static constexpr size_t kBytes = size_t(8) << 20;
   struct Slot {
     void* memory = nullptr;
-    cudaEvent_t sent = nullptr;
+    std::unique_ptr<Event> sent;
   };
   Slot slots_[2];
   int next_ = 0;
@@ -186,7 +190,8 @@ size_t free_memory() {
   working();
   size_t free = 0, total = 0;
   check(cudaMemGetInfo(&free, &total), "free memory");
-  return free;
+  const size_t most = size_t(limits().memory), held = counted_bytes();
+  return std::min(free, most - std::min(most, held));
 }
 
 void copy(void* to, Device to_device, const void* from, Device from_device, size_t bytes) {

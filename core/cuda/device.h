@@ -48,7 +48,7 @@ void* allocate(size_t bytes);
 void release(void* p, size_t bytes);
 // Hands memory that no tensor uses back to the device.
 void free_unused();
-// Bytes that the device has left.
+// Bytes that the device has left, or limits() allows.
 size_t free_memory();
 
 // Any direction. From the GPU: waits until the bytes are there. To the GPU: the source may be

@@ -1,10 +1,16 @@
 #include "core/cuda/graph.h"
 
 #include "core/cuda/device.h"
-#include "core/cuda/launch.h"
+#include "core/cuda/event.h"
 #include "core/cuda/pool.h"
 
 namespace rmt::cuda {
+
+bool recording() {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  check(cudaStreamIsCapturing(stream(), &status), "graph: is one recorded?");
+  return status != cudaStreamCaptureStatusNone;
+}
 
 struct Graph::State {
   Pool pool;  // of its own, so that nobody else writes where the graph does
@@ -26,10 +32,23 @@ void Graph::capture(const std::function<void()>& f) {
   CHECK(!captured(), "graph: captured already");
   synchronize();
   free_unused();  // what the steps before kept, the graph's own pool will need
+  try {
+    try_to_capture(f);
+  } catch (const OutOfMemory& e) {
+    free_unused();
+    if (free_memory() <= e.free) throw;
+    try_to_capture(f);
+  }
+}
+
+void Graph::try_to_capture(const std::function<void()>& f) {
   struct Redirect {
     Pool* before;
     explicit Redirect(Pool* pool) : before(Pool::use(pool)) {}
-    ~Redirect() { Pool::use(before); }
+    ~Redirect() {
+      Pool::use(before);
+      Pool::free_held_back();
+    }
   } redirect(&state_->pool);
   check(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeRelaxed), "graph: begin of capture");
   cudaGraph_t graph = nullptr;
@@ -55,29 +74,31 @@ void Graph::launch() {
 struct Readback::State {
   void* pinned = nullptr;
   size_t bytes = 0;
-  cudaEvent_t arrived = nullptr;
+  Event arrived;
 };
 
 Readback::Readback(size_t bytes) : state_(std::make_unique<State>()) {
   state_->bytes = bytes;
   check(cudaMallocHost(&state_->pinned, state_->bytes), "pinned memory");
-  check(cudaEventCreateWithFlags(&state_->arrived, cudaEventDisableTiming), "event");
 }
 
 Readback::~Readback() {
-  cudaEventSynchronize(state_->arrived);
-  cudaEventDestroy(state_->arrived);
+  try {
+    state_->arrived.wait("readback");
+  } catch (const Error&) {
+    // The device is lost: whoever asks it next is told.
+  }
   cudaFreeHost(state_->pinned);
 }
 
 void Readback::start(const void* x) {
   check(cudaMemcpyAsync(state_->pinned, x, state_->bytes, cudaMemcpyDeviceToHost, stream()),
         "readback");
-  check(cudaEventRecord(state_->arrived, stream()), "readback");
+  state_->arrived.record(stream());
 }
 
 const void* Readback::wait() {
-  check(cudaEventSynchronize(state_->arrived), "readback");
+  state_->arrived.wait("readback");
   return state_->pinned;
 }
 

@@ -6,6 +6,9 @@
 
 namespace rmt::cuda {
 
+// Is one being recorded?
+bool recording();
+
 class Graph {
  public:
   Graph();
@@ -16,12 +19,15 @@ class Graph {
   // Runs f with its launches recorded instead of executed. What they read and write stays where it
   // is: memory that f takes from now on belongs to the graph, whoever holds it, so results of f are
   // valid after launch() until the next one. f must neither copy from host memory nor wait for the
-  // GPU.
+  // GPU. Where memory runs out and more can be had, since what f let go of could not go back to the
+  // device meanwhile, the recording is thrown away and f runs a second time.
   void capture(const std::function<void()>& f);
   bool captured() const;
   void launch();  // after everything that was launched before
 
  private:
+  void try_to_capture(const std::function<void()>& f);
+
   struct State;
   std::unique_ptr<State> state_;
 };
@@ -35,7 +41,7 @@ class Readback {
   Readback& operator=(const Readback&) = delete;
 
   void start(const void* x);  // what stands at x when everything launched before is done
-  const void* wait();         // for what start() asked; until the next one
+  const void* wait();         // for what start() asked, asleep; until the next one
 
  private:
   struct State;

@@ -13,15 +13,22 @@ struct Limits {
   // Bytes of a convolution's patches that exist at a time: few enough to stay in the GPU's L2 cache
   // (40 MiB on an A100, 50 on an H100) between the kernel that writes them and the one that reads.
   int64_t patch_bytes;
+  // Bytes of shared memory that a block can ask for.
+  int64_t shared_bytes;
   // Memory that was given back may be handed out again in pieces. Off, each tensor of the common
   // pool has memory of its own, beyond which an access is seen.
   bool pieces;
+  // Bytes that are asked of the driver at once, of device memory and of pinned memory: small
+  // requests share them.
+  int64_t segment_bytes = 64 << 20;
+  // Bytes of device memory that the pools may hold in all.
+  int64_t memory = INT64_MAX;
 };
 
 // Of the GPU in use. To be changed only between launches.
 Limits& limits();
-// Those that a GPU of so many multiprocessors has.
-Limits limits_of_gpu(int multiprocessors);
+// Those that a GPU of so many multiprocessors has, by default with the shared memory of an H100.
+Limits limits_of_gpu(int multiprocessors, int64_t shared_bytes = 227 << 10);
 
 // Others, as long as it lives.
 class WithLimits {

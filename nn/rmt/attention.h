@@ -6,7 +6,7 @@
 #include "nn/conv.h"
 #include "nn/linear.h"
 #include "nn/rmt/position.h"
-#include "ops/attention/manhattan_attention.h"
+#include "ops/attention/packed_attention.h"
 
 namespace rmt::nn {
 
@@ -36,6 +36,8 @@ struct ManhattanAttention : Attention {
         out_proj(add<Linear>("out_proj", s.channels, s.channels)) {}
 
   Tensor forward(const Tensor& x, Position& position) override {
+    if (const ops::PackedOptions o{heads, decomposed, decay_mode}; ops::packs(x, o))
+      return out_proj.forward(forward_packed(x, position, o));
     const auto [q, k, v] = forward_of_three(x, q_proj, k_proj, v_proj);  // (B, H, W, C) each
     const Tensor gathered =
         decomposed ? attend(q, k, attend(q, k, v, ops::Axis::W, position), ops::Axis::H, position)
@@ -47,10 +49,18 @@ struct ManhattanAttention : Attention {
   // y_i = sum_j A_ij v_j over the tokens j on the axis of token i.
   Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, ops::Axis axis,
                 Position& position) {
-    const Tensor decay = with_decay ? position.decay : Tensor();
-    const Tensor rotary =
-        with_rotary ? position.rotary(q.dim(1), q.dim(2), wide(q.dtype())) : Tensor();
-    return ops::manhattan_attention(q, k, v, decay, rotary, {heads, axis, decay_mode});
+    return ops::manhattan_attention(q, k, v, decay(position), rotary(position, q),
+                                    {heads, axis, decay_mode});
+  }
+  // A v + LCE(v) by one op, where a GPU has kernels for it.
+  Tensor forward_packed(const Tensor& x, Position& position, const ops::PackedOptions& o) {
+    const Tensor qkv = packed_of_three(x, q_proj, k_proj, v_proj);  // (B, H, W, 3C)
+    return ops::packed_attention(qkv, decay(position), rotary(position, x),
+                                 lepe ? lepe->weight : Tensor(), lepe ? lepe->bias : Tensor(), o);
+  }
+  Tensor decay(Position& position) const { return with_decay ? position.decay : Tensor(); }
+  Tensor rotary(Position& position, const Tensor& x) const {
+    return with_rotary ? position.rotary(x.dim(1), x.dim(2), wide(x.dtype())) : Tensor();
   }
 };
 

@@ -27,6 +27,11 @@ struct FeedForward : Module {
   }
 };
 
+// x, and norm.forward(x): the beginning of a branch.
+inline std::array<Tensor, 2> norm_beside(const Tensor& x, const LayerNorm& norm) {
+  return ops::layer_norm_beside(x, norm.weight, norm.bias, norm.eps);
+}
+
 // sum = drop.forward(x, f, gamma) and normed = norm.forward(sum), in one pass over memory: the end
 // of one branch and the beginning of the next.  x f (B, H, W, C), gamma C elements or undefined
 inline ops::ResidualNorm add_and_norm(const Tensor& x, const Tensor& f, const Tensor& gamma,
@@ -58,9 +63,10 @@ struct Block : Module {
 
   Tensor forward(Tensor x, Position& position) {  // (B, H, W, C) -> same
     if (pos) x = pos->forward(x, x);
-    const Tensor f = retention.forward(retention_layer_norm.forward(x), position);
-    const auto [sum, normed] = add_and_norm(x, f, value(gamma_1), drop_1, final_layer_norm);
-    return drop_2.forward(sum, ffn.forward(normed), value(gamma_2));
+    const auto [trunk, normed_1] = norm_beside(x, retention_layer_norm);
+    const Tensor f = retention.forward(normed_1, position);
+    const auto [sum, normed_2] = add_and_norm(trunk, f, value(gamma_1), drop_1, final_layer_norm);
+    return drop_2.forward(sum, ffn.forward(normed_2), value(gamma_2));
   }
 
  protected:

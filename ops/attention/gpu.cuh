@@ -1,19 +1,11 @@
-// What all CUDA kernels of attention share: the arguments of a call, where a unit's numbers lie,
-// the rotation. The general kernels are in tiles.cuh and manhattan_attention.cu, those for tensor
-// cores in tensor_core_tiles.cuh and tensor_cores.cuh.
+// What all CUDA kernels of attention share: where a unit's numbers lie, the rotation. The general
+// kernels are in tiles.cuh and manhattan_attention.cu, those for tensor cores in
+// tensor_core_tiles.cuh and tensor_cores.cuh.
 #pragma once
 #include "core/cuda/runtime.h"
-#include "ops/attention/lines.h"
+#include "ops/attention/kernels.h"
 
 namespace rmt::gpu {
-
-template <class T>
-struct Attention {
-  const T *q, *k, *v, *dy;  // (B, H, W, C); dy for the gradients only
-  const Wide<T>* decay;     // (heads), or null
-  const Wide<T>* rotary;    // (H W, D), or null
-  Lines lines;
-};
 
 // A unit as a kernel wants it: with its own pointers.
 template <class T>

@@ -37,11 +37,13 @@ struct Lines {
   HD int64_t units() const { return count() * heads; }
 };
 
-// Where the numbers of a unit lie. Position i of the line has its D channels at
-// elements first + i stride ... of q, k, v, y and their gradients (B, H, W, C), and its D cosines
-// and sines at elements first_angle + i angle_stride ... of rotary (H W, D).
+// Where the numbers of a unit lie. Position i of the line is position + i step of the batch's
+// B H W. In a tensor (B, H, W, C) without gaps it has its D channels at elements
+// first + i stride ..., and in rotary (H W, D) its D cosines and sines at elements
+// first_angle + i angle_stride ...
 struct Unit {
   int64_t head;
+  int64_t position, step;
   int64_t first, stride;
   int64_t first_angle, angle_stride;
 
@@ -60,13 +62,14 @@ struct Unit {
     const int64_t image = line / across;
     const int64_t line_of_image = line % across;
     // The line's first position in its image, and from there to the next.
-    const int64_t position = line_of_image * (lines.axis == ops::Axis::W ? lines.W : 1);
-    const int64_t step = lines.axis == ops::Axis::H ? lines.W : 1;
+    const int64_t start = line_of_image * (lines.axis == ops::Axis::W ? lines.W : 1);
     const int64_t C = lines.heads * lines.D;
     head = number % Int(lines.heads);
-    first = (image * lines.H * lines.W + position) * C + head * lines.D;
+    position = image * lines.H * lines.W + start;
+    step = lines.axis == ops::Axis::H ? lines.W : 1;
+    first = position * C + head * lines.D;
     stride = step * C;
-    first_angle = position * lines.D;
+    first_angle = start * lines.D;
     angle_stride = step * lines.D;
   }
 };

@@ -24,12 +24,13 @@ __global__ void __launch_bounds__(TileGroup<T, N, C>::kBlock, TileGroup<T, N, C>
   for (W& m : most) m = W(-INFINITY);
   typename G::Sums out = {};
   for (int j0 = 0; j0 < g.n; j0 += N) {
-    g.load(a.v, tv, j0, g.piece * C, false, 1);
+    g.load(a.v, a.v_stride, tv, j0, g.piece * C, false, 1);
     Patch<W> s = {};
     for (int piece = 0; piece < g.pieces; ++piece) {
       if (piece > 0) __syncthreads();
-      if (j0 == 0 || g.pieces > 1) g.load(a.q, tq, g.i0, piece * C, true, g.scale() * W(kLog2e));
-      g.load(a.k, tk, j0, piece * C, true, 1);
+      if (j0 == 0 || g.pieces > 1)
+        g.load(a.q, a.qk_stride, tq, g.i0, piece * C, true, g.scale() * W(kLog2e));
+      g.load(a.k, a.qk_stride, tk, j0, piece * C, true, 1);
       __syncthreads();
       g.multiply_transposed(s, tq, tk);
     }
@@ -43,7 +44,7 @@ __global__ void __launch_bounds__(TileGroup<T, N, C>::kBlock, TileGroup<T, N, C>
     g.multiply(s, tv, out);
   }
   for (W& x : sum) x = 1 / cuda::warp_sum<G::kSide>(x);
-  g.store(y, out, sum, false);
+  g.store(y, a.y_stride, out, sum, false, false);
 }
 
 // What the gradients need of each row of scores, to make P again without softmax and dS without
@@ -65,13 +66,17 @@ __device__ __forceinline__ void backward_products(const TileGroup<T, N, C>& g,
   const T *row_rotated = rows_are_queries ? a.q : a.k, *row_plain = rows_are_queries ? a.dy : a.v;
   const T* column_rotated = rows_are_queries ? a.k : a.q;
   const T* column_plain = rows_are_queries ? a.v : a.dy;
+  const int64_t row_stride = rows_are_queries ? a.y_stride : a.v_stride;
+  const int64_t column_stride = rows_are_queries ? a.v_stride : a.y_stride;
   const auto load_rows = [&](int piece) {
-    g.load(row_rotated, g.tile(0), g.i0, piece * C, true, rows_are_queries ? q_factor : W(1));
-    g.load(row_plain, g.tile(1), g.i0, piece * C, false, 1);
+    g.load(row_rotated, a.qk_stride, g.tile(0), g.i0, piece * C, true,
+           rows_are_queries ? q_factor : W(1));
+    g.load(row_plain, row_stride, g.tile(1), g.i0, piece * C, false, 1);
   };
   const auto load_columns = [&](int piece) {
-    g.load(column_rotated, g.tile(2), j0, piece * C, true, rows_are_queries ? W(1) : q_factor);
-    g.load(column_plain, g.tile(3), j0, piece * C, false, 1);
+    g.load(column_rotated, a.qk_stride, g.tile(2), j0, piece * C, true,
+           rows_are_queries ? W(1) : q_factor);
+    g.load(column_plain, column_stride, g.tile(3), j0, piece * C, false, 1);
   };
   for_patch([&](int r, int u) { s[r][u] = dp[r][u] = 0; });
   // The pieces in the same order in every kernel: the same bits.
@@ -92,7 +97,7 @@ __device__ __forceinline__ void backward_products(const TileGroup<T, N, C>& g,
 // The sums over each row of scores, then dq. A thread has 4 queries and some channels of each.
 template <class T, int N, int C>
 __global__ void __launch_bounds__(TileGroup<T, N, C>::kBlock, TileGroup<T, N, C>::kBlocks)
-    backward_queries_kernel(Attention<T> a, RowSums<Wide<T>> rows, T* dq) {
+    backward_queries_kernel(Attention<T> a, RowSums<Wide<T>> rows, T* dq, bool add) {
   using G = TileGroup<T, N, C>;
   using W = Wide<T>;
   DYNAMIC_SHARED(W, shared);
@@ -137,13 +142,13 @@ __global__ void __launch_bounds__(TileGroup<T, N, C>::kBlock, TileGroup<T, N, C>
     g.multiply(s, g.tile(2), out);
   }
   const W factor[4] = {g.scale(), g.scale(), g.scale(), g.scale()};
-  g.store(dq, out, factor, true);
+  g.store(dq, a.qk_stride, out, factor, true, add);
 }
 
 // dk and dv, from scores whose rows are keys. A thread has 4 keys and some channels of each.
 template <class T, int N, int C>
 __global__ void __launch_bounds__(TileGroup<T, N, C>::kBlock, TileGroup<T, N, C>::kBlocks)
-    backward_keys_kernel(Attention<T> a, RowSums<Wide<T>> rows, T* dk, T* dv) {
+    backward_keys_kernel(Attention<T> a, RowSums<Wide<T>> rows, AttentionGradients<T> to) {
   using G = TileGroup<T, N, C>;
   using W = Wide<T>;
   DYNAMIC_SHARED(W, shared);
@@ -170,8 +175,8 @@ __global__ void __launch_bounds__(TileGroup<T, N, C>::kBlock, TileGroup<T, N, C>
   // The tile of q holds D^-1/2 log2(e) q'.
   const W k_factor = W(1 / kLog2e);
   const W k_factors[4] = {k_factor, k_factor, k_factor, k_factor}, one[4] = {1, 1, 1, 1};
-  g.store(dk, out_k, k_factors, true);
-  g.store(dv, out_v, one, false);
+  g.store(to.dk, a.qk_stride, out_k, k_factors, true, to.add_qk);
+  g.store(to.dv, a.v_stride, out_v, one, false, to.add_v);
 }
 
 // f(N, C) as compile-time constants for the shape: short lines in small tiles, of which a thread
@@ -201,26 +206,21 @@ void launch_groups(const char* name, void (*kernel)(P...), int tiles, const Line
 // post_multiply_normalised needs no kernels: it is log_additive (ops/attention/README.md, "The
 // three modes").
 template <class T>
-void manhattan_attention_forward(const T* q, const T* k, const T* v, const Wide<T>* decay,
-                                 const Wide<T>* rotary, T* y, const Lines& lines) {
-  const Attention<T> a{q, k, v, nullptr, decay, rotary, lines};
+void attention_forward(const Attention<T>& a, T* y) {
   if constexpr (std::is_same_v<T, bf16>)
-    if (tensor_cores::serve(lines, q, k, v, rotary, y)) return tensor_cores::forward(a, y);
-  for_tiles<T>(lines, [&](auto N, auto C) {
+    if (tensor_cores::serve(a, y)) return tensor_cores::forward(a, y);
+  for_tiles<T>(a.lines, [&](auto N, auto C) {
     launch_groups<TileGroup<T, N, C>>("manhattan_attention_forward", forward_kernel<T, N, C>, 3,
-                                      lines, N, C, a, y);
+                                      a.lines, N, C, a, y);
   });
 }
 
 template <class T>
-void manhattan_attention_backward(const T* q, const T* k, const T* v, const Wide<T>* decay,
-                                  const Wide<T>* rotary, const T* dy, T* dq, T* dk, T* dv,
-                                  const Lines& lines) {
+void attention_backward(const Attention<T>& a, const AttentionGradients<T>& to) {
   using W = Wide<T>;
-  const Attention<T> a{q, k, v, dy, decay, rotary, lines};
+  const Lines& lines = a.lines;
   if constexpr (std::is_same_v<T, bf16>)
-    if (tensor_cores::serve(lines, q, k, v, rotary, dy, dq, dk, dv))
-      return tensor_cores::backward(a, dq, dk, dv);
+    if (tensor_cores::serve(a, to.dq, to.dk, to.dv)) return tensor_cores::backward(a, to);
   const int64_t count = lines.units() * lines.n();
   // The first kernel writes the rows' sums while it makes dq, the second reads them for dk and dv.
   const Storage sums(3 * count * sizeof(W), Device::cuda);
@@ -229,12 +229,30 @@ void manhattan_attention_backward(const T* q, const T* k, const T* v, const Wide
   for_tiles<T>(lines, [&](auto N, auto C) {
     using G = TileGroup<T, N, C>;
     launch_groups<G>("manhattan_attention_backward_queries", backward_queries_kernel<T, N, C>, 4,
-                     lines, N, C, a, rows, dq);
+                     lines, N, C, a, rows, to.dq, to.add_qk);
     launch_groups<G>("manhattan_attention_backward_keys", backward_keys_kernel<T, N, C>, 4, lines,
-                     N, C, a, rows, dk, dv);
+                     N, C, a, rows, to);
   });
 }
 
+// The op's calls: tensors without gaps.
+template <class T>
+void manhattan_attention_forward(const T* q, const T* k, const T* v, const Wide<T>* decay,
+                                 const Wide<T>* rotary, T* y, const Lines& lines) {
+  const int64_t C = lines.heads * lines.D;
+  attention_forward<T>({q, k, v, nullptr, decay, rotary, lines, C, C, C}, y);
+}
+
+template <class T>
+void manhattan_attention_backward(const T* q, const T* k, const T* v, const Wide<T>* decay,
+                                  const Wide<T>* rotary, const T* dy, T* dq, T* dk, T* dv,
+                                  const Lines& lines) {
+  const int64_t C = lines.heads * lines.D;
+  attention_backward<T>({q, k, v, dy, decay, rotary, lines, C, C, C}, {dq, dk, dv});
+}
+
+INSTANTIATE(attention_forward)
+INSTANTIATE(attention_backward)
 INSTANTIATE(manhattan_attention_forward)
 INSTANTIATE(manhattan_attention_backward)
 

@@ -1,4 +1,20 @@
-// The parts of tensor_cores.cuh: a unit's tiles in shared memory, and what a warp does with them.
+// The parts of tensor_cores.cuh: tiles in shared memory, and what a warp does with them.
+//
+// To build another kernel of them: a tile is any number of rows of D numbers in shared memory, each
+// `ld` numbers behind the one before; ld counts in units of 8 (16 bytes), and D + 8 keeps 8 rows in
+// all banks. For the columns of a map that lies whole in shared memory let ld be W (D + 8). Then
+// for 16 rows of scores at a time
+//
+//    Warp<D, N, map> w(n, decay, places);   N = n if it is known at compile time, else 0
+//    load_rows<D>(q, tile + i0 ld, ld);     16 rows of q' as the left factor
+//    w.set_rows(i0);
+//    w.scores(s, q, tile_k + j ld, ld, j, offset);    16 x 16 of S + decay d - offset, in log 2
+//    weights(p, s);                                   P = 2^s, rounded
+//    multiply<D>(out, p, tile_v + j ld, ld);          out += P v
+//
+// All 32 lanes of a warp call everything together. Scores of columns behind n are -inf, so what
+// lies there in k and v may be anything finite; q, k and v are read in rows up to the next multiple
+// of 16 behind n.
 //
 // Products come in fragments of 16 x 8 numbers, spread over a warp: lane 4 g + t holds four of
 // them,
@@ -6,8 +22,7 @@
 //     e = 0, 1     columns 2t, 2t + 1 of row g             row of e:     g + 8 (e / 2)
 //     e = 2, 3     columns 2t, 2t + 1 of row g + 8         column of e:  2t + e % 2
 //
-// (core/cuda/ptx.h draws it). A warp has 16 rows of scores and K columns at a time, K / 8
-// fragments.
+// (core/cuda/ptx.h draws it).
 #pragma once
 #include <cmath>
 
@@ -22,300 +37,223 @@ using cuda::Pack;
 // 8 bf16, in pairs: the first of a pair is the lower half of its word.
 using Eight = Pack<uint32_t, 4>;
 using Fragment = float[4];
+// 16 x 16 numbers as the left factor of a product: a fragment and the one to its right, in bf16.
+using Left = uint32_t[4];
 
-// A block's shared memory: for each unit its tiles of q', k', v (and dy), (padded, D) each; then
-// two numbers for each row of a unit's scores; then x, y of the map's positions.
-template <int D>
-struct BlockMemory {
-  // Rows are longer by 16 bytes, so that 8 of them lie in all banks.
-  static constexpr int ld = D + 8;
-  bf16* tiles;
-  int unit_size;  // numbers of a unit's tiles, and a row between units for the same reason
-  float* rows;    // (units, padded, 2)
-  float* places;  // (padded, 2)
+// The calling thread's number in a block of any shape, and in its warp.
+__device__ __forceinline__ int thread_of_block() {
+  return int(threadIdx.y * blockDim.x + threadIdx.x);
+}
+__device__ __forceinline__ int lane_of_warp() { return thread_of_block() % 32; }
 
-  __device__ BlockMemory(bf16* shared, int padded, int units, int tensors)
-      : tiles(shared),
-        unit_size(tensors * padded * ld + D),
-        rows(reinterpret_cast<float*>(shared + units * unit_size)),
-        places(rows + units * 2 * padded) {}
-};
+__device__ __forceinline__ float low_half(uint32_t pair) { return __uint_as_float(pair << 16); }
+__device__ __forceinline__ float high_half(uint32_t pair) {
+  return __uint_as_float(pair & 0xffff0000u);
+}
 
-// --- filling the tiles ---
+// --- filling tiles ---
 
-// x (8 channels of a position), times factor, turned by the position's angles; zeros unless
-// `there`.
-__device__ __forceinline__ Eight rotated(Eight x, const Pack<float, 8>& angles, float factor,
-                                         bool there) {
+// 8 channels of a position turned by its angles.
+__device__ __forceinline__ Eight rotated(Eight x, const Pack<float, 8>& angles) {
   unrolled<4>([&](int c) {
-    float x0 = factor * __uint_as_float(x.at[c] << 16);
-    float x1 = factor * __uint_as_float(x.at[c] & 0xffff0000u);
+    float x0 = low_half(x.at[c]), x1 = high_half(x.at[c]);
     rotate(x0, x1, angles.at[2 * c], angles.at[2 * c + 1]);
-    x.at[c] = there ? ptx::pack_bf16(x0, x1) : 0;
+    x.at[c] = ptx::pack_bf16(x0, x1);
   });
   return x;
 }
 
-// The block's tiles q', k', v (and dy). q' has the factor D^-1/2 log2(e). A thread takes 8 channels
-// of every so many positions, neighbours take neighbouring channels and heads. Threads without a
-// position of their own read the line's last and write zeros: no branch keeps a thread's loads from
-// being under way together.
-template <int D, int tensors>
-__device__ __forceinline__ void load_tiles(const Attention<bf16>& a, const BlockMemory<D>& memory,
-                                           int n, int padded, int units) {
-  constexpr int ld = BlockMemory<D>::ld, kBatch = D / 16;
-  const int across = units * (D / 8), column = int(threadIdx.x) % across;
-  const int local = column / (D / 8), c = column % (D / 8) * 8;
-  const int first = int(threadIdx.x) / across, step = int(blockDim.x) / across;
-  const int64_t number = int64_t(blockIdx.x) * units + local, last = a.lines.units() - 1;
-  const UnitOf<bf16> unit(a, min(number, last));
-  const int stride = int(unit.stride), angle_stride = int(unit.angle_stride);
-  const int live = number <= last ? n : 0;
-  const int64_t start = unit.first + c;
-  bf16* tile = memory.tiles + local * memory.unit_size + c;
-  bf16 *tq = tile, *tk = tile + padded * ld, *tv = tile + 2 * padded * ld;
-  bf16* tdy = tile + 3 * padded * ld;
-
-  // v and dy as they are, without passing through registers.
-  for (int i = first; i < padded; i += step) {
-    const int64_t at = start + min(i, n - 1) * stride;
-    ptx::cp_async_16(tv + i * ld, a.v + at, i < live);
-    if constexpr (tensors == 4) ptx::cp_async_16(tdy + i * ld, a.dy + at, i < live);
+// 8 cosines and sines in turn; of no rotation where there is no table.
+__device__ __forceinline__ Pack<float, 8> angles_at(const float* rotary, int64_t offset) {
+  Pack<float, 8> angles = {1, 0, 1, 0, 1, 0, 1, 0};
+  if (rotary) {
+    using Four = Pack<float, 4>;
+    const Four* from = reinterpret_cast<const Four*>(rotary + offset);
+    reinterpret_cast<Four*>(angles.at)[0] = from[0];
+    reinterpret_cast<Four*>(angles.at)[1] = from[1];
   }
-  ptx::cp_async_commit();
-
-  // q and k through registers, kBatch positions at a time.
-  const float factor = float(kLog2e) * rsqrtf(float(D));
-  for (int i = first; i < padded; i += kBatch * step) {
-    Eight q[kBatch], k[kBatch];
-    Pack<float, 8> angles[kBatch];
-    unrolled<kBatch>([&](int b) {
-      const int64_t at = start + min(i + b * step, n - 1) * stride;
-      q[b] = *reinterpret_cast<const Eight*>(a.q + at);
-      k[b] = *reinterpret_cast<const Eight*>(a.k + at);
-      angles[b] = {1, 0, 1, 0, 1, 0, 1, 0};
-    });
-    if (unit.angles)
-      unrolled<kBatch>([&](int b) {
-        using Four = Pack<float, 4>;
-        const float* from = unit.angles + c + min(i + b * step, n - 1) * angle_stride;
-        Four* to = reinterpret_cast<Four*>(angles[b].at);
-        to[0] = reinterpret_cast<const Four*>(from)[0];
-        to[1] = reinterpret_cast<const Four*>(from)[1];
-      });
-    unrolled<kBatch>([&](int b) {
-      const int j = i + b * step;
-      if (j >= padded) return;
-      *reinterpret_cast<Eight*>(tq + j * ld) = rotated(q[b], angles[b], factor, j < live);
-      *reinterpret_cast<Eight*>(tk + j * ld) = rotated(k[b], angles[b], 1, j < live);
-    });
-  }
+  return angles;
 }
 
-// Writes down the coordinates of a map's positions, and waits for the tiles.
-template <int D, bool map>
-__device__ __forceinline__ void finish_loading(const BlockMemory<D>& memory, int padded,
-                                               int width) {
-  if constexpr (map)
-    for (int i = int(threadIdx.x); i < padded; i += int(blockDim.x)) {
-      memory.places[2 * i] = float(i % width);
-      memory.places[2 * i + 1] = float(i / width);
-    }
-  ptx::cp_async_wait<0>();
-  __syncthreads();
+// Writes q' and k' of 8 channels of a position: q' = D^-1/2 log2(e) R q, k' = R k.
+template <int D>
+__device__ __forceinline__ void store_rotated(bf16* tq, bf16* tk, const Eight& q, const Eight& k,
+                                              Pack<float, 8> angles) {
+  *reinterpret_cast<Eight*>(tk) = rotated(k, angles);
+  const float factor = float(kLog2e) * rsqrtf(float(D));
+  unrolled<8>([&](int c) { angles.at[c] *= factor; });
+  *reinterpret_cast<Eight*>(tq) = rotated(q, angles);
 }
 
 // --- products of a warp ---
 
-// 16 rows of a tile as the left factor of mma.
+// 16 rows of a tile as left factors, 16 channels each.
 template <int D>
-__device__ __forceinline__ void load_rows(uint32_t (&a)[D / 16][4], const bf16* tile) {
-  const int lane = int(threadIdx.x) % 32;
-  unrolled<D / 16>([&](int s) {
-    ptx::ldmatrix_x4(a[s], tile + lane % 16 * BlockMemory<D>::ld + s * 16 + lane / 16 * 8);
-  });
+__device__ __forceinline__ void load_rows(Left (&a)[D / 16], const bf16* tile, int ld) {
+  const int lane = lane_of_warp();
+  unrolled<D / 16>(
+      [&](int s) { ptx::ldmatrix_x4(a[s], tile + lane % 16 * ld + lane / 16 * 8 + s * 16); });
 }
 
-// left, right (16, 8 each) += the columns 0 to 7 and 8 to 15 of a b^T, for 16 rows b of a tile.
+// s[0], s[1] += the columns 0 to 7 and 8 to 15 of a b^T, for 16 rows b of a tile; with `half` only
+// s[0], for 8 rows.
 template <int D>
-__device__ __forceinline__ void multiply_transposed(Fragment& left, Fragment& right,
-                                                    const uint32_t (&a)[D / 16][4], const bf16* b) {
-  const int lane = int(threadIdx.x) % 32, row = lane / 16 * 8 + lane % 8;
-  unrolled<D / 16>([&](int s) {
+__device__ __forceinline__ void multiply_transposed(Fragment (&s)[2], const Left (&a)[D / 16],
+                                                    const bf16* b, int ld, bool half = false) {
+  const int lane = lane_of_warp(), row = lane / 16 * 8 + lane % 8;
+  unrolled<D / 16>([&](int c) {
     uint32_t r[4];
-    ptx::ldmatrix_x4(r, b + row * BlockMemory<D>::ld + s * 16 + lane / 8 % 2 * 8);
-    ptx::mma_m16n8k16(left, a[s], {r[0], r[1]});
-    ptx::mma_m16n8k16(right, a[s], {r[2], r[3]});
+    ptx::ldmatrix_x4(r, b + row * ld + lane / 8 % 2 * 8 + c * 16);
+    ptx::mma_m16n8k16(s[0], a[c], {r[0], r[1]});
+    if (!half) ptx::mma_m16n8k16(s[1], a[c], {r[2], r[3]});
   });
 }
 
-// out (16, D) += p b for p (16, 16), given as its left and right half, and 16 rows b of a tile. p
-// is rounded to bf16.
+// out (16, D) += p b for p (16, 16) and 16 rows b of a tile.
 template <int D>
-__device__ __forceinline__ void multiply(Fragment (&out)[D / 8], const Fragment& left,
-                                         const Fragment& right, const bf16* b) {
-  const int lane = int(threadIdx.x) % 32;
-  const uint32_t p[4] = {ptx::pack_bf16(left[0], left[1]), ptx::pack_bf16(left[2], left[3]),
-                         ptx::pack_bf16(right[0], right[1]), ptx::pack_bf16(right[2], right[3])};
-  unrolled<D / 16>([&](int s) {
+__device__ __forceinline__ void multiply(Fragment (&out)[D / 8], const Left& p, const bf16* b,
+                                         int ld) {
+  const int lane = lane_of_warp();
+  unrolled<D / 16>([&](int c) {
     uint32_t r[4];
-    ptx::ldmatrix_x4_trans(r, b + lane % 16 * BlockMemory<D>::ld + s * 16 + lane / 16 * 8);
-    ptx::mma_m16n8k16(out[2 * s], p, {r[0], r[1]});
-    ptx::mma_m16n8k16(out[2 * s + 1], p, {r[2], r[3]});
+    ptx::ldmatrix_x4_trans(r, b + lane % 16 * ld + lane / 16 * 8 + c * 16);
+    ptx::mma_m16n8k16(out[2 * c], p, {r[0], r[1]});
+    ptx::mma_m16n8k16(out[2 * c + 1], p, {r[2], r[3]});
   });
 }
 
-// x_u of lane 4 g + t -> x_t of lane 4 g + u: two rounds of exchanges between lanes, the first with
-// the neighbour, the second with the one after that.
-__device__ __forceinline__ void transpose_quad(uint32_t (&x)[4]) {
-  unrolled<2>([&](int round) {
-    const int bit = 1 << round;
-    const bool upper = threadIdx.x & bit;
-    unrolled<4>([&](int u) {
-      if (u & bit) return;
-      const uint32_t other = __shfl_xor_sync(cuda::kFullWarp, upper ? x[u] : x[u + bit], bit);
-      (upper ? x[u] : x[u + bit]) = other;
-    });
-  });
+// sum += the sums of p's rows: sum[0] of row g, sum[2] of row g + 8, the same in all lanes t.
+__device__ __forceinline__ void add_rows(Fragment& sum, const Left& p) {
+  constexpr uint32_t kOnes = 0x3f803f80;
+  ptx::mma_m16n8k16(sum, p, {kOnes, kOnes});
+}
+
+// p = s rounded to bf16; with `half` the right half is zero.
+__device__ __forceinline__ void round(Left& p, const Fragment (&s)[2], bool half = false) {
+  p[0] = ptx::pack_bf16(s[0][0], s[0][1]);
+  p[1] = ptx::pack_bf16(s[0][2], s[0][3]);
+  p[2] = half ? 0 : ptx::pack_bf16(s[1][0], s[1][1]);
+  p[3] = half ? 0 : ptx::pack_bf16(s[1][2], s[1][3]);
+}
+
+// p = the products of s (left, right) and g, number by number, likewise.
+__device__ __forceinline__ void round_product(Left& p, const Fragment& left, const Fragment& right,
+                                              const Fragment (&g)[2], bool half = false) {
+  p[0] = ptx::pack_bf16(left[0] * g[0][0], left[1] * g[0][1]);
+  p[1] = ptx::pack_bf16(left[2] * g[0][2], left[3] * g[0][3]);
+  p[2] = half ? 0 : ptx::pack_bf16(right[0] * g[1][0], right[1] * g[1][1]);
+  p[3] = half ? 0 : ptx::pack_bf16(right[2] * g[1][2], right[3] * g[1][3]);
 }
 
 // --- a warp's scores ---
 
-// A warp works on 16 rows of one unit's scores at a time. `map`: the line is a whole map, whose
-// distances have two parts.
-template <int D, bool map>
+// A warp works on 16 rows of one unit's scores at a time, 16 columns after another. N: the line's
+// positions if they are known at compile time, else 0. `map`: the line is a whole map, whose
+// distances have two parts. decay <= 0 is in units of log 2.
+template <int D, int N, bool map>
 struct Warp {
-  static constexpr int ld = BlockMemory<D>::ld;
-  const int n, g, t;
-  const int writes;  // positions that are to be written: n, or none behind the last unit
-  const UnitOf<bf16> unit;
-  const int stride, angle_stride;
-  const float* places;
-  float x[2], y[2];  // of the positions of rows g and g + 8
+  const int length;  // n, if N is 0
+  const int g, t;
+  const float decay;
+  const float* places;  // x, y of the map's positions, up to the next multiple of 16
+  float x[2], y[2];     // of the rows g and g + 8; on a line x = decay (i - 2t)
 
-  __device__ Warp(const Attention<bf16>& a, const BlockMemory<D>& memory, int positions,
-                  int64_t number)
-      : n(positions),
-        g(int(threadIdx.x) % 32 / 4),
-        t(int(threadIdx.x) % 4),
-        writes(number < a.lines.units() ? n : 0),
-        unit(a, min(number, a.lines.units() - 1)),
-        stride(int(unit.stride)),
-        angle_stride(int(unit.angle_stride)),
-        places(memory.places) {}
+  __device__ Warp(int positions, float decay_of_head, const float* places_of_map)
+      : length(positions),
+        g(lane_of_warp() / 4),
+        t(lane_of_warp() % 4),
+        decay(decay_of_head),
+        places(places_of_map) {}
+
+  __device__ __forceinline__ int n() const { return N ? N : length; }
+  // Of the columns j to j + 15 only the first 8 exist, as is known at compile time.
+  __device__ __forceinline__ static bool half(int j) { return N && j + 8 >= N; }
+
+  // f(j) for the columns j, j + 1, ..., j + 15 of each step.
+  template <class F>
+  __device__ __forceinline__ void for_columns(const F& f) const {
+    if constexpr (N > 0)
+      unrolled<(N + 15) / 16>([&](int m) { f(16 * m); });
+    else
+      for (int j = 0; j < length; j += 16) f(j);
+  }
 
   // The warp's rows are the positions i0 ... i0 + 15.
-  __device__ void set_rows(int i0) {
+  __device__ __forceinline__ void set_rows(int i0) {
     unrolled<2>([&](int r) {
       const int i = i0 + g + 8 * r;
       if constexpr (map) {
         x[r] = places[2 * i];
         y[r] = places[2 * i + 1];
       } else {
-        x[r] = float(i);
+        x[r] = decay * float(i - 2 * t);
       }
     });
   }
 
-  // s += decay d, for the columns j0 ... j0 + 7.
-  __device__ void add_decay(Fragment& s, int j0) const {
-    Pack<float, 4> at;  // x, y of our two columns
+  // c_e = decay d - offset(e), for the columns j to j + 7. On a line |decay (i - j)| is a product
+  // and a sum, and its sign comes with the next sum.
+  template <class F>
+  __device__ __forceinline__ void start(Fragment& c, int j, const F& offset) const {
     if constexpr (map) {
-      at = *reinterpret_cast<const Pack<float, 4>*>(places + 2 * (j0 + 2 * t));
-    } else {
-      at.at[0] = float(j0 + 2 * t);
-      at.at[2] = at.at[0] + 1;
-    }
-    unrolled<4>([&](int e) {
-      float d = fabsf(x[e / 2] - at.at[e % 2 * 2]);
-      if constexpr (map) d += fabsf(y[e / 2] - at.at[e % 2 * 2 + 1]);
-      s[e] += unit.decay * d;
-    });
-  }
-
-  // Columns that are padding get no weight.
-  __device__ void mask(Fragment& s, int j0) const {
-    if (j0 + 8 <= n) return;
-    unrolled<4>([&](int e) {
-      if (j0 + 2 * t + e % 2 >= n) s[e] = -INFINITY;
-    });
-  }
-
-  // s = S log2(e) + decay d of 16 queries and the keys j0 ... j0 + K - 1.
-  template <int K>
-  __device__ __forceinline__ void scores(Fragment (&s)[K / 8], const bf16* queries,
-                                         const bf16* keys, int j0) const {
-    uint32_t q[D / 16][4];
-    load_rows<D>(q, queries);
-    unrolled<K / 8>([&](int m) { unrolled<4>([&](int e) { s[m][e] = 0; }); });
-#pragma unroll
-    for (int m = 0; m < K / 8; m += 2) {
-      const int j = j0 + 8 * m;
-      if (j >= n) break;
-      multiply_transposed<D>(s[m], s[m + 1], q, keys + j * ld);
-      add_decay(s[m], j);
-      mask(s[m], j);
-      add_decay(s[m + 1], j + 8);
-      mask(s[m + 1], j + 8);
-    }
-  }
-
-  // One step of the online softmax (ops/attention/README.md): s -> 2^(s - most) with the largest
-  // score of each row so far. What was summed up over earlier columns must be multiplied by `keep`.
-  template <int K>
-  __device__ __forceinline__ void online_softmax_step(Fragment (&s)[K / 8], int j0,
-                                                      float (&most)[2], float (&keep)[2]) const {
-    float top[2] = {most[0], most[1]};
-#pragma unroll
-    for (int m = 0; m < K / 8; ++m) {
-      if (j0 + 8 * m >= n) break;
-      unrolled<4>([&](int e) { top[e / 2] = fmaxf(top[e / 2], s[m][e]); });
-    }
-    unrolled<2>([&](int r) {
-      top[r] = cuda::warp_max<4>(top[r]);
-      keep[r] = ptx::exp2_approx(most[r] - top[r]);
-      most[r] = top[r];
-    });
-    unrolled<K / 8>([&](int m) {
-      if (j0 + 8 * m < n)
-        unrolled<4>([&](int e) { s[m][e] = ptx::exp2_approx(s[m][e] - top[e / 2]); });
-      else
-        unrolled<4>([&](int e) { s[m][e] = 0; });
-    });
-  }
-
-  // --- writing results ---
-
-  // Turns channels 2t, 2t + 1 of each 8 back by the angles of the rows' positions.
-  __device__ void rotate_back(Fragment (&out)[D / 8], int i0) const {
-    if (!unit.angles) return;
-    unrolled<2>([&](int r) {
-      const float* row = unit.angles + min(i0 + g + 8 * r, n - 1) * angle_stride;
-      const auto* angles = reinterpret_cast<const Pack<float, 2>*>(row) + t;
-      unrolled<D / 8>([&](int m) {
-        const Pack<float, 2> angle = angles[4 * m];
-        rotate(out[m][2 * r], out[m][2 * r + 1], angle.at[0], -angle.at[1]);
+      const auto at = *reinterpret_cast<const Pack<float, 4>*>(places + 2 * (j + 2 * t));
+      unrolled<4>([&](int e) {
+        const float d = fabsf(x[e / 2] - at.at[e % 2 * 2]) + fabsf(y[e / 2] - at.at[e % 2 * 2 + 1]);
+        c[e] = decay * d - offset(e);
       });
+    } else {
+      unrolled<4>([&](int e) { c[e] = -fabsf(x[e / 2] - decay * float(j + e % 2)) - offset(e); });
+    }
+  }
+
+  // Columns that do not exist get no weight.
+  __device__ __forceinline__ void mask(Fragment& c, int j) const {
+    if (j + 8 <= n()) return;
+    unrolled<4>([&](int e) {
+      if (j + 2 * t + e % 2 >= n()) c[e] = -INFINITY;
     });
   }
 
-  // to = out for the positions i0 ... i0 + 15, rows g times f0 and rows g + 8 times f1. The four
-  // lanes of a row exchange their pairs of channels until each has 8 neighbours to write.
-  __device__ void store(bf16* to, const Fragment (&out)[D / 8], int i0, float f0, float f1) const {
-    uint32_t pairs[D / 4];  // row r, channels 8 m + 2t: number r D / 8 + m
-    unrolled<D / 8>([&](int m) {
-      pairs[m] = ptx::pack_bf16(f0 * out[m][0], f0 * out[m][1]);
-      pairs[D / 8 + m] = ptx::pack_bf16(f1 * out[m][2], f1 * out[m][3]);
+  // s = S log2(e) + decay d - offset of 16 queries and the keys j to j + 15.
+  __device__ __forceinline__ void scores(Fragment (&s)[2], const Left (&q)[D / 16],
+                                         const bf16* keys, int ld, int j,
+                                         const float (&offset)[2]) const {
+    unrolled<2>([&](int h) {
+      if (h && half(j)) return;
+      start(s[h], j + 8 * h, [&](int e) { return offset[e / 2]; });
+      mask(s[h], j + 8 * h);
     });
-    unrolled<D / 16>([&](int quad) {
-      const int b = 4 * quad;
-      uint32_t four[4] = {pairs[b], pairs[b + 1], pairs[b + 2], pairs[b + 3]};
-      transpose_quad(four);
-      const int number = b + t, i = i0 + g + 8 * (number / (D / 8));
-      bf16* here = to + unit.first + i * stride + number % (D / 8) * 8;
-      if (i < writes) *reinterpret_cast<Eight*>(here) = {four[0], four[1], four[2], four[3]};
+    multiply_transposed<D>(s, q, keys, ld, half(j));
+  }
+
+  // s -> 2^s.
+  __device__ __forceinline__ void exponentials(Fragment (&s)[2], int j) const {
+    unrolled<8>([&](int e) {
+      if (e < 4 || !half(j)) s[e / 4][e % 4] = ptx::exp2_approx(s[e / 4][e % 4]);
     });
+  }
+
+  // The largest score of each of our rows.
+  __device__ __forceinline__ void find_most(float (&most)[2], const Left (&q)[D / 16],
+                                            const bf16* keys, int ld) const {
+    const float none[2] = {0, 0};
+    float top[2] = {-INFINITY, -INFINITY};
+#pragma unroll 1
+    for (int j = 0; j < n(); j += 16) {
+      Fragment s[2] = {{-INFINITY, -INFINITY, -INFINITY, -INFINITY},
+                       {-INFINITY, -INFINITY, -INFINITY, -INFINITY}};
+      scores(s, q, keys + j * ld, ld, j, none);
+      unrolled<8>([&](int e) { top[e % 4 / 2] = fmaxf(top[e % 4 / 2], s[e / 4][e % 4]); });
+    }
+    unrolled<2>([&](int r) { most[r] = cuda::warp_max<4>(top[r]); });
   }
 };
+
+// Softmax without the row's maximum: 2^s and its sum are as exact without it, unless they overflow
+// or vanish. Scores are small, so that is rare, and the sum shows it. Are the warp's sums fine?
+__device__ __forceinline__ bool sums_are_fine(const Fragment& sum) {
+  const auto fine = [](float x) { return x > 0x1p-64f && x < 0x1p64f; };
+  return __all_sync(cuda::kFullWarp, fine(sum[0]) && fine(sum[2]));
+}
 
 }  // namespace rmt::gpu::tensor_cores

@@ -100,10 +100,10 @@ struct TileGroup {
 
   __device__ W* tile(int i) const { return scores + kScores + i * kTile; }
   __device__ W scale() const { return 1 / cuda::square_root(W(D)); }
-  // Position i's row of a tensor.
+  // Position i's channels of a tensor with so many numbers from a position to the next.
   template <class X>
-  __device__ X* at(X* x, int i) const {
-    return x + unit.first + i * unit.stride;
+  __device__ X* at(X* x, int64_t stride, int i) const {
+    return x + (unit.position + i * unit.step) * stride + unit.head * D;
   }
 
   // Channels c, c + 1 of position i, turned by its angle, or back with sign -1.
@@ -115,13 +115,14 @@ struct TileGroup {
 
   // to (N, C) = factor x for the positions from, from + 1, ... and the channels c0, c0 + 1, ...,
   // rotated on demand; zeros where there are none.
-  __device__ void load(const T* x, W* to, int from, int c0, bool rotated, W factor) const {
+  __device__ void load(const T* x, int64_t stride, W* to, int from, int c0, bool rotated,
+                       W factor) const {
 #pragma unroll(sizeof(W) == 8 || N < C ? 1 : 2)
     for (int p = thread; p < N * (C / 2); p += kThreads) {
       const int i = from + p / (C / 2), c = c0 + p % (C / 2) * 2;
       Pack<W, 2> pair = {};
       if (i < n && c < D) {
-        const T* here = at(x, i) + c;
+        const T* here = at(x, stride, i) + c;
         pair.at[0] = factor * W(here[0]);
         pair.at[1] = c + 1 < D ? factor * W(here[1]) : W(0);
         if (rotated) turn(pair.at[0], pair.at[1], i, c, W(1));
@@ -130,8 +131,10 @@ struct TileGroup {
     }
   }
 
-  // x = factor_r sums for our rows and our piece of the channels, rotated back on demand.
-  __device__ void store(T* x, Sums& sums, const PerRow<W>& factor, bool rotated) const {
+  // x = factor_r sums for our rows and our piece of the channels, rotated back on demand; or, with
+  // `add`, x += that.
+  __device__ void store(T* x, int64_t stride, Sums& sums, const PerRow<W>& factor, bool rotated,
+                        bool add) const {
     for (int r = 0; r < 4; ++r) {
       const int i = i0 + row + r * kSide;
       unrolled<kPairs>([&](int p) {
@@ -139,9 +142,9 @@ struct TileGroup {
         if (number >= units || i >= n || c >= D) return;
         W x0 = factor[r] * sums[r][2 * p], x1 = factor[r] * sums[r][2 * p + 1];
         if (rotated) turn(x0, x1, i, c, W(-1));
-        T* here = at(x, i) + c;
-        here[0] = T(x0);
-        if (c + 1 < D) here[1] = T(x1);
+        T* here = at(x, stride, i) + c;
+        here[0] = T(add ? W(here[0]) + x0 : x0);
+        if (c + 1 < D) here[1] = T(add ? W(here[1]) + x1 : x1);
       });
     }
   }

@@ -3,22 +3,25 @@
 //   y_p = out(bias + sum_t w_t in(x_(p + t - r)))       t over the k x k taps, k = 2 r + 1
 //
 // A thread walks down a strip (depthwise_strip.cuh). A row of x adds to the k rows of y that it
-// reaches, whose sums wait in a ring of k rows of registers. For k = 3, with row o of y counted
-// from the strip's first:
+// reaches, whose sums wait in registers, sum[j] for the row of y that is j - r below the row of x.
+// From a row of x to the next each sum moves up by one place, at no cost: the first product that is
+// added to it takes it from the old place to the new one. For k = 3:
 //
-//     row of x     0        1        2        3        4
-//     sum[0]      y0 ty0   y0 ty1   y0 ty2   y3 ty0   y3 ty1        after ty2 y0 is stored and its
-//     sum[1]      -        y1 ty0   y1 ty1   y1 ty2   y4 ty0        registers go to y3
-//     sum[2]      -        -        y2 ty0   y2 ty1   y2 ty2
+//     row of x     4        5        6
+//     sum[0]      y3 ty2   y4 ty2   y5 ty2        complete: stored
+//                      \.       \.
+//     sum[1]      y4 ty1   y5 ty1   y6 ty1
+//                      \.       \.
+//     sum[2]      y5 ty0   y6 ty0   y7 ty0        begins from the bias
 //
-// So every number of x is loaded once, and row o of y is in sum[o % k].
+// So every number of x is loaded once.
 #pragma once
 #include "ops/kernels/depthwise_strip.cuh"
 
 namespace rmt::gpu::depthwise {
 
-// A functor Out with a member `more`, a map like y, is called out(sum, number of more at the same
-// place); one without, out(sum).
+// A functor Out with a member `more`, a map that lies as y does, is called out(sum, number of more
+// at the same place); one without, out(sum).
 template <class Out>
 constexpr bool kTakesMore = requires(Out out) {
   out.more;
@@ -39,9 +42,8 @@ __device__ __forceinline__ void stage_taps(const W* w, W* staged, int channels, 
 }
 
 // The rows of a strip of y, written one after the other.
-template <class T, int N, class Out>
+template <class T, int N, int P, class Out>
 struct RowsOfY {
-  static constexpr int P = kColumns;
   using W = Wide<T>;
   const Out& out;
   T* to;
@@ -82,13 +84,13 @@ struct RowsOfY {
 
 // y_p = out(bias + sum_t (w_t + centre [t = middle]) in(x_(p + t - r))), the taps in reverse order
 // when `reversed`. A thread to each strip of N channels.
-template <class T, int N, int K, class In, class Out>
+template <class T, int N, int K, int P, class In, class Out>
 __global__ void __launch_bounds__(kThreads, (kResident<T, K>))
-    convolve_kernel(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, Strips s,
-                    bool reversed, Wide<T> centre, In in, Out out) {
+    convolve_kernel(const T* x, int x_stride, const Wide<T>* w, const Wide<T>* bias, T* y,
+                    int y_stride, Strips s, bool reversed, Wide<T> centre, In in, Out out) {
   using W = Wide<T>;
   using Values = cuda::Values<W, N>;
-  constexpr int P = kColumns, r = K / 2, KK = K * K;
+  constexpr int r = K / 2, KK = K * K;
   const int width = int(blockDim.x) * N, first = int(blockIdx.y) * width;
   const int channels = min(width, s.C - first);  // of the block
   SHARED(W, staged, KK * kLanes * N);
@@ -98,46 +100,51 @@ __global__ void __launch_bounds__(kThreads, (kResident<T, K>))
   const int own = int(threadIdx.x) * N, c = first + own;
   if (own >= channels || number >= s.count) return;
 
-  Values tap[KK], start, sum[K][P] = {};
+  Values tap[KK], start, sum[K][P];
 #pragma unroll
   for (int n = 0; n < N; ++n) {
     start.at[n] = bias ? bias[c + n] : W(0);
 #pragma unroll
     for (int t = 0; t < KK; ++t) tap[t].at[n] = staged[t * width + own + n];
   }
+#pragma unroll
+  for (int j = 0; j < K; ++j)
+#pragma unroll
+    for (int p = 0; p < P; ++p) sum[j][p] = start;
   const Strip<P, r> strip(s, number);
-  const int64_t stride = s.row_stride(), corner = strip.first + c;
-  NextRow<T, N, P + K - 1> next(x + (corner + strip.top * stride - r * s.C), stride, s.C,
-                                strip.inside);
-  RowsOfY<T, N, Out> rows_of_y(out, y, corner + strip.begin * stride, stride, s.C,
-                               strip.inside >> r);
-  for (int base = strip.begin - r; base < strip.end + r; base += K) {
+  NextRow<T, N, P + K - 1> next(x + ((strip.first + strip.top * s.W - r) * x_stride + c),
+                                int64_t(s.W) * x_stride, x_stride, strip.inside);
+  RowsOfY<T, N, P, Out> rows_of_y(out, y, (strip.first + strip.begin * s.W) * y_stride + c,
+                                  int64_t(s.W) * y_stride, y_stride, strip.inside >> r);
+#pragma unroll 1
+  for (int row = strip.top; row < strip.bottom; ++row) {
+    const bool completes = row - r >= strip.begin;
+    if (completes) rows_of_y.load_more();
+    next.take(row + 1 < strip.bottom, in, [&](int i, const Values& v) {
 #pragma unroll
-    for (int u = 0; u < K; ++u) {  // u = (row - first row) % K, known when this is compiled
-      const int row = base + u, done = row - r;  // the row of x, and the row of y that it completes
-      if (row >= strip.end + r) break;
+      for (int p = max(0, i - K + 1); p <= min(i, P - 1); ++p)
 #pragma unroll
-      for (int p = 0; p < P; ++p) sum[u][p] = start;  // of the row of y that begins here
-      if (done >= strip.begin) rows_of_y.load_more();
-      if (row >= strip.top && row < strip.bottom)
-        next.take(row + 1 < strip.bottom, in, [&](int i, const Values& v) {
-#pragma unroll
-          for (int ty = 0; ty < K; ++ty)
-#pragma unroll
-            for (int p = 0; p < P; ++p)
-              if (const int tx = i - p; tx >= 0 && tx < K)
-                add_product(sum[(u - ty + K) % K][p], tap[ty * K + tx], v);
-        });
-      if (done >= strip.begin) rows_of_y.store(sum[(u + 1) % K]);
-    }
+        for (int j = 0; j < K; ++j) {  // row - r + j of y, which meets row 2 r - j of the filter
+          if (i == p) sum[j][p] = j + 1 < K ? sum[j + 1][p] : start;
+          add_product(sum[j][p], tap[(K - 1 - j) * K + i - p], v);
+        }
+    });
+    if (completes) rows_of_y.store(sum[0]);
   }
+  // The rows of y whose last rows of x lie below the map.
+#pragma unroll
+  for (int j = 1; j <= r; ++j)
+    if (const int row = strip.bottom - 1 - r + j; row >= strip.begin && row < strip.end) {
+      rows_of_y.load_more();
+      rows_of_y.store(sum[j]);
+    }
 }
 
 // The same by definition, for every k and C: a thread to each element of y.
 template <class T, class In, class Out>
 __global__ void __launch_bounds__(kThreads)
-    convolve_any_kernel(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, Map m,
-                        bool reversed, Wide<T> centre, In in, Out out) {
+    convolve_any_kernel(const T* x, int64_t x_stride, const Wide<T>* w, const Wide<T>* bias, T* y,
+                        int64_t y_stride, Map m, bool reversed, Wide<T> centre, In in, Out out) {
   using W = Wide<T>;
   const int64_t at = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (at >= m.B * m.H * m.W * m.C) return;
@@ -150,33 +157,35 @@ __global__ void __launch_bounds__(kThreads)
       const int t = ty * k + tx;
       const W tap =
           w[int64_t(c) * taps + (reversed ? taps - 1 - t : t)] + (t == taps / 2 ? centre : W(0));
-      sum += tap * in(W(x[at + ((ty - r) * m.W + tx - r) * m.C]));
+      sum += tap * in(W(x[(pixel + (ty - r) * m.W + tx - r) * x_stride + c]));
     }
+  const int64_t to = pixel * y_stride + c;
   if constexpr (kTakesMore<Out>)
-    y[at] = T(out(sum, W(out.more[at])));
+    y[to] = T(out(sum, W(out.more[to])));
   else
-    y[at] = T(out(sum));
+    y[to] = T(out(sum));
 }
 
 // Launches one of them. w (C, k k), bias (C) or null.
 template <class T, class In, class Out>
-void convolve(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, const Map& m, bool reversed,
-              Wide<T> centre, In in, Out out) {
+void convolve(const T* x, int64_t x_stride, const Wide<T>* w, const Wide<T>* bias, T* y,
+              int64_t y_stride, const Map& m, bool reversed, Wide<T> centre, In in, Out out) {
   const int64_t n = m.B * m.H * m.W * m.C;
   if (n == 0) return;
   auto strips = [&](auto k) {
-    constexpr int K = k, N = kChannels<T>;
-    const Strips s(m, kRows<K>);
+    constexpr int K = k, N = kChannels<T>, P = kColumns;
+    const Strips s(m, P);
     const Blocks b(m.C / N);
-    cuda::launch("depthwise_convolve", convolve_kernel<T, N, K, In, Out>,
+    cuda::launch("depthwise_convolve", convolve_kernel<T, N, K, P, In, Out>,
                  dim3(unsigned(cuda::blocks_for(s.count, b.ty)), b.tiles), dim3(b.tx, b.ty), 0, x,
-                 w, bias, y, s, reversed, centre, in, out);
+                 x_stride, w, bias, y, y_stride, s, reversed, centre, in, out);
   };
-  if (suits(m, 3, x, y)) return strips(Size<3>());
-  if (suits(m, 5, x, y)) return strips(Size<5>());
+  auto fits = [&](int k) { return suits<T>(m, k, {{x, x_stride}, {y, y_stride}}); };
+  if (fits(3)) return strips(Size<3>());
+  if (fits(5)) return strips(Size<5>());
   cuda::launch("depthwise_convolve", convolve_any_kernel<T, In, Out>,
-               dim3(unsigned(cuda::blocks_for(n, kThreads))), dim3(kThreads), 0, x, w, bias, y, m,
-               reversed, centre, in, out);
+               dim3(unsigned(cuda::blocks_for(n, kThreads))), dim3(kThreads), 0, x, x_stride, w,
+               bias, y, y_stride, m, reversed, centre, in, out);
 }
 
 }  // namespace rmt::gpu::depthwise

@@ -1,21 +1,30 @@
-// The gradient of a depthwise convolution's filter, for depthwise_conv2d.cu and
-// gelu_depthwise_conv2d.cu:
+// The gradients of a depthwise convolution, for depthwise_conv2d.cu and gelu_depthwise_conv2d.cu:
 //
-//   dw_t = sum_p dy_p in(x_(p + t - r)),   dbias = sum_p dy_p        t over the k x k taps
+//   dx_q = in'(x_q) sum_t w_t dy_(q + r - t)                          t over the k x k taps
+//   dw_t = sum_q in(x_q) dy_(q + r - t),   dbias = sum_q dy_q
 //
-// A thread walks down strips (depthwise_strip.cuh) with the k k + 1 sums of its channels in
-// registers. A row of x is multiplied by the k rows of dy that reach it, which wait in a ring of
-// registers as the rows of y do in depthwise.cuh. Then, in a fixed order: the strips of a block are
-// added, each block leaves a part, and the parts are added.
+// Both need the same k x k window of dy around each pixel q, and of x the pixel alone. So for k = 3
+// one kernel gives both: a thread walks down strips (depthwise_strip.cuh) with three rows of dy and
+// the 9 + 1 sums of its channels in registers. The rows of dy lie in a ring; for a strip that begins
+// at row 0:
+//
+//     row q of x        0      1      2      3
+//     ring[0]          dy0    dy0    dy3    dy3
+//     ring[1]          dy1    dy1    dy1    dy4
+//     ring[2]           0     dy2    dy2    dy2
+//
+// For k = 5 the taps, the sums and the window do not fit: dx is a convolution, dw has a kernel of
+// its own. Then, in a fixed order: the strips of a block are added, each block leaves a part, and
+// the parts are added.
 #pragma once
 #include "core/cuda/limits.h"
 #include "core/storage.h"
-#include "ops/kernels/depthwise_strip.cuh"
+#include "ops/kernels/depthwise.cuh"
 
 namespace rmt::gpu::depthwise {
 
 // Adds the sums of the block's strips in order, K taps at a time, -> part (k k + 1, C), of which
-// the block's channels begin at `first`.
+// the block's channels begin at `first`. The last sum is dbias.
 template <int K, int N, class W>
 __device__ __forceinline__ void add_strips(const cuda::Values<W, N> (&sum)[K * K + 1], W* part,
                                            int first, int C) {
@@ -44,24 +53,91 @@ __device__ __forceinline__ void add_strips(const cuda::Values<W, N> (&sum)[K * K
   }
 }
 
+// dx, and -> partial (parts, 10, C), dbias behind dw. A block is a part; it takes every gridDim.x-th
+// ty strips.
+template <class T, int N, class In>
+__global__ void __launch_bounds__(kThreads, sizeof(T) == 2 ? 3 : 2)
+    backward_kernel(const T* x, int x_stride, const T* dy, const Wide<T>* w, T* dx, int dx_stride,
+                    Wide<T>* partial, Strips s, Wide<T> centre, In in) {
+  using Values = cuda::Values<Wide<T>, N>;
+  constexpr int K = 3, P = kColumns, KK = K * K;
+  const int width = int(blockDim.x) * N, first = int(blockIdx.y) * width;
+  const int own = int(threadIdx.x) * N, c = first + own;
+  SHARED(Wide<T>, staged, KK * kLanes * N);
+  stage_taps<K>(w + int64_t(first) * KK, staged, min(width, s.C - first), width, false, centre);
+  __syncthreads();
+  Values tap[KK], sum[KK + 1] = {};
+#pragma unroll
+  for (int t = 0; t < KK; ++t)
+#pragma unroll
+    for (int n = 0; n < N; ++n) tap[t].at[n] = c < s.C ? staged[t * width + own + n] : 0;
+  const int64_t step = int64_t(gridDim.x) * blockDim.y;
+  for (int64_t number = int64_t(blockIdx.x) * blockDim.y + threadIdx.y; number < s.count && c < s.C;
+       number += step) {
+    const Strip<P, 1> strip(s, number);
+    const int64_t pixel = strip.first + strip.begin * s.W;
+    NextRow<T, N, P + 2> next_dy(dy + ((strip.first + strip.top * s.W - 1) * s.C + c),
+                                 int64_t(s.W) * s.C, s.C, strip.inside);
+    NextRow<T, N, P> next(x + (pixel * x_stride + c), int64_t(s.W) * x_stride, x_stride,
+                          strip.inside >> 1);
+    T* to = dx ? dx + (pixel * dx_stride + c) : nullptr;
+    Values ring[K][P + 2];
+#pragma unroll 1
+    for (int base = strip.begin - 2; base < strip.end; base += K) {
+#pragma unroll
+      for (int u = 0; u < K; ++u) {  // dy's row `below` comes into ring[u]
+        const int row = base + u, below = row + 1;
+        if (row >= strip.end) break;
+        if (below >= strip.top && below < strip.bottom)
+          next_dy.take(below + 1 < strip.bottom, AsItIs(),
+                       [&](int i, const Values& v) { ring[u][i] = v; });
+        else
+#pragma unroll
+          for (int i = 0; i < P + 2; ++i) ring[u][i] = Values(0);
+        if (row < strip.begin) continue;
+        next.take_pixels(row + 1 < strip.end, [&](int p, const Pixel<T, N>& pixel_x) {
+          Values result = Values(0), value, slope;
+#pragma unroll
+          for (int n = 0; n < N; ++n) {
+            const auto both = in.both(pixel_x[n]);
+            value.at[n] = both.value;
+            slope.at[n] = both.slope;
+          }
+#pragma unroll
+          for (int t = 0; t < KK; ++t) {
+            const Values& v = ring[(u + 3 - t / K) % K][p + 2 - t % K];  // dy_(q + r - t)
+            add_product(result, tap[t], v);
+            add_product(sum[t], value, v);
+          }
+          sum[KK] += ring[(u + 2) % K][p + 1];
+          if (to && strip.has_column(p)) cuda::store<N>(to + p * dx_stride, result * slope);
+        });
+        if (to) to += int64_t(s.W) * dx_stride;
+      }
+    }
+  }
+  add_strips<K>(sum, partial + int64_t(blockIdx.x) * (KK + 1) * s.C, first, s.C);
+}
+
 // -> partial (parts, k k + 1, C), dbias behind dw. A block is a part; it takes every gridDim.x-th
 // ty strips.
 template <class T, int N, int K, class In>
 __global__ void __launch_bounds__(kThreads, (kResident<T, K>))
-    weight_gradient_kernel(const T* x, const T* dy, Wide<T>* partial, Strips s, In in) {
+    weight_gradient_kernel(const T* x, int x_stride, const T* dy, Wide<T>* partial, Strips s,
+                           In in) {
   using Values = cuda::Values<Wide<T>, N>;
-  constexpr int P = kColumns, r = K / 2, KK = K * K;
+  constexpr int P = kFewColumns, r = K / 2, KK = K * K;
   const int width = int(blockDim.x) * N, first = int(blockIdx.y) * width;
   const int c = first + int(threadIdx.x) * N;
   Values sum[KK + 1] = {};
-  const int64_t step = int64_t(gridDim.x) * blockDim.y, stride = s.row_stride();
+  const int64_t step = int64_t(gridDim.x) * blockDim.y;
   for (int64_t number = int64_t(blockIdx.x) * blockDim.y + threadIdx.y; number < s.count && c < s.C;
        number += step) {
     const Strip<P, r> strip(s, number);
-    const int64_t corner = strip.first + c;
-    NextRow<T, N, P + K - 1> next(x + (corner + strip.top * stride - r * s.C), stride, s.C,
-                                  strip.inside);
-    NextRow<T, N, P> next_dy(dy + (corner + strip.begin * stride), stride, s.C, strip.inside >> r);
+    NextRow<T, N, P + K - 1> next(x + ((strip.first + strip.top * s.W - r) * x_stride + c),
+                                  int64_t(s.W) * x_stride, x_stride, strip.inside);
+    NextRow<T, N, P> next_dy(dy + ((strip.first + strip.begin * s.W) * s.C + c), int64_t(s.W) * s.C,
+                             s.C, strip.inside >> r);
     Values dy_rows[K][P] = {};  // row o, counted from the strip's first, in dy_rows[o % K]
     for (int base = strip.begin - r; base < strip.bottom; base += K) {
 #pragma unroll
@@ -92,7 +168,8 @@ __global__ void __launch_bounds__(kThreads, (kResident<T, K>))
 // threads (x, y): channel, one of the batch's rows.
 template <class T, class In>
 __global__ void __launch_bounds__(kThreads)
-    weight_gradient_any_kernel(const T* x, const T* dy, Wide<T>* partial, Map m, In in) {
+    weight_gradient_any_kernel(const T* x, int64_t x_stride, const T* dy, Wide<T>* partial, Map m,
+                               In in) {
   using W = Wide<T>;
   SHARED(W, shared, kThreads);
   const int64_t c = int64_t(blockIdx.x) * kLanes + threadIdx.x;
@@ -106,7 +183,8 @@ __global__ void __launch_bounds__(kThreads)
       if (line < 0 || line >= m.H) continue;
       for (int column = max(0, r - tx); column < min(int(m.W), int(m.W) + r - tx); ++column) {
         const W dy_p = W(dy[m.at(row, column) + c]);
-        sum += t == taps ? dy_p : dy_p * in(W(x[m.at(row + ty - r, column + tx - r) + c]));
+        sum += t == taps ? dy_p
+                         : dy_p * in(W(x[((row + ty - r) * m.W + column + tx - r) * x_stride + c]));
       }
     }
   shared[threadIdx.y * kLanes + threadIdx.x] = sum;
@@ -144,13 +222,26 @@ inline int64_t most_parts(unsigned tiles) {
   return std::max<int64_t>(1, cuda::limits().parts / tiles);
 }
 
-// dw (C, k k), dbias (C) or null
+// in'(x) times the sum: out() of a convolution that gives dx.
 template <class T, class In>
-void weight_gradient(const T* x, const T* dy, Wide<T>* dw, Wide<T>* dbias, const Map& m, In in) {
+struct TimesSlope {
+  In in;
+  const T* more;
+  __device__ __forceinline__ Wide<T> operator()(Wide<T> sum, Wide<T> x) const {
+    return sum * in.both(x).slope;
+  }
+};
+
+// x, dy, w (C, k k) -> dx or null; dw (C, k k) and dbias (C), or dbias null, or both. `centre` is
+// added to the middle of w.
+template <class T, class In>
+void backward(const T* x, int64_t x_stride, const T* dy, const Wide<T>* w, T* dx, int64_t dx_stride,
+              Wide<T>* dw, Wide<T>* dbias, const Map& m, Wide<T> centre, In in) {
   using W = Wide<T>;
+  constexpr int N = kChannels<T>;
   const int64_t taps = m.k * m.k;
   if (m.B * m.H * m.W == 0) {
-    cuda::zero(dw, m.C * taps * sizeof(W));
+    if (dw) cuda::zero(dw, m.C * taps * sizeof(W));
     if (dbias) cuda::zero(dbias, m.C * sizeof(W));
     return;
   }
@@ -158,26 +249,43 @@ void weight_gradient(const T* x, const T* dy, Wide<T>* dw, Wide<T>* dbias, const
     const Storage partial(parts * (taps + 1) * m.C * sizeof(W), Device::cuda);
     W* p = static_cast<W*>(partial.data());
     launch_parts(unsigned(parts), p);
-    cuda::launch("add_weight_gradients", add_weight_gradients_kernel<W>,
-                 dim3(unsigned(cuda::blocks_for(m.C, 32)), unsigned(taps + 1)),
-                 dim3(32, unsigned(std::min<int64_t>(parts, 32))), 0, p, dw, dbias, parts, taps,
-                 m.C);
+    if (dw)
+      cuda::launch("add_weight_gradients", add_weight_gradients_kernel<W>,
+                   dim3(unsigned(cuda::blocks_for(m.C, 32)), unsigned(taps + 1)),
+                   dim3(32, unsigned(std::min<int64_t>(parts, 32))), 0, p, dw, dbias, parts, taps,
+                   m.C);
   };
-  auto strips = [&](auto k) {
-    constexpr int K = k, N = kChannels<T>;
-    const Strips s(m, kRows<K>);
-    const Blocks b(m.C / N);
-    sum(std::min(most_parts(b.tiles), cuda::blocks_for(s.count, b.ty)), [&](unsigned parts, W* p) {
-      cuda::launch("depthwise_weight_gradient", weight_gradient_kernel<T, N, K, In>,
-                   dim3(parts, b.tiles), dim3(b.tx, b.ty), 0, x, dy, p, s, in);
+  const Blocks b(m.C / N);
+  auto parts = [&](const Strips& s) {
+    return std::min(most_parts(b.tiles), cuda::blocks_for(s.count, b.ty));
+  };
+  if (suits<T>(m, 3, {{x, x_stride}, {dy, m.C}, {dx, dx_stride}})) {
+    const Strips s(m, kColumns);
+    return sum(parts(s), [&](unsigned blocks, W* p) {
+      cuda::launch("depthwise_backward", backward_kernel<T, N, In>, dim3(blocks, b.tiles),
+                   dim3(b.tx, b.ty), 0, x, x_stride, dy, w, dx, dx_stride, p, s, centre, in);
     });
-  };
-  if (suits(m, 3, x, dy)) return strips(Size<3>());
-  if (suits(m, 5, x, dy)) return strips(Size<5>());
-  sum(std::clamp<int64_t>(m.B * m.H / 8, 1, 128), [&](unsigned parts, W* p) {
+  }
+
+  if (dx) {
+    if constexpr (std::is_same_v<In, AsItIs>)
+      convolve<T>(dy, m.C, w, nullptr, dx, dx_stride, m, true, centre, AsItIs(), AsItIs());
+    else
+      convolve<T>(dy, m.C, w, nullptr, dx, dx_stride, m, true, centre, AsItIs(),
+                  TimesSlope<T, In>{in, x});
+  }
+  if (!dw) return;
+  if (suits<T>(m, 5, {{x, x_stride}, {dy, m.C}})) {
+    const Strips s(m, kFewColumns);
+    return sum(parts(s), [&](unsigned blocks, W* p) {
+      cuda::launch("depthwise_weight_gradient", weight_gradient_kernel<T, N, 5, In>,
+                   dim3(blocks, b.tiles), dim3(b.tx, b.ty), 0, x, x_stride, dy, p, s, in);
+    });
+  }
+  sum(std::clamp<int64_t>(m.B * m.H / 8, 1, 128), [&](unsigned blocks, W* p) {
     cuda::launch("depthwise_weight_gradient", weight_gradient_any_kernel<T, In>,
-                 dim3(unsigned(cuda::blocks_for(m.C, kLanes)), unsigned(taps + 1), parts),
-                 dim3(kLanes, kThreads / kLanes), 0, x, dy, p, m, in);
+                 dim3(unsigned(cuda::blocks_for(m.C, kLanes)), unsigned(taps + 1), blocks),
+                 dim3(kLanes, kThreads / kLanes), 0, x, x_stride, dy, p, m, in);
   });
 }
 

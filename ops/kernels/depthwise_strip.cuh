@@ -17,6 +17,7 @@
 // memory; y counts strips.
 #pragma once
 #include <algorithm>
+#include <initializer_list>
 
 #include "core/cuda/device.h"
 #include "core/cuda/elementwise.cuh"
@@ -26,45 +27,43 @@ namespace rmt::gpu::depthwise {
 
 // Threads of a block, and the most of them side by side in x.
 constexpr int kThreads = 128, kLanes = 32;
-// P.
-constexpr int kColumns = 4;
+// P: RMT's maps, 56, 28, 14 and 7 wide, are cut without a rest.
+constexpr int kColumns = 7, kFewColumns = 4;
 
 // N: as many channels as leave room in the registers for k k taps, or their sums, of each.
 template <class T>
 constexpr int kChannels = 8 / int(sizeof(Wide<T>));
 
-// Rows of a strip at most (RMT's maps have 56, 28, 14, 7). The 2 r rows that two strips both read
-// are then a small part, and there are enough strips for a GPU.
-template <int K>
-constexpr int kRows = K == 3 ? 14 : 28;
+// Rows of a strip at most. The 2 r rows that two strips both read are then a small part, and there
+// are enough strips for a GPU.
+constexpr int kRows = 28;
 
 // Blocks that a multiprocessor has registers for.
 template <class T, int K>
-constexpr int kResident = (K == 3 ? 4 : 2) + (sizeof(T) == 2);
+constexpr int kResident = sizeof(T) == 2 ? (K == 3 ? 4 : 3) : 2;
 
 // All strips of a batch. They are counted over the groups of columns, then over the segments of
 // rows, then over the images.
 struct Strips {
   int H, W, C;
   int rows, segments;  // of a segment; of a map
-  int groups;          // of kColumns columns, of a map
+  int groups;          // of P columns, of a map
   int64_t count;
-  Strips(const Map& m, int most_rows)
+  Strips(const Map& m, int P)
       : H(int(m.H)),
         W(int(m.W)),
         C(int(m.C)),
-        segments(int(cuda::blocks_for(m.H, most_rows))),
-        groups(int(cuda::blocks_for(m.W, kColumns))) {
+        segments(int(cuda::blocks_for(m.H, kRows))),
+        groups(int(cuda::blocks_for(m.W, P))) {
     rows = int(cuda::blocks_for(m.H, segments));
     count = m.B * segments * groups;
   }
-  __device__ int64_t row_stride() const { return int64_t(W) * C; }
 };
 
 // Strip number `number`: the columns [column, column + P) and the rows [begin, end) of an image.
 template <int P, int r>
 struct Strip {
-  int64_t first;  // place of the element at row 0, column `column`, channel 0 of the image
+  int64_t first;  // number of the pixel at row 0, column `column` of the image
   int column, begin, end;
   int top, bottom;      // rows of x that the strip's rows reach, [top, bottom)
   unsigned inside = 0;  // bit i: column - r + i lies in the map
@@ -75,7 +74,7 @@ struct Strip {
     end = min(begin + s.rows, s.H);
     top = max(begin - r, 0);
     bottom = min(end + r, s.H);
-    first = (segment / s.segments * s.H * s.W + column) * s.C;
+    first = segment / s.segments * s.H * s.W + column;
 #pragma unroll
     for (int i = 0; i < P + 2 * r; ++i)
       inside |= unsigned(column - r + i) < unsigned(s.W) ? 1u << i : 0u;
@@ -119,30 +118,33 @@ template <class T, int N, int width>
 struct NextRow {
   const T* at;      // its first pixel
   int64_t stride;   // to the row below
-  int C;            // to the pixel beside
+  int beside;       // to the pixel beside
   unsigned inside;  // bit i: pixel i lies in the map
   Pixel<T, N> pixel[width];
 
-  __device__ __forceinline__ NextRow(const T* first_row, int64_t row_stride, int channels,
+  __device__ __forceinline__ NextRow(const T* first_row, int64_t row_stride, int pixel_stride,
                                      unsigned inside_bits)
-      : at(first_row), stride(row_stride), C(channels), inside(inside_bits) {
+      : at(first_row), stride(row_stride), beside(pixel_stride), inside(inside_bits) {
 #pragma unroll
-    for (int i = 0; i < width; ++i) pixel[i].load(at + i * C, inside >> i & 1);
+    for (int i = 0; i < width; ++i) pixel[i].load(at + i * beside, inside >> i & 1);
   }
 
-  // f(i, in() of the channels of pixel i) for the row, while the row below begins to be loaded
-  // where there is `another`.
-  template <class In, class F>
-  __device__ __forceinline__ void take(bool another, const In& in, const F& f) {
+  // f(i, pixel i) for the row, while the row below begins to be loaded where there is `another`.
+  template <class F>
+  __device__ __forceinline__ void take_pixels(bool another, const F& f) {
     at += stride;
     const unsigned bits = another ? inside : 0;
-    const T* from = at;
 #pragma unroll
-    for (int i = 0; i < width; ++i, from += C) {
-      const cuda::Values<Wide<T>, N> v = values_of(pixel[i], in);
-      pixel[i].load(from, bits >> i & 1);
-      f(i, v);
+    for (int i = 0; i < width; ++i) {
+      const Pixel<T, N> now = pixel[i];
+      pixel[i].load(at + i * beside, bits >> i & 1);
+      f(i, now);
     }
+  }
+  // The same with in() of the pixel's channels.
+  template <class In, class F>
+  __device__ __forceinline__ void take(bool another, const In& in, const F& f) {
+    take_pixels(another, [&](int i, const Pixel<T, N>& now) { f(i, values_of(now, in)); });
   }
 };
 
@@ -165,20 +167,39 @@ __device__ __forceinline__ void add_product(cuda::Values<W, N>& sum, const cuda:
   for (int n = 0; n < N; ++n) sum.at[n] += a.at[n] * b.at[n];
 }
 
-// What happens to a number of x on its way in (0 must stay 0), or to a sum on its way out: nothing.
+// What happens to a number of x on its way in (0 must stay 0): in(x), and with its derivative
+// in.both(x). Or to a sum on its way out. Here: nothing.
+template <class W>
+struct ValueAndSlope {
+  W value, slope;
+};
 struct AsItIs {
   template <class W>
   __device__ __forceinline__ W operator()(W x) const {
     return x;
+  }
+  template <class W>
+  __device__ __forceinline__ ValueAndSlope<W> both(W x) const {
+    return {x, W(1)};
   }
 };
 
 template <int k>
 using Size = std::integral_constant<int, k>;
 
-template <class T, class... P>
-bool suits(const Map& m, int k, const T* x, const P*... p) {
-  return m.k == k && m.C % kChannels<T> == 0 && cuda::aligned(x, p...);
+// Are all channels and pixels of these tensors in packs that one access moves?
+template <class T>
+struct Tensors {
+  const T* p;
+  int64_t stride;
+};
+template <class T>
+bool suits(const Map& m, int k, std::initializer_list<Tensors<T>> tensors) {
+  constexpr int N = kChannels<T>;
+  return m.k == k && m.C % N == 0 &&
+         std::all_of(tensors.begin(), tensors.end(), [](const Tensors<T>& t) {
+           return reinterpret_cast<uintptr_t>(t.p) % (N * sizeof(T)) == 0 && t.stride % N == 0;
+         });
 }
 
 }  // namespace rmt::gpu::depthwise

@@ -1,26 +1,44 @@
-// C = A B + bias. cuBLASLt stores matrices by columns. What we store by rows is for it the
-// transposed matrix, so it is asked for C^T = B^T A^T: its first operand is our B, its second our
-// A.
+// C = A B + bias, and a linear layer's gradients dw = dy^T x, dbias = sum of dy over the rows.
+//
+// cuBLASLt stores matrices by columns. What we store by rows is for it the transposed matrix, so it
+// is asked for C^T = B^T A^T: its a is our B, its b is our A, its d our C.
+//
+//     ours, by rows            the library's, by columns
+//     C (M, N)                 d (N, M)          leading N
+//     B (K, N)                 a (N, K)          leading N       op: none
+//     B transposed (N, K)      a (K, N)          leading K       op: transpose
+//     A (M, K)                 b (K, M)          leading K       op: none
+//     A transposed (K, M)      b (M, K)          leading M       op: transpose
+//
+// The gradient of a weight. dw is small, and its sum runs over all rows of a batch: (64, 64) over
+// 802,816 rows in the first stage of RMT-S at batch 256. One block of threads to each tile of dw
+// would leave nearly the whole GPU idle. So the rows are divided into S slices of equal length, one
+// strided-batched product leaves a (O, I) for each, and a second kernel adds these in their order:
+//
+//     rows   |  slice 0  |  slice 1  |  ...  |  slice S-1  |          dw = p_0 + p_1 + ... + p_S-1
+//                 p_0         p_1                  p_S-1
+//
+// S follows from the shape and the GPU's number of multiprocessors and from nothing else. (Timing
+// some algorithms and keeping the fastest, as other programs do, would choose now one and now
+// another, and their sums differ in the last bits: two runs of a training would not be equal. For
+// the same reason the algorithm is always the first that the library's heuristic names, a function
+// of the description, and its ways to split a sum that add in the order of arrival are ruled out.)
+//
+// dbias is asked for with dw in one call where the library can (BGRADB: the sums of op(b), which
+// here is dy, over K); else a kernel of ours sums dy's rows.
 #include "ops/kernels/gemm.cuh"
+
+#include <algorithm>
+#include <memory>
 
 #include "core/cuda/columns.cuh"
 #include "core/cuda/device.h"
-
-#ifdef __CUDACC__
-#include <cublasLt.h>
-
-#include <array>
-#include <map>
-#include <mutex>
-
-#include "core/cuda/pool.h"
-#else
-#include <vector>
-
-#include "ops/kernels/gemm.h"
-#endif
+#include "core/cuda/limits.h"
 
 namespace rmt::gpu {
+
+using cublaslt::Epilogue, cublaslt::Operands, cublaslt::Product;
+
 namespace {
 
 // y (rows, C) = bias in every row. A block to each row and 256 columns.
@@ -37,248 +55,35 @@ void broadcast(const T* bias, T* y, int64_t rows, int64_t C) {
                y, C);
 }
 
-#ifdef __CUDACC__
-
-void check(cublasStatus_t status, const char* what) {
-  if (status != CUBLAS_STATUS_SUCCESS)
-    throw Error(str("cuBLASLt: ", what, ": ", cublasLtGetStatusString(status), " (",
-                    cublasLtGetStatusName(status), ")"));
-}
-
-template <class T>
-constexpr cudaDataType_t kDataType = std::is_same_v<T, bf16>    ? CUDA_R_16BF
-                                     : std::is_same_v<T, float> ? CUDA_R_32F
-                                                                : CUDA_R_64F;
-
-constexpr size_t kWorkspace = size_t(32) << 20;  // what NVIDIA advises for Hopper
-
-// What a product is, as far as the choice of an algorithm goes.
-struct Problem {
-  int64_t M, N, K;
-  int64_t in, out;  // cudaDataType_t of A and B, of C
-  int64_t compute;  // cublasComputeType_t
-  int64_t a_transposed, b_transposed;
-  int64_t a_align, b_align, c_align;  // bytes
-  int64_t bias;                       // is there one?
-  auto operator<=>(const Problem&) const = default;
-};
-
-// A product as cuBLASLt wants it: its first operand is B, its second A.
-struct Plan {
-  cublasLtMatmulDescOpaque_t product{};
-  cublasLtMatrixLayoutOpaque_t b{}, a{}, c{};
-  cublasLtMatmulAlgo_t algorithm{};
-  bool found = false;
-};
-
-// To how many bytes an address is aligned, at most 16, since no load is wider. Finer distinctions
-// would make the algorithm, and with it the bits, depend on where tensors happen to lie.
+// To how many bytes an address, or a distance, is aligned, at most 16, since no load is wider.
+// Finer distinctions would make the algorithm, and with it the bits, depend on where tensors happen
+// to lie.
 constexpr int64_t kAlignment = 16;
-int64_t alignment(const void* p) {
+int64_t alignment(uintptr_t bytes) {
   int64_t n = kAlignment;
-  while (reinterpret_cast<uintptr_t>(p) % uintptr_t(n)) n /= 2;
+  while (bytes % uintptr_t(n)) n /= 2;
   return n;
 }
-
-void set(cublasLtMatmulDesc_t product, cublasLtMatmulDescAttributes_t attribute,
-         const auto& value) {
-  check(cublasLtMatmulDescSetAttribute(product, attribute, &value, sizeof value),
-        "MatmulDescSetAttribute");
-}
-void set(cublasLtMatmulPreference_t preference, cublasLtMatmulPreferenceAttributes_t attribute,
-         const auto& value) {
-  check(cublasLtMatmulPreferenceSetAttribute(preference, attribute, &value, sizeof value),
-        "MatmulPreferenceSetAttribute");
-}
-
-// A matrix (rows, columns) as we store it.
-void set_layout(cublasLtMatrixLayout_t layout, int64_t type, int64_t rows, int64_t columns) {
-  check(cublasLtMatrixLayoutInit(layout, cudaDataType_t(type), uint64_t(columns), uint64_t(rows),
-                                 columns),
-        "MatrixLayoutInit");
-}
-
-// The library's handle, its workspace, and the algorithms that it chose: one for each problem, on
-// the first such product.
-class Library {
- public:
-  static Library& get() {
-    static Library* library = new Library;
-    return *library;
-  }
-
-  const Plan& plan(const Problem& p) {
-    std::lock_guard lock(mutex_);
-    auto [at, added] = plans_.try_emplace(p);
-    if (added) try {
-        make(p, at->second);
-      } catch (...) {
-        plans_.erase(at);
-        throw;
-      }
-    return at->second;
-  }
-
-  void run(const Plan& plan, const cublasLtMatmulDescOpaque_t& product, const void* alpha,
-           const void* b, const void* a, const void* beta, void* c) {
-    // The descriptors are not written to; the interface is older than const.
-    auto& [_, b_layout, a_layout, c_layout, algorithm, found] = const_cast<Plan&>(plan);
-    check(cublasLtMatmul(handle_, const_cast<cublasLtMatmulDescOpaque_t*>(&product), alpha, b,
-                         &b_layout, a, &a_layout, beta, c, &c_layout, c, &c_layout, &algorithm,
-                         workspace_->data(), kWorkspace, cuda::stream()),
-          "Matmul");
-  }
-
- private:
-  Library() {
-    check(cublasLtCreate(&handle_), "Create");
-    cuda::Pool* before = cuda::Pool::use(nullptr);  // it outlives every other pool
-    try {
-      workspace_ = new Storage(kWorkspace, Device::cuda);
-    } catch (...) {
-      cuda::Pool::use(before);
-      throw;
-    }
-    cuda::Pool::use(before);
-  }
-
-  void make(const Problem& p, Plan& plan) {
-    describe(p, plan);
-    choose(p, plan);
-  }
-
-  // The product and its matrices.
-  void describe(const Problem& p, Plan& plan) {
-    const bool is_f64 = p.in == CUDA_R_64F;
-    check(cublasLtMatmulDescInit(&plan.product, cublasComputeType_t(p.compute),
-                                 is_f64 ? CUDA_R_64F : CUDA_R_32F),
-          "MatmulDescInit");
-    const cublasOperation_t op_b = p.b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N,
-                            op_a = p.a_transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
-    set(&plan.product, CUBLASLT_MATMUL_DESC_TRANSA, op_b);
-    set(&plan.product, CUBLASLT_MATMUL_DESC_TRANSB, op_a);
-    if (p.bias) {
-      set(&plan.product, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
-      // Any aligned address does: the heuristic sees how it is aligned, and no more.
-      const void* some_bias = reinterpret_cast<const void*>(uintptr_t(kAlignment));
-      set(&plan.product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, some_bias);
-    }
-    p.b_transposed ? set_layout(&plan.b, p.in, p.N, p.K) : set_layout(&plan.b, p.in, p.K, p.N);
-    p.a_transposed ? set_layout(&plan.a, p.in, p.K, p.M) : set_layout(&plan.a, p.in, p.M, p.K);
-    set_layout(&plan.c, p.out, p.M, p.N);
-  }
-
-  // The algorithm that the library thinks best; none is found for some shapes with a bias.
-  void choose(const Problem& p, Plan& plan) {
-    cublasLtMatmulPreferenceOpaque_t preference{};
-    check(cublasLtMatmulPreferenceInit(&preference), "MatmulPreferenceInit");
-    set(&preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, uint64_t(kWorkspace));
-    // Parts of a sum are not rounded to bf16.
-    set(&preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
-        uint32_t(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
-    set(&preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, uint32_t(p.b_align));
-    set(&preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, uint32_t(p.a_align));
-    set(&preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, uint32_t(p.c_align));
-    set(&preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, uint32_t(p.c_align));
-    cublasLtMatmulHeuristicResult_t best{};
-    int count = 0;
-    const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
-        handle_, &plan.product, &plan.b, &plan.a, &plan.c, &plan.c, &preference, 1, &best, &count);
-    if (status != CUBLAS_STATUS_NOT_SUPPORTED) check(status, "MatmulAlgoGetHeuristic");
-    plan.found =
-        status == CUBLAS_STATUS_SUCCESS && count > 0 && best.state == CUBLAS_STATUS_SUCCESS;
-    plan.algorithm = best.algo;
-  }
-
-  cublasLtHandle_t handle_ = nullptr;
-  Storage* workspace_ = nullptr;
-  std::mutex mutex_;
-  std::map<Problem, Plan> plans_;
-};
+int64_t alignment(const void* p) { return alignment(reinterpret_cast<uintptr_t>(p)); }
 
 // C = A B + bias + beta C, no extent 0.
 template <class T, class Out>
 void run(int64_t M, int64_t N, int64_t K, Factor<T> a, Factor<T> b, Out* c, const Out* bias,
          bool accumulate) {
-  const cublasComputeType_t compute = std::is_same_v<T, double> ? CUBLAS_COMPUTE_64F
-                                      : std::is_same_v<T, float> && cuda::tf32_allowed()
-                                          ? CUBLAS_COMPUTE_32F_FAST_TF32
-                                          : CUBLAS_COMPUTE_32F;
+  Product product = describe(M, N, K, a, b, c);
+  const Operands plain{.a = b.at, .b = a.at, .d = c, .accumulate = accumulate};
+  if (!bias) return cublaslt::run(product, plain);
   // The library adds an aligned bias in the product itself. For others, and should no algorithm be
   // able to, the product is added to rows of bias.
-  auto bias_first = [&] {
-    broadcast(bias, c, M, N);
-    run<T, Out>(M, N, K, a, b, c, nullptr, true);
-  };
-  if (bias && alignment(bias) < kAlignment) return bias_first();
-  Library& library = Library::get();
-  const Problem problem{
-      .M = M,
-      .N = N,
-      .K = K,
-      .in = kDataType<T>,
-      .out = kDataType<Out>,
-      .compute = compute,
-      .a_transposed = a.transposed,
-      .b_transposed = b.transposed,
-      .a_align = alignment(a.at),
-      .b_align = alignment(b.at),
-      .c_align = alignment(c),
-      .bias = bias != nullptr,
-  };
-  const Plan& plan = library.plan(problem);
-  if (!plan.found && bias) return bias_first();
-  CHECK(plan.found, "cuBLASLt: no algorithm for C (", M, ", ", N, ") = A B with a sum over ", K,
-        ", A ", a.transposed ? "transposed" : "as stored", ", B ",
-        b.transposed ? "transposed" : "as stored");
-  cublasLtMatmulDescOpaque_t product = plan.product;
-  if (bias) set(&product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, static_cast<const void*>(bias));
-  const Wide<T> alpha = 1, beta = accumulate ? 1 : 0;
-  library.run(plan, product, &alpha, b.at, a.at, &beta, c);
+  product.epilogue = Epilogue::bias;
+  if (alignment(bias) == kAlignment && cublaslt::supports(product)) {
+    Operands with_bias = plain;
+    with_bias.bias = const_cast<Out*>(bias);  // read only
+    return cublaslt::run(product, with_bias);
+  }
+  broadcast(bias, c, M, N);
+  run<T, Out>(M, N, K, a, b, c, nullptr, true);
 }
-
-#else
-
-// The elements in the type that they are computed in.
-template <class T>
-std::vector<Wide<T>> widened(const T* x, int64_t n) {
-  std::vector<Wide<T>> y(n);
-  for (int64_t i = 0; i < n; ++i) y[i] = Wide<T>(x[i]);
-  return y;
-}
-
-template <class T, class Out>
-void compute(int64_t M, int64_t N, int64_t K, Factor<T> a, Factor<T> b, Out* c, const Out* bias,
-             bool accumulate) {
-  using W = Wide<T>;
-  std::vector<W> rows = widened(a.at, M * K);  // A (M, K)
-  if (a.transposed)
-    for (int64_t i = 0; i < M; ++i)
-      for (int64_t k = 0; k < K; ++k) rows[i * K + k] = W(a.at[k * M + i]);
-  const std::vector<W> columns = widened(b.at, K * N);
-  std::vector<W> sums = accumulate ? widened(c, M * N) : std::vector<W>(M * N);
-  const std::vector<W> bias_wide = widened(bias, bias ? N : 0);
-  const cpu::PackedB<W> packed(columns.data(), b.transposed ? 1 : N, b.transposed ? K : 1, K, N);
-  cpu::multiply_rows<W>(M, rows.data(), K, packed,
-                        {sums.data(), N, bias ? bias_wide.data() : nullptr, accumulate});
-  for (int64_t i = 0; i < M * N; ++i) c[i] = Out(sums[i]);
-}
-
-template <class T, class Out>
-void run(int64_t M, int64_t N, int64_t K, Factor<T> a, Factor<T> b, Out* c, const Out* bias,
-         bool accumulate) {
-  emulator::check_argument("multiply", 0, a.at);
-  emulator::check_argument("multiply", 1, b.at);
-  emulator::check_argument("multiply", 2, c);
-  emulator::check_argument("multiply", 3, bias);
-  emulator::note_product({M, N, K, accumulate, a.transposed, sizeof(T), sizeof(Out)},
-                         {a.at, b.at, c, bias});
-  cuda::check(emulator::enqueue("multiply", cuda::stream(),
-                                [=] { compute(M, N, K, a, b, c, bias, accumulate); }),
-              "multiply");
-}
-
-#endif
 
 // What a row adds to the sums of its columns [c, c + N).
 template <class T, int N>
@@ -290,7 +95,135 @@ struct AddRow {
   }
 };
 
+// Sums in parts: to_i = sum over p of from (parts, n), number p n + i.
+template <class W>
+struct Parts {
+  const W* from = nullptr;
+  W* to = nullptr;
+  int64_t parts = 0, n = 0;
+};
+
+constexpr int kColumns = 32, kPartThreads = 32;
+
+// Two such sums in one launch. Threads (x, y): column, every blockDim.y-th part; blocks for the
+// columns of the first sum, then for those of the second.
+template <class W>
+__global__ void __launch_bounds__(kColumns* kPartThreads)
+    add_slices_kernel(Parts<W> first, Parts<W> second, int64_t blocks_of_first) {
+  SHARED(double, shared, kColumns* kPartThreads);
+  const bool is_first = blockIdx.x < blocks_of_first;
+  const Parts<W> s = is_first ? first : second;
+  const int64_t c =
+      (blockIdx.x - (is_first ? 0 : blocks_of_first)) * int64_t(kColumns) + threadIdx.x;
+  double total = 0;
+  if (c < s.n)
+    for (int64_t p = threadIdx.y; p < s.parts; p += blockDim.y)
+      total += double(s.from[p * s.n + c]);
+  shared[threadIdx.y * kColumns + threadIdx.x] = total;
+  __syncthreads();
+  if (threadIdx.y > 0 || c >= s.n) return;
+  for (unsigned y = 1; y < blockDim.y; ++y) total += shared[y * kColumns + threadIdx.x];
+  s.to[c] = W(total);
+}
+
+template <class W>
+void add_slices(const Parts<W>& first, const Parts<W>& second) {
+  const int64_t blocks = cuda::blocks_for(first.n, kColumns),
+                all = blocks + cuda::blocks_for(second.n, kColumns),
+                most = std::max(first.parts, second.parts);
+  cuda::launch("add_slices", add_slices_kernel<W>, dim3(unsigned(all)),
+               dim3(kColumns, unsigned(std::min<int64_t>(most, kPartThreads))), 0, first, second,
+               blocks);
+}
+
+// Memory for a sum in parts.
+template <class W>
+struct Partial {
+  std::unique_ptr<Storage> memory;
+  Parts<W> sum;
+  Partial(W* to, int64_t parts, int64_t n)
+      : memory(std::make_unique<Storage>(size_t(parts * n) * sizeof(W), Device::cuda)),
+        sum{at(), to, parts, n} {}
+  W* at() const { return static_cast<W*>(memory->data()); }
+};
+
+// The sums over the rows of x (rows, C), in parts that are still to be added.
+template <class T>
+Partial<Wide<T>> sum_rows_in_parts(const T* x, Wide<T>* to, int64_t rows, int64_t C) {
+  constexpr int N = 16 / int(sizeof(T));
+  auto start = [&](auto f, auto kernel, int64_t groups) {
+    const cuda::ColumnBlocks blocks(groups);
+    Partial<Wide<T>> partial(to, blocks.parts(rows, 8, 1024), C);
+    cuda::launch("sum_rows", kernel, dim3(unsigned(blocks.tiles), unsigned(partial.sum.parts)),
+                 dim3(blocks.tx, blocks.ty), 0, f, partial.at(), rows, C);
+    return partial;
+  };
+  if (C % N == 0 && cuda::aligned(x))
+    return start(AddRow<T, N>{x, C}, cuda::column_sums_kernel<1, N, Wide<T>, AddRow<T, N>>, C / N);
+  return start(AddRow<T, 1>{x, C}, cuda::column_sums_kernel<1, 1, Wide<T>, AddRow<T, 1>>, C);
+}
+
+// dw, and with it dbias where the library can, by one call of it.
+template <class T>
+void gradient_in_one_call(int64_t O, int64_t I, int64_t rows, const T* dy, const T* x, Wide<T>* dw,
+                          Wide<T>* dbias) {
+  Product product = describe<T, Wide<T>>(O, I, rows, {dy, kTransposed}, {x}, dw);
+  product.epilogue = Epilogue::sums_of_b;
+  const bool fused = dbias && alignment(dbias) == kAlignment && cublaslt::supports(product);
+  if (!fused) product.epilogue = Epilogue::none;
+  cublaslt::run(product, {.a = x, .b = dy, .d = dw, .bias = fused ? dbias : nullptr});
+  if (dbias && !fused) sum_rows(dy, dbias, rows, O);
+}
+
+// The same in S slices, which slices_of_sum has found to be aligned as x and dy are.
+template <class T>
+void gradient_in_slices(int64_t O, int64_t I, int64_t rows, const T* dy, const T* x, Wide<T>* dw,
+                        Wide<T>* dbias, int64_t S) {
+  using W = Wide<T>;
+  const int64_t length = rows / S;
+  const Partial<W> slices(dw, S, O * I);
+  Product product = describe<T, W>(O, I, length, {dy, kTransposed}, {x}, slices.at());
+  product.batch = S;
+  product.a.batch_stride = length * I;
+  product.b.batch_stride = length * O;
+  product.d.batch_stride = O * I;
+  product.epilogue = Epilogue::sums_of_b;
+  product.bias_stride = O;
+  const bool fused =
+      dbias && alignment(uintptr_t(O) * sizeof(W)) == kAlignment && cublaslt::supports(product);
+  if (!fused) {
+    product.epilogue = Epilogue::none;
+    product.bias_stride = 0;
+  }
+  if (!dbias) {
+    cublaslt::run(product, {.a = x, .b = dy, .d = slices.at()});
+    return add_slices(slices.sum, {});
+  }
+  const Partial<W> sums = fused ? Partial<W>(dbias, S, O) : sum_rows_in_parts(dy, dbias, rows, O);
+  cublaslt::run(product, {.a = x, .b = dy, .d = slices.at(), .bias = fused ? sums.at() : nullptr});
+  add_slices(slices.sum, sums.sum);
+}
+
 }  // namespace
+
+template <class T, class Out>
+Product describe(int64_t M, int64_t N, int64_t K, Factor<T> a, Factor<T> b, const Out* c) {
+  // A matrix (rows, columns) as we store it.
+  auto matrix = [](const auto* at, DType type, int64_t rows, int64_t columns) {
+    return cublaslt::Matrix{.type = type,
+                            .rows = columns,
+                            .columns = rows,
+                            .leading = columns,
+                            .alignment = alignment(at)};
+  };
+  constexpr DType in = dtype_of<T>;
+  return {.transpose_a = b.transposed,
+          .transpose_b = a.transposed,
+          .a = b.transposed ? matrix(b.at, in, N, K) : matrix(b.at, in, K, N),
+          .b = a.transposed ? matrix(a.at, in, K, M) : matrix(a.at, in, M, K),
+          .d = matrix(c, dtype_of<Out>, M, N),
+          .tf32 = in == DType::f32 && cuda::tf32_allowed()};
+}
 
 template <class T, class Out>
 void multiply(int64_t M, int64_t N, int64_t K, Factor<T> a, Factor<T> b, Out* c,
@@ -305,18 +238,51 @@ void multiply(int64_t M, int64_t N, int64_t K, Factor<T> a, Factor<T> b, Out* c,
 
 template <class T>
 void sum_rows(const T* x, Wide<T>* sum, int64_t rows, int64_t C) {
-  constexpr int N = 16 / int(sizeof(T));
-  if (C == 0) return;
-  if (C % N == 0 && cuda::aligned(x))
-    cuda::column_sums<1, N, Wide<T>>("sum_rows", AddRow<T, N>{x, C}, {{sum}}, rows, C);
-  else
-    cuda::column_sums<1, 1, Wide<T>>("sum_rows", AddRow<T, 1>{x, C}, {{sum}}, rows, C);
+  if (C > 0) add_slices(sum_rows_in_parts(x, sum, rows, C).sum, {});
+}
+
+// A block of threads computes a tile of some 128 x 128 numbers of dw. As many slices as give each
+// multiprocessor two blocks (limits().parts is eight for each), unless writing and reading the
+// slices would cost more than a quarter of what reading x and dy does. Of the divisors of `rows`
+// below that, the largest with slices that begin at multiples of 16 bytes.
+int64_t slices_of_sum(int64_t O, int64_t I, int64_t rows, size_t bytes, size_t bytes_of_sum) {
+  constexpr int64_t kTile = 128;
+  const int64_t tiles = cuda::blocks_for(O, kTile) * cuda::blocks_for(I, kTile),
+                moved = rows * (O + I) * int64_t(bytes),
+                moved_by_one = 2 * O * I * int64_t(bytes_of_sum),
+                most = std::min((cuda::limits().parts + 3) / 4 / tiles, moved / 4 / moved_by_one);
+  auto aligned = [](int64_t n, size_t size) {
+    return alignment(uintptr_t(n) * size) == kAlignment;
+  };
+  if (!aligned(O * I, bytes_of_sum)) return 1;
+  // Fewer than half of what is wanted would do little.
+  for (int64_t S = most; S > 1 && 2 * S > most; --S)
+    if (rows % S == 0 && aligned(rows / S * O, bytes) && aligned(rows / S * I, bytes)) return S;
+  return 1;
+}
+
+template <class T>
+void weight_gradient(int64_t O, int64_t I, int64_t rows, const T* dy, const T* x, Wide<T>* dw,
+                     Wide<T>* dbias) {
+  if (O * I * rows == 0) {
+    multiply<T>(O, I, rows, {dy, kTransposed}, {x}, dw);
+    if (dbias) sum_rows(dy, dbias, rows, O);
+    return;
+  }
+  const int64_t S = slices_of_sum(O, I, rows, sizeof(T), sizeof(Wide<T>));
+  S > 1 ? gradient_in_slices(O, I, rows, dy, x, dw, dbias, S)
+        : gradient_in_one_call(O, I, rows, dy, x, dw, dbias);
 }
 
 INSTANTIATE(sum_rows)
+INSTANTIATE(weight_gradient)
 template decltype(multiply<float, float>) multiply<float, float>;
 template decltype(multiply<double, double>) multiply<double, double>;
 template decltype(multiply<bf16, bf16>) multiply<bf16, bf16>;
 template decltype(multiply<bf16, float>) multiply<bf16, float>;
+template decltype(describe<float, float>) describe<float, float>;
+template decltype(describe<double, double>) describe<double, double>;
+template decltype(describe<bf16, bf16>) describe<bf16, bf16>;
+template decltype(describe<bf16, float>) describe<bf16, float>;
 
 }  // namespace rmt::gpu

@@ -32,9 +32,11 @@ Moments<T> normalize_row(int64_t r, simd::View<const T> x, simd::View<const T> w
 // op is recorded.
 Backward residual_add_gradients(const Tensor& f, const Tensor& gamma, const Tensor& s);
 
-// Of y = layer_norm(x), given the mean and rstd of each row: (dy, more) -> dx + more, dw, dbias,
-// where `more` is like x, or undefined: 0.
-using LayerNormGradients = std::function<Grads(const Tensor& dy, const Tensor& more)>;
+// Of y = layer_norm(x), given the mean and rstd of each row: (dy, more, s) -> dx + more, dw, dbias,
+// s_b (dx + more), where `more` is like x, or undefined: 0, and s (B) or undefined: then the last
+// is too.
+using LayerNormGradients =
+    std::function<Grads(const Tensor& dy, const Tensor& more, const Tensor& s)>;
 LayerNormGradients layer_norm_gradients(const Tensor& x, const Tensor& w, const Tensor& mean,
                                         const Tensor& rstd, bool needs_dx);
 

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <map>
 
+#include "core/cuda/device.h"
+#include "core/cuda/pinned.h"
 #include "tests/check_op.h"
 
 namespace rmt::test {
@@ -64,6 +66,23 @@ void expect_same(const Batch& a, const Batch& b) {
     if (!(a.*field).defined()) continue;
     ASSERT_EQ((a.*field).shape(), (b.*field).shape());
     EXPECT_EQ(std::memcmp((a.*field).raw(), (b.*field).raw(), (a.*field).nbytes()), 0);
+  }
+}
+
+TEST(AnnotatedLoader, BatchesInPinnedMemoryAreTheSame) {
+  if (!cuda::available()) GTEST_SKIP() << cuda::why_not();
+  const Scenes scenes(11);
+  AnnotatedLoader usual(scenes, as_it_is, {.batch_size = 3, .seed = 5});
+  AnnotatedLoader pinned(scenes, as_it_is, {.batch_size = 3, .seed = 5, .pinned = true});
+  const std::vector<Batch> want = epoch_of(usual, 1), have = epoch_of(pinned, 1);
+  ASSERT_EQ(want.size(), have.size());
+  for (size_t i = 0; i < want.size(); ++i) {
+    expect_same(want[i], have[i]);
+    for (Tensor Batch::*field : kBatchTensors)
+      if ((have[i].*field).defined()) {
+        EXPECT_TRUE(cuda::is_pinned((have[i].*field).raw()));
+        EXPECT_FALSE(cuda::is_pinned((want[i].*field).raw()));
+      }
   }
 }
 

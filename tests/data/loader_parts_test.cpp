@@ -4,6 +4,8 @@
 #include <fstream>
 #include <map>
 
+#include "core/cuda/device.h"
+#include "core/cuda/pinned.h"
 #include "data/loader.h"
 #include "tests/data/folder_maker.h"
 #include "tests/train/own_model.h"
@@ -41,6 +43,27 @@ bool equal(const Batch& a, const Batch& b) {
 }
 
 }  // namespace
+
+TEST(LoaderParts, BatchesInPinnedMemoryAreTheSame) {
+  if (!cuda::available()) GTEST_SKIP() << cuda::why_not();
+  const Noise images(70);
+  for (int64_t rank : {0, 1, 2}) {  // with so many workers
+    LoaderOptions o = options(rank, 3, 4);
+    Loader usual(images, o);
+    o.pinned = true;
+    Loader pinned(images, o);
+    const std::vector<Batch> want = epoch(usual, 1), have = epoch(pinned, 1);
+    ASSERT_EQ(want.size(), have.size());
+    for (size_t i = 0; i < want.size(); ++i) {
+      EXPECT_TRUE(equal(want[i], have[i]));
+      for (Tensor Batch::*field : kBatchTensors)
+        if ((have[i].*field).defined()) {
+          EXPECT_TRUE(cuda::is_pinned((have[i].*field).raw()));
+          EXPECT_FALSE(cuda::is_pinned((want[i].*field).raw()));
+        }
+    }
+  }
+}
 
 // 70 images three times are 70 samples: 17 batches of 4 for one process, 5 of each of three.
 TEST(LoaderParts, RProcessesMakeTheBatchesThatOneMakes) {

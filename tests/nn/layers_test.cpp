@@ -2,10 +2,14 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
+#include <map>
 
 #include "nn/conv.h"
 #include "nn/linear.h"
+#include "ops/slice.h"
 #include "tests/check_op.h"
+#include "tests/nn/small_model.h"
 
 namespace rmt::test {
 namespace {
@@ -63,9 +67,39 @@ TEST(Layers, LinearWithAndWithoutBias) {
   EXPECT_TRUE(same(bare.forward(x), ops::linear(x, bare.weight)));
   const auto y = nn::forward_of_three(x, plain, bare, bare);
   EXPECT_TRUE(same(y[1], bare.forward(x)));
+  const Tensor packed = nn::packed_of_three(x, plain, bare, bare);
+  EXPECT_TRUE(same(ops::slice(packed, 1, 0, 2), plain.forward(x)));
+  EXPECT_TRUE(same(ops::slice(packed, 1, 4, 6), bare.forward(x)));
   bare.to(DType::f64);  // what is not there stays so
   EXPECT_FALSE(bare.bias.defined());
   EXPECT_EQ(bare.forward(x.to(DType::f64)).dtype(), DType::f64);
+}
+
+// In every attention the shadows of the weights that one product takes as one are neighbours, and
+// so are those of the biases; each begins at a multiple of 16 bytes and holds the rounded numbers.
+TEST(Layers, ShadowsOfQueriesKeysAndValuesAreNeighbours) {
+  nn::Rmt model(small_model({16, 24, 32, 40}, {1, 2, 1, 1}, {2, 2, 2, 2}));
+  model.init(1);
+  model.make_shadows(DType::bf16);
+  std::map<std::string, Tensor> shadows;
+  for (const nn::Entry& e : model.parameters()) {
+    const Tensor copy = shadows[e.name] = shadow(*e.tensor);
+    ASSERT_EQ(copy.shape(), e.tensor->shape()) << e.name;
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(copy.raw()) % 16, 0u) << e.name;
+    const Tensor rounded = e.tensor->to(DType::bf16);
+    EXPECT_EQ(std::memcmp(copy.raw(), rounded.raw(), copy.nbytes()), 0) << e.name;
+  }
+  auto end = [](const Tensor& x) { return static_cast<char*>(x.raw()) + x.nbytes(); };
+  int attentions = 0;
+  for (const auto& [name, q] : shadows) {
+    const size_t at = name.find("q_proj.");
+    if (at == std::string::npos) continue;
+    auto other = [&](const char* which) { return shadows.at(str(name).replace(at, 1, which)); };
+    EXPECT_EQ(other("k").raw(), end(q)) << name;
+    EXPECT_EQ(other("v").raw(), end(other("k"))) << name;
+    ++attentions;
+  }
+  EXPECT_EQ(attentions, 2 * 5) << "weights and biases of five blocks";
 }
 
 }  // namespace rmt::test

@@ -1,7 +1,14 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
+
+#include "autograd/backward.h"
+#include "core/cuda/device.h"
 #include "ops/conv2d.h"
 #include "tests/check_op.h"
+#ifndef RMT_CUDA
+#include "core/cuda/emulator/machine.h"
+#endif
 
 namespace rmt::test {
 namespace {
@@ -32,13 +39,35 @@ Naive naive_conv2d(int64_t stride, int64_t pad, int64_t groups) {
   };
 }
 
+// The longest sum has K terms: for dw the output pixels. Added one after the other, terms of random
+// signs and size s make partial sums of about s sqrt(n), and each addition rounds by at most 2^-24
+// of one, in the mean square a third of that squared. So the sum is off by 2^-24 s sqrt(sum_n n /
+// 3) = 2^-24 s K / sqrt(6), and of its own size s sqrt(K) that is 2^-24 sqrt(K / 6), beside the
+// usual 16 roundings.
+//
 // With bf16 activations the weights are rounded to bf16, by 2^-9 at most, and what each output
 // pixel gives to dx.
-CheckOptions options(int64_t stride, int64_t pad, int64_t groups = 1) {
+CheckOptions options(int64_t stride, int64_t pad, int64_t groups = 1, int64_t K = 0) {
   return {.reference = naive_conv2d(stride, pad, groups),
+          .f32_tolerance = (16 + std::sqrt(double(K) / 6)) * 0x1p-24,
           .parameters = {false, true, true},
           .bf16_tolerance = 2 * 0x1p-9,
           .max_probes = 30};
+}
+
+struct Case {
+  int64_t B, H, W, I, O, k, stride, pad;
+  int64_t pixels() const {
+    return B * ((H + 2 * pad - k) / stride + 1) * ((W + 2 * pad - k) / stride + 1);
+  }
+};
+
+void check_case(const Case& c) {
+  auto op = [c](Inputs in) { return ops::conv2d(in[0], in[1], in[2], c.stride, c.pad); };
+  check_op(
+      str("conv2d ", c.B, " ", c.H, " ", c.W, " ", c.I, " ", c.O, " k", c.k, " s", c.stride), op,
+      {randn({c.B, c.H, c.W, c.I}, 1), randn({c.O, c.I, c.k, c.k}, 2, 0, 0.3), randn({c.O}, 3)},
+      options(c.stride, c.pad, 1, c.pixels()));
 }
 
 }  // namespace
@@ -46,23 +75,80 @@ CheckOptions options(int64_t stride, int64_t pad, int64_t groups = 1) {
 // Channels in whole vectors and not; one band and several, on the GPU one image at a time and
 // several.
 TEST(Conv2d, Op) {
-  struct Case {
-    int64_t B, H, W, I, O, k, stride, pad;
-  };
-  for (Case c :
+  for (const Case& c :
        {Case{1, 1, 1, 1, 1, 3, 1, 1}, Case{2, 7, 13, 3, 5, 3, 2, 1}, Case{2, 8, 6, 4, 33, 3, 1, 1},
         Case{1, 9, 5, 3, 4, 4, 4, 0}, Case{0, 5, 5, 2, 3, 3, 1, 1}, Case{2, 57, 49, 3, 7, 3, 2, 1},
         Case{3, 40, 40, 2, 100, 3, 1, 1}, Case{1, 3, 2, 2, 2, 5, 1, 2},
-        Case{1, 6, 6, 2, 3, 1, 2, 0}, Case{2, 9, 6, 8, 5, 3, 2, 1}}) {
-    auto op = [c](Inputs in) { return ops::conv2d(in[0], in[1], in[2], c.stride, c.pad); };
-    check_op(
-        str("conv2d ", c.B, " ", c.H, " ", c.W, " ", c.I, " ", c.O, " k", c.k, " s", c.stride), op,
-        {randn({c.B, c.H, c.W, c.I}, 1), randn({c.O, c.I, c.k, c.k}, 2, 0, 0.3), randn({c.O}, 3)},
-        options(c.stride, c.pad));
-  }
+        Case{1, 6, 6, 2, 3, 1, 2, 0}, Case{2, 9, 6, 8, 5, 3, 2, 1}})
+    check_case(c);
   check_op(
       "conv2d without bias", [](Inputs in) { return ops::conv2d(in[0], in[1], in[2], 1, 1); },
       {randn({1, 4, 5, 2}, 1), randn({3, 2, 3, 3}, 2), Tensor()}, options(1, 1));
+}
+
+// Shapes that tensor cores serve in bf16: strides 1 and 2, odd sizes; tiles that hold several
+// images, and several tiles of an image; more columns than a block has, and more channels than a
+// halo has at a time; images of three channels.
+const Case kServed[] = {
+    {2, 9, 7, 8, 16, 3, 1, 1},  {1, 20, 23, 32, 32, 3, 1, 1}, {2, 13, 11, 24, 40, 3, 2, 1},
+    {3, 7, 7, 16, 72, 3, 2, 1}, {1, 5, 6, 136, 8, 3, 1, 1},   {2, 21, 17, 3, 32, 3, 2, 1},
+    {1, 9, 8, 3, 40, 3, 1, 1},  {3, 6, 4, 8, 8, 2, 2, 0},     {1, 7, 9, 16, 8, 4, 2, 1},
+    {5, 1, 1, 8, 8, 3, 2, 1},   {2, 5, 6, 40, 8, 3, 1, 0}};
+
+TEST(Conv2d, OnTensorCores) {
+  for (const Case& c : kServed) check_case(c);
+}
+
+namespace {
+
+// x's numbers in bf16 on the GPU, at an address that is, or is not, a multiple of 16 bytes.
+Tensor on_gpu(const Tensor& x, bool aligned) {
+  const int64_t first = aligned ? 0 : 1, n = x.numel();
+  Tensor all = Tensor::zeros({n + first}, DType::bf16, Device::cuda);
+  Tensor part = all.slice(first, first + n).view(x.shape());
+  part.copy_from(x);
+  return part;
+}
+
+struct Gradients {
+  Tensor y, dx, dw, dbias;
+  int64_t launches;  // of the emulated GPU
+};
+Gradients run(const Case& c, bool aligned) {
+  const Tensor x = leaf(on_gpu(randn({c.B, c.H, c.W, c.I}, 1), aligned)),
+               w = leaf(randn({c.O, c.I, c.k, c.k}, 2, 0, 0.3).to(DType::f32).to(Device::cuda)),
+               bias = leaf(randn({c.O}, 3).to(DType::f32).to(Device::cuda));
+  int64_t launches = 0;
+#ifndef RMT_CUDA
+  launches = emulator::counters().launches;
+#endif
+  const Tensor y = ops::conv2d(x, w, bias, c.stride, c.pad);
+#ifndef RMT_CUDA
+  launches = emulator::counters().launches - launches;
+#endif
+  backward(y, on_gpu(randn(y.shape(), 4), aligned));
+  auto to_cpu = [](const Tensor& t) { return t.to(Device::cpu).to(DType::f64); };
+  return {to_cpu(y), to_cpu(grad(x)), to_cpu(grad(w)), to_cpu(grad(bias)), launches};
+}
+
+}  // namespace
+
+// The path through patches in memory takes tensors that are not aligned. Two results in bf16 are
+// rounded once each, by 2^-9; through memory so are bias, and what a pixel gives to dx.
+TEST(Conv2d, TensorCoresGiveWhatPatchesInMemoryDo) {
+  if (!cuda::available()) return;
+  for (const Case& c : kServed) {
+    const Gradients fast = run(c, true), general = run(c, false);
+    EXPECT_LT(relative_error(fast.y, general.y), 3 * 0x1p-9);
+    EXPECT_LT(relative_error(fast.dx, general.dx), 3 * 0x1p-9);
+    const double sums = 2 * (16 + std::sqrt(double(c.pixels()) / 6)) * 0x1p-24;
+    EXPECT_LT(relative_error(fast.dw, general.dw), sums);
+    EXPECT_LT(relative_error(fast.dbias, general.dbias), sums);
+#ifndef RMT_CUDA
+    EXPECT_EQ(fast.launches, 2) << "the filters' order, and the product";
+    EXPECT_GT(general.launches, 2);
+#endif
+  }
 }
 
 // Groups of one channel and of several, as many filters and more, more than a block of them;

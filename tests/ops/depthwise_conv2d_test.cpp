@@ -3,8 +3,11 @@
 #include "autograd/backward.h"
 #include "core/cuda/device.h"
 #include "ops/add.h"
+#include "ops/concat.h"
 #include "ops/depthwise_conv2d.h"
-#include "tests/check_op.h"
+#include "ops/kernels/depthwise_calls.h"
+#include "ops/slice.h"
+#include "tests/check_op_proof.h"
 
 namespace rmt::test {
 namespace {
@@ -108,6 +111,55 @@ TEST(DepthwiseConv2d, UnalignedOnGpu) {
   const Tensor x = randn({3, 3, 5, 2}, 1).to(DType::f32), w = randn({2, 1, 3, 3}, 2).to(DType::f32);
   const Tensor y = ops::depthwise_conv2d(x.to(Device::cuda).slice(1, 3), w.to(Device::cuda), {});
   EXPECT_LE(relative_error(y.to(Device::cpu), ops::depthwise_conv2d(x.slice(1, 3), w, {})), 1e-6);
+}
+
+// The calls for maps inside wider ones give the bits that they give for maps without gaps, leave
+// what lies between alone, and add to y where y is the residual.
+template <class T>
+void expect_strides_change_nothing(const Case& c) {
+  const DType dtype = dtype_of<T>, parameters = wide(dtype);
+  const Map m{c.B, c.H, c.W, c.C, c.k, c.k / 2};
+  auto number = [](const Tensor& t) { return static_cast<T*>(t.raw()); };
+  auto parameter = [](const Tensor& t) { return static_cast<Wide<T>*>(t.raw()); };
+  auto map = [&](uint64_t seed) {
+    return randn({c.B, c.H, c.W, c.C}, seed).to(dtype).to(Device::cuda);
+  };
+  const Tensor x = map(1), dy = map(2), before = map(3), other = map(4);
+  const Tensor w = randn({c.C, 1, c.k, c.k}, 5).to(parameters).to(Device::cuda);
+  const Tensor bias = randn({c.C}, 6).to(parameters).to(Device::cuda);
+  auto between = [&](const Tensor& t) { return ops::concat({other, t, other}, 3); };
+  auto expect_same = [&](const Tensor& a, const Tensor& b) {
+    EXPECT_TRUE(same_bits(a.to(Device::cpu), b.to(Device::cpu)))
+        << dtype << ", " << c.C << " channels, k " << c.k;
+  };
+  for_thread_orders([&] {
+    Tensor y = Tensor::empty_like(x), wide_y = between(before);
+    gpu::depthwise_convolve<T>(number(x), c.C, parameter(w), parameter(bias), number(before),
+                               number(y), c.C, m, false);
+    gpu::depthwise_convolve<T>(number(between(x)) + c.C, 3 * c.C, parameter(w), parameter(bias),
+                               number(wide_y) + c.C, number(wide_y) + c.C, 3 * c.C, m, false);
+    expect_same(wide_y, between(y));
+
+    Tensor dx = Tensor::empty_like(x), wide_dx = between(before);
+    Tensor dw = Tensor::empty_like(w), db = Tensor::empty_like(bias);
+    Tensor wide_dw = Tensor::empty_like(w), wide_db = Tensor::empty_like(bias);
+    gpu::depthwise_backward<T>(number(x), c.C, number(dy), parameter(w), number(dx), c.C,
+                               parameter(dw), parameter(db), m, true);
+    gpu::depthwise_backward<T>(number(between(x)) + c.C, 3 * c.C, number(dy), parameter(w),
+                               number(wide_dx) + c.C, 3 * c.C, parameter(wide_dw),
+                               parameter(wide_db), m, true);
+    expect_same(wide_dx, between(dx));
+    expect_same(wide_dw, dw);
+    expect_same(wide_db, db);
+  });
+}
+
+TEST(DepthwiseConv2d, StridesOnGpu) {
+  if (!cuda::available()) return;
+  for (Case c : {Case{2, 5, 9, 8, 3}, {2, 9, 5, 16, 5}, {1, 3, 4, 5, 3}, {1, 3, 8, 6, 7}}) {
+    expect_strides_change_nothing<bf16>(c);
+    expect_strides_change_nothing<float>(c);
+  }
 }
 
 // Of many parts: against one image at a time, to the rounding of 10^4 terms.

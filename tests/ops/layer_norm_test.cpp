@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "ops/layer_norm.h"
+#include "ops/mul.h"
 #include "tests/check_op.h"
 
 namespace rmt::test {
@@ -38,6 +39,40 @@ TEST(LayerNorm, Op) {
     check_op("layer_norm", layer_norm, {randn(shape, 1, 0.5, 2), randn({C}, 2), randn({C}, 3)},
              {.reference = naive, .parameters = parameters, .max_probes = 30});
   }
+}
+
+// x layer_norm(x): a gradient comes through both results, and they meet in one pass.
+TEST(LayerNorm, BesideItsInput) {
+  for (Shape shape : {Shape{7, 13}, Shape{2, 9, 64}, Shape{3, 1100}}) {
+    const int64_t C = shape[-1];
+    check_op("layer_norm_beside",
+             [](Inputs in) {
+               const auto [x, y] = ops::layer_norm_beside(in[0], in[1], in[2], eps);
+               return ops::mul(x, y);
+             },
+             {randn(shape, 1, 0.5, 2), randn({C}, 2), randn({C}, 3)},
+             {.reference =
+                  [](Inputs in) {
+                    std::vector<double> a = in[0].to_vector<double>(), b = naive(in);
+                    for (size_t i = 0; i < a.size(); ++i) a[i] *= b[i];
+                    return a;
+                  },
+              .parameters = parameters,
+              // y and its gradient are rounded to bf16, and the gradient of x.
+              .bf16_tolerance = 3 * 0x1p-9,
+              .max_probes = 30});
+  }
+}
+
+// A gradient through one result alone.
+TEST(LayerNorm, BesideItsInputEachAlone) {
+  for (size_t i : {0, 1})
+    check_op("layer_norm_beside",
+             [i](Inputs in) { return ops::layer_norm_beside(in[0], in[1], in[2], eps)[i]; },
+             {randn({7, 13}), randn({13}, 2), randn({13}, 3)},
+             {.reference = [i](Inputs in) { return i ? naive(in) : in[0].to_vector<double>(); },
+              .differentiable = {true, i == 1, i == 1},
+              .parameters = parameters});
 }
 
 TEST(LayerNorm, EmptyBatch) {

@@ -6,6 +6,7 @@
 #include "ops/add.h"
 #include "ops/linear.h"
 #include "ops/mul.h"
+#include "ops/slice.h"
 #include "ops/sum.h"
 #include "tests/check_op.h"
 
@@ -140,6 +141,111 @@ TEST(Linears, AResultThatNobodyUsesGivesNoGradient) {
   const Tensor alone = leaf(x);
   backward(ops::sum(ops::linear(alone, w)));
   EXPECT_EQ(grad(x).to_vector<double>(), grad(alone).to_vector<double>());
+}
+
+// Of w_0 (7, I) and w_1 (4, I), w_2 (1, I), the middle one without a bias.
+TEST(PackedLinears, Op) {
+  auto op = [](Inputs in) {
+    return ops::packed_linears(in[0], {in[1], in[2], in[3]}, {in[4], Tensor(), in[5]});
+  };
+  auto slow = [](Inputs in) {
+    const std::vector<double> y[] = {naive_linear({in[0], in[1], in[4]}),
+                                     naive_linear({in[0], in[2], Tensor()}),
+                                     naive_linear({in[0], in[3], in[5]})};
+    std::vector<double> all;
+    const int64_t rows = in[0].numel() / in[0].dim(-1);
+    for (int64_t r = 0; r < rows; ++r)
+      for (size_t i = 0; i < 3; ++i) {
+        const int64_t O = in[1 + i].dim(0);
+        all.insert(all.end(), y[i].begin() + r * O, y[i].begin() + (r + 1) * O);
+      }
+    return all;
+  };
+  CheckOptions options = kOptions;
+  options.reference = slow;
+  options.parameters = {false, true, true, true, true, true};
+  for (const Shape& shape : {Shape{57, 13}, Shape{2, 3, 5, 8}, Shape{0, 5}, Shape{1, 1}}) {
+    const int64_t I = shape[-1];
+    const double deviation = 1 / std::sqrt(double(I));
+    check_op(str("packed_linears ", shape), op,
+             {randn(shape, 1), randn({7, I}, 2, 0, deviation), randn({4, I}, 3, 0, deviation),
+              randn({1, I}, 4, 0, deviation), randn({7}, 5), randn({1}, 6)},
+             options);
+  }
+  check_op("packed_linears without biases",
+           [](Inputs in) {
+             return ops::packed_linears(in[0], {in[1], in[2]}, {Tensor(), Tensor()});
+           },
+           {randn({5, 3}, 1), randn({2, 3}, 2), randn({9, 3}, 3)},
+           {.parameters = {false, true, true}, .bf16_tolerance = kOptions.bf16_tolerance});
+}
+
+TEST(PackedLinears, TheGradientsAreThoseOfLinear) {
+  const Tensor x = randn({11, 6}, 1), u = randn({11, 9}, 2);
+  const std::vector<Tensor> w{leaf(randn({4, 6}, 3)), leaf(randn({5, 6}, 4))},
+      bias{leaf(randn({4}, 5)), leaf(randn({5}, 6))};
+  freeze(w[1]);
+  backward(ops::sum(ops::mul(ops::packed_linears(x, w, bias), u)));
+  EXPECT_FALSE(grad(w[1]).defined()) << "it is frozen";
+  for (size_t i : {0, 1}) {
+    const Tensor one_w = leaf(w[i]), one_bias = leaf(bias[i]),
+                 part = ops::slice(u, 1, i ? 4 : 0, i ? 9 : 4);
+    backward(ops::sum(ops::mul(ops::linear(x, one_w, one_bias), part)));
+    if (i == 0) {
+      EXPECT_EQ(grad(w[i]).to_vector<double>(), grad(one_w).to_vector<double>());
+    }
+    EXPECT_EQ(grad(bias[i]).to_vector<double>(), grad(one_bias).to_vector<double>());
+  }
+}
+
+// Shadows that lie side by side in one block of memory, as a model's do, are not copied: nothing is
+// allocated but y. Elsewhere the stacked weights, and biases, are. (Sizes are multiples of the 64
+// bytes to which storages are rounded.)
+TEST(PackedLinears, ShadowsThatAreNeighboursAreNotCopied) {
+  if (!cuda::available()) return;
+  const Tensor x = randn({6, 8}, 1).to(DType::bf16).to(Device::cuda),
+               values = randn({3 * 32, 8}, 2).to(DType::f32).to(Device::cuda),
+               biases = randn({3 * 32}, 3).to(DType::f32).to(Device::cuda);
+  auto parts = [](const Tensor& whole, bool side_by_side) {
+    std::vector<Tensor> leaves;
+    const Tensor block = whole.to(DType::bf16);
+    for (int64_t i = 0; i < 3; ++i) {
+      leaves.push_back(leaf(whole.slice(32 * i, 32 * i + 32)));
+      const Tensor copy = block.slice(32 * i, 32 * i + 32);
+      set_shadow(leaves.back(), side_by_side ? copy : copy.clone());
+    }
+    return leaves;
+  };
+  auto run = [&](bool side_by_side, size_t& allocated) {
+    const std::vector<Tensor> w = parts(values, side_by_side), b = parts(biases, side_by_side);
+    reset_peak_memory(Device::cuda);
+    const size_t before = memory_use(Device::cuda).live;
+    const Tensor y = ops::packed_linears(x, w, b);
+    allocated = memory_use(Device::cuda).peak - before;
+    return y;
+  };
+  size_t neighbours = 0, apart = 0;
+  const Tensor y = run(true, neighbours), z = run(false, apart);
+  EXPECT_EQ(neighbours, y.nbytes());
+  EXPECT_EQ(apart, y.nbytes() + size_t(3 * 32 * 8 + 3 * 32) * sizeof(bf16));
+  EXPECT_EQ(y.to(Device::cpu).to(DType::f64).to_vector<double>(),
+            z.to(Device::cpu).to(DType::f64).to_vector<double>());
+}
+
+TEST(PackedLinears, Errors) {
+  const Tensor x = Tensor::zeros({2, 5}), w = Tensor::zeros({4, 5});
+  expect_error([&] { ops::packed_linears(x, {}, {}); }, {"packed_linears", "0 weights"});
+  expect_error([&] { ops::packed_linears(x, {w}, {}); }, {"1 weights", "0 biases"});
+  expect_error(
+      [&] {
+        ops::packed_linears(x, {w, Tensor::zeros({4, 6})}, {{}, {}});
+      },
+      {"packed_linears", "(2, 5)", "(4, 6)"});
+  expect_error(
+      [&] {
+        ops::packed_linears(x, {w, w}, {Tensor(), Tensor::zeros({5})});
+      },
+      {"packed_linears", "bias is f32 (5)", "(4)"});
 }
 
 }  // namespace rmt::test

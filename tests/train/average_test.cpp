@@ -23,7 +23,7 @@ TEST(WeightAverage, AveragesFollowAndChangePlacesWithTheWeights) {
       for (size_t i = 0; i < now.size(); ++i) average[i] += 0.25 * (double(now[i]) - average[i]);
     }
     const std::vector<float> before = model.weight.to_vector<float>();
-    optimizer.average().swap();
+    optimizer.swap_average();
     const std::vector<float> swapped = model.weight.to_vector<float>();
     for (size_t i = 0; i < swapped.size(); ++i)
       ASSERT_NEAR(swapped[i], average[i], 8 * 4 * 0x1p-24);  // |w| < 8, three roundings and one
@@ -33,7 +33,7 @@ TEST(WeightAverage, AveragesFollowAndChangePlacesWithTheWeights) {
       EXPECT_EQ(float(in_dtype(model.weight, DType::bf16).to_vector<bf16>()[9]),
                 float(bf16(swapped[9])));
     }
-    optimizer.average().swap();
+    optimizer.swap_average();
     EXPECT_EQ(model.weight.to_vector<float>(), before);
     EXPECT_EQ(model.mean.to_vector<float>()[0], 3);
 

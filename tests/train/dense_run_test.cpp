@@ -38,7 +38,9 @@ struct Stopping : Task {
     if (--left == 0) std::raise(SIGTERM);
     return task->losses(images, batch);
   }
-  std::optional<TestResult> test(const GoOn& go_on) override { return task->test(go_on); }
+  std::optional<std::vector<TestResult>> test(TestedWeights& weights, const GoOn& go_on) override {
+    return task->test(weights, go_on);
+  }
   std::vector<data::Tile> pictures(const data::Batch& b, int64_t most) const override {
     return task->pictures(b, most);
   }

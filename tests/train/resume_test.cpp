@@ -128,10 +128,11 @@ TEST_F(TrainerTest, ASignalSavesAndTheRunGoesOnBitForBit) {
   RunFolder straight = new_run("straight");
   TinyRun whole(options);
   EXPECT_TRUE(whole.trainer.run(straight));
-  // In a step of the first epoch, in the last step of the second, in the evaluation after it (the
-  // 13th batch: 2 evaluations an epoch of 2 batches, and then).
+  // In a step of the first epoch, in the last step of the second, and in the evaluation after it. An
+  // evaluation looks at 3 batches with the weights and again with their average: the 7th time is
+  // with the second epoch's weights, the 10th with the average in their place.
   for (auto [training, at, signal] :
-       {std::tuple{true, 1, SIGTERM}, {true, 5, SIGINT}, {false, 5, SIGTERM}}) {
+       {std::tuple{true, 1, SIGTERM}, {true, 5, SIGINT}, {false, 6, SIGTERM}, {false, 9, SIGINT}}) {
     RunFolder broken = new_run(str("broken", training, at));
     TinyRun first(options);
     int evaluated = 0;

@@ -50,6 +50,22 @@ std::vector<CocoDetection> from_bytes(const std::string& bytes) {
   return out;
 }
 
+// Those of all processes, in the order of ranks; nothing where one has not seen all of its part.
+std::optional<std::vector<CocoDetection>> of_all_processes(const std::vector<CocoDetection>& mine,
+                                                           bool complete, Processes& processes) {
+  std::vector<CocoDetection> all;
+  for (const std::string& text : all_gather(to_bytes(mine) + (complete ? "1" : "0"), processes)) {
+    complete &= text.back() == '1';
+    std::vector<CocoDetection> theirs = from_bytes(text.substr(0, text.size() - 1));
+    std::set<int64_t> before;  // images of earlier processes, which may come again, too
+    for (const CocoDetection& d : all) before.insert(d.image);
+    for (CocoDetection& d : theirs)
+      if (!before.contains(d.image)) all.push_back(std::move(d));
+  }
+  if (!complete) return std::nullopt;
+  return all;
+}
+
 }  // namespace
 
 void check_categories(const data::CocoSet& set, const std::vector<std::string>& names,
@@ -108,31 +124,36 @@ std::optional<std::vector<CocoDetection>> detect_all(
     nn::Detector& model, const data::CocoSet& images, data::Batches& loader, const Compute& compute,
     const data::TransformOptions& transform,
     const std::function<bool(const data::Batch&, const std::vector<nn::Detection>&)>& seen) {
+  TestedWeights own;
+  auto found = detect_all(own, model, images, loader, compute, transform, seen);
+  if (!found) return std::nullopt;
+  return std::move((*found)[0]);
+}
+
+std::optional<std::vector<std::vector<CocoDetection>>> detect_all(
+    TestedWeights& weights, nn::Detector& model, const data::CocoSet& images, data::Batches& loader,
+    const Compute& compute, const data::TransformOptions& transform,
+    const std::function<bool(const data::Batch&, const std::vector<nn::Detection>&)>& seen) {
   const std::vector<int64_t> categories = category_ids(images);
-  std::vector<CocoDetection> mine;
-  std::set<int64_t> seen_images;  // an image in the place of an unreadable one comes twice
-  bool complete = true;
-  loader.start(0);
-  while (auto batch = complete ? loader.next() : std::nullopt) {
-    if (!seen_images.insert(batch->indices[0]).second) continue;
-    const std::vector<nn::Detection> found = detect_in(model, compute, *batch, transform);
-    const data::Place& p = batch->places[0];
-    for (CocoDetection& d : coco_detections(found, images.image_id(batch->indices[0]),
-                                            p.original_width, p.original_height, categories))
-      mine.push_back(std::move(d));
-    complete = seen(*batch, found);
+  std::vector<std::vector<CocoDetection>> mine(weights.count());
+  // By weights: an image in the place of an unreadable one comes twice.
+  std::vector<std::set<int64_t>> seen_images(weights.count());
+  const bool complete = weights.for_each(loader, [&](size_t k, const data::Batch& batch) {
+    const int64_t index = batch.indices[0];
+    if (!seen_images[k].insert(index).second) return true;
+    const std::vector<nn::Detection> found = detect_in(model, compute, batch, transform);
+    const data::Place& p = batch.places[0];
+    for (CocoDetection& d : coco_detections(found, images.image_id(index), p.original_width,
+                                            p.original_height, categories))
+      mine[k].push_back(std::move(d));
+    return seen(batch, found);
+  });
+  std::vector<std::vector<CocoDetection>> all;
+  for (const std::vector<CocoDetection>& own : mine) {
+    auto together = of_all_processes(own, complete, *compute.processes);
+    if (!together) return std::nullopt;
+    all.push_back(std::move(*together));
   }
-  std::vector<CocoDetection> all;
-  for (const std::string& text :
-       all_gather(to_bytes(mine) + (complete ? "1" : "0"), *compute.processes)) {
-    complete &= text.back() == '1';
-    std::vector<CocoDetection> theirs = from_bytes(text.substr(0, text.size() - 1));
-    std::set<int64_t> before;  // images of earlier processes, which may come again, too
-    for (const CocoDetection& d : all) before.insert(d.image);
-    for (CocoDetection& d : theirs)
-      if (!before.contains(d.image)) all.push_back(std::move(d));
-  }
-  if (!complete) return std::nullopt;
   return all;
 }
 

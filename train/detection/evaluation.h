@@ -8,6 +8,7 @@
 #include "nn/detection/detector.h"
 #include "train/compute.h"
 #include "train/detection/coco_eval.h"
+#include "train/tested_weights.h"
 
 namespace rmt::train {
 
@@ -40,6 +41,11 @@ std::vector<CocoDetection> coco_detections(const std::vector<nn::Detection>& fou
 std::optional<std::vector<CocoDetection>> detect_all(
     nn::Detector& model, const data::CocoSet& images, data::Batches& loader, const Compute& compute,
     const data::TransformOptions& transform,
+    const std::function<bool(const data::Batch&, const std::vector<nn::Detection>&)>& seen);
+// The same for each of several weights of the model, in one pass over the loader.
+std::optional<std::vector<std::vector<CocoDetection>>> detect_all(
+    TestedWeights& weights, nn::Detector& model, const data::CocoSet& images, data::Batches& loader,
+    const Compute& compute, const data::TransformOptions& transform,
     const std::function<bool(const data::Batch&, const std::vector<nn::Detection>&)>& seen);
 
 // One JSON object: what they are of ("boxes"), the model's name, and COCO's 12 numbers.

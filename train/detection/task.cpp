@@ -11,7 +11,7 @@ namespace rmt::train {
 namespace {
 
 data::AnnotatedLoaderOptions loader_of(const TrainOptions& o, bool train, const Compute& compute) {
-  data::AnnotatedLoaderOptions l = annotated_loader_options(o, train, *compute.processes);
+  data::AnnotatedLoaderOptions l = annotated_loader_options(o, train, compute);
   l.group_by_shape = train;
   l.multiple = kBatchMultiple;
   return l;
@@ -82,17 +82,20 @@ Losses Detection::losses(const Tensor& images, const data::Batch& batch) {
   return {l.total, std::move(l.parts)};
 }
 
-std::optional<TestResult> Detection::test(const GoOn& go_on) {
-  const auto found = detect_all(model_, test_set_, test_loader_, compute_, transform_,
-                                [&](const auto&, const auto&) { return go_on(); });
-  if (!found) return std::nullopt;
+std::optional<std::vector<TestResult>> Detection::test(TestedWeights& weights, const GoOn& go_on) {
+  const auto all = detect_all(weights, model_, test_set_, test_loader_, compute_, transform_,
+                              [&](const auto&, const auto&) { return go_on(); });
+  if (!all) return std::nullopt;
   const std::vector<CocoTruth> truth = coco_truth(test_set_, model_.has_masks());
   const std::vector<int64_t> categories = category_ids(test_set_);
-  TestResult result;
-  add_scores(coco_evaluate(truth, *found, categories, CocoKind::kBoxes), "box", result.scores);
-  if (model_.has_masks())
-    add_scores(coco_evaluate(truth, *found, categories, CocoKind::kMasks), "mask", result.scores);
-  return result;
+  std::vector<TestResult> results;
+  for (const std::vector<CocoDetection>& found : *all) {
+    std::vector<Score>& scores = results.emplace_back().scores;
+    add_scores(coco_evaluate(truth, found, categories, CocoKind::kBoxes), "box", scores);
+    if (model_.has_masks())
+      add_scores(coco_evaluate(truth, found, categories, CocoKind::kMasks), "mask", scores);
+  }
+  return results;
 }
 
 std::vector<data::Tile> Detection::pictures(const data::Batch& batch, int64_t most) const {

@@ -33,7 +33,7 @@ class Detection : public Task {
   Losses losses(const Tensor& images, const data::Batch& batch) override;
   bool recordable() const override { return false; }  // the host chooses boxes in its midst
   // box_AP, box_AP50, box_AP75, with masks also mask_AP, mask_AP50, mask_AP75, in per cent.
-  std::optional<TestResult> test(const GoOn& go_on) override;
+  std::optional<std::vector<TestResult>> test(TestedWeights& weights, const GoOn& go_on) override;
   std::vector<data::Tile> pictures(const data::Batch& batch, int64_t most) const override;
 
  private:

@@ -120,20 +120,34 @@ std::optional<PixelCounts> evaluate_segmentation(
     nn::Segmenter& model, data::Batches& loader, const Compute& compute,
     const data::TransformOptions& transform,
     const std::function<bool(const data::Batch&, const data::LabelImage&)>& seen) {
+  TestedWeights own;
+  const auto counts = evaluate_segmentation(own, model, loader, compute, transform, seen);
+  if (!counts) return std::nullopt;
+  return (*counts)[0];
+}
+
+std::optional<std::vector<PixelCounts>> evaluate_segmentation(
+    TestedWeights& weights, nn::Segmenter& model, data::Batches& loader, const Compute& compute,
+    const data::TransformOptions& transform,
+    const std::function<bool(const data::Batch&, const data::LabelImage&)>& seen) {
   NoGrad off;
   model.mode().training = false;
-  PixelCounts counts(model.num_classes);
-  bool complete = true;
-  loader.start(0);
-  while (auto batch = complete ? loader.next() : std::nullopt) {
-    const Tensor images = compute.images(*batch, transform);
+  std::vector<PixelCounts> mine(weights.count(), PixelCounts(model.num_classes));
+  const bool complete = weights.for_each(loader, [&](size_t k, const data::Batch& batch) {
+    const Tensor images = compute.images(batch, transform);
     const data::LabelImage predicted =
-        predicted_labels(model.forward(images).main, batch->places[0]);
-    const Tensor& truth = batch->pixel_labels;  // (1, H, W)
-    counts.add(predicted, {truth.dim(2), truth.dim(1), truth.to_vector<uint8_t>()});
-    complete = seen(*batch, predicted);
+        predicted_labels(model.forward(images).main, batch.places[0]);
+    const Tensor& truth = batch.pixel_labels;  // (1, H, W)
+    mine[k].add(predicted, {truth.dim(2), truth.dim(1), truth.to_vector<uint8_t>()});
+    return seen(batch, predicted);
+  });
+  std::vector<PixelCounts> all;
+  for (const PixelCounts& counts : mine) {
+    const auto sum = summed(counts, complete, *compute.processes);
+    if (!sum) return std::nullopt;
+    all.push_back(*sum);
   }
-  return summed(counts, complete, *compute.processes);
+  return all;
 }
 
 std::string segmentation_json(const Agreement& a, const std::vector<std::string>& classes,

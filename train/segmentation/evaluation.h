@@ -8,6 +8,7 @@
 #include "nn/segmentation/segmenter.h"
 #include "train/compute.h"
 #include "train/segmentation/miou.h"
+#include "train/tested_weights.h"
 
 namespace rmt::train {
 
@@ -20,6 +21,11 @@ data::LabelImage predicted_labels(const Tensor& logits, const data::Place& place
 // each calls with a loader of its part, and all get the sums.
 std::optional<PixelCounts> evaluate_segmentation(
     nn::Segmenter& model, data::Batches& loader, const Compute& compute,
+    const data::TransformOptions& transform,
+    const std::function<bool(const data::Batch&, const data::LabelImage&)>& seen);
+// The same for each of several weights of the model, in one pass over the loader.
+std::optional<std::vector<PixelCounts>> evaluate_segmentation(
+    TestedWeights& weights, nn::Segmenter& model, data::Batches& loader, const Compute& compute,
     const data::TransformOptions& transform,
     const std::function<bool(const data::Batch&, const data::LabelImage&)>& seen);
 

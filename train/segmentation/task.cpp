@@ -49,12 +49,12 @@ Segmentation::Segmentation(nn::Segmenter& model, const data::AnnotatedSet& train
       transform_(transform_options(o)),
       train_loader_(train, data::segmentation_training(segmentation_options(o)),
                     [&] {
-                      auto l = annotated_loader_options(o, true, *compute.processes);
+                      auto l = annotated_loader_options(o, true, compute);
                       l.least_side = o.crop_size;
                       return l;
                     }()),
       test_loader_(test, data::segmentation_evaluation(segmentation_options(o)),
-                   annotated_loader_options(o, false, *compute.processes)),
+                   annotated_loader_options(o, false, compute)),
       classes_(train.classes()),
       counts_(counts_of(train, test)),
       place_(train.place()) {
@@ -68,12 +68,14 @@ Losses Segmentation::losses(const Tensor& images, const data::Batch& batch) {
   return segmentation_losses(model_.forward(images), batch.pixel_labels.to(images.device()));
 }
 
-std::optional<TestResult> Segmentation::test(const GoOn& go_on) {
-  const std::optional<PixelCounts> counts =
-      evaluate_segmentation(model_, test_loader_, compute_, transform_,
-                            [&](const auto&, const auto&) { return go_on(); });
+std::optional<std::vector<TestResult>> Segmentation::test(TestedWeights& weights,
+                                                          const GoOn& go_on) {
+  const auto counts = evaluate_segmentation(weights, model_, test_loader_, compute_, transform_,
+                                            [&](const auto&, const auto&) { return go_on(); });
   if (!counts) return std::nullopt;
-  return TestResult{0, segmentation_scores(agreement_of(*counts))};
+  std::vector<TestResult> results;
+  for (const PixelCounts& c : *counts) results.push_back({0, segmentation_scores(agreement_of(c))});
+  return results;
 }
 
 // The photograph with its labels laid over it.

@@ -38,7 +38,7 @@ class Segmentation : public Task {
   const data::TransformOptions& transform() const override { return transform_; }
   Losses losses(const Tensor& images, const data::Batch& batch) override;
   // mIoU, mAcc and aAcc in per cent.
-  std::optional<TestResult> test(const GoOn& go_on) override;
+  std::optional<std::vector<TestResult>> test(TestedWeights& weights, const GoOn& go_on) override;
   std::vector<data::Tile> pictures(const data::Batch& batch, int64_t most) const override;
 
  private:

@@ -53,6 +53,7 @@ Settings& settings();
 struct Counters {
   int64_t launches = 0, blocks = 0;
   int64_t switches = 0;  // from fiber to fiber
+  int64_t spins = 0;     // waits of the host that would keep its processor busy
 };
 Counters& counters();
 

@@ -11,9 +11,9 @@
 
 namespace rmt::emulator {
 
-// A matrix product by a library: C (M, N) = A (M, K) B (K, N), or C += A B.
+// Matrix products by a library: C (M, N) = A (M, K) B (K, N), or C += A B, `batch` of them.
 struct Product {
-  int64_t M = 0, N = 0, K = 0;
+  int64_t M = 0, N = 0, K = 0, batch = 1;
   bool accumulate = false;
   bool sums_rows = false;  // A is stored as its transpose, as in the gradient of weights
   int in = 0, out = 0;     // bytes of a number of A and B, of C

@@ -177,6 +177,7 @@ inline uint32_t pack_bf16(float low, float high) {
   return bf16(low).bits | uint32_t(bf16(high).bits) << 16;
 }
 inline float exp2_approx(float x) { return exp2f(x) < 0x1p-126f ? 0 : exp2f(x); }
+inline float log2_approx(float x) { return log2f(std::fabs(x) < 0x1p-126f ? 0 : x); }
 inline float reciprocal_approx(float x) { return std::fabs(1 / x) < 0x1p-126f ? 0 : 1 / x; }
 
 }  // namespace rmt::ptx

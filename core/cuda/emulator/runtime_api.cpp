@@ -67,6 +67,10 @@ cudaError_t cudaGetDeviceCount(int* count) {
 cudaError_t cudaSetDevice(int device) {
   return report(device == 0 ? cudaSuccess : cudaErrorInvalidDevice);
 }
+cudaError_t cudaSetDeviceFlags(unsigned flags) {
+  host_sleeps = flags & cudaDeviceScheduleBlockingSync;
+  return cudaSuccess;
+}
 cudaError_t cudaGetDevice(int* device) {
   *device = 0;
   return cudaSuccess;
@@ -119,6 +123,8 @@ cudaError_t cudaFree(void* p) {
   Lock lock(api);
   if (!p) return cudaSuccess;
   if (is_capturing()) return report(cudaErrorStreamCaptureUnsupported);
+  if (is_capturing(cudaStreamCaptureModeRelaxed))
+    set_pending_error("emulator: cudaFree, which waits for the device, while a stream captures");
   std::string damage;
   try {
     for (cudaStream_t s : streams) finish(s);
@@ -134,7 +140,7 @@ cudaError_t cudaFree(void* p) {
 
 cudaError_t cudaMallocHost(void** p, size_t bytes) {
   Lock lock(api);
-  *p = std::malloc(bytes);
+  *p = std::aligned_alloc(64, (bytes + 63) / 64 * 64);  // CUDA's has a page to itself
   if (!*p) return report(cudaErrorMemoryAllocation);
   std::memset(*p, kFresh, bytes);
   pinned[static_cast<char*>(*p)] = bytes;
@@ -226,7 +232,9 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
     };
   }
   submit(stream, std::move(op));
-  if (pageable_target) finish(stream);
+  if (!pageable_target) return cudaSuccess;
+  counters().spins += !host_sleeps;
+  finish(stream);
   return cudaSuccess;
 }
 
@@ -280,6 +288,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   stream = resolve(stream);
   if (stream->capture) return report(cudaErrorStreamCaptureUnsupported);
   throw_pending_error();
+  counters().spins += !host_sleeps;
   stream == &default_stream ? finish_blocking(nullptr) : finish(stream);
   check_gaps("at a synchronisation");
   return cudaSuccess;
@@ -299,12 +308,10 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 
 // --- events ---
 
-cudaError_t cudaEventCreate(cudaEvent_t* event) {
-  *event = new CUevent_st;
+cudaError_t cudaEventCreate(cudaEvent_t* event) { return cudaEventCreateWithFlags(event, 0); }
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
+  *event = new CUevent_st{.host_sleeps = (flags & cudaEventBlockingSync) != 0};
   return cudaSuccess;
-}
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
-  return cudaEventCreate(event);
 }
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
   delete event;
@@ -328,6 +335,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   if (!event->mark) return cudaSuccess;
   if (event->mark->capture) return report(cudaErrorStreamCaptureUnsupported);
   throw_pending_error();
+  counters().spins += !event->host_sleeps;
   finish(*event->mark);
   check_gaps("at a synchronisation");
   return cudaSuccess;

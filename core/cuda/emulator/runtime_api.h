@@ -51,7 +51,9 @@ enum : unsigned {
   cudaStreamDefault = 0,
   cudaStreamNonBlocking = 1,
   cudaEventDefault = 0,
-  cudaEventDisableTiming = 2
+  cudaEventBlockingSync = 1,
+  cudaEventDisableTiming = 2,
+  cudaDeviceScheduleBlockingSync = 4
 };
 
 using cudaStream_t = struct CUstream_st*;
@@ -77,6 +79,7 @@ cudaError_t cudaPeekAtLastError();
 
 cudaError_t cudaGetDeviceCount(int* count);
 cudaError_t cudaSetDevice(int device);
+cudaError_t cudaSetDeviceFlags(unsigned flags);
 cudaError_t cudaGetDevice(int* device);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
 cudaError_t cudaDriverGetVersion(int* version);

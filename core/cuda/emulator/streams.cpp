@@ -17,6 +17,7 @@ std::vector<cudaStream_t>& streams = *new std::vector<cudaStream_t>{&default_str
 // --- errors ---
 
 cudaError_t last_error = cudaSuccess;
+bool host_sleeps = false;
 
 cudaError_t report(cudaError_t code) {
   if (code != cudaSuccess) last_error = code;
@@ -44,10 +45,9 @@ void check_gaps(const std::string& when) {
 
 cudaStream_t resolve(cudaStream_t stream) { return stream ? stream : &default_stream; }
 
-bool is_capturing() {
-  return std::any_of(streams.begin(), streams.end(), [](cudaStream_t s) {
-    return s->capture && s->mode != cudaStreamCaptureModeRelaxed;
-  });
+bool is_capturing(cudaStreamCaptureMode loosest) {
+  return std::any_of(streams.begin(), streams.end(),
+                     [=](cudaStream_t s) { return s->capture && s->mode <= loosest; });
 }
 
 namespace {

@@ -39,7 +39,8 @@ struct CUgraphExec_st {
   std::vector<rmt::emulator::Op> ops;
 };
 struct CUevent_st {
-  std::shared_ptr<rmt::emulator::Mark> mark;  // null: never recorded
+  std::shared_ptr<rmt::emulator::Mark> mark = nullptr;  // null: never recorded
+  bool host_sleeps = false;                             // while it waits, else it spins
 };
 struct CUstream_st {
   bool blocking = true;  // waits for the default stream and is waited for by it
@@ -61,6 +62,7 @@ extern std::vector<cudaStream_t>& streams;  // those that live, the default one 
 // The code is what cudaGetLastError will say, unless it is success.
 cudaError_t report(cudaError_t code);
 extern cudaError_t last_error;
+extern bool host_sleeps;  // while it waits for a stream (cudaSetDeviceFlags), else it spins
 
 // A message that was found where nothing may be thrown: the next operation throws it.
 void set_pending_error(std::string message);
@@ -70,7 +72,8 @@ void throw_pending_error();
 void check_gaps(const std::string& when);
 
 cudaStream_t resolve(cudaStream_t stream);  // null is the default stream
-bool is_capturing();                        // does any stream, in a mode that forbids waiting?
+// Does any stream, in a mode as strict as this or stricter? Others than relaxed forbid waiting.
+bool is_capturing(cudaStreamCaptureMode loosest = cudaStreamCaptureModeThreadLocal);
 
 void submit(cudaStream_t stream, Op op);
 void finish(cudaStream_t stream);           // runs what is in its queue

@@ -100,18 +100,17 @@ void set_time(Cost& c, double bytes_per_second, double issue, double flops, doub
 
 Cost cost_of_product(const Note& note, const H200& gpu) {
   const emulator::Product& p = note.product;
-  const double a = double(p.in) * double(p.M * p.K), b = double(p.in) * double(p.K * p.N),
-               c = double(p.out) * double(p.M * p.N);
+  const double n = double(p.batch), a = n * double(p.in) * double(p.M * p.K),
+               b = n * double(p.in) * double(p.K * p.N), c = n * double(p.out) * double(p.M * p.N);
   Cost cost;
   cost.bytes = a + b + c + (p.accumulate ? c : 0);
   cost.elements = double(p.M * p.N);
-  const double flops = 2. * double(p.M) * double(p.N) * double(p.K);
+  const double flops = 2. * n * double(p.M) * double(p.N) * double(p.K);
   const bool narrow = double(p.sums_rows ? std::min(p.M, p.N) : std::max(p.N, p.K)) <= gpu.narrow;
   double bandwidth = p.sums_rows ? (narrow ? gpu.narrow_sums : gpu.sums)
                                  : (narrow ? gpu.narrow_product : gpu.product);
   if (std::max({a, b, c}) <= gpu.product_cached_bytes)
     bandwidth = std::max(bandwidth, gpu.product_in_cache);
-  if (p.sums_rows) cost.launches = 2;
   set_time(cost, bandwidth, gpu.issue, flops / (gpu.flops * (p.sums_rows ? gpu.flops_sums : 1)),
            gpu.tail);
   return cost;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/cuda/limits.h"
 #include "core/cuda/pool.h"
 #include "ops/add.h"
 #include "ops/mul.h"
@@ -148,6 +149,47 @@ TEST_F(GraphTest, WhatCannotBeRepeatedIsRefusedWhileRecording) {
                {"while a graph is recorded"});
   EXPECT_THROW(Graph().capture([&] { cuda::synchronize(); }), Error);
   EXPECT_EQ(value_of(ops::add(x, on_device(here))), 3);
+}
+
+// While a graph is recorded nothing goes back to the device, and `old` is in the way of what is
+// asked for then. A second recording finds it gone.
+TEST_F(GraphTest, MemoryThatIsInTheWayOfARecordingIsFreedAndTheRecordingRepeated) {
+  const int64_t n = 1 << 19;  // 2 MiB
+  for (bool pieces : {false, true}) {
+    cuda::Limits limits = cuda::limits();
+    limits.pieces = pieces;
+    limits.segment_bytes = 1 << 16;
+    const cuda::WithLimits with(limits);
+    const Tensor x = constant(1, n);
+    Tensor old = constant(5, n), y;
+    LittleMemory little(size_t(3) << 20);
+    int recordings = 0;
+    Graph graph;
+    graph.capture([&] {
+      ++recordings;
+      y = Tensor();
+      old = Tensor();
+      y = ops::mul(ops::add(x, x), x);  // 2 MiB, and 2 MiB more
+    });
+    EXPECT_EQ(recordings, cuda::emulated() ? 2 : recordings);
+    graph.launch();
+    EXPECT_EQ(value_of(y), 2);
+  }
+}
+
+TEST_F(GraphTest, MemoryThatIsNotThereEndsTheRecordingAtOnce) {
+  const int64_t n = 1 << 19;
+  const Tensor x = constant(1, n);
+  LittleMemory little(size_t(3) << 20);
+  int recordings = 0;
+  Tensor y;
+  EXPECT_THROW(Graph().capture([&] {
+    ++recordings;
+    y = ops::mul(ops::add(x, x), x);
+  }),
+               OutOfMemory);
+  EXPECT_EQ(recordings, 1);
+  EXPECT_EQ(value_of(x), 1);
 }
 
 TEST_F(GraphTest, ReadbackBringsTheNumberAsItWas) {

@@ -1,0 +1,352 @@
+// One head of one image whole in shared memory, for packed_attention in bf16 on maps so small that
+// its tensors fit: the tiles, and how they are filled, multiplied and convolved. The kernels are in
+// whole_head_forward.cuh and whole_head_backward.cuh.
+//
+// A tile holds D = 32 channels, 64 bytes, of each position (x, y) of the map, in its row
+// y pitch + x; the last row is zeros, which lines read where they are padded to 16 positions.
+//
+//     x    0       1       2       3       4              of a row: 4 chunks of 8 channels,
+//   y 0   row 0   row 1   row 2   row 3   (unused)        in the order chunk ^ turn,
+//     1   row 5   row 6   row 7   row 8   (unused)        turn = (x / 2 + y / 2) % 4
+//     2   row 10  row 11  ...
+//
+// pitch is odd. So 8 neighbours of a row of the map, and 8 of a column, have one of the 8 chunks
+// each that a cycle of shared memory serves: both passes read without conflicts.
+#pragma once
+#include "core/cuda/elementwise.cuh"
+#include "core/cuda/ptx.h"
+#include "core/cuda/warp.cuh"
+#include "ops/attention/gpu.cuh"
+
+namespace rmt::gpu::whole_head {
+
+using cuda::Pack;
+using Eight = Pack<uint32_t, 4>;  // 8 bf16: the first of a pair is the lower half of its word
+using Fragment = float[4];        // a lane's part of 16 x 8 numbers (core/cuda/ptx.h)
+
+constexpr int kD = 32, kTaps = 25;
+
+struct Shape {
+  int H, W, heads, pitch, zeros;  // zeros: the number of the row of zeros
+  int over_W;                     // p / W = p over_W / 2^16 for the positions p of such maps
+  explicit Shape(const Lines& l)
+      : H(int(l.H)),
+        W(int(l.W)),
+        heads(int(l.heads)),
+        pitch(W | 1),
+        zeros(H * pitch),
+        over_W((1 << 16) / W + 1) {}
+  HD int tile() const { return (zeros + 1) * kD; }  // numbers
+  HD int positions() const { return H * W; }
+};
+
+// Where chunk `chunk` of a row lies, in numbers from the tile's first.
+__device__ __forceinline__ int place(int row, int turn, int chunk) {
+  return row * kD + ((turn ^ chunk) & 3) * 8;
+}
+// Of position number p of the map.
+__device__ __forceinline__ int place_of(const Shape& s, int p, int chunk) {
+  const int y = p * s.over_W >> 16, x = p - y * s.W;
+  return place(y * s.pitch + x, x / 2 + y / 2, chunk);
+}
+
+// The block's head: place of its channels in a tensor (B, H, W, stride), at chunk 0 of position 0.
+struct Head {
+  int head;
+  int64_t image;
+  __device__ explicit Head(const Shape& s)
+      : head(int(blockIdx.x) % s.heads), image(blockIdx.x / unsigned(s.heads)) {}
+  __device__ int64_t first(const Shape& s, int64_t stride) const {
+    return image * s.positions() * stride + head * kD;
+  }
+};
+
+// --- between global memory and tiles: a thread to each chunk of 8 channels ---
+
+__device__ __forceinline__ void copy_in(const Shape& s, const bf16* from, int64_t stride,
+                                        bf16* tile) {
+  const int chunk = int(threadIdx.x) % 4, step = int(blockDim.x) / 4;
+  for (int p = int(threadIdx.x) / 4; p < s.positions(); p += step)
+    ptx::cp_async_16(tile + place_of(s, p, chunk), from + p * stride + chunk * 8);
+}
+
+__device__ __forceinline__ void copy_out(const Shape& s, const bf16* tile, bf16* to,
+                                         int64_t stride) {
+  const int chunk = int(threadIdx.x) % 4, step = int(blockDim.x) / 4;
+  for (int p = int(threadIdx.x) / 4; p < s.positions(); p += step)
+    *reinterpret_cast<Eight*>(to + p * stride + chunk * 8) =
+        *reinterpret_cast<const Eight*>(tile + place_of(s, p, chunk));
+}
+
+// Cosines and sines of 4 pairs of channels of a position.
+using Angles = Pack<float, 8>;
+__device__ __forceinline__ Angles angles_of(const float* rotary, int p, int chunk) {
+  if (!rotary) return {1, 0, 1, 0, 1, 0, 1, 0};
+  const auto* from = reinterpret_cast<const Pack<float, 4>*>(rotary + p * kD + chunk * 8);
+  const Pack<float, 4> low = from[0], high = from[1];
+  return {low.at[0],  low.at[1],  low.at[2],  low.at[3],
+          high.at[0], high.at[1], high.at[2], high.at[3]};
+}
+
+// x times factor, turned by the angles, or back (direction -1).
+__device__ __forceinline__ Eight turned(Eight x, const Angles& angles, float factor,
+                                        float direction = 1) {
+  unrolled<4>([&](int c) {
+    float x0 = factor * __uint_as_float(x.at[c] << 16);
+    float x1 = factor * __uint_as_float(x.at[c] & 0xffff0000u);
+    rotate(x0, x1, angles.at[2 * c], direction * angles.at[2 * c + 1]);
+    x.at[c] = ptx::pack_bf16(x0, x1);
+  });
+  return x;
+}
+
+// The tiles q' = D^-1/2 log2(e) R q and k' = R k, two positions of a thread at a time.
+__device__ __forceinline__ void load_rotated(const Shape& s, const bf16* q, const bf16* k,
+                                             int64_t stride, const float* rotary, bf16* tile_q,
+                                             bf16* tile_k) {
+  constexpr int kBatch = 2;
+  const int chunk = int(threadIdx.x) % 4, step = int(blockDim.x) / 4, L = s.positions();
+  const float factor = float(kLog2e) * rsqrtf(float(kD));
+  for (int p0 = int(threadIdx.x) / 4; p0 < L; p0 += kBatch * step) {
+    Eight own_q[kBatch], own_k[kBatch];
+    Angles angles[kBatch];
+    unrolled<kBatch>([&](int b) {
+      const int p = min(p0 + b * step, L - 1);
+      own_q[b] = *reinterpret_cast<const Eight*>(q + p * stride + chunk * 8);
+      own_k[b] = *reinterpret_cast<const Eight*>(k + p * stride + chunk * 8);
+      angles[b] = angles_of(rotary, p, chunk);
+    });
+    unrolled<kBatch>([&](int b) {
+      const int p = p0 + b * step;
+      if (p >= L) return;
+      const int at = place_of(s, p, chunk);
+      *reinterpret_cast<Eight*>(tile_q + at) = turned(own_q[b], angles[b], factor);
+      *reinterpret_cast<Eight*>(tile_k + at) = turned(own_k[b], angles[b], 1);
+    });
+  }
+}
+
+// Zeros into the last row of each of `count` tiles.
+__device__ __forceinline__ void write_zeros(const Shape& s, bf16* tiles, int count) {
+  for (int i = int(threadIdx.x); i < count * 4; i += int(blockDim.x))
+    *reinterpret_cast<Eight*>(tiles + (i / 4) * s.tile() + place(s.zeros, 0, i % 4)) = {};
+}
+
+// --- lines ---
+
+// Line number `line` along an axis, N = 16 or 32 positions of which n are there, and where a lane of
+// a warp finds its part of 16 of them in any tile. A number here is that of channel 0 ... 15; that
+// of 16 ... 31 is number ^ 16.
+template <int N>
+struct Line {
+  int n, first, step, half;
+  int zeros;
+  int rows[N / 16];     // as the lane's row lane % 16 of a fragment a, or of a b to be transposed
+  int columns[N / 16];  // as its row of a fragment b
+
+  __device__ Line(const Shape& s, bool along_W, int line)
+      : n(along_W ? s.W : s.H),
+        first(along_W ? line * s.pitch : line),
+        step(along_W ? 1 : s.pitch),
+        half(line / 2),
+        zeros(s.zeros) {
+    const int lane = int(threadIdx.x) % 32;
+    unrolled<N / 16>([&](int t) {
+      rows[t] = at(16 * t + lane % 16, lane / 16);
+      columns[t] = at(16 * t + lane / 16 * 8 + lane % 8, lane / 8 % 2);
+    });
+  }
+  __device__ __forceinline__ int rows_of(int tile) const {
+    return N > 16 && tile ? rows[N / 16 - 1] : rows[0];
+  }
+  // Chunk `chunk` of position i.
+  __device__ __forceinline__ int at(int i, int chunk) const {
+    return place(i < n ? first + i * step : zeros, i / 2 + half, chunk);
+  }
+};
+
+// The lines along an axis in parts of 16 positions, dealt to the warps: a warp keeps to one part,
+// `tile`, of every so many lines.
+struct LinesOfWarp {
+  int n, count, tile, first, step;
+  __device__ LinesOfWarp(const Shape& s, bool along_W)
+      : n(along_W ? s.W : s.H), count(along_W ? s.H : s.W) {
+    const int warp = int(threadIdx.x) / 32, warps = int(blockDim.x) / 32;
+    const bool two = n > 16;
+    tile = two ? warp % 2 : 0;
+    first = two ? warp / 2 : warp;
+    step = two ? warps / 2 : warps;
+  }
+};
+
+// decay |i - j| between 16 positions i from 16 tile on and all j, in units of log 2, as fragments;
+// -inf for j that are padding. Scores are added to it, inside the tensor cores. For short lines it
+// stays in registers.
+template <int N>
+struct Decay {
+  static constexpr bool kKept = N == 16;
+  float decay, x;  // x: row lane / 4 less column 2 (lane % 4)
+  int last;        // of the columns 2 (lane % 4) + u those with u > last are padding
+  Fragment kept[kKept ? 2 : 1];
+
+  __device__ __forceinline__ Decay(float factor, int n, int tile) : decay(factor) {
+    const int lane = int(threadIdx.x) % 32;
+    x = float(16 * tile + lane / 4 - lane % 4 * 2);
+    last = n - 1 - lane % 4 * 2;
+    if constexpr (kKept) make(kept);
+  }
+  __device__ __forceinline__ void make(Fragment (&s)[N / 8]) const {
+    unrolled<N / 8>([&](int m) {
+      unrolled<4>([&](int e) {
+        const float away = decay * fabsf(x + float(e / 2 * 8 - 8 * m - e % 2));
+        s[m][e] = N - 8 * m > 16 || 8 * m + e % 2 <= last ? away : -INFINITY;
+      });
+    });
+  }
+  __device__ __forceinline__ void start(Fragment (&s)[N / 8]) const {
+    if constexpr (kKept)
+      unrolled<N / 2>([&](int e) { s[e / 4][e % 4] = kept[e / 4][e % 4]; });
+    else
+      make(s);
+  }
+};
+
+// --- products of a warp; each a, b is at a line's place in a tile ---
+
+using Rows = uint32_t[2][4];  // 16 rows of 32 channels as the left factor of mma
+
+__device__ __forceinline__ void load_rows(Rows& a, const bf16* tile, int rows) {
+  ptx::ldmatrix_x4(a[0], tile + rows);
+  ptx::ldmatrix_x4(a[1], tile + (rows ^ 16));
+}
+
+// s (16, N) += a b^T for all rows b of the line.
+template <int N>
+__device__ __forceinline__ void multiply_transposed(Fragment (&s)[N / 8], const Rows& a,
+                                                    const bf16* tile, const Line<N>& line) {
+  unrolled<N / 16>([&](int t) {
+    unrolled<2>([&](int half) {
+      uint32_t r[4];
+      ptx::ldmatrix_x4(r, tile + (line.columns[t] ^ 16 * half));
+      ptx::mma_m16n8k16(s[2 * t], a[half], {r[0], r[1]});
+      ptx::mma_m16n8k16(s[2 * t + 1], a[half], {r[2], r[3]});
+    });
+  });
+}
+
+// out (16, D) += p b for p (16, 16) in bf16 and 16 rows b.
+__device__ __forceinline__ void multiply(Fragment (&out)[kD / 8], const uint32_t (&p)[4],
+                                         const bf16* tile, int rows) {
+  unrolled<2>([&](int half) {
+    uint32_t r[4];
+    ptx::ldmatrix_x4_trans(r, tile + (rows ^ 16 * half));
+    ptx::mma_m16n8k16(out[2 * half], p, {r[0], r[1]});
+    ptx::mma_m16n8k16(out[2 * half + 1], p, {r[2], r[3]});
+  });
+}
+
+// Columns 16 t ... 16 t + 15 of p, rounded to bf16, as a left factor.
+template <int M>
+__device__ __forceinline__ void round_columns(uint32_t (&r)[4], const Fragment (&p)[M], int t) {
+  unrolled<4>([&](int i) {
+    const Fragment& from = p[2 * t + i / 2];
+    r[i] = ptx::pack_bf16(from[i % 2 * 2], from[i % 2 * 2 + 1]);
+  });
+}
+
+// s -> 2^(s - the greatest of its row).
+template <int M>
+__device__ __forceinline__ void exponentials(Fragment (&s)[M]) {
+  unrolled<2>([&](int r) {
+    float most = s[0][2 * r];
+    unrolled<M>([&](int m) { most = fmaxf(most, fmaxf(s[m][2 * r], s[m][2 * r + 1])); });
+    most = cuda::warp_max<4>(most);
+    unrolled<M>([&](int m) {
+      unrolled<2>([&](int e) { s[m][2 * r + e] = ptx::exp2_approx(s[m][2 * r + e] - most); });
+    });
+  });
+}
+
+// f(place, r, m) for the lane's parts of 16 x 32 results, rows lane / 4 + 8 r, of which it has the
+// channels 8 m + 2 (lane % 4) and the next, at `place` in a tile; not for padding.
+template <int N, class F>
+__device__ __forceinline__ void for_results(const Line<N>& line, int tile, const F& f) {
+  const int lane = int(threadIdx.x) % 32;
+  unrolled<2>([&](int r) {
+    const int i = 16 * tile + lane / 4 + 8 * r;
+    if (i >= line.n) return;
+    const int at = line.at(i, 0) + lane % 4 * 2;
+    unrolled<kD / 8>([&](int m) { f(at ^ 8 * m, r, m); });
+  });
+}
+
+// --- the depthwise convolution, k = 5 ---
+
+// The filters w (C, 25) of the head's channels -> taps (25, 32), in reverse order when `reversed`.
+__device__ __forceinline__ void load_taps(const float* w, int head, bool reversed, float* taps) {
+  for (int i = int(threadIdx.x); i < kD * kTaps; i += int(blockDim.x)) {
+    const int t = i % kTaps;
+    taps[(reversed ? kTaps - 1 - t : t) * kD + i / kTaps] = w[int64_t(head) * kD * kTaps + i];
+  }
+}
+
+__device__ __forceinline__ Pack<float, 2> unpack(uint32_t word) {
+  return {__uint_as_float(word << 16), __uint_as_float(word & 0xffff0000u)};
+}
+
+// A strip: kStrip neighbours of a row of the map, from x0 on, two channels of each. A warp has two
+// rows of 16 pairs of channels.
+constexpr int kStrip = 14;
+struct Strip {
+  int pair, x0, y;
+  __device__ Strip(const Shape& s, int job) : pair(int(threadIdx.x) % 16) {
+    const int pairs_of_rows = (s.H + 1) / 2;
+    x0 = job / pairs_of_rows * kStrip;
+    y = job % pairs_of_rows * 2 + int(threadIdx.x) / 16 % 2;
+  }
+  static __device__ int jobs(const Shape& s) {
+    return (s.H + 1) / 2 * ((s.W + kStrip - 1) / kStrip);
+  }
+  // f(i, word) for the pixels x0 + first + i, i = 0 ... count - 1, of row `row`: the lane's two
+  // channels, 0 outside the map. first is even.
+  template <int first, int count, class F>
+  __device__ __forceinline__ void for_pixels(const Shape& s, const bf16* tile, int row,
+                                             const F& f) const {
+    const uint32_t* words = reinterpret_cast<const uint32_t*>(tile) +
+                            (row * s.pitch + x0 + first) * (kD / 2) + pair % 4;
+    int turned_pair[4];  // of pixels i with i / 2 % 4 = 0, 1, 2, 3
+    unrolled<4>(
+        [&](int u) { turned_pair[u] = ((pair / 4 ^ ((x0 + first) / 2 + u + row / 2)) & 3) * 4; });
+    unrolled<count>([&](int i) {
+      const int x = x0 + first + i;
+      uint32_t word = 0;
+      if ((first + i >= 0 || x >= 0) && x < s.W)
+        word = words[turned_pair[i / 2 % 4] + i * (kD / 2)];
+      f(i, word);
+    });
+  }
+};
+
+// sum_p += sum_t taps_t x_(p + t - 2) for the strip's pixels p.
+__device__ __forceinline__ void convolve(const Shape& s, const Strip& strip, const bf16* tile,
+                                         const float* taps, Pack<float, 2> (&sum)[kStrip]) {
+#pragma unroll 1
+  for (int ty = 0; ty < 5; ++ty) {
+    const int row = strip.y + ty - 2;
+    if (row < 0 || row >= s.H) continue;
+    Pack<float, 2> tap[5];
+    unrolled<5>([&](int tx) {
+      tap[tx] =
+          *reinterpret_cast<const Pack<float, 2>*>(taps + (ty * 5 + tx) * kD + 2 * strip.pair);
+    });
+    strip.for_pixels<-2, kStrip + 4>(s, tile, row, [&](int i, uint32_t word) {
+      const Pack<float, 2> x = unpack(word);
+      unrolled<5>([&](int tx) {
+        if (const int p = i - tx; p >= 0 && p < kStrip)
+          unrolled<2>([&](int e) { sum[p].at[e] += tap[tx].at[e] * x.at[e]; });
+      });
+    });
+  }
+}
+
+}  // namespace rmt::gpu::whole_head
