@@ -86,8 +86,8 @@ ISA      := $(if $(call HAS,__AVX512F__),AVX-512,$(if $(call HAS,__AVX2__),AVX2,
               $(if $(call HAS,__ARM_NEON),NEON,generic)))
 
 # --- what there is ---
-LIB_DIRS := core core/files core/processes autograd ops ops/attention ops/kernels ops/retention \
-            nn nn/rmt nn/models nn/pyramid nn/segmentation nn/detection \
+LIB_DIRS := core core/cuda/model core/files core/processes \
+            autograd ops ops/attention ops/kernels ops/retention nn nn/rmt nn/models nn/pyramid nn/segmentation nn/detection \
             data data/images data/labels data/masks data/segmentation data/detection data/sets \
             train train/weights train/run train/segmentation train/detection
 # Rooms that need a library of their own (core/processes) and are linked where that is asked for.
@@ -96,7 +96,7 @@ ROOM_SRC := $(if $(filter 1,$(MPI)),core/processes/mpi.cpp) \
 ROOMS    := $(subst $(space),-,$(notdir $(basename $(strip $(ROOM_SRC)))))
 LIB_SRC  := $(filter-out core/processes/mpi.cpp,$(wildcard $(LIB_DIRS:%=%/*.cpp)))
 CU_SRC   := $(wildcard core/cuda/*.cu ops/*.cu ops/*/*.cu train/*.cu)
-EMULATOR := $(wildcard core/cuda/emulator/*.cpp core/cuda/model/*.cpp)
+EMULATOR := $(wildcard core/cuda/emulator/*.cpp)
 TEST_SRC := $(wildcard tests/*.cpp tests/*/*.cpp tests/*/*/*.cpp tests/*/*/*/*.cpp)
 TEST_CU  := $(wildcard tests/*/*.cu tests/*/*/*.cu tests/*/*/*/*.cu)
 PROGRAMS := $(wildcard examples/*.cpp)

@@ -1,5 +1,6 @@
 #include "core/cuda/model/machine_code.h"
 
+#include <algorithm>
 #include <bit>
 #include <cctype>
 #include <cmath>
@@ -17,8 +18,10 @@ std::string_view trimmed(std::string_view s) {
 
 bool starts(std::string_view s, std::string_view with) { return s.substr(0, with.size()) == with; }
 
-// "0x1f" or "12"; what is neither is 0.
-uint64_t integer(std::string_view s) { return std::strtoull(std::string(s).c_str(), nullptr, 0); }
+// "0x1f" or "12"; what is neither is 0. Sums of these are far from the end of 64 bits.
+uint64_t integer(std::string_view s) {
+  return std::min(std::strtoull(std::string(s.substr(0, 32)).c_str(), nullptr, 0), 1ull << 40);
+}
 
 // The number of R12, UR4, P0, UP0 or their Z and T forms; -1 for anything else. `rest` is what
 // follows it, ".64" say.
