@@ -1,6 +1,6 @@
 // How long would a launch take on an H200? The greatest of what it moves over the bandwidth, what
 // it executes over the rate of issue and, for a product, its multiply-adds over the rate of the
-// tensor cores; and the time between launches. All assumptions stand here (../README.md reads them).
+// tensor cores; and the time between launches. All assumptions stand here.
 #pragma once
 #include <map>
 #include <string>

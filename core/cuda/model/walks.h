@@ -15,9 +15,9 @@ struct Walks {
   int64_t guesses = 0;  // branches that depended on numbers in memory
   std::string unknown;  // the first thing that a walk did not know
   // Bytes that go to and come from the GPU's memory for each range of the note: what the threads
-  // ask for, but at most once each byte between the first and the last that was seen. So a tensor that
-  // is read for its neighbours, too, counts once, and of one whose channels lie among others only
-  // its own.
+  // ask for, but at most once each byte between the first and the last that was seen. So a tensor
+  // that is read for its neighbours, too, counts once, and of one whose channels lie among others
+  // only its own.
   struct Bytes {
     double read = 0, written = 0;
   };

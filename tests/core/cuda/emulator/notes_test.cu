@@ -1,6 +1,8 @@
 // What is noted of a step, and the dry run, in which nothing is done.
 #include "core/cuda/emulator/notes.h"
 
+#include <cstring>
+
 #include "autograd/backward.h"
 #include "core/tensor.h"
 #include "ops/gelu.h"
@@ -64,7 +66,7 @@ std::vector<Note> notes_of(const std::function<void()>& f) {
   std::vector<Note> notes;
   emulator::take_notes(&notes);
   f();
-  cuda::synchronize();
+  wait();
   emulator::take_notes(nullptr);
   return notes;
 }
