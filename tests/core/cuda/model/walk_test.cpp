@@ -142,6 +142,28 @@ TEST(Walk, DividesAsTheGpuDoes) {
           << a << " / " << b;
 }
 
+// A call goes on behind itself: 2 instructions, 2 of the function, 4 more. A branch on a number from
+// memory is a guess, and is seen as one.
+TEST(Walk, CallsReturnAndGuessesAreCounted) {
+  const Kernel kernel = read_machine_code(R"(
+.text.calls:
+        /*0000*/                   MOV R0, 0x20 ;
+        /*0010*/                   CALL.REL.NOINC `($helper) ;
+        /*0020*/                   LDG.E R2, desc[UR4][R4.64] ;
+        /*0030*/                   ISETP.NE.AND P0, PT, R2, RZ, PT ;
+        /*0040*/              @!P0 BRA `(.L_x_0) ;
+.L_x_0:
+        /*0050*/                   EXIT ;
+$helper:
+        /*0060*/                   FADD R1, R1, 1 ;
+        /*0070*/                   RET.REL.NODEC R0 `(calls) ;
+)")
+                            .at("calls");
+  const Walk w = walk(kernel, {}, {});
+  EXPECT_EQ(w.instructions, 8);
+  EXPECT_EQ(w.guesses, 1);
+}
+
 // By hand: 3 blocks of 256 threads, n = 768 packs of 16 bytes: 12,288 bytes read and as many
 // written; each thread executes 20 instructions in one round; so many again in 10,240 of them.
 TEST(Cost, OfOneLaunchByHand) {
