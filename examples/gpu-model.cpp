@@ -188,7 +188,7 @@ static int model(const Flags& f) {
       name += note.product.sums_rows ? " dW" : note.product.accumulate ? " +=" : "";
     Row& row = rows[name];
     row.add(at->second);
-    row.no_code |= note.kernel && kernel == code.end();
+    row.no_code |= note.kernel && !code.empty() && kernel == code.end();
     if (f.each) print_launch(name, note, at->second);
   }
   print(f, rows);

@@ -142,8 +142,8 @@ TEST(Walk, DividesAsTheGpuDoes) {
           << a << " / " << b;
 }
 
-// A call goes on behind itself: 2 instructions, 2 of the function, 4 more. A branch on a number from
-// memory is a guess, and is seen as one.
+// A call goes on behind itself: 2 instructions, 2 of the function, 4 more. A branch on a number
+// from memory is a guess, and is seen as one.
 TEST(Walk, CallsReturnAndGuessesAreCounted) {
   const Kernel kernel = read_machine_code(R"(
 .text.calls:
