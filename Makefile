@@ -86,8 +86,8 @@ ISA      := $(if $(call HAS,__AVX512F__),AVX-512,$(if $(call HAS,__AVX2__),AVX2,
               $(if $(call HAS,__ARM_NEON),NEON,generic)))
 
 # --- what there is ---
-LIB_DIRS := core core/files core/processes autograd ops ops/attention ops/kernels ops/retention \
-            nn nn/rmt nn/models nn/pyramid nn/segmentation nn/detection \
+LIB_DIRS := core core/cuda/model core/files core/processes \
+            autograd ops ops/attention ops/kernels ops/retention nn nn/rmt nn/models nn/pyramid nn/segmentation nn/detection \
             data data/images data/labels data/masks data/segmentation data/detection data/sets \
             train train/weights train/run train/segmentation train/detection
 # Rooms that need a library of their own (core/processes) and are linked where that is asked for.
@@ -96,7 +96,7 @@ ROOM_SRC := $(if $(filter 1,$(MPI)),core/processes/mpi.cpp) \
 ROOMS    := $(subst $(space),-,$(notdir $(basename $(strip $(ROOM_SRC)))))
 LIB_SRC  := $(filter-out core/processes/mpi.cpp,$(wildcard $(LIB_DIRS:%=%/*.cpp)))
 CU_SRC   := $(wildcard core/cuda/*.cu ops/*.cu ops/*/*.cu train/*.cu)
-EMULATOR := $(wildcard core/cuda/emulator/*.cpp core/cuda/model/*.cpp)
+EMULATOR := $(wildcard core/cuda/emulator/*.cpp)
 TEST_SRC := $(wildcard tests/*.cpp tests/*/*.cpp tests/*/*/*.cpp tests/*/*/*/*.cpp)
 TEST_CU  := $(wildcard tests/*/*.cu tests/*/*/*.cu tests/*/*/*/*.cu)
 PROGRAMS := $(wildcard examples/*.cpp)
@@ -192,6 +192,8 @@ help:
 	@echo "make gpu        all that needs a real GPU: tests, sanitizers, models measured (tests/gpu)"
 	@echo "make gpu-bundle the same in one file, for a machine with a GPU and no network (OFFICIAL=DIR"
 	@echo "                RIVAL=FILE PHOTOS=DIR; EMULATED=1 for a rehearsal without a GPU)"
+	@echo "make gpu-model  how long a training step would take on an H200, kernel by kernel, counted in"
+	@echo "                the kernels' machine code (STEPS='rmt_t:256'; needs nvcc and nvdisasm, no GPU)"
 	@echo "make ptxas      the kernels' registers, shared memory and spills (needs nvcc, no GPU)"
 	@echo "make format     rewrite the sources in the project's style"
 	@echo "make clean      remove build/"
@@ -406,6 +408,24 @@ gpu-bundle:
 	    CUDA_ARCHS="$(or $(CUDA_ARCHS),80 90 100)" gpu-bundle
 endif
 
+# --- how long would a step take on an H200? The kernels' machine code is taken apart by nvdisasm, and
+# examples/gpu-model.cpp counts in it what a step would execute. Without nvcc: launches and bytes ---
+NVDISASM ?= $(firstword $(shell command -v nvdisasm) $(wildcard $(dir $(NVCC))nvdisasm))
+SASS     := $(CU_SRC:%.cu=build/sm_90/%.sass)
+STEPS    ?= rmt_t:128 rmt_t:256 rmt_s:128 rmt_s:256
+build/sm_90/%.sass: %.cu
+	@mkdir -p $(@D)
+	@echo "  $(NVCC) $< (for sm_90)"
+	$(Q)$(NVCC) $(NVCCFLAGS) -arch=sm_90 -MMD -MP -MF $(@:.sass=.d) -MT $@ -cubin $< -o $(@:.sass=.cubin)
+	$(Q)$(NVDISASM) -c $(@:.sass=.cubin) >$@
+COUNTED  := $(if $(and $(NVCC),$(NVDISASM)),--code build/sm_90)
+gpu-model: $(BIN)/gpu-model $(if $(COUNTED),$(SASS))
+	$(if $(COUNTED),,@echo "launches and bytes alone: instructions are counted in what nvcc and" \
+	    "nvdisasm make (NVCC=<file>, NVDISASM=<file> where they are not on PATH)")
+	@for step in $(STEPS); do \
+	    $< --model $${step%:*} --batch $${step#*:} $(COUNTED) $(ARGS) && echo || exit; done
+.PHONY: gpu-model
+
 ptxas:
 	@NVCC="$(NVCC)" FLAGS="$(NVCCFLAGS) -Werror all-warnings" sh tests/ptxas.sh $(CU_SRC)
 
@@ -443,4 +463,5 @@ $(call OBJ,$(TEXT)): private OWN := $(if $(VARIANT),,-O1)
 SOURCES := $(LIB_SRC) $(ROOM_SRC) $(TEST_SRC) $(PROGRAMS) $(TOURS)
 -include $(patsubst %.o,%.d,$(call OBJ,$(SOURCES)) $(CU_OBJ) $(TEST_KERNELS) \
     $(call OWN_OBJ,$(MODELS)))
+-include $(SASS:.sass=.d)
 -include $(wildcard build/fuzz/obj/*/*.d build/fuzz/obj/*/*/*.d build/fuzz/obj/*/*/*/*.d)

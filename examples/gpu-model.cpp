@@ -1,85 +1,60 @@
 // How long would a training step take on an H200? Runs one on the emulated device without doing any
 // of it (Settings::dry), and adds up what each launch would move and execute (core/cuda/model/).
-#include <cxxabi.h>
-
-#include <algorithm>
 #include <cstdio>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <map>
-#include <sstream>
+#include <iostream>
 
 #include "core/cuda/device.h"
+#include "examples/program.h"
+
+#ifdef RMT_CUDA
+
+int main() {
+  std::cerr << "gpu-model: this program notes what it asks of the emulated device; build it "
+               "without CUDA=1\n";
+  return 1;
+}
+
+#else
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
 #include "core/cuda/emulator/machine.h"
 #include "core/cuda/limits.h"
 #include "core/cuda/model/cost.h"
-#include "examples/program.h"
+#include "core/cuda/model/walks.h"
+#include "examples/symbols.h"
 #include "train/trainer.h"
 #include "train/weights/model_file.h"
 
 using namespace rmt;
-namespace fs = std::filesystem;
+using emulator::Note;
+using gpu_model::Cost;
 
 struct Flags {
   train::TrainOptions model{.model = "rmt_t"};
-  int64_t batch = 128;
+  int64_t batch = 256;
   int64_t classes = 1000;
   std::string code;
   bool each = false;
 };
 
-// By this function's address it is seen where the program lies in memory.
-extern "C" void gpu_model_anchor() {}
-
-// What a command prints.
-static std::string output_of(const std::string& command) {
-  std::string text;
-  FILE* pipe = popen(command.c_str(), "r");
-  CHECK(pipe, "cannot run ", command);
-  char buffer[1 << 16];
-  while (const size_t n = std::fread(buffer, 1, sizeof buffer, pipe)) text.append(buffer, n);
-  pclose(pipe);
-  return text;
-}
-
-// The short names of this program's functions by their addresses.
-static std::map<uint64_t, std::string> functions() {
-  const std::string self = fs::read_symlink("/proc/self/exe");
-  std::istringstream table(output_of("nm --defined-only '" + self + "'"));
-  std::map<uint64_t, std::string> all;
-  uint64_t at = 0, here = 0;
-  std::string type, name;
-  while (table >> std::hex >> at >> type >> name) {
-    if (type != "t" && type != "T" && type != "W" && type != "u") continue;
-    if (name == "gpu_model_anchor") here = at;
-    all[at] = name;
-  }
-  const uint64_t shift = reinterpret_cast<uintptr_t>(&gpu_model_anchor) - here;
-  std::map<uint64_t, std::string> moved;
-  for (auto& [address, symbol] : all) moved[address + shift] = std::move(symbol);
-  return moved;
-}
-
-static std::string demangled(const std::string& name) {
-  int status = 0;
-  char* text = abi::__cxa_demangle(name.c_str(), nullptr, nullptr, &status);
-  const std::string all = status == 0 ? text : name;
-  std::free(text);
-  return gpu_model::short_name(all);
-}
-
+// The kernels of a folder's *.sass by the short names of their symbols.
 static std::map<std::string, gpu_model::Kernel> read_code(const std::string& folder) {
   std::map<std::string, gpu_model::Kernel> kernels;
   if (folder.empty()) return kernels;
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
     if (entry.path().extension() != ".sass") continue;
     std::ifstream file(entry.path());
     std::stringstream text;
     text << file.rdbuf();
-    for (auto& [name, kernel] : gpu_model::read_machine_code(text.str()))
-      kernels[demangled(name)] = std::move(kernel);
+    for (auto& [symbol, kernel] : gpu_model::read_machine_code(text.str()))
+      kernels[gpu_model::short_name(demangled(symbol))] = std::move(kernel);
   }
+  CHECK(!kernels.empty(), folder,
+        ": there is no machine code of a kernel; it is made by make "
+        "gpu-model, which needs nvcc and nvdisasm");
   return kernels;
 }
 
@@ -90,8 +65,13 @@ static data::Batch zeros(const Flags& f) {
           .labels = Tensor::zeros({B}, DType::i64, Device::cuda)};
 }
 
-// What the third step asks for: the first ones make tables that are kept.
-static std::vector<emulator::Note> notes_of_a_step(const Flags& f) {
+struct Step {
+  std::vector<Note> notes;
+  int64_t parameters = 0;
+};
+
+// What the third step asks for: those before make tables that are kept.
+static Step dry_step(const Flags& f) {
   const train::Compute compute = train::choose_compute(f.model);
   const auto made = train::make_model(f.model, f.classes);
   nn::Classifier& model = *made;
@@ -101,91 +81,117 @@ static std::vector<emulator::Note> notes_of_a_step(const Flags& f) {
   train::Optimizer optimizer(model.parameters(), {});
   auto forward = [&](const Tensor& x) { return model.forward(x); };
   train::TrainStep step(model, forward, optimizer, compute, {.smoothing = 0, .graph = false});
-  std::vector<emulator::Note> notes;
+  Step third;
+  for (const train::OptimizerSlot& slot : optimizer.slots())
+    third.parameters += slot.parameter->numel();
   for (int64_t i = 0; i < 3; ++i) {
-    notes.clear();
-    emulator::take_notes(&notes);
+    third.notes.clear();
+    emulator::take_notes(&third.notes);
     step(batch, i, 1e-3);
     emulator::take_notes(nullptr);
   }
-  return notes;
+  return third;
 }
+
+// --- the table ---
 
 struct Row {
-  gpu_model::Cost sum;
+  int64_t launches = 0;
+  double bytes = 0, elements = 0, instructions = 0, seconds = 0;
   std::map<std::string, double> binds;  // seconds by what binds
+  bool no_code = false, by_hand = false, guessed = false, unknown = false;
+
+  void add(const Cost& c) {
+    ++launches;
+    bytes += c.bytes;
+    elements += c.elements;
+    instructions += c.instructions;
+    seconds += c.seconds;
+    binds[c.binds] += c.seconds;
+    by_hand |= c.by_hand;
+    guessed |= c.guesses > 0;
+    unknown |= !c.unknown.empty();
+  }
 };
 
-static void print(const std::map<std::string, Row>& rows) {
+static void print(const std::string& name, const Row& r, double all_seconds) {
+  std::string marks;
+  if (r.no_code) marks += " no code";
+  if (r.by_hand) marks += " *";
+  if (r.guessed) marks += " ?";
+  if (r.unknown) marks += " !";
+  const auto binds = std::max_element(r.binds.begin(), r.binds.end(),
+                                      [](auto& a, auto& b) { return a.second < b.second; });
+  char per_element[16] = "-";
+  if (r.instructions > 0)
+    std::snprintf(per_element, sizeof per_element, "%.1f", r.instructions / r.elements);
+  std::printf("%-34.34s %8lld %10.1f %9s %9.1f %6.1f  %s%s\n", name.c_str(),
+              static_cast<long long>(r.launches), r.bytes * 1e-6, per_element, r.seconds * 1e6,
+              100 * r.seconds / all_seconds, binds->first.c_str(), marks.c_str());
+}
+
+static void print(const Flags& f, const std::map<std::string, Row>& rows) {
   std::vector<std::pair<std::string, Row>> sorted(rows.begin(), rows.end());
   std::sort(sorted.begin(), sorted.end(),
-            [](auto& a, auto& b) { return a.second.sum.seconds > b.second.sum.seconds; });
-  double total = 0, launches = 0, bytes = 0;
+            [](auto& a, auto& b) { return a.second.seconds > b.second.seconds; });
+  Row all;
   for (auto& [name, row] : sorted) {
-    total += row.sum.seconds;
-    launches += row.sum.launches;
-    bytes += row.sum.bytes;
+    all.launches += row.launches;
+    all.bytes += row.bytes;
+    all.seconds += row.seconds;
   }
-  std::printf("%-44s %8s %10s %9s %9s %6s %s\n", "kernel", "launches", "MB", "instr/el", "us",
-              "share", "binds");
-  for (auto& [name, row] : sorted) {
-    const gpu_model::Cost& c = row.sum;
-    auto most = std::max_element(row.binds.begin(), row.binds.end(),
-                                 [](auto& a, auto& b) { return a.second < b.second; });
-    std::printf("%-44.44s %8.0f %10.1f %9.1f %9.1f %5.1f%% %s%s%s\n", name.c_str(), c.launches,
-                c.bytes * 1e-6, c.instructions / c.elements, c.seconds * 1e6,
-                100 * c.seconds / total, most->first.c_str(), c.guesses ? " ?" : "",
-                c.unknown.c_str());
-  }
-  std::printf("total: %.0f launches, %.1f GB, %.2f ms\n", launches, bytes * 1e-9, total * 1e3);
+  std::printf("%-34s %8s %10s %9s %9s %6s  %s\n", "kernel", "launches", "MB", "instr/el", "us", "%",
+              "binds");
+  for (auto& [name, row] : sorted) print(name, row, all.seconds);
+  std::printf("%s, batch %lld, %lld px: %lld launches, %.1f GB, %.2f ms, %.0f images/s modelled\n",
+              f.model.model.c_str(), static_cast<long long>(f.batch),
+              static_cast<long long>(f.model.img_size), static_cast<long long>(all.launches),
+              all.bytes * 1e-9, all.seconds * 1e3, double(f.batch) / all.seconds);
 }
+
+static void print_launch(const std::string& name, const Note& n, const Cost& c) {
+  std::string work = str("(", n.grid.x, ",", n.grid.y, ",", n.grid.z, ") x (", n.block.x, ",",
+                         n.block.y, ",", n.block.z, ")");
+  const auto& p = n.product;
+  if (p.M > 0) work = str(p.M, " x ", p.N, " x ", p.K, p.batch > 1 ? str(" x ", p.batch) : "");
+  std::printf("%-28.28s %-26s %9.2f MB %7.1f instr/el %8.1f us  %s %s\n", name.c_str(),
+              work.c_str(), c.bytes * 1e-6, c.elements > 0 ? c.instructions / c.elements : 0.,
+              c.seconds * 1e6, c.binds, c.unknown.c_str());
+}
+
+// --- the program ---
 
 static int model(const Flags& f) {
   emulator::settings().dry = true;
   emulator::settings().device_memory = size_t(141) << 30;
   cuda::limits() = cuda::limits_of_gpu(132);
-  cuda::limits().pieces = false;
-  const auto names = functions();
+  cuda::limits().pieces = false;  // a block for each tensor: from a pointer one sees its end
+  const Symbols symbols;
   const auto code = read_code(f.code);
-  const auto notes = notes_of_a_step(f);
+  const Step step = dry_step(f);
   std::map<std::string, Row> rows;
-  for (const emulator::Note& note : notes) {
-    const gpu_model::Kernel* kernel = nullptr;
+  std::map<std::string, Cost> known;  // by the work
+  for (const Note& note : step.notes) {
+    const std::string symbol = note.kernel ? demangled(symbols.name_of(note.kernel)) : "";
+    const auto kernel = code.find(gpu_model::short_name(symbol));
+    const std::string work = gpu_model::work_of(note);
+    auto at = known.find(work);
+    if (at == known.end())
+      at =
+          known
+              .emplace(work, gpu_model::cost_of(
+                                 note, kernel == code.end() ? nullptr : &kernel->second,
+                                 symbol.find("bf16") == std::string::npos ? 4 : 2, step.parameters))
+              .first;
     std::string name = note.name;
-    int bytes_per_number = 4;
-    if (note.kernel) {
-      const auto at = names.find(reinterpret_cast<uintptr_t>(note.kernel));
-      const std::string symbol = at == names.end() ? "?" : demangled(at->second);
-      bytes_per_number = symbol.find("bf16") != std::string::npos     ? 2
-                         : symbol.find("double") != std::string::npos ? 8
-                                                                      : 4;
-      const auto found = code.find(symbol);
-      if (found != code.end())
-        kernel = &found->second;
-      else if (!f.code.empty())
-        name += " (no code)";
-    }
-    if (note.product.M)
+    if (note.product.M > 0)
       name += note.product.sums_rows ? " dW" : note.product.accumulate ? " +=" : "";
-    const gpu_model::Cost c = gpu_model::cost_of(note, kernel, bytes_per_number);
-    if (f.each)
-      std::printf(
-          "%-36.36s (%u,%u,%u)x(%u,%u,%u) %.2f MB %.1f instr/el %.1f us %s %s%s M%ld N%ld K%ld\n",
-          name.c_str(), note.grid.x, note.grid.y, note.grid.z, note.block.x, note.block.y,
-          note.block.z, c.bytes * 1e-6, c.instructions / c.elements, c.seconds * 1e6, c.binds,
-          c.guesses ? "?" : "", c.unknown.c_str(), note.product.M, note.product.N, note.product.K);
     Row& row = rows[name];
-    row.binds[c.binds] += c.seconds;
-    if (row.sum.seconds == 0) row.sum.launches = 0;
-    row.sum.launches += c.launches;
-    row.sum.bytes += c.bytes;
-    row.sum.elements += c.elements;
-    row.sum.instructions += c.instructions;
-    row.sum.seconds += c.seconds;
-    row.sum.guesses += c.guesses;
-    if (row.sum.unknown.empty()) row.sum.unknown = c.unknown;
+    row.add(at->second);
+    row.no_code |= note.kernel && !code.empty() && kernel == code.end();
+    if (f.each) print_launch(name, note, at->second);
   }
-  print(rows);
+  print(f, rows);
   return 0;
 }
 
@@ -197,8 +203,14 @@ int main(int argc, char** argv) {
   app.option_defaults()->always_capture_default();
   app.add_option("--model", f.model.model, "the model");
   app.add_option("-b,--batch", f.batch, "images a step")->check(CLI::Range(1, 1 << 20));
-  app.add_option("--code", f.code, "folder of disassembled kernels, *.sass");
-  app.add_flag("--each", f.each, "a line for each launch");
+  app.add_option("--img-size", f.model.img_size, "pixels of a side")->check(CLI::Range(1, 4096));
+  app.add_option("--num-classes", f.classes, "outputs of the model")->check(CLI::Range(1, 1 << 20));
+  app.add_option("--code", f.code,
+                 "folder of disassembled kernels, *.sass; without it launches "
+                 "and bytes alone are counted");
+  app.add_flag("--each", f.each, "a line for each launch, too");
   if (int status = parse_flags(app, argc, argv); status >= 0) return status;
   return run_program(app, [&] { return model(f); });
 }
+
+#endif

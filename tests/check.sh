@@ -59,6 +59,7 @@ files "$code" | xargs awk -v limit=$most_function -v most=$most_lines -f tests/c
   echo "core: $below"
   echo "core/cuda: $below core/cuda/emulator"
   echo "core/cuda/emulator: $below core/cuda/emulator"
+  echo "core/cuda/model: $below core/cuda/emulator core/cuda/model"
   echo "core/files: $below core/files"
   echo "core/processes: $below core/processes"
   echo "autograd: $below autograd"

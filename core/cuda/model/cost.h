@@ -1,6 +1,6 @@
-// How long would a launch take on an H200? The greatest of what it moves over the bandwidth, what it
-// executes over the rate of issue and, for a product, its multiply-adds over the tensor cores' rate;
-// and the time between launches. All assumptions stand here (README.md says where each is from).
+// How long would a launch take on an H200? The greatest of what it moves over the bandwidth, what
+// it executes over the rate of issue and, for a product, its multiply-adds over the rate of the
+// tensor cores; and the time between launches. All assumptions stand here.
 #pragma once
 #include <map>
 #include <string>
@@ -29,17 +29,20 @@ struct H200 {
 };
 
 struct Cost {
-  double launches = 1;  // a product that sums over rows needs a second kernel for its parts
-  double bytes = 0, elements = 0;
-  double instructions = 0;  // of a thread, in all its threads; 0: unknown
+  double bytes = 0;
+  double elements = 0;      // numbers of the largest tensor that is written, or read if all of
+                            // these are less than a quarter of it; 0 for a product
+  double instructions = 0;  // of all threads; 0: unknown, or a library's
   double seconds = 0;
   const char* binds = "launch";  // "bytes", "issue", "flops", or "launch": the time between them
+  bool by_hand = false;          // the bytes are from by_hand.h
   int64_t guesses = 0;           // branches that depended on numbers in memory
-  std::string unknown;           // what the walk through the code did not know
+  std::string unknown;           // what the walks through the code did not know
 };
 
-// `kernel`: the note's machine code, or null.
+// `kernel`: the note's machine code, or null: then each tensor is thought to be read or written
+// whole. `parameters` of the model, for what stands in by_hand.h.
 Cost cost_of(const emulator::Note& note, const Kernel* kernel, int bytes_per_number,
-             const H200& gpu = {});
+             int64_t parameters, const H200& gpu = {});
 
 }  // namespace rmt::gpu_model

@@ -1,5 +1,6 @@
 #include "core/cuda/model/machine_code.h"
 
+#include <algorithm>
 #include <bit>
 #include <cctype>
 #include <cmath>
@@ -17,8 +18,10 @@ std::string_view trimmed(std::string_view s) {
 
 bool starts(std::string_view s, std::string_view with) { return s.substr(0, with.size()) == with; }
 
-// "0x1f" or "12"; what is neither is 0.
-uint64_t integer(std::string_view s) { return std::strtoull(std::string(s).c_str(), nullptr, 0); }
+// "0x1f" or "12"; what is neither is 0. Sums of these are far from the end of 64 bits.
+uint64_t integer(std::string_view s) {
+  return std::min(std::strtoull(std::string(s.substr(0, 32)).c_str(), nullptr, 0), 1ull << 40);
+}
 
 // The number of R12, UR4, P0, UP0 or their Z and T forms; -1 for anything else. `rest` is what
 // follows it, ".64" say.
@@ -174,7 +177,7 @@ bool read_instruction(std::string_view line, Instruction& to) {
   const std::string_view opcode = s.substr(0, space);
   const size_t dot = std::min(opcode.find('.'), opcode.size());
   to.name = opcode.substr(0, dot);
-  to.modifiers = std::string(opcode.substr(dot)) + ".";
+  to.modifiers = dot == opcode.size() ? "." : std::string(opcode.substr(dot)) + ".";
   to.operands = read_operands(s.substr(space));
   return !to.name.empty();
 }
@@ -182,10 +185,10 @@ bool read_instruction(std::string_view line, Instruction& to) {
 }  // namespace
 
 bool Instruction::has(std::string_view modifier) const {
-  const size_t at = modifiers.find(modifier);
-  if (at == std::string::npos || at == 0) return false;
-  if (modifiers[at - 1] == '.' && modifiers[at + modifier.size()] == '.') return true;
-  return modifiers.find("." + std::string(modifier) + ".") != std::string::npos;
+  // modifiers begins and ends with a dot.
+  for (size_t at = 0; (at = modifiers.find(modifier, at)) != std::string::npos; ++at)
+    if (modifiers[at - 1] == '.' && modifiers[at + modifier.size()] == '.') return true;
+  return false;
 }
 
 std::map<std::string, Kernel> read_machine_code(std::string_view text) {

@@ -49,8 +49,8 @@ struct Kernel {
 // The kernels of one file by their mangled names. What is no kernel's text is skipped.
 std::map<std::string, Kernel> read_machine_code(std::string_view text);
 
-// "rmt::gpu::map_kernel<float, 4>" of a demangled function: without what it returns and takes, which
-// compilers mangle each in its own way.
+// "rmt::gpu::map_kernel<float, 4>" of a demangled function: without what it returns and takes,
+// which compilers mangle each in its own way.
 std::string short_name(std::string_view demangled);
 
 }  // namespace rmt::gpu_model

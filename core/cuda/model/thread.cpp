@@ -1,6 +1,9 @@
 #include "core/cuda/model/thread.h"
 
+#include <algorithm>
 #include <cstring>
+#include <initializer_list>
+#include <utility>
 
 namespace rmt::gpu_model {
 namespace {
@@ -30,43 +33,43 @@ int access_bytes(const Instruction& i) {
   return 4;
 }
 
+bool is_one_of(const std::string& name, std::initializer_list<const char*> names) {
+  return std::any_of(names.begin(), names.end(), [&](const char* n) { return name == n; });
+}
+
 // Does the instruction access memory? Then it is done.
 bool access(Thread& t, const Instruction& i) {
-  const std::string& n = i.name;
-  const bool global_read = n == "LDG" || n == "LD" || n == "LDGSTS",
-             global_write = n == "STG" || n == "ST";
-  const bool atomic = n == "RED" || n == "ATOM" || n == "ATOMG" || n == "REDG";
-  const bool near_read = n == "LDS" || n == "LDL" || n == "LDSM",
-             near_write = n == "STS" || n == "STL";
-  const bool atomic_shared = n == "ATOMS";
-  if (!(global_read || global_write || atomic || near_read || near_write || atomic_shared))
-    return false;
-  const int bytes = access_bytes(i), words = bytes > 4 ? bytes / 4 : 1;
-  const Operand *memory = nullptr, *source = nullptr;
-  int to = -1;
-  for (const Operand& o : i.operands) {
+  const bool atomic = is_one_of(i.name, {"RED", "REDG", "ATOM", "ATOMG"});
+  const bool global_read = atomic || is_one_of(i.name, {"LDG", "LD", "LDGSTS"});
+  const bool global_write = atomic || is_one_of(i.name, {"STG", "ST"});
+  const bool near_read = is_one_of(i.name, {"LDS", "LDL", "LDSM", "ATOMS"});
+  const bool near_write = is_one_of(i.name, {"STS", "STL"});
+  if (!global_read && !global_write && !near_read && !near_write) return false;
+  // A register before the memory is loaded, one behind it is stored.
+  const Operand *memory = nullptr, *loaded = nullptr, *stored = nullptr;
+  for (const Operand& o : i.operands)
     if (o.kind == Operand::kMemory)
       memory = &o;  // the last, as in LDGSTS [shared], [global]
     else if (o.kind == Operand::kRegister)
-      (memory ? source : source) = &o, to = to < 0 && !memory ? o.index : to;
-  }
+      (memory ? stored : loaded) = &o;
   if (!memory) return true;
+  const int bytes = access_bytes(i), words = i.name == "LDSM" ? 4 : bytes > 4 ? bytes / 4 : 1;
   const uint64_t at = t.address(*memory);
-  if (global_read || atomic) t.result.accesses.push_back({at, uint32_t(bytes), false});
-  if (global_write || atomic) t.result.accesses.push_back({at, uint32_t(bytes), true});
-  const uint64_t space = n.back() == 'L' ? uint64_t(1) << 63 : 0;
-  if (near_write && source)
-    for (int w = 0; w < words; ++w) {
-      Operand part = *source;
+  if (global_read) t.result.accesses.push_back({at, uint32_t(bytes), false});
+  if (global_write) t.result.accesses.push_back({at, uint32_t(bytes), true});
+  // Local memory lies apart from the shared one.
+  const uint64_t near = at + (i.name.back() == 'L' ? uint64_t(1) << 63 : 0);
+  for (int w = 0; w < words; ++w) {
+    if (near_write && stored) {
+      Operand part = *stored;
       if (part.index != kZero) part.index += w;
-      t.shared[space + at + 4 * w] = t.word(part);
+      t.near[near + 4 * uint64_t(w)] = t.word(part);
     }
-  if (to < 0 || global_write || near_write || n == "LDGSTS") return true;
-  const int loaded = n == "LDSM" ? (i.has("4") ? 4 : i.has("2") ? 2 : 1) : words;
-  for (int w = 0; w < loaded && to + w < kZero; ++w) {
-    const auto known = t.shared.find(space + at + 4 * w);
-    const bool from_near = near_read && n != "LDSM" && known != t.shared.end();
-    t.set(to + w, from_near ? known->second : Word{bytes == 2 ? kGuess & 0xffff : kGuess, true});
+    if (!loaded || global_write || i.name == "LDGSTS" || loaded->index + w >= kZero) continue;
+    const auto known = t.near.find(near + 4 * uint64_t(w));
+    const bool own = near_read && i.name != "LDSM" && known != t.near.end();
+    t.set(loaded->index + w,
+          own ? known->second : Word{bytes == 2 ? kGuess & 0xffff : kGuess, true});
   }
   return true;
 }
@@ -89,14 +92,9 @@ bool load_constant(Thread& t, const Instruction& i) {
   return true;
 }
 
-bool is_idle(const std::string& n) {
-  for (const char* idle :
-       {"NOP",         "BSSY",   "BSYNC",  "BAR",       "WARPSYNC",     "ENDCOLLECTIVE",
-        "LDGDEPBAR",   "DEPBAR", "MEMBAR", "ERRBAR",    "CCTL",         "YIELD",
-        "BREAK",       "BMOV",   "FENCE",  "NANOSLEEP", "UCGABAR_WAIT", "WARPGROUP",
-        "UCGABAR_ARV", "SYNCS",  "CCTLL",  "PREEXIT",   "ACQBULK"})
-    if (n == idle) return true;
-  return false;
+bool is_idle(const std::string& name) {
+  return is_one_of(name, {"NOP", "BSSY", "BSYNC", "BAR", "WARPSYNC", "ENDCOLLECTIVE", "LDGDEPBAR",
+                          "DEPBAR", "MEMBAR", "ERRBAR", "CCTL", "YIELD", "BREAK", "BMOV"});
 }
 
 // Where the walk goes on after a branch, a call or an exit; -1 at the end. `next` is the
@@ -115,9 +113,7 @@ int after_branch(const Instruction& i, bool taken, int next, std::vector<int>& c
   return back;
 }
 
-bool is_branch(const std::string& n) {
-  return n == "BRA" || n == "EXIT" || n == "CALL" || n == "RET";
-}
+bool is_branch(const std::string& name) { return is_one_of(name, {"BRA", "EXIT", "CALL", "RET"}); }
 
 }  // namespace
 
@@ -223,7 +219,8 @@ Walk walk(const Kernel& kernel, const Place& place, const std::vector<unsigned c
     if (i.name == "S2R" || i.name == "S2UR" || i.name == "CS2R") {
       const Word value{i.operands.size() > 1 ? special(place, i.operands[1].text) : 0, false};
       t.set(i.operands.empty() ? -1 : i.operands[0].index, value);
-      if (i.name == "CS2R" && !i.has("32")) t.set(i.operands[0].index + 1, Word{});
+      if (i.name == "CS2R" && !i.has("32") && !i.operands.empty())
+        t.set(i.operands[0].index + 1, Word{});
     } else if (!load_constant(t, i) && !access(t, i) && !compute(t, i) &&
                t.result.unknown.empty()) {
       t.result.unknown = i.name;

@@ -4,7 +4,8 @@
 // Integers, addresses and predicates are computed as the GPU computes them, from the launch's
 // arguments and the thread's place in the grid: they decide how often a loop runs. What is read
 // from memory is not known: it counts as numbers near 1 (kGuess), and a branch that depends on it
-// is reported. Kernels here take few of these.
+// is counted as a guess. Kernels here take few of these: a division that checks for numbers too
+// large.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -65,7 +66,7 @@ struct Thread {
   const std::vector<unsigned char>& arguments;
   Word registers[kRegisters];
   Bit predicates[kPredicates];
-  std::map<uint64_t, Word> shared;  // what it has written into shared or local memory
+  std::map<uint64_t, Word> near;  // what it has written into shared or local memory
   Walk result;
 
   // Operands of an instruction as numbers; a predicate as 0 or 1. `minus` is obeyed, as is ~.
