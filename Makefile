@@ -145,7 +145,8 @@ NEWEST     := $(lastword $(CUDA_ARCHS))
 GENCODE    := $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$a,code=sm_$a) \
               -gencode arch=compute_$(NEWEST),code=compute_$(NEWEST)
 LDLIBS     += -L$(CUDA_HOME)/lib64 -lcublasLt -lcudart -Wl,-rpath,$(CUDA_HOME)/lib64
-TEST_KERNELS := $(CU_OBJ)
+TEST_KERNELS := $(CU_OBJ) $(call OBJ,$(TEST_CU))
+$(call OBJ,$(TEST_CU)): private OWN := -DRMT_CUDA
 GPU        := by $(shell $(NVCC) --version | sed -n 's/.*\(release [0-9.]*\).*/nvcc \1/p') \
               for $(CUDA_ARCHS)
 else
