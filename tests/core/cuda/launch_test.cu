@@ -125,8 +125,9 @@ __global__ void widen_numbers(float* y) {
   y[i] = float(x);
 }
 
-// Rounding is monotonous, so it is right everywhere when it is right at every bf16, half-way between
-// every two neighbours, and on both sides next to that. The host's conversion is the definition.
+// Rounding is monotonous, so it is right everywhere when it is right at every bf16, half-way
+// between every two neighbours, and on both sides next to that. The host's conversion is the
+// definition.
 TEST_F(Launch, Bf16IsConvertedAsOnTheHost) {
   std::vector<float> x;
   for (uint32_t h = 0; h <= 0xffff; ++h) {

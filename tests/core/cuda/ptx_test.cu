@@ -1,5 +1,5 @@
-// The instructions of ptx.h, on a GPU or emulated, against their definitions. (What the emulated ones
-// check beyond that: emulator/ptx_checks_test.cu.)
+// The instructions of ptx.h, on a GPU or emulated, against their definitions. (What the emulated
+// ones check beyond that: emulator/ptx_checks_test.cu.)
 #include <cmath>
 #include <random>
 #include <vector>

@@ -1,4 +1,4 @@
-// What the emulated tensor-core instructions and asynchronous copies refuse, which a GPU answers with
+// What the emulated tensor-core instructions and asynchronous copies refuse. A GPU answers it with
 // wrong numbers or an address error.
 #ifndef __CUDACC__
 #include "core/cuda/ptx.h"
