@@ -153,7 +153,8 @@ CUBLASLT   := $(firstword $(notdir $(wildcard $(CUDA_LIB)/libcublasLt.so $(CUDA_
                 libcublasLt.so)
 LDLIBS     += -L$(CUDA_LIB) -L$(CUDA_HOME)/lib64 -l:$(CUBLASLT) -lcudart_static -ldl -lrt \
               -Wl,-rpath,$(CUDA_LIB)
-TEST_KERNELS := $(CU_OBJ)
+TEST_KERNELS := $(CU_OBJ) $(call OBJ,$(TEST_CU))
+$(call OBJ,$(TEST_CU)): private OWN := -DRMT_CUDA
 GPU        := by $(shell $(NVCC) --version | sed -n 's/.*\(release [0-9.]*\).*/nvcc \1/p') \
               for $(CUDA_ARCHS)
 else

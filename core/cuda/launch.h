@@ -25,12 +25,20 @@ inline void check(cudaError_t code, const char* what) {
   throw Error(str(what, ": ", cudaGetErrorString(code), " (", cudaGetErrorName(code), ")"));
 }
 
+template <class N>
+constexpr bool negative(N n) {
+  if constexpr (std::is_signed_v<N>)
+    return n < 0;
+  else
+    return false;
+}
+
 // An argument as the kernel's parameter type P. An integer must keep its value: a count of 2^31 is
 // not an int.
 template <class P, class A>
 P coerce(const char* name, const A& a) {
   if constexpr (std::is_integral_v<P> && std::is_integral_v<A>)
-    CHECK(A(P(a)) == a && (P(a) < P(0)) == (a < A(0)), "kernel ", name, ": the argument ", a,
+    CHECK(A(P(a)) == a && negative(P(a)) == negative(a), "kernel ", name, ": the argument ", a,
           " does not fit its parameter of ", sizeof(P), " bytes");
   return static_cast<P>(a);
 }

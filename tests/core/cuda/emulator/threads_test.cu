@@ -50,17 +50,6 @@ TEST(Emulator, LaunchesThatCudaRefuses) {
                {"where", "argument 0", "neither"});
 }
 
-__global__ void takes_int(int, float) {}
-
-TEST(Emulator, ArgumentsKeepTheirValue) {
-  launch("takes_int", takes_int, dim3(1), dim3(1), 0, int64_t(7), 1.5);
-  expect_error([] { launch("takes_int", takes_int, dim3(1), dim3(1), 0, int64_t(1) << 31, 1.5); },
-               {"takes_int", "2147483648", "4 bytes"});
-  expect_error(
-      [] { launch("takes_int", takes_int, dim3(1), dim3(1), 0, (int64_t(1) << 32) + 5, 1.5); },
-      {"takes_int", "4294967301"});
-}
-
 __global__ void throws(const int* x) {
   __syncthreads();
   if (threadIdx.x == 3) throw Error("three");
