@@ -133,9 +133,9 @@ __device__ __forceinline__ void write_zeros(const Shape& s, bf16* tiles, int cou
 
 // --- lines ---
 
-// Line number `line` along an axis, N = 16 or 32 positions of which n > N - 16 are there, and where a lane of
-// a warp finds its part of 16 of them in any tile. A number here is that of channel 0 ... 15; that
-// of 16 ... 31 is number ^ 16.
+// Line number `line` along an axis, N = 16 or 32 positions of which n > N - 16 are there, and where
+// a lane of a warp finds its part of 16 of them in any tile. A number here is that of channel 0 ...
+// 15; that of 16 ... 31 is number ^ 16.
 template <int N>
 struct Line {
   int n, first, step, half;

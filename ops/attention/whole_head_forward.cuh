@@ -3,7 +3,7 @@
 //
 //   q', k' -> tiles, v -> tile           1. load
 //   y1 = softmax(q' k'^T + decay d) v    2. of each row of the map, a warp to 16 queries -> tile
-//   g  = softmax(q' k'^T + decay d) y1   3. of each column; over q', which nobody else reads -> tile
+//   g  = softmax(q' k'^T + decay d) y1   3. of each column; over q', not read again -> tile
 //   y  = g + bias + sum_t w_t v_(p+t-2)  4. a thread to two channels of 14 pixels -> memory
 //
 // Roundings to bf16 are where the op's definition has them: q', k', P, y1, g, y.

@@ -1,5 +1,5 @@
-// packed_attention against its definition in plain loops, by check_op: on the CPU and in shapes that
-// are not RMT's it is made of other ops, in bf16 on a GPU of kernels of its own.
+// packed_attention against its definition in plain loops, by check_op: on the CPU and in shapes
+// that are not RMT's it is made of other ops, in bf16 on a GPU of kernels of its own.
 #include "ops/attention/packed_attention.h"
 
 #include "core/cuda/device.h"
@@ -73,8 +73,9 @@ std::vector<double> define_packed(Inputs in, const PackedOptions& o) {
   return y.to_vector<double>();
 }
 
-// bf16: the roundings of q', k', P, dS of either attention, 2^-9 as in manhattan_attention_test.cpp;
-// y1 and dy1; A v before LCE is added; and of each gradient what two passes have added to it.
+// bf16: the roundings of q', k', P, dS of either attention, 2^-9 as in
+// manhattan_attention_test.cpp; y1 and dy1; A v before LCE is added; and of each gradient what two
+// passes have added to it.
 constexpr double kBf16Tolerance = 2 * 0x1p-9 + 0x1p-9;
 
 // y and the gradients of qkv, lepe_w and lepe_bias where they are there; y alone without u.
