@@ -65,7 +65,7 @@ files "$code" | xargs awk -v limit=$most_function -v most=$most_lines -f tests/c
   echo "autograd: $below autograd"
   echo "ops/kernels: $below autograd ops/kernels"
   echo "ops: $below core/processes autograd ops/kernels ops"
-  echo "ops/attention: $below autograd ops/kernels ops/attention"
+  echo "ops/attention: $below autograd ops ops/kernels ops/attention"
   echo "ops/retention: $below autograd ops/kernels ops/retention"
   net="core/processes autograd ops ops/attention ops/retention nn"
   echo "nn: $below core/processes autograd ops nn"

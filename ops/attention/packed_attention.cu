@@ -1,5 +1,5 @@
-// packed_attention in bf16: where a head of an image fits shared memory (in stages 2 and 3 of RMT at
-// 224 x 224), by the kernels of whole_head_forward.cuh and whole_head_backward.cuh; else by those of
+// packed_attention in bf16. Forward, where a head of an image fits shared memory (in stages 2 and 3
+// of RMT at 224 x 224), is one launch (whole_head_forward.cuh). The rest is made of the kernels of
 // manhattan_attention (kernels.h) and depthwise_conv2d (depthwise_calls.h) in turn, which take
 // tensors inside wider ones: q, k and v are columns of qkv, dq, dk and dv of dqkv.
 #include "core/cuda/limits.h"

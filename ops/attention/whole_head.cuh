@@ -1,6 +1,6 @@
 // One head of one image whole in shared memory, for packed_attention in bf16 on maps so small that
-// its tensors fit: the tiles, and how they are filled, multiplied and convolved. The kernels are in
-// whole_head_forward.cuh and whole_head_backward.cuh.
+// its tensors fit: the tiles, and how they are filled, multiplied and convolved. The kernel is in
+// whole_head_forward.cuh.
 //
 // A tile holds D = 32 channels, 64 bytes, of each position (x, y) of the map, in its row
 // y pitch + x; the last row is zeros, which lines read where they are padded to 16 positions.
@@ -88,13 +88,12 @@ __device__ __forceinline__ Angles angles_of(const float* rotary, int p, int chun
           high.at[0], high.at[1], high.at[2], high.at[3]};
 }
 
-// x times factor, turned by the angles, or back (direction -1).
-__device__ __forceinline__ Eight turned(Eight x, const Angles& angles, float factor,
-                                        float direction = 1) {
+// x times factor, turned by the angles.
+__device__ __forceinline__ Eight turned(Eight x, const Angles& angles, float factor) {
   unrolled<4>([&](int c) {
     float x0 = factor * __uint_as_float(x.at[c] << 16);
     float x1 = factor * __uint_as_float(x.at[c] & 0xffff0000u);
-    rotate(x0, x1, angles.at[2 * c], direction * angles.at[2 * c + 1]);
+    rotate(x0, x1, angles.at[2 * c], angles.at[2 * c + 1]);
     x.at[c] = ptx::pack_bf16(x0, x1);
   });
   return x;
@@ -134,9 +133,9 @@ __device__ __forceinline__ void write_zeros(const Shape& s, bf16* tiles, int cou
 
 // --- lines ---
 
-// Line number `line` along an axis, N = 16 or 32 positions of which n are there, and where a lane of
-// a warp finds its part of 16 of them in any tile. A number here is that of channel 0 ... 15; that
-// of 16 ... 31 is number ^ 16.
+// Line number `line` along an axis, N = 16 or 32 positions of which n > N - 16 are there, and where
+// a lane of a warp finds its part of 16 of them in any tile. A number here is that of channel 0 ...
+// 15; that of 16 ... 31 is number ^ 16.
 template <int N>
 struct Line {
   int n, first, step, half;
@@ -180,8 +179,8 @@ struct LinesOfWarp {
 };
 
 // decay |i - j| between 16 positions i from 16 tile on and all j, in units of log 2, as fragments;
-// -inf for j that are padding. Scores are added to it, inside the tensor cores. For short lines it
-// stays in registers.
+// -inf for j that are padding, of which there are fewer than 16. Scores are added to it, inside the
+// tensor cores. For short lines it stays in registers.
 template <int N>
 struct Decay {
   static constexpr bool kKept = N == 16;
@@ -282,11 +281,10 @@ __device__ __forceinline__ void for_results(const Line<N>& line, int tile, const
 
 // --- the depthwise convolution, k = 5 ---
 
-// The filters w (C, 25) of the head's channels -> taps (25, 32), in reverse order when `reversed`.
-__device__ __forceinline__ void load_taps(const float* w, int head, bool reversed, float* taps) {
+// The filters w (C, 25) of the head's channels -> taps (25, 32).
+__device__ __forceinline__ void load_taps(const float* w, int head, float* taps) {
   for (int i = int(threadIdx.x); i < kD * kTaps; i += int(blockDim.x)) {
-    const int t = i % kTaps;
-    taps[(reversed ? kTaps - 1 - t : t) * kD + i / kTaps] = w[int64_t(head) * kD * kTaps + i];
+    taps[i % kTaps * kD + i / kTaps] = w[int64_t(head) * kD * kTaps + i];
   }
 }
 

@@ -3,7 +3,7 @@
 //
 //   q', k' -> tiles, v -> tile           1. load
 //   y1 = softmax(q' k'^T + decay d) v    2. of each row of the map, a warp to 16 queries -> tile
-//   g  = softmax(q' k'^T + decay d) y1   3. of each column; over q', which nobody else reads -> tile
+//   g  = softmax(q' k'^T + decay d) y1   3. of each column; over q', not read again -> tile
 //   y  = g + bias + sum_t w_t v_(p+t-2)  4. a thread to two channels of 14 pixels -> memory
 //
 // Roundings to bf16 are where the op's definition has them: q', k', P, y1, g, y.
@@ -62,7 +62,7 @@ __global__ void __launch_bounds__(kThreads<N>, kBlocks<N>)
   const int64_t at_qk = h.first(s, a.qk_stride), at_y = h.first(s, a.y_stride);
   copy_in(s, a.v + h.first(s, a.v_stride), a.v_stride, v);
   ptx::cp_async_commit();
-  if (w) load_taps(w, h.head, false, taps);
+  if (w) load_taps(w, h.head, taps);
   write_zeros(s, shared, 4);
   load_rotated(s, a.q + at_qk, a.k + at_qk, a.qk_stride, a.rotary, q, k);
   ptx::cp_async_wait<0>();
@@ -97,11 +97,12 @@ __global__ void __launch_bounds__(kThreads<N>, kBlocks<N>)
 inline int64_t bytes_of(const Lines& lines, int tiles) {
   return tiles * Shape(lines).tile() * int64_t(sizeof(bf16)) + kD * kTaps * int64_t(sizeof(float));
 }
-// Does a map of this shape fit? lines.axis is W and H.
+// Does a map of this shape fit? Both its sides have up to 16 positions, or both 17 to 32.
 inline bool fits(const Lines& lines, int64_t k, int tiles, int64_t shared_bytes) {
   return lines.D == kD && lines.axis != ops::Axis::both && lines.H <= 32 && lines.W <= 32 &&
-         (k == 0 || k == 5) && lines.mode != ops::DecayMode::post_multiply &&
-         lines.B * lines.heads <= INT32_MAX && bytes_of(lines, tiles) <= shared_bytes;
+         (lines.H > 16) == (lines.W > 16) && (k == 0 || k == 5) &&
+         lines.mode != ops::DecayMode::post_multiply && lines.B * lines.heads <= INT32_MAX &&
+         bytes_of(lines, tiles) <= shared_bytes;
 }
 
 inline void forward(const Attention<bf16>& a, const float* w, const float* bias, bf16* y1,

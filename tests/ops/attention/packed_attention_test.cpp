@@ -1,8 +1,9 @@
-// packed_attention against its definition in plain loops, by check_op: on the CPU and in shapes that
-// are not RMT's it is made of other ops, in bf16 on a GPU of kernels of its own.
+// packed_attention against its definition in plain loops, by check_op: on the CPU and in shapes
+// that are not RMT's it is made of other ops, in bf16 on a GPU of kernels of its own.
 #include "ops/attention/packed_attention.h"
 
 #include "core/cuda/device.h"
+#include "core/cuda/limits.h"
 #include "tests/ops/attention/attention_inputs.h"
 #ifndef RMT_CUDA
 #include "core/cuda/emulator/emulator.h"
@@ -72,6 +73,31 @@ std::vector<double> define_packed(Inputs in, const PackedOptions& o) {
   return y.to_vector<double>();
 }
 
+// bf16: the roundings of q', k', P, dS of either attention, 2^-9 as in
+// manhattan_attention_test.cpp; y1 and dy1; A v before LCE is added; and of each gradient what two
+// passes have added to it.
+constexpr double kBf16Tolerance = 2 * 0x1p-9 + 0x1p-9;
+
+// y and the gradients of qkv, lepe_w and lepe_bias where they are there; y alone without u.
+std::vector<Tensor> results(const Case& c, Inputs in, const Tensor& u, DType dtype, Device device) {
+  std::vector<Tensor> x;
+  for (size_t i = 0; i < in.size(); ++i) {
+    if (!in[i].defined()) {
+      x.emplace_back();
+      continue;
+    }
+    const Tensor here = in[i].to(i == 0 ? dtype : wide(dtype)).to(device);
+    x.push_back(i < 3 ? leaf(here) : here);
+  }
+  const Tensor y = packed(x, c.options());
+  std::vector<Tensor> out{y.detach().to(Device::cpu)};
+  if (!u.defined()) return out;
+  backward(y, u.to(dtype).to(device));
+  for (size_t i = 0; i < 3; ++i)
+    if (x[i].defined()) out.push_back(grad(x[i]).to(Device::cpu));
+  return out;
+}
+
 void check(const Case& c, int64_t probes = 20) {
   CheckOptions o;
   o.reference = [&](Inputs in) { return define_packed(in, c.options()); };
@@ -79,9 +105,7 @@ void check(const Case& c, int64_t probes = 20) {
   o.parameters = {false, true, true, true, true};
   // As in manhattan_attention_test.cpp; the second attention reads what the first has rounded.
   o.f32_tolerance = 2 * 64 * kEps32;
-  // bf16: the roundings of q', k', P, dS of either attention (2^-9 for each, as there); y1 and dy1;
-  // A v before LCE is added; and of each gradient what two passes have added to it.
-  o.bf16_tolerance = 2 * 0x1p-9 + 0x1p-9;
+  o.bf16_tolerance = kBf16Tolerance;
   o.max_probes = probes;
   check_op(
       c.name(), [&](Inputs in) { return packed(in, c.options()); }, c.inputs(), o);
@@ -109,6 +133,56 @@ TEST(PackedAttention, OpInShapesOfRmt) {
                         {1, 3, 4, 1, 32, false, 5, true, false, false},
                         {2, 4, 3, 1, 32, true, 0}})
     check(c, 8);
+}
+
+// Whole heads in shared memory, one launch forward, or W, H and LCE in turn where they do not fit:
+// both against f64 on the CPU, the same bits in all orders of threads.
+TEST(PackedAttention, WholeHeadsOrPassAfterPass) {
+  if (!cuda::available()) GTEST_SKIP();
+  for (const Case& c : {Case{2, 14, 14, 2, 32, true},
+                        {1, 28, 28, 1, 32, true},
+                        {1, 17, 21, 1, 32, true, 5, false},
+                        {1, 5, 19, 2, 32, true},
+                        {2, 7, 7, 1, 32, true, 5, true, false, false},
+                        {1, 4, 15, 1, 32, true, 0},
+                        {1, 6, 5, 1, 32, true, 3},
+                        {2, 7, 7, 2, 32, false},
+                        {1, 9, 20, 2, 16, true}}) {
+    std::vector<Tensor> in = c.inputs();
+    in[0] = in[0].to(DType::bf16).to(DType::f64);
+    const Tensor u = randn({c.B, c.H, c.W, c.C()}, 99).to(DType::bf16).to(DType::f64);
+    const std::vector<Tensor> exact = results(c, in, u, DType::f64, Device::cpu);
+    const bool suits =
+        c.decomposed && c.D == 32 && (c.k == 5 || c.k == 0) && (c.H > 16) == (c.W > 16);
+    for (const bool whole : {true, false}) {
+      if (whole && !suits) continue;
+      cuda::Limits limits = cuda::limits();
+      if (!whole) limits.shared_bytes = 0;
+      const cuda::WithLimits with(limits);
+      std::vector<std::vector<Tensor>> r;
+      for_thread_orders([&] {
+#ifndef RMT_CUDA
+        const int64_t before = emulator::counters().launches;
+        {
+          const NoGrad off;
+          results(c, in, Tensor(), DType::bf16, Device::cuda);
+        }
+        EXPECT_EQ(emulator::counters().launches - before,
+                  whole ? 1 : (c.decomposed ? 2 : 1) + (c.k > 0))
+            << c.name();
+#endif
+        r.push_back(results(c, in, u, DType::bf16, Device::cuda));
+      });
+      for (size_t i = 0; i < exact.size(); ++i) {
+        // Results in f32 are sums of products of bf16 numbers, whose roundings are not theirs.
+        EXPECT_LE(relative_error(r[0][i], exact[i]),
+                  2 * relative_error(exact[i].to(DType::bf16), exact[i]) + kBf16Tolerance)
+            << c.name() << ", whole " << whole << ", result " << i;
+        for (const std::vector<Tensor>& other : r)
+          expect_near(other[i], r[0][i], 0, str(c.name(), ", whole ", whole, ", result ", i));
+      }
+    }
+  }
 }
 
 TEST(PackedAttention, Errors) {
