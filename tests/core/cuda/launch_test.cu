@@ -10,7 +10,7 @@
 namespace rmt::test {
 namespace {
 
-using Launch = OnDevice;
+using KernelLaunch = OnDevice;
 
 __global__ void where(int* x) {
   const int block = int(blockIdx.x + gridDim.x * (blockIdx.y + gridDim.y * blockIdx.z));
@@ -18,7 +18,7 @@ __global__ void where(int* x) {
   x[block * int(blockDim.x * blockDim.y * blockDim.z) + thread] += 1 + thread + 1000 * block;
 }
 
-TEST_F(Launch, EveryThreadOfEveryBlockRunsOnce) {
+TEST_F(KernelLaunch, EveryThreadOfEveryBlockRunsOnce) {
   Array<int> x(std::vector<int>(24 * 30, 0));
   launch("where", where, dim3(2, 3, 4), dim3(5, 3, 2), 0, x.p);
   const std::vector<int> y = x.read();
@@ -44,7 +44,7 @@ __global__ void tells(double* y, int i, unsigned u, int64_t n, float f, bool b, 
   y[8] = x ? double(x[1]) : -1;
 }
 
-TEST_F(Launch, ArgumentsKeepTheirValue) {
+TEST_F(KernelLaunch, ArgumentsKeepTheirValue) {
   Array<double> y(9);
   Array<float> x(std::vector<float>{3, 4});
   const Three three{0.5, -3, int64_t(1) << 40};
@@ -81,7 +81,7 @@ __global__ void reverse(const float* x, float* y, int n, int* ok) {
 
 // 48 KiB are there for every kernel; start() asks for more where a launch wants more, and every
 // GPU from sm_80 on has 99 KiB.
-TEST_F(Launch, SharedMemoryBeyond48KiB) {
+TEST_F(KernelLaunch, SharedMemoryBeyond48KiB) {
   const std::vector<float> x = ramp(24 << 10);
   Array<float> dx(x);
   for (int kib : {1, 47, 60, 96, 1}) {
@@ -96,7 +96,7 @@ TEST_F(Launch, SharedMemoryBeyond48KiB) {
   }
 }
 
-TEST_F(Launch, WhatCudaRefusesIsAnErrorAndTheNextLaunchRuns) {
+TEST_F(KernelLaunch, WhatCudaRefusesIsAnErrorAndTheNextLaunchRuns) {
   Array<int> x(std::vector<int>(64, 0));
   auto refused = [&](dim3 grid, dim3 block, size_t shared, const std::string& part) {
     expect_error([&] { launch("where", where, grid, block, shared, x.p); }, {"kernel where", part});
@@ -128,7 +128,7 @@ __global__ void widen_numbers(float* y) {
 // Rounding is monotonous, so it is right everywhere when it is right at every bf16, half-way
 // between every two neighbours, and on both sides next to that. The host's conversion is the
 // definition.
-TEST_F(Launch, Bf16IsConvertedAsOnTheHost) {
+TEST_F(KernelLaunch, Bf16IsConvertedAsOnTheHost) {
   std::vector<float> x;
   for (uint32_t h = 0; h <= 0xffff; ++h) {
     const uint32_t middle = h << 16 | 0x8000;
