@@ -11,6 +11,14 @@ namespace rmt::gpu::convolution {
 // for the filters.
 constexpr int64_t kHaloBytes = 48 << 10;
 
+// Dynamic shared memory to ask for when a kernel needs `bytes` of it. A block has more than 48 KiB
+// only if its dynamic part alone is larger (launch.h). These kernels have small static arrays beside
+// it; where both would pass 48 KiB together, a little more is asked for.
+inline size_t shared_bytes(size_t bytes) {
+  constexpr size_t kSmall = 48 << 10, kStatic = 4 << 10;
+  return bytes + kStatic > kSmall ? std::max(bytes, kSmall + 16) : bytes;
+}
+
 // What the kernels are for: filters of 2 x 2 and 3 x 3, whole packs of channels, or images of three
 // and the filters that look at them in RMT. The pointers are those of x or dy and of what is
 // written.
@@ -50,7 +58,7 @@ void launch_product(const char* name, const Source& source, const Window& w, con
                sums = size_t(kM * 16 * kWarps) * (kN * 8 + kGap);
   cuda::launch(name, product_kernel<kChannels, kM, kN, Source, Result>,
                dim3(unsigned(blocks), unsigned(columns)), dim3(kBlock),
-               std::max(halo, sums) * sizeof(bf16), source, w, tiles,
+               shared_bytes(std::max(halo, sums) * sizeof(bf16)), source, w, tiles,
                static_cast<const Eight*>(packed.data()), bias, result);
 }
 
@@ -118,8 +126,8 @@ void launch_gradient(const Source& source, const bf16* dy, const Window& w, floa
   const int64_t threads = 32 * slices * w.taps();
   cuda::launch("conv2d_backward_w", gradient_kernel<kChannels, kM, Source>,
                dim3(unsigned(parts), rows, chunks), dim3(unsigned(threads)),
-               std::max(size_t(numbers_shared) * sizeof(bf16), size_t(threads) * 8), source, dy, w,
-               tiles, sums);
+               shared_bytes(std::max(size_t(numbers_shared) * sizeof(bf16), size_t(threads) * 8)),
+               source, dy, w, tiles, sums);
   cuda::launch("add_gradients", add_gradients_kernel,
                dim3(unsigned(cuda::blocks_for(numbers + w.O, 32))), dim3(32, kAddRows), 0, sums,
                parts, w, forward_filters(c, is_image(c)), dw, dbias);
