@@ -12,8 +12,8 @@ namespace rmt::gpu::convolution {
 constexpr int64_t kHaloBytes = 48 << 10;
 
 // Dynamic shared memory to ask for when a kernel needs `bytes` of it. A block has more than 48 KiB
-// only if its dynamic part alone is larger (launch.h). These kernels have small static arrays beside
-// it; where both would pass 48 KiB together, a little more is asked for.
+// only if its dynamic part alone is larger (launch.h). These kernels have small static arrays
+// beside it; where both would pass 48 KiB together, a little more is asked for.
 inline size_t shared_bytes(size_t bytes) {
   constexpr size_t kSmall = 48 << 10, kStatic = 4 << 10;
   return bytes + kStatic > kSmall ? std::max(bytes, kSmall + 16) : bytes;
