@@ -1,6 +1,7 @@
 #!/bin/sh
 # What the tests cannot see: formatting, sizes, the layers of includes, that every op is proved,
-# and that what comments and chapters point at is there. Prints what is wrong; exit 1 if anything is.
+# and that what comments and chapters point at is there. Prints what is wrong; exit 1 if anything
+# is.
 #   check.sh          all of it
 #   check.sh tables   rewrites the numbers of lines in the chapters' reading orders (make format)
 #   STRICT=0          what concerns sizes, folders and prose warns and does not fail

@@ -31,7 +31,7 @@ bool serves(const Conv& c, const P*... pointers) {
          c.k * c.k * (c.I + 64) * (c.O + 64) < largest && cuda::aligned(pointers...);
 }
 
-// Channels of a halo at a time, 16, 32 or 64; 0 when even 16 are too many.
+// Channels of a halo at a time, 16, 32 or 64.
 inline int channels_at_once(const Window& w, const Tiles& t, int most) {
   int channels = most;
   while (channels > 16 && (channels / 2 >= w.C || t.halo() * (channels + kGap) * 2 > kHaloBytes))
@@ -44,10 +44,9 @@ inline Patches<3, 3> patches(const bf16* x, const Conv& c) {
   return {x, int(c.H), int(c.W), int(c.stride), int(c.pad)};
 }
 
-template <int kChannels, int kM, int kN, class Source, class Result>
+template <int kChannels, int kM, int kN, class Source>
 void launch_product(const char* name, const Source& source, const Window& w, const Tiles& tiles,
-                    const float* weights, const Filters& f, const float* bias, const Result& result,
-                    int64_t blocks) {
+                    const float* weights, const Filters& f, const float* bias, bf16* out) {
   const int columns = int(cuda::blocks_for(w.O, kN * 8));
   const int n = columns * (kN / 2) * steps_of(w, kChannels) * 32;
   const Storage packed(size_t(n) * sizeof(Eight), Device::cuda);
@@ -56,10 +55,10 @@ void launch_product(const char* name, const Source& source, const Window& w, con
                kChannels, n);
   const size_t halo = size_t(tiles.halo()) * (kChannels + kGap),
                sums = size_t(kM * 16 * kWarps) * (kN * 8 + kGap);
-  cuda::launch(name, product_kernel<kChannels, kM, kN, Source, Result>,
-               dim3(unsigned(blocks), unsigned(columns)), dim3(kBlock),
+  cuda::launch(name, product_kernel<kChannels, kM, kN, Source>,
+               dim3(unsigned(tiles.count), unsigned(columns)), dim3(kBlock),
                shared_bytes(std::max(halo, sums) * sizeof(bf16)), source, w, tiles,
-               static_cast<const Eight*>(packed.data()), bias, result);
+               static_cast<const Eight*>(packed.data()), bias, out);
 }
 
 // f(channels, kM, kN, tiles) with numbers that the compiler knows.
@@ -83,8 +82,7 @@ inline void forward(const bf16* x, const float* w, const float* bias, bf16* y, c
   for_shape(window, [&](auto channels, auto kM, auto kN, const Tiles& tiles) {
     auto run = [&](const auto& source) {
       launch_product<channels, kM, kN>("conv2d_forward", source, window, tiles, w,
-                                       forward_filters(c, is_image(c)), bias, Store{y},
-                                       tiles.count);
+                                       forward_filters(c, is_image(c)), bias, y);
     };
     if constexpr (channels == kPatchChannels)
       if (is_image(c)) return run(patches(x, c));
@@ -99,7 +97,7 @@ inline void backward_x(const bf16* dy, const float* w, bf16* dx, const Conv& c) 
       const Window window = backward_window(c, p, q);
       for_shape(window, [&](auto channels, auto kM, auto kN, const Tiles& tiles) {
         launch_product<channels, kM, kN>("conv2d_backward_x", source, window, tiles, w,
-                                         backward_filters(c), nullptr, Store{dx}, tiles.count);
+                                         backward_filters(c), nullptr, dx);
       });
     }
 }

@@ -168,73 +168,47 @@ struct Product {
   }
 };
 
-// The thread's 8 columns of 8 outputs of a tile: places in the map that is written, negative where
-// there is no output, and the sums, rounded.
-struct Outputs {
-  int64_t at[8];
-  Eight sums[8];
-
-  // pixels: of the tile's outputs (write_pixels).
-  template <int kN>
-  static __device__ __forceinline__ Outputs of(const Window& w, const int* pixels,
-                                               const bf16* shared, int column) {
-    Outputs out;
-    const int c = int(threadIdx.x) % kN * 8;
+// The rounded sums in shared memory, to the pixels of the tile's outputs (write_pixels) and the
+// columns from `column` on. A thread takes 8 columns of 8 outputs.
+template <int kN>
+__device__ __forceinline__ void store_outputs(const Window& w, const int* pixels,
+                                              const bf16* shared, int column, bf16* out) {
+  const int c = int(threadIdx.x) % kN * 8;
 #pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      const int n = int(threadIdx.x) / kN + i * (kBlock / kN), pixel = pixels[n];
-      const bool there = pixel >= 0 && column + c < w.O;
-      out.at[i] = there ? int64_t(pixel) * w.O + column + c : -1;
-      out.sums[i] = *reinterpret_cast<const Eight*>(shared + n * (kN * 8 + kGap) + c);
-    }
-    return out;
+  for (int i = 0; i < 8; ++i) {
+    const int n = int(threadIdx.x) / kN + i * (kBlock / kN), pixel = pixels[n];
+    if (pixel >= 0 && column + c < w.O)
+      *reinterpret_cast<Eight*>(out + int64_t(pixel) * w.O + column + c) =
+          *reinterpret_cast<const Eight*>(shared + n * (kN * 8 + kGap) + c);
   }
-};
+}
 
-// out = the sums.
-struct Store {
-  bf16* out;
-  struct State {};
-  __device__ State begin(int) const { return {}; }
-  __device__ void take(State&, const Outputs& o) const {
-#pragma unroll
-    for (int i = 0; i < 8; ++i)
-      if (o.at[i] >= 0) *reinterpret_cast<Eight*>(out + o.at[i]) = o.sums[i];
-  }
-  template <int kN>
-  __device__ void finish(const State&, void*, const Window&) const {}
-};
-
-// Blocks: some of the tiles, and kN 8 columns. `result` has what becomes of the sums. (A
-// multiprocessor has registers for three blocks.)
-template <int kChannels, int kM, int kN, class Source, class Result>
+// Blocks: a tile, and kN 8 columns. (A multiprocessor has registers for three blocks.)
+template <int kChannels, int kM, int kN, class Source>
 __global__ void __launch_bounds__(kBlock, 3)
     product_kernel(Source source, Window w, Tiles tiles, const Eight* filters, const float* bias,
-                   Result result) {
+                   bf16* out) {
   using P = Product<kChannels, kM, kN>;
   DYNAMIC_SHARED(bf16, shared);
   SHARED(int, pixels, P::outputs);
   P product(w, tiles, shared);
   const int column = int(blockIdx.y) * kN * 8;
-  auto state = result.begin(column + int(threadIdx.x) % kN * 8);
-  for (Walk at(tiles); at.left > 0; at.next(w, tiles)) {
-    product.begin(filters, bias, column);
-    for (int channel = 0; channel < w.C; channel += kChannels) {
-      __syncthreads();  // all have read what lies in `shared`
-      load_halo<kChannels>(source, w, tiles, at, channel, shared);
-      ptx::cp_async_commit();
-      product.load_filters();
-      ptx::cp_async_wait<0>();
-      __syncthreads();
-      product.add_halo();
-    }
+  const Walk at(tiles);  // of one tile
+  product.begin(filters, bias, column);
+  for (int channel = 0; channel < w.C; channel += kChannels) {
+    __syncthreads();  // all have read what lies in `shared`
+    load_halo<kChannels>(source, w, tiles, at, channel, shared);
+    ptx::cp_async_commit();
+    product.load_filters();
+    ptx::cp_async_wait<0>();
     __syncthreads();
-    product.round_sums();
-    write_pixels(w, tiles, at, pixels, P::outputs);
-    __syncthreads();
-    result.take(state, Outputs::of<kN>(w, pixels, shared, column));
+    product.add_halo();
   }
-  result.template finish<kN>(state, shared, w);
+  __syncthreads();
+  product.round_sums();
+  write_pixels(w, tiles, at, pixels, P::outputs);
+  __syncthreads();
+  store_outputs<kN>(w, pixels, shared, column, out);
 }
 
 }  // namespace rmt::gpu::convolution
