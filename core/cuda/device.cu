@@ -80,6 +80,7 @@ std::string look(State& s) {
   s.info.minor = p.minor;
   s.info.multiprocessors = p.multiProcessorCount;
   s.info.memory = p.totalGlobalMem;
+  s.info.shared = p.sharedMemPerBlockOptin;
   if (p.major < 8)
     return str(p.name, " has compute capability ", p.major, ".", p.minor,
                "; 8.0 (Ampere) is the least that is supported");

@@ -30,6 +30,7 @@ struct Info {
   int major = 0, minor = 0;  // compute capability
   int multiprocessors = 0;
   size_t memory = 0;  // bytes
+  size_t shared = 0;  // bytes of shared memory that a block can ask for
   int driver = 0, runtime = 0;
 };
 

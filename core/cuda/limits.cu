@@ -1,20 +1,8 @@
 #include "core/cuda/limits.h"
 
 #include "core/cuda/device.h"
-#include "core/cuda/launch.h"
 
 namespace rmt::cuda {
-namespace {
-
-int64_t shared_of_a_block() {
-  cudaDeviceProp properties{};
-  int device = 0;
-  check(cudaGetDevice(&device), "cudaGetDevice");
-  check(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties");
-  return int64_t(properties.sharedMemPerBlockOptin);
-}
-
-}  // namespace
 
 Limits limits_of_gpu(int multiprocessors, int64_t shared_bytes) {
   return {.parts = 8 * multiprocessors,
@@ -29,7 +17,7 @@ Limits& limits() {
                                              .shared_bytes = 227 << 10,
                                              .pieces = false,
                                              .staging_bytes = 1 << 16}
-                                    : limits_of_gpu(info().multiprocessors, shared_of_a_block());
+                                    : limits_of_gpu(info().multiprocessors, int64_t(info().shared));
   return limits;
 }
 
