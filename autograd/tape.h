@@ -73,8 +73,8 @@ void set_shadow(const Tensor& leaf, const Tensor& copy);
 Tensor shadow(const Tensor& x);           // that copy; undefined where there is none
 void refresh_shadow(const Tensor& leaf);  // the leaf's numbers into it, where there is one
 
-// While one lives, this thread records nothing (evaluation) / records even inside a NoGrad
-// (recompute).
+// While a GradMode(false) lives, this thread records nothing: evaluation. While a GradMode(true)
+// lives, it records even inside a NoGrad: a forward pass that is run again (checkpoint.h).
 class GradMode {
  public:
   explicit GradMode(bool on);

@@ -7,8 +7,9 @@
 namespace rmt {
 namespace {
 
-// The first byte tells how many follow, 10xxxxxx each, and the second byte's range what would be
-// longer than it must be (E0, F0), a surrogate (ED), or too large (F4).
+// What the first byte of a character says: how many bytes it has, and in which range the second
+// one lies. After most it is any 10xxxxxx, as all further bytes are. The ranges are narrower where
+// the rest would be a longer form than needed (E0, F0), a surrogate (ED), or too large (F4).
 struct Second {
   size_t length;
   uint8_t least, most;

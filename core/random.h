@@ -65,8 +65,8 @@ HD inline std::array<float, 4> normals_of(const std::array<uint32_t, 4>& words) 
   std::array<float, 4> z{};
   for (int pair = 0; pair < 2; ++pair) {
     const uint32_t first = words[2 * pair], second = words[2 * pair + 1];
-    // u = m 2^e with m in [sqrt(1 / 2), sqrt 2). Less the bits of sqrt(1 / 2), the bits of u have e
-    // above the 23 of the fraction, and in these m's own bits, less the same.
+    // u = m 2^e with m in [sqrt(1 / 2), sqrt 2). The bits of u minus the bits of sqrt(1 / 2) are e
+    // in the upper 9 bits, and in the lower 23 the bits of m minus those of sqrt(1 / 2).
     constexpr uint32_t half_root = 0x3f3504f3u;
     const float u = float(first | 1) * 0x1p-32f;
     const uint32_t shifted = std::bit_cast<uint32_t>(u) - half_root;

@@ -27,7 +27,7 @@ class Storage {
   Device device_;
 };
 
-// Bytes held by live Storages now, and the most that ever were (since reset_peak).
+// Bytes held by live Storages now, and the most that ever were (since reset_peak_memory()).
 struct MemoryUse {
   size_t live, peak;
 };

@@ -1,4 +1,4 @@
-// Colours for classes: the same in every picture of segmentation and detection.
+// Colours for classes, in the pictures of segmentation and detection.
 #pragma once
 #include "data/images/image.h"
 

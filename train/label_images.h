@@ -29,10 +29,9 @@ struct LabelReport {
 };
 
 // Writes a map of every image of `images` that the file does not have yet, in their order; an image
-// that cannot be read gets none. The
-// teacher sees the whole image, squashed into a square, so that the map covers all of it.
-// `progress` is told how many images have been seen, and the metrics so far; its false ends the
-// work, which the next call goes on with.
+// that cannot be read gets none. The teacher sees the whole image, squashed into a square, so that
+// the map covers all of it. `progress` is told how many images have been seen, and the metrics so
+// far; its false ends the work, which the next call goes on with.
 LabelReport label_images(nn::Rmt& teacher, const data::Dataset& images, const LabelOptions& options,
                          const Compute& compute, data::LabelFileWriter& file,
                          const std::function<bool(int64_t done, const Metrics&)>& progress);

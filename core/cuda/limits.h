@@ -7,16 +7,16 @@
 namespace rmt::cuda {
 
 struct Limits {
-  // Blocks that leave a sum each, to be added by a second kernel, at most: a few for each
-  // multiprocessor.
+  // Of a sum in parts: the most blocks that leave one part each, which a second kernel then adds.
+  // A few for each multiprocessor.
   int64_t parts;
   // Bytes of a convolution's patches that exist at a time: few enough to stay in the GPU's L2 cache
   // (40 MiB on an A100, 50 on an H100) between the kernel that writes them and the one that reads.
   int64_t patch_bytes;
   // Bytes of shared memory that a block can ask for.
   int64_t shared_bytes;
-  // Memory that was given back may be handed out again in pieces. Off, each tensor of the common
-  // pool has memory of its own, beyond which an access is seen.
+  // Memory that was given back may be handed out again in pieces. Where this is off, each tensor of
+  // the common pool has memory of its own, so that an access beyond its end is seen.
   bool pieces;
   // Bytes that are asked of the driver at once, of device memory and of pinned memory: small
   // requests share them.

@@ -56,7 +56,7 @@ __device__ __forceinline__ void for_packs(const Lanes& lanes, F f) {
   for_packs<N, P>(lanes.lane, lanes.width, lanes.C, f);
 }
 
-// The numbers of the lane whose number differs in the bits of `apart`.
+// What x is in another lane: the one whose number is ours with the bits of `apart` flipped.
 template <class T, int N>
 __device__ __forceinline__ Values<T, N> of_lane_apart(const Values<T, N>& x, int apart) {
   return Values<T, N>::map([=](T x_n) { return __shfl_xor_sync(kFullWarp, x_n, apart); }, x);

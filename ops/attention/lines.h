@@ -6,10 +6,10 @@
 //      B H lines of n = W            B W lines of n = H            B lines of n = H W
 //
 //         0 0 0 0 0                     0 1 2 3 4                     0 0 0 0 0
-//         1 1 1 1 1                     0 1 2 3 4                     0 0 0 0 0      (the number of
-//         2 2 2 2 2                     0 1 2 3 4                     0 0 0 0 0      each one's
-// line)
+//         1 1 1 1 1                     0 1 2 3 4                     0 0 0 0 0
+//         2 2 2 2 2                     0 1 2 3 4                     0 0 0 0 0
 //
+// (Each position has the number of its line.)
 // A unit is one head of one line: n positions of D channels each. Units share nothing; their number
 // is line * heads + head.
 #pragma once

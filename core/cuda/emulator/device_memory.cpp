@@ -15,7 +15,7 @@ namespace {
 // 2 kGap - 1 bytes long.
 size_t extent(size_t bytes) { return (bytes + kGap - 1) / kGap * kGap + kGap; }
 
-// The entry of `blocks` in which the n bytes from p on lie; else end().
+// Do the n bytes from p on lie in one entry of `blocks`?
 template <class Map>
 bool inside_one(const Map& blocks, const void* p, size_t n) {
   auto it = blocks.upper_bound(static_cast<char*>(const_cast<void*>(p)));

@@ -37,7 +37,8 @@ class Fibers {
   bool on_host() const { return running_ == &host_; }
   Fiber* running() const { return running_; }
 
-  // A fiber that waits for work: at the beginning of `body`, or where it went away after give_back.
+  // A fiber that waits for work: at the beginning of `body`, or where it switched away after
+  // give_back_running().
   Fiber* take();
   // The running fiber has no CUDA thread any more.
   void give_back_running() { idle_.push_back(running_); }

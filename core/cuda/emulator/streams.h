@@ -72,7 +72,8 @@ void throw_pending_error();
 void check_gaps(const std::string& when);
 
 cudaStream_t resolve(cudaStream_t stream);  // null is the default stream
-// Does any stream, in a mode as strict as this or stricter? Others than relaxed forbid waiting.
+// Does any stream capture in a mode as strict as `loosest`, or a stricter one? All modes but the
+// relaxed one forbid waiting for the device meanwhile.
 bool is_capturing(cudaStreamCaptureMode loosest = cudaStreamCaptureModeThreadLocal);
 
 void submit(cudaStream_t stream, Op op);

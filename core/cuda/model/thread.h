@@ -4,8 +4,8 @@
 // Integers, addresses and predicates are computed as the GPU computes them, from the launch's
 // arguments and the thread's place in the grid: they decide how often a loop runs. What is read
 // from memory is not known: it counts as numbers near 1 (kGuess), and a branch that depends on it
-// is counted as a guess. Kernels here take few of these: a division that checks for numbers too
-// large.
+// is counted as a guess. Kernels here have few such branches, most of them inside a division, which
+// checks for numbers that are too large.
 #pragma once
 #include <cstdint>
 #include <map>
