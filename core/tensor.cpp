@@ -72,7 +72,9 @@ Tensor Tensor::view(const Shape& shape) const {
 
 Tensor Tensor::slice(int64_t begin, int64_t end) const {
   CHECK(defined() && rank() > 0, "slice: needs a tensor with at least one dimension");
-  CHECK(!node, "slice: this tensor is on the tape and its gradient would be lost; detach() first");
+  CHECK(!node,
+        "slice: this tensor is on the tape and its gradient would be lost; use ops::slice, or "
+        "detach() first");
   CHECK(0 <= begin && begin <= end && end <= dim(0), "slice: [", begin, ", ", end,
         ") is not inside shape ", shape_);
   Tensor x = *this;

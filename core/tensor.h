@@ -71,7 +71,7 @@ class Tensor {
   // would drop: use ops::view there.
   Tensor view(const Shape& shape) const;
   // Same storage: elements [begin, end) of the first dimension. Refuses a tensor on the tape, as
-  // view does.
+  // view does: use ops::slice there.
   Tensor slice(int64_t begin, int64_t end) const;
 
   // All of these are off the tape. detach: the same storage. clone: a storage of its own. to: a
