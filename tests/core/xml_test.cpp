@@ -10,6 +10,8 @@ TEST(Xml, TextIsContentAndNothingElse) {
   EXPECT_EQ(xml_text("kätzchen 猫 😀"), "kätzchen 猫 😀");
   EXPECT_EQ(xml_text("\xc3"), "?") << "cut in the middle of a character";
   EXPECT_EQ(xml_text("\xc3("), "?(");
+  EXPECT_EQ(xml_text("\xc2\x85 \xc2\xa0 \xef\xbf\xbe"), "?? \xc2\xa0 ???")
+      << "control; no character";
   EXPECT_EQ(xml_text("\xc0\xaf \xe0\x80\xaf \xed\xa0\x80 \xf4\x90\x80\x80 \xef\xbf\xbf"),
             "?? ??? ??? ???? ???")
       << "too long; surrogate; too high; no character";
