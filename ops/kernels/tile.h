@@ -3,6 +3,7 @@
 // vector's; `multiply` reads A by any strides, so that A^T B needs no copy either.
 #pragma once
 #include "core/simd.h"
+#include "ops/kernels/transpose.h"
 
 namespace rmt::cpu::tile {
 
@@ -60,19 +61,10 @@ void multiply(int64_t M, int64_t N, int64_t K, const T* a, Row row, Col col, con
   for (; j + V <= N; j += V) rows<T, kRows, 1>(M, K, a, row, col, b + j, ldb, c + j, ldc, add);
 }
 
-// to (N x M) = from (M x N)^T, both multiples of lanes<T>.
+// to (N x M) = from (M x N)^T.
 template <class T>
 void transpose(int64_t M, int64_t N, const T* from, T* to) {
-  constexpr int V = simd::lanes<T>;
-  for (int64_t i = 0; i < M; i += V)
-    for (int64_t j = 0; j < N; j += V) {
-      Vec<T> v[V];
-#pragma GCC unroll 16
-      for (int r = 0; r < V; ++r) v[r] = simd::load<T>(from + (i + r) * N + j);
-      simd::transpose<T>(v);
-#pragma GCC unroll 16
-      for (int r = 0; r < V; ++r) simd::store<T>(to + (j + r) * M + i, v[r]);
-    }
+  transpose_matrix(M, N, from, N, to, M);
 }
 
 }  // namespace rmt::cpu::tile
