@@ -2,9 +2,9 @@
 #include "ops/sum.h"
 
 #include "core/elementwise.h"
-#include "core/rows.h"
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
+#include "ops/kernels/mean_loss.h"
 
 namespace rmt {
 namespace gpu {  // sum.cu
@@ -19,25 +19,9 @@ namespace {
 
 using simd::View;
 
-// Blocks of 2048 numbers in T, a lane each its own sum; from there on in double, so that the error
-// does not grow with n.
 template <class T>
-void sum_forward(const T* x, T* y, int64_t n) {
-  constexpr int64_t block = 2048;
-  const int64_t parts = part_count(n, 1 << 15);
-  std::vector<double> sums(parts);
-  parallel_for(parts, 1, [&](int64_t first, int64_t last) {
-    for (int64_t p = first; p < last; ++p)
-      for (int64_t begin = part_begin(n, parts, p), end = part_begin(n, parts, p + 1); begin < end;
-           begin += block) {
-        const View<const T> few = x + begin;
-        sums[p] += double(
-            simd::sum_columns<T>(std::min(block, end - begin), [&](auto i) { return few[i]; }));
-      }
-  });
-  double total = 0;
-  for (double sum : sums) total += sum;
-  *y = T(total);
+void sum_forward(View<const T> x, T* y, int64_t n) {
+  *y = sum_loss<T>(n, 1, [=](auto i) { return x[i]; });
 }
 
 template <class T>

@@ -1,5 +1,5 @@
-// Losses that are a sum over all elements, or over rows, divided by a number: the mean over all
-// elements is y = 1 / n sum_i f(x_i, t_i).
+// Sums over all elements, or over rows, divided by a number: the losses, of which the mean over all
+// elements is y = 1 / n sum_i f(x_i, t_i), and ops::sum.
 #pragma once
 #include <algorithm>
 #include <vector>
