@@ -59,7 +59,6 @@ class CocoParser : public nlohmann::json_sax<nlohmann::json> {
   void pack_polygons();
   void number(double x);
   void store(double x);
-  void store_text(const std::string& text);
 
   CocoJson& out_;
   int depth_ = 0;

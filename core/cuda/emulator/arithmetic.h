@@ -129,4 +129,3 @@ T atomicCAS(T* p, std::type_identity_t<T> expected, std::type_identity_t<T> valu
 inline void __threadfence() {}
 inline void __threadfence_block() {}
 [[noreturn]] inline void __trap() { rmt::emulator::fail("__trap"); }
-inline long long clock64() { return rmt::emulator::counters().switches; }

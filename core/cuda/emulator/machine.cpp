@@ -38,7 +38,6 @@ class Machine {
   bool in_kernel() const { return !fibers_.on_host(); }
   int64_t block_serial() const { return serial_; }
   int thread_index() const { return int(block_.current - block_.threads); }
-  Set live_lanes() { return warp().live; }
 
   void run(const Work& work);
   int barrier(const char* what, bool predicate, const Site& at);
@@ -290,5 +289,3 @@ bool in_shared(const void* p, size_t bytes) { return machine.shared.contains(p, 
 void run(const Work& work) { machine.run(work); }
 
 }  // namespace rmt::emulator
-
-unsigned __activemask() { return rmt::emulator::machine.live_lanes(); }

@@ -41,7 +41,7 @@ struct Settings {
   bool check_canaries_each_launch = true;
   // Device memory is inaccessible outside kernels and copies, from the next operation on.
   bool lock_memory = false;
-  // Work on streams waits for a synchronisation or a query.
+  // Work on streams waits for a synchronisation.
   bool lazy = false;
   // A dry run: kernels, products and copies do nothing, and device memory is never touched, so that
   // it may be larger than the host's; host memory that is copied to becomes 0. For notes.h.

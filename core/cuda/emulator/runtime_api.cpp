@@ -55,7 +55,6 @@ const ErrorText& text_of(cudaError_t error) {
 
 const char* cudaGetErrorName(cudaError_t error) { return text_of(error).name; }
 const char* cudaGetErrorString(cudaError_t error) { return text_of(error).text; }
-cudaError_t cudaPeekAtLastError() { return last_error; }
 cudaError_t cudaGetLastError() { return std::exchange(last_error, cudaSuccess); }
 
 // --- the device ---
@@ -69,10 +68,6 @@ cudaError_t cudaSetDevice(int device) {
 }
 cudaError_t cudaSetDeviceFlags(unsigned flags) {
   host_sleeps = flags & cudaDeviceScheduleBlockingSync;
-  return cudaSuccess;
-}
-cudaError_t cudaGetDevice(int* device) {
-  *device = 0;
   return cudaSuccess;
 }
 cudaError_t cudaDriverGetVersion(int* version) {
@@ -89,17 +84,10 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   *properties = {
       .name = "rmt emulated device",
       .totalGlobalMem = memory.size(),
-      .sharedMemPerBlock = kStaticShared,
       .sharedMemPerBlockOptin = kMaxShared,
-      .sharedMemPerMultiprocessor = kMaxShared + 1024,
       .major = 9,
       .minor = 0,
       .multiProcessorCount = 132,
-      .warpSize = 32,
-      .maxThreadsPerBlock = 1024,
-      .maxThreadsPerMultiProcessor = 2048,
-      .regsPerBlock = 65536,
-      .l2CacheSize = 50 << 20,
   };
   return cudaSuccess;
 }
@@ -163,10 +151,6 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
 
 // --- streams ---
 
-cudaError_t cudaStreamCreate(cudaStream_t* stream) {
-  return cudaStreamCreateWithFlags(stream, cudaStreamDefault);
-}
-
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
   Lock lock(api);
   *stream = new CUstream_st;
@@ -197,8 +181,6 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   check_gaps("at a synchronisation");
   return cudaSuccess;
 }
-
-cudaError_t cudaStreamQuery(cudaStream_t stream) { return cudaStreamSynchronize(stream); }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
   Lock lock(api);
@@ -244,8 +226,6 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   check_gaps("at a synchronisation");
   return cudaSuccess;
 }
-
-cudaError_t cudaEventQuery(cudaEvent_t event) { return cudaEventSynchronize(event); }
 
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
   Lock lock(api);

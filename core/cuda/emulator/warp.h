@@ -154,6 +154,4 @@ requires std::same_as<T, int> || std::same_as<T, unsigned> T __reduce_max_sync(u
   return rmt::emulator::reduce("__reduce_max_sync", mask, value, rmt::emulator::Max{}, at);
 }
 
-unsigned __activemask();  // the lanes of the warp that have not exited
-
 #undef RMT_SITE
