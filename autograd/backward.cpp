@@ -125,7 +125,8 @@ Tensor leaf(const Tensor& x) {
 }
 
 Tensor grad(const Tensor& x) {
-  CHECK(x.node && !x.node->backward && !x.node->done, "grad: only leaves keep a gradient");
+  CHECK(x.node && !x.node->backward && !x.node->done,
+        "grad: only leaves keep a gradient; make one by leaf()");
   return x.node->grad;
 }
 
@@ -137,7 +138,7 @@ void set_grad(const Tensor& x, const Tensor& g) {
 }
 
 void clear_grad(const Tensor& x) {
-  CHECK(x.node, "clear_grad: not a leaf");
+  CHECK(x.node, "clear_grad: only leaves have a gradient; make one by leaf()");
   x.node->grad = Tensor();
 }
 
@@ -182,7 +183,9 @@ void backward(const Tensor& loss, const LeafComplete& complete) {
 // that came from its users; when its turn comes they all have, and the sum is complete. What has
 // been used is let go at once, to save memory.
 void backward(const Tensor& y, const Tensor& dy, const LeafComplete& complete) {
-  CHECK(y.node, "backward: this tensor depends on nothing that needs a gradient");
+  CHECK(y.node,
+        "backward: this tensor depends on nothing that needs a gradient; compute it from a leaf() "
+        "or a parameter, and not within a NoGrad");
   CHECK(dy.shape() == y.shape() && dy.dtype() == y.dtype(), "backward: dy is ", dy.dtype(), " ",
         dy.shape(), ", y is ", y.dtype(), " ", y.shape());
   NoGrad off;

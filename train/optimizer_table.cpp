@@ -106,7 +106,7 @@ void OptimizerTable::send_arrays() {
 void OptimizerTable::launch(const OptimizerOptions& options, const Tensor& loss) {
   CHECK(!loss.defined() ||
             (loss.numel() == 1 && loss.dtype() == DType::f32 && loss.device() == Device::cuda),
-        "AdamW: loss is ", loss.dtype(), " ", loss.shape(), " on ", loss.device(),
+        "optimizer: loss is ", loss.dtype(), " ", loss.shape(), " on ", loss.device(),
         ", expected one f32 on the GPU");
   if (view_.chunk_count == 0) return;
   const float take_average = float(1 - options.average_decay);

@@ -29,7 +29,7 @@ Graph::~Graph() {
 bool Graph::captured() const { return state_->executable != nullptr; }
 
 void Graph::capture(const std::function<void()>& f) {
-  CHECK(!captured(), "graph: captured already");
+  CHECK(!captured(), "graph: captured already; record other launches in another Graph");
   synchronize();
   free_unused();  // what the steps before kept, the graph's own pool will need
   try {
