@@ -32,7 +32,7 @@ struct StatisticArrays {
 
 // What a kernel is given. All pointers are into the memory of the GPU.
 struct OptimizerView {
-  const ParameterArrays* parameters;  // (parameter_count), and so are the next five
+  const ParameterArrays* parameters;  // (parameter_count), as are the next four
   const double* lr_scale;
   const double* weight_decay;
   int64_t* t;
