@@ -348,7 +348,7 @@ else ifeq ($(wildcard $(OP_PROOF)),)
 	@echo "make op: $(OP) has no proof: write $(OP_PROOF), one call of check_op" >&2; exit 2
 else
 	+@$(BUILD_ALL) op-built
-	$(if $(OP_CU),,@echo "make op: there is no $(OP:.cpp=.cu): the op is proved on the CPU alone")
+	$(if $(OP_CU),,@echo "make op: there is no $(OP:.cpp=.cu): the op is proved on the CPU alone, with .on_gpu = false")
 	@sh tests/run.sh $(BUILD)/op/$(NAME) --gtest_filter='$(FILTER)'
 .PHONY: op-built
 op-built: $(BUILD)/op/$(NAME)

@@ -53,8 +53,10 @@ void call(const char* name, const Tensor& x, void (*kernel)(P...), const A&... a
 }
 
 [[noreturn]] inline void refuse(const char* kernel, const Tensor& x) {
-  throw Error(str(kernel, ": no kernel for ", x.dtype(), " on ", x.device(),
-                  "; convert with Tensor::to(DType::f32), or compute on the CPU"));
+  const bool both_devices = x.dtype() == DType::f32 || x.dtype() == DType::f64;
+  throw Error(str(kernel, ": no kernel for ", x.dtype(), " on ", x.device(), "; ",
+                  both_devices ? "move its tensors to the other device with Tensor::to(Device)"
+                               : "convert with Tensor::to(DType::f32)"));
 }
 
 }  // namespace rmt

@@ -197,6 +197,13 @@ TEST_F(DeviceTensor, AnErrorInAKernelNamesTheOpAndItsShape) {
       {"gelu", "i32 on cuda", "Tensor::to(DType::f32)"});
 }
 
+TEST_F(DeviceTensor, WithoutAKernelOneMovesOrConverts) {
+  const Tensor x = Tensor::zeros({2}, DType::f32, Device::cuda);
+  expect_error([&] { refuse("op", x); }, {"op: no kernel for f32 on cuda", "to(Device)"});
+  const Tensor steps = Tensor::zeros({2}, DType::i64);
+  expect_error([&] { refuse("op", steps); }, {"op: no kernel for i64 on cpu", "to(DType::f32)"});
+}
+
 TEST_F(DeviceTensor, MemoryIsCountedForEachDevice) {
   const size_t live = memory_use(Device::cuda).live, host = memory_use().live;
   reset_peak_memory(Device::cuda);
