@@ -45,12 +45,12 @@ P coerce(const char* name, const A& a) {
 
 #ifdef __CUDACC__
 
+cudaError_t allow_all_shared_memory(const void* kernel);  // limits.cu
 template <class... P>
 cudaError_t start(const char*, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared,
                   P... args) {
-  if (shared > 48 << 10) {
-    cudaError_t code =
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared));
+  if (shared > 0) {
+    cudaError_t code = allow_all_shared_memory(reinterpret_cast<const void*>(kernel));
     if (code != cudaSuccess) return code;
   }
   cudaLaunchConfig_t config{};

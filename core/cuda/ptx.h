@@ -147,6 +147,12 @@ __device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
   asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
   return r;
 }
+// Two sums of two bf16 in one register each, rounded once. (a 1 + b: GPUs from sm_80 on have that.)
+__device__ __forceinline__ uint32_t add_bf16(uint32_t a, uint32_t b) {
+  uint32_t r;
+  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(r) : "r"(a), "r"(0x3f803f80), "r"(b));
+  return r;
+}
 // 2^x, right to 2^-22 of itself; 0 where the result would be below 2^-126.
 __device__ __forceinline__ float exp2_approx(float x) {
   float y;

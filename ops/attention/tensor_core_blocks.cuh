@@ -167,8 +167,7 @@ struct Place {
     if (!call.rotary) return;
     const int g = lane_of_warp() / 4, t = lane_of_warp() % 4;
     unrolled<2>([&](int r) {
-      const int i = from + g + 8 * r;
-      if (i >= n) return;
+      const int i = min(from + g + 8 * r, n - 1);  // what is behind n will not be stored
       const auto* angles =
           reinterpret_cast<const Pack<float, 2>*>(call.rotary + (on_map + i * call.step) * D) + t;
       unrolled<D / 8>([&](int m) {
@@ -179,22 +178,12 @@ struct Place {
   }
 
   // x = out for the positions from, ..., from + 15, rows g times f0 and rows g + 8 times f1; with
-  // `add`, x += that. Numbers pass through `rows`, 16 rows of shared memory that are the warp's
-  // own, for a thread to write 8 neighbours.
+  // `add`, x += that, rounded to bf16 before it is added and after. Numbers pass through `through`,
+  // 16 rows of shared memory that are the warp's own, for a thread to write 8 neighbours.
   __device__ __forceinline__ void store(bf16* x, int stride, Fragment (&out)[D / 8], int from,
                                         float f0, float f1, bool add, bf16* through) const {
     const int lane = lane_of_warp(), g = lane / 4, t = lane % 4;
     unrolled<D / 2>([&](int e) { out[e / 4][e % 4] *= e % 4 < 2 ? f0 : f1; });
-    if (add)
-      unrolled<2>([&](int r) {
-        if (from + g + 8 * r >= n) return;
-        const auto* pairs =
-            reinterpret_cast<const uint32_t*>(at(x, stride, from + g + 8 * r, head * D)) + t;
-        unrolled<D / 8>([&](int m) {
-          out[m][2 * r] += low_half(pairs[4 * m]);
-          out[m][2 * r + 1] += high_half(pairs[4 * m]);
-        });
-      });
     auto* const pairs = reinterpret_cast<uint32_t*>(through + g * ld) + t;
     unrolled<D / 8>([&](int m) {
       pairs[4 * m] = ptx::pack_bf16(out[m][0], out[m][1]);
@@ -204,8 +193,13 @@ struct Place {
     unrolled<D / 16>([&](int s) {
       const int row = lane / (D / 8) + s * (256 / D), c = lane % (D / 8) * 8;
       if (from + row >= n) return;
-      *reinterpret_cast<Eight*>(at(x, stride, from + row, head * D + c)) =
-          *reinterpret_cast<const Eight*>(through + row * ld + c);
+      Eight sum = *reinterpret_cast<const Eight*>(through + row * ld + c);
+      auto* const to = reinterpret_cast<Eight*>(at(x, stride, from + row, head * D + c));
+      if (add) {
+        const Eight there = *to;
+        unrolled<4>([&](int i) { sum.at[i] = ptx::add_bf16(there.at[i], sum.at[i]); });
+      }
+      *to = sum;
     });
     __syncwarp();
   }

@@ -182,6 +182,10 @@ void cp_async_wait() {
 inline uint32_t pack_bf16(float low, float high) {
   return bf16(low).bits | uint32_t(bf16(high).bits) << 16;
 }
+// A sum of two bf16 is exact in f32, or so near to one of them that both roundings give that one.
+inline uint32_t add_bf16(uint32_t a, uint32_t b) {
+  return pack_bf16(half_of(a, 0) + half_of(b, 0), half_of(a, 1) + half_of(b, 1));
+}
 inline float exp2_approx(float x) { return exp2f(x) < 0x1p-126f ? 0 : exp2f(x); }
 inline float log2_approx(float x) { return log2f(std::fabs(x) < 0x1p-126f ? 0 : x); }
 inline float reciprocal_approx(float x) { return std::fabs(1 / x) < 0x1p-126f ? 0 : 1 / x; }

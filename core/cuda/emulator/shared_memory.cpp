@@ -19,12 +19,10 @@ void* SharedMemory::array(const void* key, size_t bytes) {
   for (const Array& a : arrays_)
     if (a.key == key) return a.p;
   static_bytes_ += bytes;
-  // As on hardware: beyond 48 KiB only for launches that opted in, which launch() does when the
-  // dynamic part alone needs it.
-  const size_t most = dynamic_ > kStaticShared ? kMaxShared : kStaticShared;
-  if (static_bytes_ > kStaticShared || static_bytes_ + dynamic_ > most)
+  // As on hardware, where launch() has allowed the kernel all that there is.
+  if (static_bytes_ > kStaticShared || static_bytes_ + dynamic_ > kMaxShared)
     fail(str("too much shared memory: ", static_bytes_, " bytes in static arrays and ", dynamic_,
-             " dynamic; at most ", kStaticShared, " static and ", most, " in all"));
+             " dynamic; at most ", kStaticShared, " static and ", kMaxShared, " in all"));
   return add(key, bytes, 16);
 }
 

@@ -215,6 +215,42 @@ TEST_F(Ptx, PackRoundsTwoNumbersAndTheFirstComesLower) {
         << x[2 * i] << ", " << x[2 * i + 1];
 }
 
+__global__ void adds(const uint32_t* a, const uint32_t* b, uint32_t* y) {
+  const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
+  y[i] = ptx::add_bf16(a[i], b[i]);
+}
+
+// Numbers of all signs with exponents up to 24 apart, ties among them. Their sum is exact in
+// double; it is rounded once if it is rounded to odd before the host's conversion sees it.
+TEST_F(Ptx, SumsOfTwoNumbersAreRoundedOnce) {
+  const size_t n = 1 << 12;
+  auto number = [](uint32_t i, int exponent) {
+    return bf16(std::ldexp(float(128 + i % 128), exponent - 7) * (i & 128 ? -1.f : 1.f));
+  };
+  std::vector<uint32_t> a(n), b(n);
+  std::vector<bf16> x(2 * n), y(2 * n);
+  for (size_t i = 0; i < 2 * n; ++i) {
+    x[i] = number(uint32_t(i * 37), 0);
+    y[i] = number(uint32_t(i * i / 3), int(i % 25) - 24);
+    if (i % 5 == 0) std::swap(x[i], y[i]);
+  }
+  for (size_t i = 0; i < n; ++i) {
+    a[i] = x[2 * i].bits | uint32_t(x[2 * i + 1].bits) << 16;
+    b[i] = y[2 * i].bits | uint32_t(y[2 * i + 1].bits) << 16;
+  }
+  Array<uint32_t> da(a), db(b), dr(n);
+  launch("adds", adds, dim3(unsigned(n / 256)), dim3(256), 0, da.p, db.p, dr.p);
+  const std::vector<uint32_t> r = dr.read();
+  for (size_t i = 0; i < 2 * n; ++i) {
+    const double sum = double(float(x[i])) + double(float(y[i]));
+    float odd = float(sum);
+    if (double(odd) != sum && !(std::bit_cast<uint32_t>(odd) & 1))
+      odd = std::nextafter(odd, sum > double(odd) ? INFINITY : -INFINITY);
+    ASSERT_EQ(r[i / 2] >> 16 * (i % 2) & 0xffff, bf16(odd).bits)
+        << float(x[i]) << " + " << float(y[i]);
+  }
+}
+
 __global__ void approximations(const float* x, float* power, float* reciprocal, int n) {
   const int i = int(blockIdx.x * blockDim.x + threadIdx.x);
   if (i >= n) return;

@@ -74,8 +74,8 @@ std::vector<double> define_packed(Inputs in, const PackedOptions& o) {
 }
 
 // bf16: the roundings of q', k', P, dS of either attention, 2^-9 as in
-// manhattan_attention_test.cpp; y1 and dy1; A v before LCE is added; and of each gradient what two
-// passes have added to it.
+// manhattan_attention_test.cpp; y1 and dy1; A v before LCE is added; and of each gradient the parts
+// that two passes add.
 constexpr double kBf16Tolerance = 2 * 0x1p-9 + 0x1p-9;
 
 // y and the gradients of qkv, lepe_w and lepe_bias where they are there; y alone without u.
