@@ -40,8 +40,6 @@ void conv2d_forward_with_moments(const bf16* x, const float* w, const float* bia
                                  double* moments, Conv c);
 template <class T>
 void conv2d_backward_x(const T* dy, const Wide<T>* w, T* dx, Conv c);
-template <class T>
-void conv2d_backward_w(const T* dy, const T* x, Wide<T>* dw, Wide<T>* dbias, Conv c);
 }  // namespace gpu
 
 namespace cpu {
@@ -251,7 +249,7 @@ Conv expect_conv(const char* op, const Tensor& x, const Tensor& w, const Tensor&
 
 bool convolves_on_tensor_cores(const Tensor& x, const Conv& c) {
   return x.device() == Device::cuda && x.dtype() == DType::bf16 &&
-         gpu::convolves_on_tensor_cores(x.data<bf16>(), c);
+         gpu::convolves_on_tensor_cores(static_cast<const bf16*>(x.raw()), c);
 }
 
 Tensor ops::conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, int64_t stride,
@@ -265,7 +263,7 @@ Tensor ops::conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, int64_t
     call("conv2d_forward", x, gpu::conv2d_forward_with_moments, x, w, bias, y, *moments, c);
   else
     DISPATCH(x, conv2d_forward, x, w, bias, y, c);
-  count_multiply_adds(y.numel() * w.numel() / w.dim(0));
+  count_multiply_adds(y.numel() * c.patch());
   return record("conv2d", y, {x, w, bias},
                 [x = x.detach(), w = w.detach(), c, need_x = needs_grad(x),
                  need_w = needs_grad(w) || needs_grad(bias),

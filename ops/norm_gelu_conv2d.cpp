@@ -3,9 +3,10 @@
 // dz = dg gelu'(z),   dg and the convolution's dw and dbias as in conv2d.cpp
 // dx, dw_n, dbias_n as in batch_norm.cpp, from dz, sum dz (x - mean) and sum dz
 //
-// In bf16 on a GPU no map but x, y, dy and dz, in the place of dx, is ever in memory: z and g are
-// computed wherever a kernel reads x, and the kernel that makes dz sums it. Else it is the three ops
-// in turn: on the CPU arithmetic takes longer than memory, and is better done once.
+// In bf16 on a GPU z and g are computed where the convolution reads x, and only x stays in memory
+// for the backward. There the kernel that makes dz, in the place of dx, sums it too, and leaves g
+// for dw. Else it is the three ops in turn: on the CPU arithmetic takes longer than memory, and is
+// better done once.
 #include "ops/norm_gelu_conv2d.h"
 #include "ops/conv2d.h"
 #include "ops/gelu.h"
@@ -20,13 +21,10 @@ namespace gpu {  // norm_gelu_conv2d.cu, with n for batch_norm's w, bias, mean a
 void norm_gelu_conv2d_forward(const bf16* x, const float* n_w, const float* n_bias,
                               const float* mean, const float* rstd, const float* w,
                               const float* bias, bf16* y, double* moments, Conv c);
-// dz (B, H, W, I), and sums (2, I) of dz (x - mean) and of dz
+// dz and g (B, H, W, I), which may be null, and sums (2, I) of dz (x - mean) and of dz
 void norm_gelu_conv2d_backward_z(const bf16* dy, const bf16* x, const float* n_w,
                                  const float* n_bias, const float* mean, const float* rstd,
-                                 const float* w, bf16* dz, double* sums, Conv c);
-void norm_gelu_conv2d_backward_w(const bf16* dy, const bf16* x, const float* n_w,
-                                 const float* n_bias, const float* mean, const float* rstd,
-                                 float* dw, float* dbias, Conv c);
+                                 const float* w, bf16* dz, bf16* g, double* sums, Conv c);
 }  // namespace gpu
 
 Tensor ops::norm_gelu_conv2d(const Tensor& x, const BatchNormInputs& norm, const Tensor& w,
@@ -43,29 +41,24 @@ Tensor ops::norm_gelu_conv2d(const Tensor& x, const BatchNormInputs& norm, const
   if (moments) *moments = Tensor::empty({2 * c.O + 1}, DType::f64, x.device());
   call(op, x, gpu::norm_gelu_conv2d_forward, x, norm.w, norm.bias, s.mean, s.rstd, w, bias, y,
        moments ? *moments : Tensor(), c);
-  count_multiply_adds(y.numel() * w.numel() / w.dim(0));
-  const bool need_norm = needs_grad({x, norm.w, norm.bias}), need_w = needs_grad({w, bias});
-  return record(op, y, {x, norm.w, norm.bias, w, bias},
-                [x = x.detach(), n_w = norm.w.detach(), n_bias = norm.bias.detach(), w = w.detach(),
-                 s, c, need_norm, need_w, need_x = needs_grad(x),
-                 has_bias = bias.defined()](const Tensor& dy) -> Grads {
-                  Grads grads(5);  // of x, norm.w, norm.bias, w, bias
-                  if (need_w) {
-                    grads[3] = Tensor::empty_like(w);
-                    if (has_bias) grads[4] = Tensor::empty({c.O}, w.dtype(), w.device());
-                    call("norm_gelu_conv2d_backward_w", x, gpu::norm_gelu_conv2d_backward_w, dy, x,
-                         n_w, n_bias, s.mean, s.rstd, grads[3], grads[4], c);
-                  }
-                  if (!need_norm) return grads;
-                  const Tensor dz = Tensor::empty_like(x),
-                               sums = Tensor::empty({2, c.I}, DType::f64, x.device());
-                  call("norm_gelu_conv2d_backward_z", x, gpu::norm_gelu_conv2d_backward_z, dy, x,
-                       n_w, n_bias, s.mean, s.rstd, w, dz, sums, c);
-                  const Grads of_norm =
-                      batch_norm_gradients(x, n_w, s, dz, sums, need_x ? dz : Tensor());
-                  std::copy(of_norm.begin(), of_norm.end(), grads.begin());
-                  return grads;
-                });
+  count_multiply_adds(y.numel() * c.patch());
+  return record(
+      op, y, {x, norm.w, norm.bias, w, bias},
+      [x = x.detach(), n_w = norm.w.detach(), n_bias = norm.bias.detach(), w = w.detach(), s, c,
+       need_w = needs_grad({w, bias}), need_x = needs_grad(x),
+       has_bias = bias.defined()](const Tensor& dy) -> Grads {
+        const Tensor dz = Tensor::empty_like(x), g = need_w ? Tensor::empty_like(x) : Tensor(),
+                     sums = Tensor::empty({2, c.I}, DType::f64, x.device());
+        call("norm_gelu_conv2d_backward_z", x, gpu::norm_gelu_conv2d_backward_z, dy, x, n_w, n_bias,
+             s.mean, s.rstd, w, dz, g, sums, c);
+        Grads grads = batch_norm_gradients(x, n_w, s, dz, sums, need_x ? dz : Tensor());
+        grads.resize(5);  // of x, norm.w, norm.bias, w, bias
+        if (!need_w) return grads;
+        grads[3] = Tensor::empty_like(w);
+        if (has_bias) grads[4] = Tensor::empty({c.O}, w.dtype(), w.device());
+        call("conv2d_backward_w", x, gpu::conv2d_backward_w<bf16>, dy, g, grads[3], grads[4], c);
+        return grads;
+      });
 }
 
 }  // namespace rmt

@@ -5,8 +5,8 @@
 
 namespace rmt::ops {
 
-// x (B, H, W, I); norm of I channels, as in batch_norm.h; w (O, I, k, k), bias (O) or undefined, and
-// moments of y as in conv2d.h -> y (B, OH, OW, O). dtypes and errors as in both.
+// x (B, H, W, I); norm of I channels, as in batch_norm.h; w (O, I, k, k), bias (O) or undefined,
+// and moments of y as in conv2d.h -> y (B, OH, OW, O). dtypes and errors as in both.
 Tensor norm_gelu_conv2d(const Tensor& x, const BatchNormInputs& norm, const Tensor& w,
                         const Tensor& bias, int64_t stride, int64_t pad, Tensor* moments = nullptr);
 

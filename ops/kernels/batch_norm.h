@@ -1,9 +1,13 @@
 // The halves of batch_norm, for ops that contain it and go through x in another way than it does.
 // Defined in batch_norm.cpp. Internal to ops/.
 #pragma once
-#include "ops/batch_norm.h"
+#include "autograd/tape.h"
 
 namespace rmt {
+class Processes;
+namespace ops {
+struct BatchNormInputs;  // batch_norm.h
+}
 
 // What a batch is normalised with: y = (x - mean) rstd w + bias. x (M, C).
 struct BatchStatistics {

@@ -11,8 +11,11 @@ Conv expect_conv(const char* op, const Tensor& x, const Tensor& w, const Tensor&
                  int64_t stride, int64_t pad, int64_t groups);
 
 namespace gpu {
+// dy (B, OH, OW, O), x (B, H, W, I) -> dw and, if not null, dbias.
+template <class T>
+void conv2d_backward_w(const T* dy, const T* x, Wide<T>* dw, Wide<T>* dbias, Conv c);
 // Is this x convolved by the kernels that gather their factors themselves (convolution.cuh)? They
-// can leave moments of y, and apply batch norm and GELU to what they read.
+// can leave moments of y, and compute batch norm and GELU on the way.
 bool convolves_on_tensor_cores(const bf16* x, const Conv& c);
 }  // namespace gpu
 bool convolves_on_tensor_cores(const Tensor& x, const Conv& c);
