@@ -191,11 +191,11 @@ __global__ void __launch_bounds__(kBlock, 3)
   SHARED(int, pixels, P::outputs);
   P product(w, tiles, shared);
   const int column = int(blockIdx.y) * kN * 8;
-  const Walk at(tiles);  // of one tile
+  const Tiles::First first = tiles.first(int(blockIdx.x));
   product.begin(filters, bias, column);
   for (int channel = 0; channel < w.C; channel += kChannels) {
     __syncthreads();  // all have read what lies in `shared`
-    load_halo<kChannels>(source, w, tiles, at, channel, shared);
+    load_halo<kChannels>(source, w, tiles, first, channel, shared);
     ptx::cp_async_commit();
     product.load_filters();
     ptx::cp_async_wait<0>();
@@ -204,7 +204,7 @@ __global__ void __launch_bounds__(kBlock, 3)
   }
   __syncthreads();
   product.round_sums();
-  write_pixels(w, tiles, at, pixels, P::outputs);
+  write_pixels(w, tiles, first, pixels, P::outputs);
   __syncthreads();
   store_outputs<kN>(epilogue, w, pixels, shared, column, out);
 }

@@ -21,19 +21,14 @@ using Eight = cuda::Pack<uint32_t, 4>;
 constexpr int kGap = 8;
 
 // The tiles of a block, in order: neighbours on the map share pixels of their halos.
-struct Walk {
-  int image;  // the first of the tile's images
-  int u, v;   // the tile's output (0, 0)
-  int left;   // tiles from here on
+struct Walk : Tiles::First {
+  int left;  // tiles from here on
 
   __device__ explicit Walk(const Tiles& t) {
     const int parts = int(gridDim.x), part = int(blockIdx.x);
     const int begin = int(int64_t(t.count) * part / parts),
               end = int(int64_t(t.count) * (part + 1) / parts);
-    const Tiles::First first = t.first(begin);
-    image = first.image;
-    u = first.u;
-    v = first.v;
+    First::operator=(t.first(begin));
     left = end - begin;
   }
   __device__ void next(const Window& w, const Tiles& t) {
@@ -61,13 +56,13 @@ struct Output {
 
 // pixels[n] = the pixel that output n of a tile is, counted through the whole batch of the map that
 // is written; -1 where there is none.
-__device__ inline void write_pixels(const Window& w, const Tiles& tiles, const Walk& walk,
+__device__ inline void write_pixels(const Window& w, const Tiles& tiles, const Tiles::First& first,
                                     int* pixels, int outputs) {
 #pragma unroll 1
   for (int n = int(threadIdx.x); n < outputs; n += int(blockDim.x)) {
     const Output o(tiles, n);
-    const int image = walk.image + o.image;
-    const int u = walk.u + o.u, v = walk.v + o.v;
+    const int image = first.image + o.image;
+    const int u = first.u + o.u, v = first.v + o.v;
     const bool there = n < tiles.outputs() && image < w.B && u < w.y.out && v < w.x.out;
     const int line = image * w.y.written + u * w.out_step + w.y.out_start;
     pixels[n] = there ? line * w.x.written + v * w.out_step + w.x.out_start : -1;
@@ -126,7 +121,7 @@ struct Norm {
 // so, 2^-24 of a mean in deviations, is far less than bf16 lost of x.
 struct NormGelu {
   static constexpr bool in_memory = false;
-  static constexpr int taps = 9, at_once = 4;
+  static constexpr int taps = 9, at_once = 5;
   const bf16* x;
   int H, W, C;
   Norm norm;
@@ -154,7 +149,7 @@ struct NormGelu {
 // outside the map, and where there are no more channels.
 template <int kChannels, class Source>
 __device__ __forceinline__ void load_halo(const Source& source, const Window& w, const Tiles& tiles,
-                                          const Walk& walk, int channel, bf16* halo) {
+                                          const Tiles::First& first, int channel, bf16* halo) {
   constexpr int team = 16, packs = kChannels / 8, step = team / packs, ld = kChannels + kGap;
   const int member = int(threadIdx.x) % team;
   const int c = member % packs * 8;
@@ -163,9 +158,9 @@ __device__ __forceinline__ void load_halo(const Source& source, const Window& w,
 #pragma unroll 1
   for (int line = int(threadIdx.x) / team; line < tiles.lines(); line += int(blockDim.x) / team) {
     const int local = line / tiles.halo_rows;
-    const int image = walk.image + local;
-    const int y = walk.u * w.step + w.y.start + line - local * tiles.halo_rows;
-    const int left = walk.v * w.step + w.x.start;
+    const int image = first.image + local;
+    const int y = first.u * w.step + w.y.start + line - local * tiles.halo_rows;
+    const int left = first.v * w.step + w.x.start;
     const bool line_there = has_channels && image < w.B && unsigned(y) < unsigned(w.y.in);
     bf16* to = halo + line * tiles.places * ld + c;
     auto place = [&](int i) { return to + Tiles::place(w.step, i, tiles.places) * ld; };
