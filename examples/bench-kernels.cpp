@@ -17,6 +17,7 @@
 #include "ops/gelu_depthwise_conv2d.h"
 #include "ops/layer_norm.h"
 #include "ops/linear.h"
+#include "ops/norm_gelu_conv2d.h"
 #include "ops/residual_layer_norm.h"
 #include "train/compute.h"
 #include "train/optimizer.h"
@@ -198,12 +199,19 @@ static void bench_stem(const Bench& b, int64_t C, int64_t B, int64_t S) {
   for (const Layer& l : {Layer{S, 3, C / 2, 2}, Layer{S / 2, C / 2, C / 2, 1},
                          Layer{S / 2, C / 2, C, 2}, Layer{S / 4, C, C, 1}}) {
     const Tensor x = b.activation({B, l.side, l.side, l.I}), w = b.parameter({l.O, l.I, 3, 3}),
-                 bias = b.parameter({l.O}), scale = b.parameter({l.O});
+                 bias = b.parameter({l.O}), scale = b.parameter({l.O}), of_x = b.parameter({l.I});
     const int64_t out = l.side / l.stride;
     b.op(
         str("stem: conv 3x3 / ", l.stride, ", ", l.I, " -> ", l.O), {x},
         [&](const auto& in) { return ops::conv2d(in[0], w, bias, l.stride, 1); },
         18 * double(B * out * out) * double(l.I * l.O));
+    if (l.I > 3)
+      b.op(
+          "stem: batch_norm, gelu and this in one", {x},
+          [&](const auto& in) {
+            return ops::norm_gelu_conv2d(in[0], {of_x, of_x, {}, {}, {}}, w, bias, l.stride, 1);
+          },
+          18 * double(B * out * out) * double(l.I * l.O));
     const Tensor y = b.activation({B, out, out, l.O});
     b.op(str("stem: batch_norm (", B, ", ", out, ", ", out, ", ", l.O, ")"), {y},
          [&](const auto& in) { return ops::batch_norm(in[0], scale, bias, {}, {}, {}); });

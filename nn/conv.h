@@ -31,7 +31,10 @@ class Conv2d : public Module {
         pad(pad_),
         groups(o.groups),
         fill(o.fill) {}
-  Tensor forward(const Tensor& x) { return ops::conv2d(x, weight, bias, stride, pad, groups); }
+  // moments: of y, for a batch norm behind this (ops/conv2d.h).
+  Tensor forward(const Tensor& x, Tensor* moments = nullptr) {
+    return ops::conv2d(x, weight, bias, stride, pad, groups, moments);
+  }
 
  protected:
   void init_own(const std::function<Random()>& random) override {

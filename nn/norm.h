@@ -60,12 +60,22 @@ struct BatchNorm : Module {
         running_var(buffer("running_var", Tensor::full({C}, 1))),
         num_batches_tracked(buffer("num_batches_tracked", Tensor::zeros({}, DType::i64))) {}
 
-  Tensor forward(const Tensor& x) {
-    const bool of_batch = mode().training && !(is_frozen(weight) && is_frozen(bias));
-    if (of_batch) num_batches_tracked.add_from(one());
-    return ops::batch_norm(x, weight, bias, running_mean, running_var,
-                           {.training = of_batch, .processes = mode().processes});
+  // moments: of x, where a convolution left them (ops/conv2d.h).
+  Tensor forward(const Tensor& x, const Tensor& moments = {}) {
+    const ops::BatchNormInputs in = inputs(moments);
+    return ops::batch_norm(x, in.w, in.bias, in.running_mean, in.running_var, in.options);
   }
+  // For an op that contains this norm. In training it counts a batch.
+  ops::BatchNormInputs inputs(const Tensor& moments) {
+    if (takes_batch()) num_batches_tracked.add_from(one());
+    return {weight,
+            bias,
+            running_mean,
+            running_var,
+            {.training = takes_batch(), .processes = mode().processes, .moments = moments}};
+  }
+  // Is the batch normalised by its own statistics?
+  bool takes_batch() { return mode().training && !(is_frozen(weight) && is_frozen(bias)); }
 
  protected:
   void init_own(const std::function<Random()>&) override {

@@ -11,6 +11,7 @@
 // sum over its own rows.
 #include "ops/batch_norm.h"
 #include "core/rows.h"
+#include "ops/kernels/batch_norm.h"
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
 
@@ -191,56 +192,75 @@ Tensor of_all(const Tensor& x, Processes& processes) {
   return processes.size() > 1 ? processes.all_gather(x) : x;
 }
 
-void check(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& running_mean,
-           const Tensor& running_var, bool training, int64_t processes) {
-  const int64_t C = expect_columns("batch_norm", "x", x), M = x.numel() / C;
-  expect("batch_norm", "w", w, {C}, wide(x.dtype()));
-  expect("batch_norm", "bias", bias, {C}, w.dtype());
-  if (running_mean.defined() || running_var.defined() || !training) {
-    expect("batch_norm", "running_mean", running_mean, {C}, w.dtype());
-    expect("batch_norm", "running_var", running_var, {C}, w.dtype());
+void check(const char* op, const Tensor& x, const ops::BatchNormInputs& in, int64_t processes) {
+  const int64_t C = expect_columns(op, "x", x), M = x.numel() / C;
+  const DType dtype = wide(x.dtype());
+  expect(op, "w", in.w, {C}, dtype);
+  expect(op, "bias", in.bias, {C}, dtype);
+  if (in.running_mean.defined() || in.running_var.defined() || !in.options.training) {
+    expect(op, "running_mean", in.running_mean, {C}, dtype);
+    expect(op, "running_var", in.running_var, {C}, dtype);
   }
-  CHECK(!training || M * processes > 1,
-        "batch_norm: training needs more than one row for a variance, x is ", x.shape(),
+  if (in.options.moments.defined())
+    expect(op, "moments", in.options.moments, {2 * C + 1}, DType::f64);
+  CHECK(!in.options.training || M * processes > 1, op,
+        ": training needs more than one row for a variance, x is ", x.shape(),
         "; use a larger batch or evaluation mode");
 }
 
 }  // namespace
 
 // x (..., C), the others (C)
-Tensor ops::batch_norm(const Tensor& x, const Tensor& w, const Tensor& bias,
-                       const Tensor& running_mean, const Tensor& running_var,
-                       const BatchNormOptions& o) {
+BatchStatistics batch_statistics(const char* op, const Tensor& x, const ops::BatchNormInputs& in) {
+  const ops::BatchNormOptions& o = in.options;
   Processes& processes = o.training && o.processes ? *o.processes : alone();
   const int64_t R = processes.size();
-  check(x, w, bias, running_mean, running_var, o.training, R);
+  check(op, x, in, R);
+  const int64_t C = in.w.numel(), M = x.numel() / C;
+  const BatchStatistics s{Tensor::empty_like(in.w), Tensor::empty_like(in.w),
+                          o.training ? Tensor::empty({1}, DType::f64, x.device()) : Tensor(),
+                          &processes};
+  if (!o.training) {
+    s.mean.copy_from(in.running_mean);
+    DISPATCH(x, batch_norm_given, in.running_var, s.rstd, C, o.eps);
+    return s;
+  }
+  Tensor moments = o.moments;
+  if (!moments.defined()) {
+    moments = Tensor::empty({2 * C + 1}, DType::f64, x.device());
+    DISPATCH(x, batch_norm_moments, x, moments, M, C);
+  }
+  const Tensor all = of_all(moments, processes);  // (R, 2 C + 1)
+  DISPATCH(x, batch_norm_statistics, all, s.mean, s.rstd, s.rows, in.running_mean, in.running_var,
+           R, C, o.eps, o.momentum);
+  return s;
+}
+
+Grads batch_norm_gradients(const Tensor& x, const Tensor& w, const BatchStatistics& s,
+                           const Tensor& dy, const Tensor& sums, const Tensor& dx) {
+  const int64_t C = w.numel(), M = x.numel() / C;
+  const Tensor dw = Tensor::empty_like(w), dbias = Tensor::empty_like(w);
+  const Tensor all = of_all(sums, *s.processes);  // (R, 2, C)
+  DISPATCH(x, batch_norm_backward, x, w, s.mean, s.rstd, dy, sums, all, s.rows, dx, dw, dbias,
+           s.processes->size(), M, C);
+  return {dx, dw, dbias};
+}
+
+Tensor ops::batch_norm(const Tensor& x, const Tensor& w, const Tensor& bias,
+                       const Tensor& running_mean, const Tensor& running_var,
+                       const BatchNormOptions& options) {
+  const BatchStatistics s =
+      batch_statistics("batch_norm", x, {w, bias, running_mean, running_var, options});
   const int64_t C = w.numel(), M = x.numel() / C;
   const Tensor y = Tensor::empty_like(x);
-  const Tensor mean = Tensor::empty_like(w), rstd = Tensor::empty_like(w);
-  Tensor rows;  // (1), undefined in evaluation
-  if (o.training) {
-    rows = Tensor::empty({1}, DType::f64, x.device());
-    const Tensor moments = Tensor::empty({2 * C + 1}, DType::f64, x.device());
-    DISPATCH(x, batch_norm_moments, x, moments, M, C);
-    const Tensor all = of_all(moments, processes);  // (R, 2 C + 1)
-    DISPATCH(x, batch_norm_statistics, all, mean, rstd, rows, running_mean, running_var, R, C,
-             o.eps, o.momentum);
-  } else {
-    mean.copy_from(running_mean);
-    DISPATCH(x, batch_norm_given, running_var, rstd, C, o.eps);
-  }
-  DISPATCH(x, batch_norm_forward, x, w, bias, mean, rstd, y, M, C);
+  DISPATCH(x, batch_norm_forward, x, w, bias, s.mean, s.rstd, y, M, C);
   return record("batch_norm", y, {x, w, bias},
-                [x = x.detach(), w = w.detach(), mean, rstd, rows, R, M, C, &processes,
+                [x = x.detach(), w = w.detach(), s, M, C,
                  needs_dx = needs_grad(x)](const Tensor& dy) -> Grads {
                   const Tensor dx = needs_dx ? Tensor::empty_like(x) : Tensor(),
-                               dw = Tensor::empty_like(w), dbias = Tensor::empty_like(w),
                                sums = Tensor::empty({2, C}, DType::f64, x.device());
-                  DISPATCH(x, batch_norm_sums, x, mean, dy, sums, M, C);
-                  const Tensor all = of_all(sums, processes);  // (R, 2, C)
-                  DISPATCH(x, batch_norm_backward, x, w, mean, rstd, dy, sums, all, rows, dx, dw,
-                           dbias, R, M, C);
-                  return {dx, dw, dbias};
+                  DISPATCH(x, batch_norm_sums, x, s.mean, dy, sums, M, C);
+                  return batch_norm_gradients(x, w, s, dy, sums, dx);
                 });
 }
 

@@ -10,6 +10,8 @@ struct BatchNormOptions {
   bool training = true;
   double eps = 1e-5, momentum = 0.1;
   Processes* processes = nullptr;  // in training: whose rows count as one batch; null: alone
+  // In training: what conv2d left beside x (conv2d.h); undefined: the op goes through x for it.
+  Tensor moments = {};
 };
 
 // y = (x - mean_c) / sqrt(var_c + eps) * w_c + bias_c.
@@ -27,5 +29,11 @@ struct BatchNormOptions {
 // x (..., C), f32, f64 or bf16; the others (C), of x's dtype, but f32 for bf16; y like x.
 Tensor batch_norm(const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& running_mean,
                   const Tensor& running_var, const BatchNormOptions& options);
+
+// What batch_norm takes beside x, for an op that contains one.
+struct BatchNormInputs {
+  Tensor w, bias, running_mean, running_var;
+  BatchNormOptions options;
+};
 
 }  // namespace rmt::ops

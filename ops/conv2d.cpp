@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "core/parallel.h"
+#include "ops/kernels/conv2d.h"
 #include "ops/kernels/dispatch.h"
 #include "ops/kernels/expect.h"
 #include "ops/kernels/extents.h"
@@ -34,10 +35,11 @@ namespace rmt {
 namespace gpu {  // conv2d.cu
 template <class T>
 void conv2d_forward(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, Conv c);
+// moments (2 O + 1) of y.
+void conv2d_forward_with_moments(const bf16* x, const float* w, const float* bias, bf16* y,
+                                 double* moments, Conv c);
 template <class T>
 void conv2d_backward_x(const T* dy, const Wide<T>* w, T* dx, Conv c);
-template <class T>
-void conv2d_backward_w(const T* dy, const T* x, Wide<T>* dw, Wide<T>* dbias, Conv c);
 }  // namespace gpu
 
 namespace cpu {
@@ -223,28 +225,45 @@ void conv2d_backward_w(const T* dy, const T* x, T* dw, T* dbias, Conv c) {
 }  // namespace
 }  // namespace cpu
 
-Tensor ops::conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, int64_t stride,
-                   int64_t pad, int64_t groups) {
-  CHECK(x.rank() == 4 && w.rank() == 4 && w.dim(2) == w.dim(3),
-        "conv2d: needs x (B, H, W, I) and w (O, I, k, k), got ", x.shape(), " and ", w.shape());
-  CHECK(groups >= 1 && x.dim(3) % groups == 0 && w.dim(0) % groups == 0, "conv2d: ", groups,
+Conv expect_conv(const char* op, const Tensor& x, const Tensor& w, const Tensor& bias,
+                 int64_t stride, int64_t pad, int64_t groups) {
+  CHECK(x.rank() == 4 && w.rank() == 4 && w.dim(2) == w.dim(3), op,
+        ": needs x (B, H, W, I) and w (O, I, k, k), got ", x.shape(), " and ", w.shape());
+  CHECK(groups >= 1 && x.dim(3) % groups == 0 && w.dim(0) % groups == 0, op, ": ", groups,
         " groups must divide the channels of x ", x.shape(), " and the filters of w ", w.shape());
-  CHECK(x.dim(3) / groups == w.dim(1), "conv2d: x ", x.shape(), " has ", x.dim(3) / groups,
+  CHECK(x.dim(3) / groups == w.dim(1), op, ": x ", x.shape(), " has ", x.dim(3) / groups,
         " channels in each of ", groups, " groups, w ", w.shape(), " takes ", w.dim(1));
-  CHECK(w.dtype() == wide(x.dtype()), "conv2d: w is ", w.dtype(), ", expected ", wide(x.dtype()),
+  CHECK(w.dtype() == wide(x.dtype()), op, ": w is ", w.dtype(), ", expected ", wide(x.dtype()),
         " for an x of ", x.dtype());
-  if (bias.defined()) expect("conv2d", "bias", bias, {w.dim(0)}, w.dtype());
-  CHECK(stride >= 1 && pad >= 0, "conv2d: stride ", stride, " and pad ", pad,
+  if (bias.defined()) expect(op, "bias", bias, {w.dim(0)}, w.dtype());
+  CHECK(stride >= 1 && pad >= 0, op, ": stride ", stride, " and pad ", pad,
         " must be at least 1 and 0");
   Conv c{x.dim(0), x.dim(1), x.dim(2), x.dim(3), w.dim(0), w.dim(2), stride, pad, 0, 0};
   c.groups = groups, c.in = c.I / groups, c.out = c.O / groups;
-  CHECK(c.k >= 1 && c.H + 2 * pad >= c.k && c.W + 2 * pad >= c.k, "conv2d: x ", x.shape(),
+  CHECK(c.k >= 1 && c.H + 2 * pad >= c.k && c.W + 2 * pad >= c.k, op, ": x ", x.shape(),
         " padded by ", pad, " is smaller than the filter ", w.shape());
   c.OH = (c.H + 2 * pad - c.k) / stride + 1;
   c.OW = (c.W + 2 * pad - c.k) / stride + 1;
+  return c;
+}
+
+bool convolves_on_tensor_cores(const Tensor& x, const Conv& c) {
+  return x.device() == Device::cuda && x.dtype() == DType::bf16 &&
+         gpu::convolves_on_tensor_cores(static_cast<const bf16*>(x.raw()), c);
+}
+
+Tensor ops::conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, int64_t stride,
+                   int64_t pad, int64_t groups, Tensor* moments) {
+  const Conv c = expect_conv("conv2d", x, w, bias, stride, pad, groups);
   Tensor y = Tensor::empty({c.B, c.OH, c.OW, c.O}, x.dtype(), x.device());
-  DISPATCH(x, conv2d_forward, x, w, bias, y, c);
-  count_multiply_adds(y.numel() * w.numel() / w.dim(0));
+  const bool leaves_moments = moments && y.numel() > 0 && convolves_on_tensor_cores(x, c);
+  if (moments)
+    *moments = leaves_moments ? Tensor::empty({2 * c.O + 1}, DType::f64, x.device()) : Tensor();
+  if (leaves_moments)
+    call("conv2d_forward", x, gpu::conv2d_forward_with_moments, x, w, bias, y, *moments, c);
+  else
+    DISPATCH(x, conv2d_forward, x, w, bias, y, c);
+  count_multiply_adds(y.numel() * c.patch());
   return record("conv2d", y, {x, w, bias},
                 [x = x.detach(), w = w.detach(), c, need_x = needs_grad(x),
                  need_w = needs_grad(w) || needs_grad(bias),

@@ -18,6 +18,7 @@
 #include "core/cuda/elementwise.cuh"
 #include "core/cuda/limits.h"
 #include "core/storage.h"
+#include "ops/kernels/conv2d.h"
 #include "ops/kernels/convolution.cuh"
 #include "ops/kernels/extents.h"
 #include "ops/kernels/gemm.cuh"
@@ -198,13 +199,33 @@ void for_images(const Conv& c, F f) {
   for (int64_t b = 0; b < c.B; b += step) f(b, std::min(step, c.B - b));
 }
 
+template <class Epilogue>
+void on_tensor_cores(const bf16* x, const Epilogue& epilogue, const float* w, const float* bias,
+                     bf16* y, const Conv& c) {
+  auto from = [&](const auto& source) {
+    convolution::forward("conv2d_forward", source, epilogue, w, bias, y, c);
+  };
+  convolution::is_image(c) ? from(convolution::patches(x, c)) : from(convolution::stored(x, c));
+}
+
 }  // namespace
+
+bool convolves_on_tensor_cores(const bf16* x, const Conv& c) { return convolution::serves(c, x); }
+
+void conv2d_forward_with_moments(const bf16* x, const float* w, const float* bias, bf16* y,
+                                 double* moments, Conv c) {
+  const convolution::Cut cut = convolution::forward_cut(c);
+  const Scratch<float> sums(convolution::tile_sums({cut}));
+  on_tensor_cores(x, convolution::WriteMoments{sums.get()}, w, bias, y, c);
+  convolution::join_moments(sums.get(), y, cut.w, cut.tiles, moments);
+}
 
 template <class T>
 void conv2d_forward(const T* x, const Wide<T>* w, const Wide<T>* bias, T* y, Conv c) {
   if (c.B * c.OH * c.OW * c.O == 0) return;
   if constexpr (std::is_same_v<T, bf16>)
-    if (convolution::serves(c, x, y)) return convolution::forward(x, w, bias, y, c);
+    if (convolution::serves(c, x, y))
+      return on_tensor_cores(x, convolution::Write(), w, bias, y, c);
   const int64_t E = padded_patch<T>(c), pixels = c.OH * c.OW;  // of one image
   const Scratch<T> packed(c.O * E), col(images_at_once<T>(c) * pixels * E), bias_x(c.O);
   pack_weights(w, packed.get(), c);
@@ -221,7 +242,7 @@ void conv2d_backward_x(const T* dy, const Wide<T>* w, T* dx, Conv c) {
   if (c.B * c.H * c.W * c.I == 0) return;
   if constexpr (std::is_same_v<T, bf16>)
     if (convolution::serves(c, dy, dx) && c.O > 0 && !convolution::is_image(c))
-      return convolution::backward_x(dy, w, dx, c);
+      return convolution::backward_x("conv2d_backward_x", dy, convolution::Write(), w, dx, c);
   const int64_t E = padded_patch<T>(c), pixels = c.OH * c.OW;
   const Scratch<T> packed(c.O * E), dcol(images_at_once<T>(c) * pixels * E);
   if (c.O) pack_weights(w, packed.get(), c);

@@ -15,9 +15,14 @@ namespace rmt::ops {
 // fit, for stride < 1, pad < 0, groups that do not divide I and O, and a filter larger than the
 // padded map.
 //
+// moments, if given, becomes for each channel of y the mean and the sum of squares around it, and
+// then the number B OH OW of positions they are of: (2 O + 1) in f64, for the batch_norm that comes
+// next (BatchNormOptions). The kernel that makes y leaves them; where there is none that can,
+// moments becomes undefined.
+//
 // On a GPU a convolution in groups costs as much as one without. For groups = I = O and stride 1
 // there is depthwise_conv2d, which is many times faster on both devices.
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, int64_t stride, int64_t pad,
-              int64_t groups = 1);
+              int64_t groups = 1, Tensor* moments = nullptr);
 
 }  // namespace rmt::ops

@@ -3,7 +3,7 @@
 #pragma once
 #include "autograd/checkpoint.h"
 #include "nn/rmt/block.h"
-#include "ops/gelu.h"
+#include "ops/norm_gelu_conv2d.h"
 
 namespace rmt::nn {
 
@@ -13,6 +13,7 @@ struct Stem : Module {
   struct Layer {
     Conv2d& conv;
     BatchNorm& norm;
+    Tensor* wanted(Tensor& moments) const { return norm.takes_batch() ? &moments : nullptr; }
   };
   std::vector<Layer> layers;
 
@@ -28,11 +29,14 @@ struct Stem : Module {
     add_layer(9, C, C, 3, 1, 1);
   }
   Tensor forward(Tensor x) {
-    for (size_t i = 0; i < layers.size(); ++i) {
-      if (i > 0) x = ops::gelu(x);
-      x = layers[i].norm.forward(layers[i].conv.forward(x));
+    Tensor moments;  // of x, for the norm that comes next
+    x = layers[0].conv.forward(x, layers[0].wanted(moments));
+    for (size_t i = 1; i < layers.size(); ++i) {
+      const Conv2d& conv = layers[i].conv;
+      x = ops::norm_gelu_conv2d(x, layers[i - 1].norm.inputs(moments), conv.weight, conv.bias,
+                                conv.stride, conv.pad, layers[i].wanted(moments));
     }
-    return x;
+    return layers.back().norm.forward(x, moments);
   }
 
  private:
@@ -50,7 +54,11 @@ struct Downsample : Module {
   Downsample(int64_t C, int64_t C_next)
       : reduction(add<Conv2d>("reduction", C, C_next, 3, 2, 1)),
         norm(add<BatchNorm>("norm", C_next)) {}
-  Tensor forward(const Tensor& x) { return norm.forward(reduction.forward(x)); }
+  Tensor forward(const Tensor& x) {
+    Tensor moments;
+    const Tensor y = reduction.forward(x, norm.takes_batch() ? &moments : nullptr);
+    return norm.forward(y, moments);
+  }
 };
 
 struct Stage : Module {

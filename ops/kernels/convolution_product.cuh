@@ -17,11 +17,9 @@
 //       |   |   |   |   |   |   |            +-------------------+
 //       +---+---+---+---+---+---+
 #pragma once
-#include "ops/kernels/convolution_tiles.cuh"
+#include "ops/kernels/convolution_epilogue.cuh"
 
 namespace rmt::gpu::convolution {
-
-constexpr int kWarps = 4, kBlock = 32 * kWarps;
 
 // How the right factor is found in w (O, I, k, k).
 struct Filters {
@@ -52,16 +50,31 @@ HD inline int steps_of(const Window& w, int channels) {
   return (w.C + channels - 1) / channels * w.taps() * (channels / 16);
 }
 
-// packed[column block of 16][step][lane]: the registers of b for the left and the right 8 columns.
-static __global__ void pack_filters_kernel(const float* weights, Eight* packed, Window w, Filters f,
-                                           int kChannels, int n) {
+// The filters of one window of several, in the order in which its product reads them, from `begin`
+// on: packed[column block of 16][step][lane], the registers of b for the left and the right 8
+// columns.
+struct Packing {
+  Window w;
+  int channels;  // of a halo at a time
+  int begin, n;  // 16 bytes each
+};
+constexpr int kWindows = 4;
+struct Packings {
+  Packing of[kWindows];
+};
+
+// Block (x, y): some of the filters of window y.
+static __global__ void pack_filters_kernel(const float* weights, Eight* packed, Packings all,
+                                           Filters f) {
+  const Packing& p = all.of[blockIdx.y];
+  const Window& w = p.w;
   const int at = int(blockIdx.x * blockDim.x + threadIdx.x);
-  if (at >= n) return;
-  const int steps = steps_of(w, kChannels), sixteens = kChannels / 16;
+  if (at >= p.n) return;
+  const int steps = steps_of(w, p.channels), sixteens = p.channels / 16;
   const int lane = at % 32, step = at / 32 % steps, first = at / 32 / steps * 16 + lane / 4;
   const int tap = step / sixteens % w.taps(), a = tap / w.x.taps, b = tap % w.x.taps;
   const int chunk = step / sixteens / w.taps();
-  const int channel = chunk * kChannels + step % sixteens * 16 + lane % 4 * 2;
+  const int channel = chunk * p.channels + step % sixteens * 16 + lane % 4 * 2;
   auto number = [&](int o, int c) {
     if (o >= w.O || c >= f.channels) return 0.f;
     return weights[f.place(o, c, w.y.tap + a * w.y.tap_step, w.x.tap + b * w.x.tap_step)];
@@ -72,7 +85,7 @@ static __global__ void pack_filters_kernel(const float* weights, Eight* packed, 
     const int column = first + r / 2 * 8, row = channel + r % 2 * 8;
     out.at[r] = ptx::pack_bf16(number(column, row), number(column, row + 1));
   }
-  packed[at] = out;
+  packed[p.begin + at] = out;
 }
 
 // A block's part of the product, as one of its threads sees it: the lane of a warp of kM 16 outputs
@@ -168,36 +181,21 @@ struct Product {
   }
 };
 
-// The rounded sums in shared memory, to the pixels of the tile's outputs (write_pixels) and the
-// columns from `column` on. A thread takes 8 columns of 8 outputs.
-template <int kN>
-__device__ __forceinline__ void store_outputs(const Window& w, const int* pixels,
-                                              const bf16* shared, int column, bf16* out) {
-  const int c = int(threadIdx.x) % kN * 8;
-#pragma unroll
-  for (int i = 0; i < 8; ++i) {
-    const int n = int(threadIdx.x) / kN + i * (kBlock / kN), pixel = pixels[n];
-    if (pixel >= 0 && column + c < w.O)
-      *reinterpret_cast<Eight*>(out + int64_t(pixel) * w.O + column + c) =
-          *reinterpret_cast<const Eight*>(shared + n * (kN * 8 + kGap) + c);
-  }
-}
-
 // Blocks: a tile, and kN 8 columns. (A multiprocessor has registers for three blocks.)
-template <int kChannels, int kM, int kN, class Source>
+template <int kChannels, int kM, int kN, class Source, class Epilogue>
 __global__ void __launch_bounds__(kBlock, 3)
-    product_kernel(Source source, Window w, Tiles tiles, const Eight* filters, const float* bias,
-                   bf16* out) {
+    product_kernel(Source source, Epilogue epilogue, Window w, Tiles tiles, const Eight* filters,
+                   const float* bias, bf16* out) {
   using P = Product<kChannels, kM, kN>;
   DYNAMIC_SHARED(bf16, shared);
   SHARED(int, pixels, P::outputs);
   P product(w, tiles, shared);
   const int column = int(blockIdx.y) * kN * 8;
-  const Walk at(tiles);  // of one tile
+  const Tiles::First first = tiles.first(int(blockIdx.x));
   product.begin(filters, bias, column);
   for (int channel = 0; channel < w.C; channel += kChannels) {
     __syncthreads();  // all have read what lies in `shared`
-    load_halo<kChannels>(source, w, tiles, at, channel, shared);
+    load_halo<kChannels>(source, w, tiles, first, channel, shared);
     ptx::cp_async_commit();
     product.load_filters();
     ptx::cp_async_wait<0>();
@@ -206,9 +204,9 @@ __global__ void __launch_bounds__(kBlock, 3)
   }
   __syncthreads();
   product.round_sums();
-  write_pixels(w, tiles, at, pixels, P::outputs);
+  write_pixels(w, tiles, first, pixels, P::outputs);
   __syncthreads();
-  store_outputs<kN>(w, pixels, shared, column, out);
+  store_outputs<kN>(epilogue, w, pixels, shared, column, out);
 }
 
 }  // namespace rmt::gpu::convolution

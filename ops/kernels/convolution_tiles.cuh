@@ -21,19 +21,14 @@ using Eight = cuda::Pack<uint32_t, 4>;
 constexpr int kGap = 8;
 
 // The tiles of a block, in order: neighbours on the map share pixels of their halos.
-struct Walk {
-  int image;  // the first of the tile's images
-  int u, v;   // the tile's output (0, 0)
-  int left;   // tiles from here on
+struct Walk : Tiles::First {
+  int left;  // tiles from here on
 
   __device__ explicit Walk(const Tiles& t) {
     const int parts = int(gridDim.x), part = int(blockIdx.x);
     const int begin = int(int64_t(t.count) * part / parts),
               end = int(int64_t(t.count) * (part + 1) / parts);
-    const int row = begin / t.across, group = row / t.down;
-    v = (begin - row * t.across) * t.columns;
-    u = (row - group * t.down) * t.rows;
-    image = group * t.images;
+    First::operator=(t.first(begin));
     left = end - begin;
   }
   __device__ void next(const Window& w, const Tiles& t) {
@@ -61,13 +56,13 @@ struct Output {
 
 // pixels[n] = the pixel that output n of a tile is, counted through the whole batch of the map that
 // is written; -1 where there is none.
-__device__ inline void write_pixels(const Window& w, const Tiles& tiles, const Walk& walk,
+__device__ inline void write_pixels(const Window& w, const Tiles& tiles, const Tiles::First& first,
                                     int* pixels, int outputs) {
 #pragma unroll 1
   for (int n = int(threadIdx.x); n < outputs; n += int(blockDim.x)) {
     const Output o(tiles, n);
-    const int image = walk.image + o.image;
-    const int u = walk.u + o.u, v = walk.v + o.v;
+    const int image = first.image + o.image;
+    const int u = first.u + o.u, v = first.v + o.v;
     const bool there = n < tiles.outputs() && image < w.B && u < w.y.out && v < w.x.out;
     const int line = image * w.y.written + u * w.out_step + w.y.out_start;
     pixels[n] = there ? line * w.x.written + v * w.out_step + w.x.out_start : -1;
@@ -117,36 +112,67 @@ struct Patches {
   __device__ Eight finish(const Columns&, const Eight& pack) const { return pack; }
 };
 
+// A batch norm of C channels: (x - mean) w rstd + bias. Aligned to 16 bytes.
+struct Norm {
+  const float *w, *bias, *mean, *rstd;
+};
+
+// gelu(norm(x)) of x (B, H, W, C). mean w rstd is taken from the bias beforehand: what f32 loses
+// so, 2^-24 of a mean in deviations, is far less than bf16 lost of x.
+struct NormGelu {
+  static constexpr bool in_memory = false;
+  static constexpr int taps = 9, at_once = 5;
+  const bf16* x;
+  int H, W, C;
+  Norm norm;
+  struct Columns {
+    cuda::Values<float, 8> scale, shift;
+  };
+  __device__ Columns columns(int c) const {
+    const auto scale = cuda::load<8>(norm.w + c) * cuda::load<8>(norm.rstd + c);
+    return {scale, cuda::load<8>(norm.bias + c) - cuda::load<8>(norm.mean + c) * scale};
+  }
+  __device__ Eight fetch(int image, int y, int column, int channel, bool there) const {
+    const int64_t at = int64_t((image * H + y) * W + column) * C + channel;
+    return there ? *reinterpret_cast<const Eight*>(x + at) : Eight{};
+  }
+  __device__ Eight finish(const Columns& of, const Eight& pack) const {
+    using V = cuda::Values<float, 8>;
+    const V z = cuda::widen(std::bit_cast<cuda::Pack<bf16, 8>>(pack)) * of.scale + of.shift;
+    const V g = V::map([](float z_n) { return gelu_of<bf16>(z_n); }, z);
+    return std::bit_cast<Eight>(cuda::narrow<bf16, 8>(g.at));
+  }
+};
+
 // What a thread has of the halo of a tile, put into shared memory: 8 channels, from `channel` + c
-// on, of every so many pixels of a line, in every so many lines. Zeros outside the map, and where
-// there are no more channels.
+// on, of every so many pixels of a line, in every so many lines; 16 threads have a line. Zeros
+// outside the map, and where there are no more channels.
 template <int kChannels, class Source>
 __device__ __forceinline__ void load_halo(const Source& source, const Window& w, const Tiles& tiles,
-                                          const Walk& walk, int channel, bf16* halo) {
-  constexpr int packs = kChannels / 8, step = 32 / packs, ld = kChannels + kGap;
-  const int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32,
-            warps = int(blockDim.x) / 32;
-  const int c = lane % packs * 8;
+                                          const Tiles::First& first, int channel, bf16* halo) {
+  constexpr int team = 16, packs = kChannels / 8, step = team / packs, ld = kChannels + kGap;
+  const int member = int(threadIdx.x) % team;
+  const int c = member % packs * 8;
   const bool has_channels = channel + c < w.C;
   channel = has_channels ? channel + c : 0;
 #pragma unroll 1
-  for (int line = warp; line < tiles.lines(); line += warps) {
+  for (int line = int(threadIdx.x) / team; line < tiles.lines(); line += int(blockDim.x) / team) {
     const int local = line / tiles.halo_rows;
-    const int image = walk.image + local;
-    const int y = walk.u * w.step + w.y.start + line - local * tiles.halo_rows;
-    const int left = walk.v * w.step + w.x.start;
+    const int image = first.image + local;
+    const int y = first.u * w.step + w.y.start + line - local * tiles.halo_rows;
+    const int left = first.v * w.step + w.x.start;
     const bool line_there = has_channels && image < w.B && unsigned(y) < unsigned(w.y.in);
     bf16* to = halo + line * tiles.places * ld + c;
     auto place = [&](int i) { return to + Tiles::place(w.step, i, tiles.places) * ld; };
     auto there = [&](int i) { return line_there && unsigned(left + i) < unsigned(w.x.in); };
     if constexpr (Source::in_memory) {
 #pragma unroll 2
-      for (int i = lane / packs; i < tiles.halo_columns; i += step)
+      for (int i = member / packs; i < tiles.halo_columns; i += step)
         source.copy(place(i), image, y, left + i, channel, there(i));
     } else {
       constexpr int kBatch = Source::at_once;  // pixels whose loads are under way together
       const auto columns = source.columns(channel);
-      for (int i = lane / packs; i < tiles.halo_columns; i += kBatch * step) {
+      for (int i = member / packs; i < tiles.halo_columns; i += kBatch * step) {
         Eight pack[kBatch];
 #pragma unroll
         for (int n = 0; n < kBatch; ++n) {

@@ -6,6 +6,7 @@
 #include "core/cuda/device.h"
 #include "ops/conv2d.h"
 #include "tests/check_op.h"
+#include "tests/check_op_proof.h"
 #ifndef RMT_CUDA
 #include "core/cuda/emulator/machine.h"
 #endif
@@ -148,6 +149,57 @@ TEST(Conv2d, TensorCoresGiveWhatPatchesInMemoryDo) {
     EXPECT_EQ(fast.launches, 2) << "the filters' order, and the product";
     EXPECT_GT(general.launches, 2);
 #endif
+  }
+}
+
+// Around means of 100, in numbers of deviation 1: y is rounded to whole halves, and E[y^2] - E[y]^2
+// in f32 would be off by 1e4 2^-24 = 6e-4. A tile's sums in f32 have 40 additions one behind the
+// other, each of which rounds by 2^-24 of the sum of |d|, d = y - y_0, or of that of d^2. In the
+// mean |d| is 5 at most, and d^2 17 times the variance, should y_0 be 4 deviations away.
+TEST(Conv2d, LeavesMomentsOfWhatItWrites) {
+  if (!cuda::available()) return;
+  for (const Case& c : kServed) {
+    const Tensor x = on_gpu(randn({c.B, c.H, c.W, c.I}, 1), true),
+                 w = randn({c.O, c.I, c.k, c.k}, 2, 0, 1 / std::sqrt(double(c.k * c.k * c.I)))
+                         .to(DType::f32)
+                         .to(Device::cuda),
+                 bias = randn({c.O}, 3, 100, 10).to(DType::f32).to(Device::cuda);
+    std::vector<std::vector<double>> found;
+    Tensor y;
+    for_thread_orders([&] {
+      Tensor moments;
+      y = ops::conv2d(x, w, bias, c.stride, c.pad, 1, &moments);
+      found.push_back(moments.to(Device::cpu).to_vector<double>());
+      EXPECT_EQ(found.back(), found[0]);
+    });
+    EXPECT_TRUE(
+        same_bits(y.to(Device::cpu), ops::conv2d(x, w, bias, c.stride, c.pad).to(Device::cpu)));
+    const std::vector<double> all = y.to(Device::cpu).to(DType::f64).to_vector<double>();
+    const double n = double(c.pixels());
+    ASSERT_EQ(found[0].size(), size_t(2 * c.O + 1));
+    EXPECT_EQ(found[0].back(), n);
+    for (size_t o = 0, O = size_t(c.O); o < O; ++o) {
+      double mean = 0, squares = 0;
+      for (size_t i = o; i < all.size(); i += O) mean += all[i] / n;
+      for (size_t i = o; i < all.size(); i += O) squares += (all[i] - mean) * (all[i] - mean);
+      EXPECT_NEAR(found[0][o], mean, 40 * 5 * 0x1p-24);
+      EXPECT_NEAR(found[0][O + o], squares, 40 * 17 * 0x1p-24 * squares);
+    }
+  }
+}
+
+TEST(Conv2d, LeavesNoMomentsWhereNoKernelCan) {
+  auto moments_of = [](Tensor x, Tensor w) {
+    Tensor moments = Tensor::zeros({1});
+    ops::conv2d(x, w, {}, 1, 1, 1, &moments);
+    return moments;
+  };
+  EXPECT_FALSE(moments_of(Tensor::zeros({1, 4, 4, 8}), Tensor::zeros({8, 8, 3, 3})).defined());
+  if (!cuda::available()) return;
+  for (int64_t O : {0, 5, 8}) {
+    const Tensor w = Tensor::zeros({O, 8, 3, 3}, DType::f32, Device::cuda);
+    EXPECT_EQ(moments_of(Tensor::zeros({1, 4, 4, 8}, DType::bf16, Device::cuda), w).defined(),
+              O == 8);
   }
 }
 
