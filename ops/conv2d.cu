@@ -19,7 +19,7 @@
 #include "core/cuda/limits.h"
 #include "core/storage.h"
 #include "ops/kernels/conv2d.h"
-#include "ops/kernels/convolution.cuh"
+#include "ops/kernels/convolution_gradient.cuh"
 #include "ops/kernels/extents.h"
 #include "ops/kernels/gemm.cuh"
 

@@ -7,7 +7,7 @@
 // has a tap: it multiplies the tile of dy, transposed, by the halo seen from that tap. Where there
 // are fewer taps than warps, these share a tile's outputs, and leave a sum each.
 #pragma once
-#include "ops/kernels/convolution_product.cuh"
+#include "ops/kernels/convolution.cuh"
 
 namespace rmt::gpu::convolution {
 
@@ -181,6 +181,51 @@ static __global__ void __launch_bounds__(32 * kAddRows)
   }
   const int c = at % w.C, tap = at / w.C % w.taps(), o = at / w.C / w.taps();
   if (c < f.channels) dw[f.place(o, c, tap / w.x.taps, tap % w.x.taps)] = float(total);
+}
+
+// dw and dbias, which may be null, with channels and rows of dw at a time that the compiler knows.
+template <int kChannels, int kM, class Source>
+void launch_gradient(const Source& source, const bf16* dy, const Window& w, float* dw, float* dbias,
+                     const Conv& c) {
+  const Tiles tiles = best_tiles(w, kGradientOutputs);
+  const unsigned rows = unsigned(cuda::blocks_for(w.O, kM * 16)),
+                 chunks = unsigned(cuda::blocks_for(w.C, kChannels));
+  // Two blocks on a multiprocessor, which leave as few sums as possible.
+  const int64_t wanted = cuda::blocks_for(cuda::limits().parts, 4) / (rows * chunks);
+  const int64_t parts = std::clamp<int64_t>(wanted, 1, tiles.count);
+  const int64_t slices = gradient_warps<Source> / w.taps(), numbers = int64_t(w.O) * w.taps() * w.C;
+  const Storage filters(size_t(parts * slices * numbers) * sizeof(float), Device::cuda),
+      bias(size_t(parts * w.O) * sizeof(float), Device::cuda);
+  const int64_t outputs = cuda::blocks_for(tiles.outputs(), 16) * 16,
+                halo = tiles.halo() * (kChannels + kGap),
+                numbers_shared = halo + outputs * (kM * 16 + kGap);
+  const GradientSums sums{static_cast<float*>(filters.data()),
+                          dbias ? static_cast<float*>(bias.data()) : nullptr, int(slices),
+                          int(outputs), int(halo)};
+  const int64_t threads = 32 * slices * w.taps();
+  cuda::launch("conv2d_backward_w", gradient_kernel<kChannels, kM, Source>,
+               dim3(unsigned(parts), rows, chunks), dim3(unsigned(threads)),
+               shared_bytes(std::max(size_t(numbers_shared) * sizeof(bf16), size_t(threads) * 8)),
+               source, dy, w, tiles, sums);
+  cuda::launch("add_gradients", add_gradients_kernel,
+               dim3(unsigned(cuda::blocks_for(numbers + w.O, 32))), dim3(32, kAddRows), 0, sums,
+               parts, w, forward_filters(c, is_image(c)), dw, dbias);
+}
+
+inline void backward_w(const bf16* dy, const bf16* x, float* dw, float* dbias, const Conv& c) {
+  if (is_image(c))
+    return launch_gradient<kPatchChannels, 2>(patches(x, c), dy, patch_window(c), dw, dbias, c);
+  const Window w = forward_window(c);
+  auto with_channels = [&](auto channels) {
+    if (w.O <= 32)
+      launch_gradient<channels, 2>(stored(x, c), dy, w, dw, dbias, c);
+    else
+      launch_gradient<channels, 4>(stored(x, c), dy, w, dw, dbias, c);
+  };
+  if (w.C > 16)
+    with_channels(std::integral_constant<int, 32>());
+  else
+    with_channels(std::integral_constant<int, 16>());
 }
 
 }  // namespace rmt::gpu::convolution
