@@ -121,6 +121,26 @@ static Start start_of(TrainFlags& f, const std::function<void()>& parse_again,
   return s;
 }
 
+// What each option allows alone, but not the options together.
+static void check_together(const TrainFlags& f) {
+  train::check_fine_tuning(f.options);
+  CHECK(f.recipe != "token-labels" || !f.options.token_label_data.empty(),
+        "--recipe token-labels without --token-label-data would train without token labels; name "
+        "the label maps (rmt-label makes them), or take --recipe official");
+}
+
+// "rmt_n, 2110042 parameters; images: 10 classes, 5000 + 1000 images; 2 threads"
+static std::string what_trains_on_what(const train::TrainOptions& o, const nn::Classifier& model,
+                                       const data::Dataset& train_images,
+                                       const data::Dataset& test_images,
+                                       const train::Compute& compute) {
+  return str(o.model, ", ", model.parameter_count(), " parameters; ", o.data_dir, ": ",
+             train_images.classes().size(), " classes, ", train_images.size(), " + ",
+             test_images.size(), " images; ",
+             o.processes > 1 ? str(o.processes, " processes, each with ") : "",
+             device_text(compute));
+}
+
 static int train_model(TrainFlags& f, const std::string& program,
                        const std::function<void()>& parse_again, Processes& processes) {
   const Start start = start_of(f, parse_again, processes);
@@ -129,10 +149,7 @@ static int train_model(TrainFlags& f, const std::string& program,
     std::cout << train::schedule_table(o);
     return 0;
   }
-  train::check_fine_tuning(o);
-  CHECK(f.recipe != "token-labels" || !o.token_label_data.empty(),
-        "--recipe token-labels without --token-label-data would train without token labels; name "
-        "the label maps (rmt-label makes them), or take --recipe official");
+  check_together(f);
   if (!f.recipe.empty()) std::cout << train::describe_recipe(f.recipe, o) << std::endl;
   o = train::resolved(o);
   data::check_transform_options(train::transform_options(o));
@@ -143,7 +160,7 @@ static int train_model(TrainFlags& f, const std::string& program,
   if (gpus) compute.processes = gpus.get();
 
   if (o.data_dir == kDrawings && processes.is_first()) draw();
-  processes.barrier();
+  processes.barrier();  // the others wait for the drawn images
   const auto [train_images, test_images] =
       data::open_train_and_val(o.data_dir, o.val_split, processes);
   const auto made = train::make_model(o, class_count(f, *train_images));
@@ -169,11 +186,8 @@ static int train_model(TrainFlags& f, const std::string& program,
 
   // Everything that can be wrong has been looked at: only now something is written.
   train::RunFolder folder = open_folder(f, start.resume, start.written, processes);
-  std::cout << o.model << ", " << model.parameter_count() << " parameters; " << o.data_dir << ": "
-            << train_images->classes().size() << " classes, " << train_images->size() << " + "
-            << test_images->size() << " images; "
-            << (o.processes > 1 ? str(o.processes, " processes, each with ") : "")
-            << device_text(compute) << "; run folder " << folder.path() << std::endl;
+  std::cout << what_trains_on_what(o, model, *train_images, *test_images, compute)
+            << "; run folder " << folder.path() << std::endl;
   std::cout << train::describe_groups(parameters, rules) << std::flush;
   for (const std::string& line : data::remarks_on_run(*train_images, *test_images, o.img_size))
     std::cerr << "note: " << printable(line) << "\n";

@@ -11,7 +11,8 @@
 
 namespace rmt::gpu {
 
-// U of all chunks but the last. Blocks: unit, chunk, tile of channels of k, tile of channels of v.
+// U of every chunk, though nobody needs the last one's. Blocks: unit, chunk, tile of channels of k,
+// tile of channels of v.
 template <class T>
 __global__ void __launch_bounds__(tiles::kThreads)
     retention_chunks_kernel(const T* k, const T* v, const Wide<T>* decays, Wide<T>* states,

@@ -30,7 +30,7 @@ __global__ void __launch_bounds__(tiles::kThreads)
                       values = s.walk(v, s.E, unit);
   tiles::Patch<W> sum = {};
   for (int64_t j0 = 0; j0 <= i0; j0 += kSide) {
-    tiles::Patch<W> score = {};
+    tiles::Patch<W> score = {};  // of i and j: q_i . k_j, kSide of the D features at a time
     for (int64_t d0 = 0; d0 < s.D; d0 += kSide) {
       tiles::fill(a, n - i0, s.D - d0,
                   [&](int i, int d) { return W(queries[first + i0 + i][d0 + d]); });
@@ -40,17 +40,17 @@ __global__ void __launch_bounds__(tiles::kThreads)
       score.add_transposed(a, b);
       __syncthreads();
     }
-    score.for_each([&](int i, int j, W x) {
+    score.for_each([&](int i, int j, W x) {  // times gamma^(i - j), and 0 for keys after i
       const int64_t distance = i0 + i - (j0 + j);
       scores[i * tiles::kRow + j] = distance >= 0 ? x * tiles::power(decay, distance) : W(0);
     });
-    tiles::fill(b, n - j0, s.E - e0,
+    tiles::fill(b, n - j0, s.E - e0,  // sum_ie += sum_j scores_ij v_je
                 [&](int j, int e) { return W(values[first + j0 + j][e0 + e]); });
     __syncthreads();
     sum.add(scores, b);
     __syncthreads();
   }
-  if (states) {  // + gamma^(i + 1) q_i S
+  if (states) {  // sum_ie += gamma^(i + 1) sum_d q_id S_de
     const W* const state = states + block * s.D * s.E;
     for (int64_t d0 = 0; d0 < s.D; d0 += kSide) {
       tiles::fill(a, n - i0, s.D - d0, [&](int i, int d) {
