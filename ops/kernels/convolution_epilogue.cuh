@@ -102,7 +102,7 @@ __device__ __forceinline__ void leave_sums(const EightFloats (&sums)[2], float* 
   to[thread / width * O + c] = total;
 }
 
-// From shared memory to the pixels of the tile's outputs (write_pixels) and the columns from
+// From shared memory to the pixels of the tile's outputs (write_places) and the columns from
 // `column` on. A thread takes 8 columns of 8 outputs, of which it fetches what it needs for 4 at a
 // time.
 template <int kN, class Epilogue>
