@@ -217,7 +217,7 @@ void conv2d_forward_with_moments(const bf16* x, const float* w, const float* bia
   const convolution::Cut cut = convolution::forward_cut(c);
   const Scratch<float> sums(convolution::tile_sums({cut}));
   on_tensor_cores(x, convolution::WriteMoments{sums.get()}, w, bias, y, c);
-  convolution::join_moments(sums.get(), y, cut.w, cut.tiles, moments);
+  convolution::join_moments(sums.get(), cut.tiles.count, cut.w, moments);
 }
 
 template <class T>

@@ -42,7 +42,7 @@ void norm_gelu_conv2d_forward(const bf16* x, const float* n_w, const float* n_bi
   const Storage sums(size_t(convolution::tile_sums({cut})) * sizeof(float), Device::cuda);
   float* const tile_sums = static_cast<float*>(sums.data());
   run(convolution::WriteMoments{tile_sums});
-  convolution::join_moments(tile_sums, y, cut.w, cut.tiles, moments);
+  convolution::join_moments(tile_sums, cut.tiles.count, cut.w, moments);
 }
 
 void norm_gelu_conv2d_backward_z(const bf16* dy, const bf16* x, const float* n_w,

@@ -22,7 +22,7 @@ struct Write {
   static constexpr bool has_sums = false;
   struct Columns {};
   struct Fetched {};
-  __device__ Columns columns(int, const Eight&) const { return {}; }
+  __device__ Columns columns(int) const { return {}; }
   __device__ Fetched fetch(int64_t) const { return {}; }
   __device__ Eight operator()(const Columns&, const Fetched&, int64_t, const Eight& y,
                               EightFloats (&)[2]) const {
@@ -30,20 +30,21 @@ struct Write {
   }
 };
 
-// The sums y as they are, and of each column the sums of y - y_0 and (y - y_0)^2. y_0 is the tile's
-// first output: it is no further from the tile's mean than its numbers are, so nothing cancels.
+// The sums y as they are, whose squares are summed, too. In f32 without a word about the mean: the
+// squares have 16 bits, and those of 256 numbers of one binade add up in 24 without rounding. Where
+// numbers lie in several, the mean is not far from 0 or few are in the next one; the variance is
+// then off by less than a hundredth of what rounding y to bf16 has changed of it.
 struct WriteMoments {
   static constexpr bool has_sums = true;
   float* tile_sums;
-  using Columns = EightFloats;  // y_0
+  struct Columns {};
   struct Fetched {};
-  __device__ Columns columns(int, const Eight& first) const { return widen(first); }
+  __device__ Columns columns(int) const { return {}; }
   __device__ Fetched fetch(int64_t) const { return {}; }
-  __device__ Eight operator()(const Columns& y_0, const Fetched&, int64_t, const Eight& y,
+  __device__ Eight operator()(const Columns&, const Fetched&, int64_t, const Eight& y,
                               EightFloats (&sums)[2]) const {
-    const EightFloats d = widen(y) - y_0;
-    sums[0] += d;
-    sums[1] += square(d);
+    sums[0] += widen(y);
+    sums[1] += square(widen(y));
     return y;
   }
 };
@@ -60,7 +61,7 @@ struct WriteThroughGelu {
     EightFloats mean, scale, bias;
   };
   using Fetched = Eight;  // x
-  __device__ Columns columns(int c, const Eight&) const {
+  __device__ Columns columns(int c) const {
     return {cuda::load<8>(norm.mean + c), cuda::load<8>(norm.w + c) * cuda::load<8>(norm.rstd + c),
             cuda::load<8>(norm.bias + c)};
   }
@@ -101,7 +102,7 @@ __device__ __forceinline__ void leave_sums(const EightFloats (&sums)[2], float* 
   to[thread / width * O + c] = total;
 }
 
-// From shared memory to the pixels of the tile's outputs (write_pixels) and the columns from
+// From shared memory to the pixels of the tile's outputs (write_places) and the columns from
 // `column` on. A thread takes 8 columns of 8 outputs, of which it fetches what it needs for 4 at a
 // time.
 template <int kN, class Epilogue>
@@ -114,8 +115,7 @@ __device__ __forceinline__ void store_outputs(const Epilogue& epilogue, const Wi
   const auto rounded = [&](int n) {
     return *reinterpret_cast<const Eight*>(shared + n * (kN * 8 + kGap) + c);
   };
-  const typename Epilogue::Columns columns =
-      epilogue.columns(has_columns ? column + c : 0, rounded(0));
+  const typename Epilogue::Columns columns = epilogue.columns(has_columns ? column + c : 0);
   EightFloats sums[2] = {0, 0};
 #pragma unroll 1
   for (int i = row; i < 8 * rows; i += at_once * rows) {
@@ -138,52 +138,6 @@ __device__ __forceinline__ void store_outputs(const Epilogue& epilogue, const Wi
                    epilogue.tile_sums + int64_t(blockIdx.x) * 2 * w.O + column);
 }
 
-// Of the tile's outputs y and y^2, from its sums around y_0 (WriteMoments). In double: of the sum
-// of squares around the mean, a difference of these, 2^-53 (mean / deviation)^2 is lost.
-template <int N>
-struct MomentsOfTile {
-  const float* tile_sums;
-  const bf16* y;
-  Window w;
-  Tiles tiles;
-  __device__ void operator()(int64_t tile, int64_t c, cuda::Values<double, N> (&sums)[2]) const {
-    using V = cuda::Values<double, N>;
-    const Tiles::First at = tiles.first(int(tile));
-    const double n = tiles.outputs_from(at, w);
-    const int64_t pixel = (at.image * w.y.out + at.u) * w.x.out + at.v;
-    const float* left = tile_sums + tile * 2 * w.O + c;
-    const V y_0(cuda::load<N>(y + pixel * w.O + c)), sum(cuda::load<N>(left)),
-        squares(cuda::load<N>(left + w.O));
-    sums[0] += sum + y_0 * n;
-    sums[1] += squares + y_0 * (sum * 2 + y_0 * n);
-  }
-};
-
-// sums (2, C) of n numbers and of their squares -> moments (2 C + 1): means, squares around them,
-// n.
-// Thread: column.
-static __global__ void moments_of_sums_kernel(const double* sums, double* moments, double n,
-                                              int C) {
-  const int c = int(blockIdx.x * blockDim.x + threadIdx.x);
-  if (c >= C) return;
-  const double mean = sums[c] / n;
-  moments[c] = mean;
-  moments[C + c] = fmax(0., sums[C + c] - sums[c] * mean);
-  if (c == 0) moments[2 * C] = n;
-}
-
-inline void join_moments(const float* tile_sums, const bf16* y, const Window& w, const Tiles& tiles,
-                         double* moments) {
-  constexpr int N = 2;
-  const Storage storage(size_t(2 * w.O) * sizeof(double), Device::cuda);
-  double* const sums = static_cast<double*>(storage.data());
-  cuda::column_sums<2, N, double>("join_moments", MomentsOfTile<N>{tile_sums, y, w, tiles},
-                                  {{sums, sums + w.O}}, tiles.count, w.O);
-  cuda::launch("moments_of_sums", moments_of_sums_kernel, dim3(unsigned(cuda::blocks_for(w.O))),
-               dim3(cuda::kThreads), 0, static_cast<const double*>(sums), moments,
-               double(w.B) * w.y.out * w.x.out, w.O);
-}
-
 // sums (2, O) of what the tiles left.
 template <int N>
 struct SumsOfTile {
@@ -199,6 +153,26 @@ inline void join_sums(const float* tile_sums, int64_t tiles, int O, double* sums
   constexpr int N = 2;
   cuda::column_sums<2, N, double>("join_sums", SumsOfTile<N>{tile_sums, O}, {{sums, sums + O}},
                                   tiles, O);
+}
+
+// sums (2, C) of n numbers and of their squares -> moments (2 C + 1): means, squares around them,
+// n. Of the latter, a difference, double loses 2^-53 (mean / deviation)^2. Thread: column.
+static __global__ void moments_of_sums_kernel(const double* sums, double* moments, double n,
+                                              int C) {
+  const int c = int(blockIdx.x * blockDim.x + threadIdx.x);
+  if (c >= C) return;
+  const double mean = sums[c] / n;
+  moments[c] = mean;
+  moments[C + c] = fmax(0., sums[C + c] - sums[c] * mean);
+  if (c == 0) moments[2 * C] = n;
+}
+inline void join_moments(const float* tile_sums, int64_t tiles, const Window& w, double* moments) {
+  const Storage storage(size_t(2 * w.O) * sizeof(double), Device::cuda);
+  double* const sums = static_cast<double*>(storage.data());
+  join_sums(tile_sums, tiles, w.O, sums);
+  cuda::launch("moments_of_sums", moments_of_sums_kernel, dim3(unsigned(cuda::blocks_for(w.O))),
+               dim3(cuda::kThreads), 0, static_cast<const double*>(sums), moments,
+               double(w.B) * w.y.out * w.x.out, w.O);
 }
 
 }  // namespace rmt::gpu::convolution

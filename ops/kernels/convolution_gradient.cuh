@@ -113,16 +113,12 @@ __global__ void __launch_bounds__(32 * gradient_warps<Source>, kM* kChannels > 6
   const int seen_from = (i * tiles.places + Tiles::place(w.step, j, tiles.places)) * ld;
   const int o = int(blockIdx.y) * kColumns, channel = int(blockIdx.z) * kChannels;
   const int outputs = left.outputs;
-  for (int n = int(threadIdx.x); n < outputs; n += int(blockDim.x)) {
-    const Output at(tiles, min(n, tiles.outputs() - 1));
-    rows[n] = ((at.image * tiles.halo_rows + at.u * w.step) * tiles.places + at.v) * ld;
-  }
   float sums[kM][kChannels / 8][4] = {};
   BiasSums<kColumns> bias;
   const bool has_bias = left.bias && blockIdx.z == 0;
   for (Walk walk(tiles); walk.left > 0; walk.next(w, tiles)) {
     __syncthreads();  // all have read the tile before
-    write_pixels(w, tiles, walk, pixels, outputs);
+    write_places(w, tiles, walk, ld, pixels, rows, outputs);
     load_halo<kChannels>(source, w, tiles, walk, channel, shared);
     __syncthreads();
     load_dy<kColumns>(dy, w, pixels, outputs, o, tile_dy);

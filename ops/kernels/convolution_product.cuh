@@ -105,7 +105,9 @@ struct Product {
   const Eight* read;
   int step;
 
-  __device__ __forceinline__ Product(const Window& window, const Tiles& tiles_, bf16* memory)
+  // rows_of: of each of the block's outputs (write_places).
+  __device__ __forceinline__ Product(const Window& window, const Tiles& tiles_, const int* rows_of,
+                                     bf16* memory)
       : w(window),
         tiles(tiles_),
         shared(memory),
@@ -113,11 +115,8 @@ struct Product {
         warp(int(threadIdx.x) / 32),
         steps(steps_of(w, kChannels)) {
 #pragma unroll
-    for (int m = 0; m < kM; ++m) {
-      const Output o(tiles, min((warp * kM + m) * 16 + lane % 16, tiles.outputs() - 1));
-      const int line = o.image * tiles.halo_rows + o.u * w.step;
-      rows[m] = (line * tiles.places + o.v) * ld + lane / 16 * 8;
-    }
+    for (int m = 0; m < kM; ++m)
+      rows[m] = rows_of[(warp * kM + m) * 16 + lane % 16] + lane / 16 * 8;
   }
 
   // Sums begin with the bias, which may be null, of the columns from `column` on.
@@ -189,9 +188,12 @@ __global__ void __launch_bounds__(kBlock, 3)
   using P = Product<kChannels, kM, kN>;
   DYNAMIC_SHARED(bf16, shared);
   SHARED(int, pixels, P::outputs);
-  P product(w, tiles, shared);
-  const int column = int(blockIdx.y) * kN * 8;
+  SHARED(int, rows, P::outputs);
   const Tiles::First first = tiles.first(int(blockIdx.x));
+  write_places(w, tiles, first, P::ld, pixels, rows, P::outputs);
+  __syncthreads();
+  P product(w, tiles, rows, shared);
+  const int column = int(blockIdx.y) * kN * 8;
   product.begin(filters, bias, column);
   for (int channel = 0; channel < w.C; channel += kChannels) {
     __syncthreads();  // all have read what lies in `shared`
@@ -204,7 +206,6 @@ __global__ void __launch_bounds__(kBlock, 3)
   }
   __syncthreads();
   product.round_sums();
-  write_pixels(w, tiles, first, pixels, P::outputs);
   __syncthreads();
   store_outputs<kN>(epilogue, w, pixels, shared, column, out);
 }

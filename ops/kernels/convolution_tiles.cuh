@@ -54,13 +54,15 @@ struct Output {
   }
 };
 
-// pixels[n] = the pixel that output n of a tile is, counted through the whole batch of the map that
-// is written; -1 where there is none.
-__device__ inline void write_pixels(const Window& w, const Tiles& tiles, const Tiles::First& first,
-                                    int* pixels, int outputs) {
+// For each output n of a tile: pixels[n], the pixel that it is, counted through the whole batch of
+// the map that is written, -1 where there is none; and rows[n], where its window begins in a halo
+// whose pixels lie ld numbers apart.
+__device__ inline void write_places(const Window& w, const Tiles& tiles, const Tiles::First& first,
+                                    int ld, int* pixels, int* rows, int outputs) {
 #pragma unroll 1
   for (int n = int(threadIdx.x); n < outputs; n += int(blockDim.x)) {
-    const Output o(tiles, n);
+    const Output o(tiles, min(n, tiles.outputs() - 1));
+    rows[n] = ((o.image * tiles.halo_rows + o.u * w.step) * tiles.places + o.v) * ld;
     const int image = first.image + o.image;
     const int u = first.u + o.u, v = first.v + o.v;
     const bool there = n < tiles.outputs() && image < w.B && u < w.y.out && v < w.x.out;

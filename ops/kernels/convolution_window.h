@@ -81,12 +81,6 @@ struct Tiles {
     const int row = tile / across, group = row / down;
     return {group * images, (row - group * down) * rows, (tile - row * across) * columns};
   }
-  // Outputs that a tile has on the map: fewer at a border.
-  HD int outputs_from(const First& at, const Window& w) const {
-    auto least = [](int a, int b) { return a < b ? a : b; };
-    return least(images, w.B - at.image) * least(rows, w.y.out - at.u) *
-           least(columns, w.x.out - at.v);
-  }
   HD int lines() const { return images * halo_rows; }
   HD int outputs() const { return images * rows * columns; }
   HD static int place(int step, int column, int places) {

@@ -152,40 +152,57 @@ TEST(Conv2d, TensorCoresGiveWhatPatchesInMemoryDo) {
   }
 }
 
-// Around means of 100, in numbers of deviation 1: y is rounded to whole halves, and E[y^2] - E[y]^2
-// in f32 would be off by 1e4 2^-24 = 6e-4. A tile's sums in f32 have 40 additions one behind the
-// other, each of which rounds by 2^-24 of the sum of |d|, d = y - y_0, or of that of d^2. In the
-// mean |d| is 5 at most, and d^2 17 times the variance, should y_0 be 4 deviations away.
+namespace {
+
+// Of each column of y: mean and sum of squares around it, then the number of rows.
+std::vector<double> exact_moments(const Tensor& y) {
+  const std::vector<double> all = y.to(Device::cpu).to(DType::f64).to_vector<double>();
+  const size_t C = size_t(y.shape()[-1]), n = all.size() / C;
+  std::vector<double> moments(2 * C + 1);
+  for (size_t i = 0; i < all.size(); ++i) moments[i % C] += all[i];
+  for (size_t c = 0; c < C; ++c) moments[c] /= double(n);
+  for (size_t i = 0; i < all.size(); ++i)
+    moments[C + i % C] += (all[i] - moments[i % C]) * (all[i] - moments[i % C]);
+  moments[2 * C] = double(n);
+  return moments;
+}
+
+}  // namespace
+
+// Around means of 0: a tile's sums in f32 have 40 additions one behind the other, each of which
+// rounds by 2^-24 of the sum of |y|, which is some deviations, or of y^2. Around 100 with deviation
+// 1: y is a multiple of 1/2 and lies between 64 and 128, where nothing is rounded before the
+// double, which has 2^-53; E[y^2] - E[y]^2 in f32 would be off by 6e-4.
 TEST(Conv2d, LeavesMomentsOfWhatItWrites) {
   if (!cuda::available()) return;
-  for (const Case& c : kServed) {
-    const Tensor x = on_gpu(randn({c.B, c.H, c.W, c.I}, 1), true),
-                 w = randn({c.O, c.I, c.k, c.k}, 2, 0, 1 / std::sqrt(double(c.k * c.k * c.I)))
-                         .to(DType::f32)
-                         .to(Device::cuda),
-                 bias = randn({c.O}, 3, 100, 10).to(DType::f32).to(Device::cuda);
-    std::vector<std::vector<double>> found;
-    Tensor y;
-    for_thread_orders([&] {
-      Tensor moments;
-      y = ops::conv2d(x, w, bias, c.stride, c.pad, 1, &moments);
-      found.push_back(moments.to(Device::cpu).to_vector<double>());
-      EXPECT_EQ(found.back(), found[0]);
-    });
-    EXPECT_TRUE(
-        same_bits(y.to(Device::cpu), ops::conv2d(x, w, bias, c.stride, c.pad).to(Device::cpu)));
-    const std::vector<double> all = y.to(Device::cpu).to(DType::f64).to_vector<double>();
-    const double n = double(c.pixels());
-    ASSERT_EQ(found[0].size(), size_t(2 * c.O + 1));
-    EXPECT_EQ(found[0].back(), n);
-    for (size_t o = 0, O = size_t(c.O); o < O; ++o) {
-      double mean = 0, squares = 0;
-      for (size_t i = o; i < all.size(); i += O) mean += all[i] / n;
-      for (size_t i = o; i < all.size(); i += O) squares += (all[i] - mean) * (all[i] - mean);
-      EXPECT_NEAR(found[0][o], mean, 40 * 5 * 0x1p-24);
-      EXPECT_NEAR(found[0][O + o], squares, 40 * 17 * 0x1p-24 * squares);
+  for (const Case& c : kServed)
+    for (double of_mean : {0, 100}) {
+      const Tensor x = on_gpu(randn({c.B, c.H, c.W, c.I}, 1), true),
+                   w = randn({c.O, c.I, c.k, c.k}, 2, 0, 1 / std::sqrt(double(c.k * c.k * c.I)))
+                           .to(DType::f32)
+                           .to(Device::cuda),
+                   bias = randn({c.O}, 3, of_mean, 1).to(DType::f32).to(Device::cuda);
+      std::vector<std::vector<double>> found;
+      Tensor y;
+      for_thread_orders([&] {
+        Tensor moments;
+        y = ops::conv2d(x, w, bias, c.stride, c.pad, 1, &moments);
+        found.push_back(moments.to(Device::cpu).to_vector<double>());
+        EXPECT_EQ(found.back(), found[0]);
+      });
+      EXPECT_TRUE(
+          same_bits(y.to(Device::cpu), ops::conv2d(x, w, bias, c.stride, c.pad).to(Device::cpu)));
+      const std::vector<double> exact = exact_moments(y);
+      ASSERT_EQ(found[0].size(), exact.size());
+      EXPECT_EQ(found[0].back(), double(c.pixels()));
+      for (size_t o = 0, O = size_t(c.O); o < O; ++o) {
+        const double mean = exact[o], squares = exact[O + o],
+                     sum = squares + exact.back() * mean * mean,  // of y^2
+            off = of_mean ? 4 * 0x1p-53 : 40 * 0x1p-24;
+        EXPECT_NEAR(found[0][o], mean, off * std::sqrt(sum / exact.back()));
+        EXPECT_NEAR(found[0][O + o], squares, 3 * off * sum);  // y^2's, and twice y's
+      }
     }
-  }
 }
 
 TEST(Conv2d, LeavesNoMomentsWhereNoKernelCan) {
