@@ -8,7 +8,7 @@
 #include "core/cuda/device.h"
 #include "core/cuda/graph.h"
 #include "examples/program.h"
-#include "ops/attention/manhattan_attention.h"
+#include "nn/rmt/attention.h"
 #include "ops/attention/rotary.h"
 #include "ops/batch_norm.h"
 #include "ops/conv2d.h"
@@ -140,10 +140,58 @@ struct Bench {
   }
 };
 
+// Attention alone, and what a step in bf16 has for all of it: q, k and v from one product, and one
+// op on them.
+static void bench_attention(const Bench& b, const nn::RmtConfig& c, const nn::StageConfig& s,
+                            const std::string& stage, int64_t B, int64_t H, int64_t W) {
+  const int64_t C = s.channels, heads = s.heads, L = H * W;
+  const double rows = double(B * L);
+  const Tensor x = b.activation({B, H, W, C}), k = b.activation({B, H, W, C}),
+               v = b.activation({B, H, W, C});
+  const Tensor decay = Tensor::full({heads}, -0.1, DType::f32, b.compute.device);
+  const Tensor angle = Tensor::full({C / heads}, 0.1, DType::f32, b.compute.device),
+               rotary = ops::rotary_table(angle, H, W, DType::f32);
+  auto name = [&](const char* what, int64_t channels) {
+    return str(stage, what, " (", B, ", ", H, ", ", W, ", ", channels, ")");
+  };
+  auto attention = [&](const char* what, ops::Axis axis, int64_t n) {
+    b.op(
+        name(what, C), {x, k, v},
+        [&](const auto& in) {
+          return ops::manhattan_attention(in[0], in[1], in[2], decay, rotary, {heads, axis});
+        },
+        4 * rows * double(n * C));
+  };
+  if (s.decomposed)
+    attention("attention along W", ops::Axis::W, W),
+        attention("attention along H", ops::Axis::H, H);
+  else
+    attention("attention over the map", ops::Axis::both, L);
+
+  const ops::PackedOptions packed{heads, s.decomposed};
+  if (!ops::packs(x, packed)) return;
+  nn::ManhattanAttention layers(c, s);
+  layers.init(0);
+  b.compute.prepare(layers);
+  b.op(
+      name("packed_linears C -> 3C", 3 * C), {x},
+      [&](const auto& in) {
+        return nn::packed_of_three(in[0], layers.q_proj, layers.k_proj, layers.v_proj);
+      },
+      6 * rows * double(C * C));
+  const Tensor filter = b.parameter({C, 1, 5, 5}), bias = b.parameter({C});
+  b.op(
+      name("packed_attention", C), {b.activation({B, H, W, 3 * C})},
+      [&](const auto& in) {
+        return ops::packed_attention(in[0], decay, rotary, filter, bias, packed);
+      },
+      4 * rows * double((s.decomposed ? H + W : L) * C));
+}
+
 static void bench_stage(const Bench& b, const nn::RmtConfig& c, size_t stage, int64_t B, int64_t H,
                         int64_t W) {
   const nn::StageConfig& s = c.stages[stage];
-  const int64_t C = s.channels, hidden = s.hidden(), heads = s.heads, L = H * W, rows = B * L;
+  const int64_t C = s.channels, hidden = s.hidden(), rows = B * H * W;
   const Tensor x = b.activation({B, H, W, C}), h = b.activation({B, H, W, hidden}),
                w = b.parameter({C}), bias = b.parameter({C});
   auto name = [&](const char* what, int64_t channels) {
@@ -160,7 +208,7 @@ static void bench_stage(const Bench& b, const nn::RmtConfig& c, size_t stage, in
     b.op(name(what, C), inputs,
          [&](const auto& in) { return ops::depthwise_conv2d(in[0], filter, bias, in.back()); });
   };
-  const Tensor another = b.activation({B, H, W, C}), third = b.activation({B, H, W, C});
+  const Tensor another = b.activation({B, H, W, C});
   b.op(name("layer_norm", C), {x},
        [&](const auto& in) { return ops::layer_norm(in[0], w, bias, 1e-6); });
   b.op(name("residual_layer_norm", C), {x, another}, [&](const auto& in) {
@@ -174,22 +222,7 @@ static void bench_stage(const Bench& b, const nn::RmtConfig& c, size_t stage, in
   const Tensor filter = b.parameter({hidden, 1, 3, 3}), offset = b.parameter({hidden});
   b.op(name("gelu_depthwise 3x3", hidden), {h},
        [&](const auto& in) { return ops::gelu_depthwise_conv2d(in[0], filter, offset); });
-  const Tensor decay = Tensor::full({heads}, -0.1, DType::f32, b.compute.device);
-  const Tensor angle = Tensor::full({C / heads}, 0.1, DType::f32, b.compute.device),
-               rotary = ops::rotary_table(angle, H, W, DType::f32);
-  auto attention = [&](const char* what, ops::Axis axis, int64_t n) {
-    b.op(
-        name(what, C), {x, another, third},
-        [&](const auto& in) {
-          return ops::manhattan_attention(in[0], in[1], in[2], decay, rotary, {heads, axis});
-        },
-        4 * double(rows) * double(n) * double(C));
-  };
-  if (s.decomposed)
-    attention("attention along W", ops::Axis::W, W),
-        attention("attention along H", ops::Axis::H, H);
-  else
-    attention("attention over the map", ops::Axis::both, L);
+  bench_attention(b, c, s, str("stage ", stage + 1, ": "), B, H, W);
 }
 
 static void bench_stem(const Bench& b, int64_t C, int64_t B, int64_t S) {

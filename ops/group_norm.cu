@@ -185,18 +185,15 @@ void group_norm_backward(const T* x, const Wide<T>* w, const Wide<T>* mean, cons
   if (B == 0) return;
   constexpr int N = 16 / int(sizeof(T));
   const int64_t C = G * D;
-  const Storage storage_partial(size_t(B * 2 * C) * sizeof(W), Device::cuda);
+  const cuda::Partial<W> partial(B, 2 * C);
   const Storage storage_group(size_t(B * G) * sizeof(GroupSums<W>), Device::cuda);
-  W* const partial = static_cast<W*>(storage_partial.data());
   auto* const group = static_cast<GroupSums<W>*>(storage_group.data());
   cuda::launch(
       "group_norm_sums",
       in_vectors<T>(D, x, dy) ? group_norm_sums_kernel<T, N> : group_norm_sums_kernel<T, 1>,
-      dim3(unsigned(B * G)), dim3(kColumnThreads), 0, x, w, mean, rstd, dy, partial, group, L, G,
-      D);
-  if (dw || dbias)
-    cuda::add_parts(static_cast<const W*>(partial), cuda::Outputs<W>{{dw, dbias}}, B, int64_t(2),
-                    C);
+      dim3(unsigned(B * G)), dim3(kColumnThreads), 0, x, w, mean, rstd, dy, partial.at(), group, L,
+      G, D);
+  if (dw || dbias) cuda::add_parts<W>(partial, {}, cuda::Outputs<W>{{dw, dbias}, C});
   if (dx)
     cuda::map_columns("group_norm_dx", BackwardX<W>{{w, nullptr, uint32_t(L), G, D}, group},
                       in_vectors<T>(D, w), dx, B * L, C, x, dy);

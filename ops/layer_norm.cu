@@ -172,19 +172,18 @@ void layer_norm_backward(const T* x, const Wide<T>* w, const Wide<T>* mean, cons
   // So that row / R is a division of 32 bits.
   CHECK(!df || rows < int64_t(1) << 32, "layer_norm: ", rows, " rows, expected fewer than 2^32");
   const Residual<T> beside{more, s, df, unsigned(R)};
-  const cuda::Outputs<W> out{{dw, dbias}};
+  const cuda::Outputs<W> out{{dw, dbias}, C};
   cuda::with_row_layout<T>(
       C, cuda::aligned(x, w, dy, more, dx, df), 3, [&](auto N, auto P, int shift) {
         if constexpr (P > 0) {
           const int64_t all = std::max<int64_t>(1, cuda::blocks_for(rows, kThreads >> shift));
           const int64_t blocks =
               std::min<int64_t>(all, int64_t(cuda::info().multiprocessors) * blocks_on_one(P));
-          Storage partial(size_t(blocks * 2 * C) * sizeof(W), Device::cuda);
-          W* p = static_cast<W*>(partial.data());
+          const cuda::Partial<W> partial(blocks, 2 * C);
           cuda::launch("layer_norm_backward", layer_norm_backward_kernel<T, N, P>,
                        dim3(unsigned(blocks)), dim3(kThreads), size_t(2 * C) * sizeof(W), x, w,
-                       mean, rstd, dy, beside, dx, p, rows, C, shift);
-          cuda::add_parts(static_cast<const W*>(p), out, blocks, int64_t(2), C);
+                       mean, rstd, dy, beside, dx, partial.at(), rows, C, shift);
+          cuda::add_parts<W>(partial, {}, out);
         } else {
           if (dx && rows)
             cuda::launch_rows("layer_norm_dx", layer_norm_dx_kernel<T, N>, rows, shift, x, w, mean,

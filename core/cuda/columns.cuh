@@ -7,6 +7,7 @@
 //   map_columns   y_rc = f(what f knows of column c, what it knows of row r, x_rc, ...).
 #pragma once
 #include <algorithm>
+#include <memory>
 
 #include "core/cuda/elementwise.cuh"
 #include "core/storage.h"
@@ -69,48 +70,99 @@ __global__ void __launch_bounds__(kColumnThreads)
   }
 }
 
-// out[k][c] = sum over parts of partial (parts, K, C); a null out is left out. Threads (x, y):
-// column, every blockDim.y-th part.
+// Sums that are still to be added: number i is the sum over p of from[p n + i].
+template <class W>
+struct Parts {
+  const W* from = nullptr;
+  int64_t parts = 0, n = 0;
+};
+
+// Memory for them.
+template <class W>
+struct Partial {
+  std::unique_ptr<Storage> memory;
+  int64_t parts, n;
+  Partial(int64_t parts_, int64_t n_)
+      : memory(std::make_unique<Storage>(size_t(parts_ * n_) * sizeof(W), Device::cuda)),
+        parts(parts_),
+        n(n_) {}
+  W* at() const { return static_cast<W*>(memory->data()); }
+  operator Parts<W>() const { return {at(), parts, n}; }
+};
+
+// to(i, sum) for the numbers of `first`, and then, where i goes on, for those of `second`. Threads
+// (x, y): N neighbours of a block's 32 numbers, every blockDim.y-th part; 32 threads or more.
+template <int N, class W, class To>
+__global__ void __launch_bounds__(1024 / N)
+    add_parts_kernel(Parts<W> first, Parts<W> second, To to) {
+  SHARED(double, shared, 32 * 32);  // [y][number]
+  const int64_t begin = int64_t(blockIdx.x) * 32, number = begin + threadIdx.x * N;
+  const bool in_first = number < first.n;
+  const Parts<W> s = in_first ? first : second;
+  const int64_t i = in_first ? number : number - first.n;
+  Values<double, N> total = 0;
+  if (i < s.n) {
+    const W* from = s.from + threadIdx.y * s.n + i;
+    const unsigned own = (unsigned(s.parts) + blockDim.y - 1 - threadIdx.y) / blockDim.y;
+#pragma unroll 4
+    for (unsigned p = 0; p < own; ++p, from += blockDim.y * s.n)
+      total += Values<double, N>(load<N>(from));
+  }
+#pragma unroll
+  for (int n = 0; n < N; ++n) shared[threadIdx.y * 32 + threadIdx.x * N + n] = total.at[n];
+  __syncthreads();
+  const unsigned at = threadIdx.y * blockDim.x + threadIdx.x;
+  if (at >= 32 || begin + at >= first.n + second.n) return;
+  double sum = 0;
+  for (unsigned y = 0; y < blockDim.y; ++y) sum += shared[y * 32 + at];
+  to(begin + at, sum);
+}
+template <class W, class To>
+void add_parts(const Parts<W>& first, const Parts<W>& second, const To& to) {
+  constexpr int N = 16 / int(sizeof(W));
+  const bool vectors = (first.n | second.n) % N == 0 && aligned(first.from, second.from);
+  const int64_t n = vectors ? N : 1, parts = std::max(first.parts, second.parts);
+  launch("add_parts", vectors ? add_parts_kernel<N, W, To> : add_parts_kernel<1, W, To>,
+         dim3(unsigned(blocks_for(first.n + second.n, 32))),
+         dim3(unsigned(32 / n), unsigned(std::clamp<int64_t>(parts, n, 32))), 0, first, second, to);
+}
+
+// Number i goes to out[i / C][i % C]; a null out is left out.
 template <class O>
 struct Outputs {
   O* out[4];
-};
-template <class W, class O>
-__global__ void __launch_bounds__(1024)
-    add_parts_kernel(const W* partial, Outputs<O> to, int64_t parts, int64_t K, int64_t C) {
-  SHARED(double, shared, 1024);
-  const int64_t c = int64_t(blockIdx.x) * 32 + threadIdx.x, k = blockIdx.y;
-  double total = 0;
-  if (c < C && to.out[k]) {
-#pragma unroll 8
-    for (int64_t p = threadIdx.y; p < parts; p += blockDim.y)
-      total += double(partial[(p * K + k) * C + c]);
+  int64_t C = 0;  // column_sums() sets it
+  __device__ void operator()(int64_t i, double sum) const {
+    O* to = out[0];
+#pragma unroll
+    for (int k = 1; k < 4; ++k)
+      if (i >= C) {
+        to = out[k];
+        i -= C;
+      }
+    if (to) to[i] = O(sum);
   }
-  shared[threadIdx.y * 32 + threadIdx.x] = total;
-  __syncthreads();
-  if (threadIdx.y > 0 || c >= C || !to.out[k]) return;
-  for (unsigned y = 1; y < blockDim.y; ++y) total += shared[y * 32 + threadIdx.x];
-  to.out[k][c] = O(total);
-}
-template <class W, class O>
-void add_parts(const W* partial, Outputs<O> to, int64_t parts, int64_t K, int64_t C) {
-  launch("add_parts", add_parts_kernel<W, O>, dim3(unsigned(blocks_for(C, 32)), unsigned(K)),
-         dim3(32, unsigned(std::min<int64_t>(parts, 32))), 0, partial, to, parts, K, C);
-}
+};
 
-// to.out[k][c] = sum over rows of what f adds. N columns a thread must divide C; f sees columns
-// that are multiples of N. W is what it adds in, O what the sum over the parts, in double, becomes.
-template <int K, int N, class O, class F, class W = O>
-void column_sums(const char* name, F f, Outputs<O> to, int64_t rows, int64_t C) {
-  static_assert(K <= 4);
+// Sums over the rows of what f adds, number k C + c, in parts. N columns a thread must divide C; f
+// sees columns that are multiples of N. W is what it adds in.
+template <int K, int N, class W, class F>
+Partial<W> column_sums_in_parts(const char* name, F f, int64_t rows, int64_t C) {
   const ColumnBlocks blocks(C / N);
   // Enough blocks for the largest GPUs, each with some rows for every thread.
   const int64_t parts = blocks.parts(rows, 8, 1024);
-  Storage partial(size_t(parts * K * C) * sizeof(W), Device::cuda);
-  W* p = static_cast<W*>(partial.data());
+  Partial<W> partial(parts, K * C);
   launch(name, column_sums_kernel<K, N, W, F>, dim3(unsigned(blocks.tiles), unsigned(parts)),
-         dim3(blocks.tx, blocks.ty), 0, f, p, rows, C);
-  add_parts(static_cast<const W*>(p), to, parts, K, C);
+         dim3(blocks.tx, blocks.ty), 0, f, partial.at(), rows, C);
+  return partial;
+}
+
+// to.out[k][c] = sum over rows of what f adds. O is what the sum of the parts, in double, becomes.
+template <int K, int N, class O, class F, class W = O>
+void column_sums(const char* name, F f, Outputs<O> to, int64_t rows, int64_t C) {
+  static_assert(K <= 4);
+  to.C = C;
+  add_parts<W>(column_sums_in_parts<K, N, W>(name, f, rows, C), {}, to);
 }
 
 // y_rc = f(column, row, x_rc, ...) for N columns at once, where column = f.columns<N>(c) is what f

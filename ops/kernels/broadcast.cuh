@@ -126,12 +126,11 @@ void broadcast_sum(const char* name, const Broadcast<K>& s, Wide<T>* y, F f,
   const int64_t packs = s.summed.numel * s.n / (vectors ? N : 1),
                 parts = std::clamp<int64_t>(packs / (8 * 32), 1,
                                             std::clamp<int64_t>(8192 / results, 1, 8192));
-  Storage partial(size_t(parts * results) * sizeof(Wide<T>), Device::cuda);
-  Wide<T>* p = static_cast<Wide<T>*>(partial.data());
+  const Partial<Wide<T>> partial(parts, results);
   launch(name, vectors ? run_sums_kernel<N, F, T, K> : run_sums_kernel<1, F, T, K>,
          dim3(unsigned(blocks_for(results, kThreads / 32)), unsigned(parts)), dim3(kThreads), 0,
-         terms, p);
-  add_parts(static_cast<const Wide<T>*>(p), Outputs<Wide<T>>{{y}}, parts, 1, results);
+         terms, partial.at());
+  add_parts<Wide<T>>(partial, {}, Outputs<Wide<T>>{{y}, results});
 }
 
 // What gradient() in broadcast.h asks for: into dx, or if that is null, sums.

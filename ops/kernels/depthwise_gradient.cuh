@@ -17,7 +17,7 @@
 // its own. Then, in a fixed order: the strips of a block are added, each block leaves a part, and
 // the parts are added.
 #pragma once
-#include "core/storage.h"
+#include "core/cuda/columns.cuh"
 #include "ops/kernels/depthwise.cuh"
 
 namespace rmt::gpu::depthwise {
@@ -209,28 +209,19 @@ __global__ void __launch_bounds__(kThreads)
   partial[(int64_t(blockIdx.z) * (taps + 1) + t) * m.C + c] = sum;
 }
 
-// dw (C, k k), dbias (C) or null = sums over the parts of partial (parts, taps + 1, C), in order.
-// Threads (x, y): channel, every ty-th part; a block to a tap.
+// Where the sums (taps + 1, C) go: dw (C, taps), dbias (C) or null.
 template <class W>
-__global__ void __launch_bounds__(1024)
-    add_weight_gradients_kernel(const W* partial, W* dw, W* dbias, int parts, int taps, int C) {
-  SHARED(double, shared, 1024);
-  const int c = int(blockIdx.x * 32 + threadIdx.x), t = int(blockIdx.y);
-  double sum = 0;
-  if (c < C) {
-#pragma unroll 8
-    for (int p = int(threadIdx.y); p < parts; p += int(blockDim.y))
-      sum += double(partial[(int64_t(p) * (taps + 1) + t) * C + c]);
+struct WeightGradients {
+  W *dw, *dbias;
+  int taps, C;
+  __device__ void operator()(int64_t i, double sum) const {
+    const int t = int(i) / C, c = int(i) % C;
+    if (t < taps)
+      dw[int64_t(c) * taps + t] = W(sum);
+    else if (dbias)
+      dbias[c] = W(sum);
   }
-  shared[threadIdx.y * 32 + threadIdx.x] = sum;
-  __syncthreads();
-  if (threadIdx.y > 0 || c >= C) return;
-  for (unsigned y = 1; y < blockDim.y; ++y) sum += shared[y * 32 + threadIdx.x];
-  if (t < taps)
-    dw[int64_t(c) * taps + t] = W(sum);
-  else if (dbias)
-    dbias[c] = W(sum);
-}
+};
 
 // Blocks that leave sums at most, with so many tiles of channels: as many as run at once, 3 of
 // the 8 for each multiprocessor that limits() counts. Then no block waits for another to end.
@@ -263,14 +254,9 @@ void backward(const T* x, int64_t x_stride, const T* dy, const Wide<T>* w, T* dx
     return;
   }
   auto sum = [&](int64_t parts, auto launch_parts) {
-    const Storage partial(parts * (taps + 1) * m.C * sizeof(W), Device::cuda);
-    W* p = static_cast<W*>(partial.data());
-    launch_parts(unsigned(parts), p);
-    if (dw)
-      cuda::launch("add_weight_gradients", add_weight_gradients_kernel<W>,
-                   dim3(unsigned(cuda::blocks_for(m.C, 32)), unsigned(taps + 1)),
-                   dim3(32, unsigned(std::min<int64_t>(parts, 32))), 0, p, dw, dbias, parts, taps,
-                   m.C);
+    const cuda::Partial<W> partial(parts, (taps + 1) * m.C);
+    launch_parts(unsigned(parts), partial.at());
+    if (dw) cuda::add_parts<W>(partial, {}, WeightGradients<W>{dw, dbias, int(taps), int(m.C)});
   };
   const Blocks b(m.C / N);
   auto parts = [&](const Strips& s) {

@@ -29,7 +29,6 @@
 #include "ops/kernels/gemm.cuh"
 
 #include <algorithm>
-#include <memory>
 
 #include "core/cuda/columns.cuh"
 #include "core/cuda/device.h"
@@ -95,72 +94,13 @@ struct AddRow {
   }
 };
 
-// Sums in parts: to_i = sum over p of from (parts, n), number p n + i.
-template <class W>
-struct Parts {
-  const W* from = nullptr;
-  W* to = nullptr;
-  int64_t parts = 0, n = 0;
-};
-
-constexpr int kColumns = 32, kPartThreads = 32;
-
-// Two such sums in one launch. Threads (x, y): column, every blockDim.y-th part; blocks for the
-// columns of the first sum, then for those of the second.
-template <class W>
-__global__ void __launch_bounds__(kColumns* kPartThreads)
-    add_slices_kernel(Parts<W> first, Parts<W> second, int64_t blocks_of_first) {
-  SHARED(double, shared, kColumns* kPartThreads);
-  const bool is_first = blockIdx.x < blocks_of_first;
-  const Parts<W> s = is_first ? first : second;
-  const int64_t c =
-      (blockIdx.x - (is_first ? 0 : blocks_of_first)) * int64_t(kColumns) + threadIdx.x;
-  double total = 0;
-  if (c < s.n)
-    for (int64_t p = threadIdx.y; p < s.parts; p += blockDim.y)
-      total += double(s.from[p * s.n + c]);
-  shared[threadIdx.y * kColumns + threadIdx.x] = total;
-  __syncthreads();
-  if (threadIdx.y > 0 || c >= s.n) return;
-  for (unsigned y = 1; y < blockDim.y; ++y) total += shared[y * kColumns + threadIdx.x];
-  s.to[c] = W(total);
-}
-
-template <class W>
-void add_slices(const Parts<W>& first, const Parts<W>& second) {
-  const int64_t blocks = cuda::blocks_for(first.n, kColumns),
-                all = blocks + cuda::blocks_for(second.n, kColumns),
-                most = std::max(first.parts, second.parts);
-  cuda::launch("add_slices", add_slices_kernel<W>, dim3(unsigned(all)),
-               dim3(kColumns, unsigned(std::min<int64_t>(most, kPartThreads))), 0, first, second,
-               blocks);
-}
-
-// Memory for a sum in parts.
-template <class W>
-struct Partial {
-  std::unique_ptr<Storage> memory;
-  Parts<W> sum;
-  Partial(W* to, int64_t parts, int64_t n)
-      : memory(std::make_unique<Storage>(size_t(parts * n) * sizeof(W), Device::cuda)),
-        sum{at(), to, parts, n} {}
-  W* at() const { return static_cast<W*>(memory->data()); }
-};
-
 // The sums over the rows of x (rows, C), in parts that are still to be added.
 template <class T>
-Partial<Wide<T>> sum_rows_in_parts(const T* x, Wide<T>* to, int64_t rows, int64_t C) {
+cuda::Partial<Wide<T>> sum_rows_in_parts(const T* x, int64_t rows, int64_t C) {
   constexpr int N = 16 / int(sizeof(T));
-  auto start = [&](auto f, auto kernel, int64_t groups) {
-    const cuda::ColumnBlocks blocks(groups);
-    Partial<Wide<T>> partial(to, blocks.parts(rows, 8, 1024), C);
-    cuda::launch("sum_rows", kernel, dim3(unsigned(blocks.tiles), unsigned(partial.sum.parts)),
-                 dim3(blocks.tx, blocks.ty), 0, f, partial.at(), rows, C);
-    return partial;
-  };
   if (C % N == 0 && cuda::aligned(x))
-    return start(AddRow<T, N>{x, C}, cuda::column_sums_kernel<1, N, Wide<T>, AddRow<T, N>>, C / N);
-  return start(AddRow<T, 1>{x, C}, cuda::column_sums_kernel<1, 1, Wide<T>, AddRow<T, 1>>, C);
+    return cuda::column_sums_in_parts<1, N, Wide<T>>("sum_rows", AddRow<T, N>{x, C}, rows, C);
+  return cuda::column_sums_in_parts<1, 1, Wide<T>>("sum_rows", AddRow<T, 1>{x, C}, rows, C);
 }
 
 // dw, and with it dbias where the library can, by one call of it.
@@ -181,7 +121,8 @@ void gradient_in_slices(int64_t O, int64_t I, int64_t rows, const T* dy, const T
                         Wide<T>* dbias, int64_t S) {
   using W = Wide<T>;
   const int64_t length = rows / S;
-  const Partial<W> slices(dw, S, O * I);
+  const cuda::Partial<W> slices(S, O * I);
+  const cuda::Outputs<W> to{{dw, dbias}, O * I};
   Product product = describe<T, W>(O, I, length, {dy, kTransposed}, {x}, slices.at());
   product.batch = S;
   product.a.batch_stride = length * I;
@@ -197,11 +138,11 @@ void gradient_in_slices(int64_t O, int64_t I, int64_t rows, const T* dy, const T
   }
   if (!dbias) {
     cublaslt::run(product, {.a = x, .b = dy, .d = slices.at()});
-    return add_slices(slices.sum, {});
+    return cuda::add_parts<W>(slices, {}, to);
   }
-  const Partial<W> sums = fused ? Partial<W>(dbias, S, O) : sum_rows_in_parts(dy, dbias, rows, O);
+  const cuda::Partial<W> sums = fused ? cuda::Partial<W>(S, O) : sum_rows_in_parts(dy, rows, O);
   cublaslt::run(product, {.a = x, .b = dy, .d = slices.at(), .bias = fused ? sums.at() : nullptr});
-  add_slices(slices.sum, sums.sum);
+  cuda::add_parts<W>(slices, sums, to);
 }
 
 }  // namespace
@@ -238,7 +179,8 @@ void multiply(int64_t M, int64_t N, int64_t K, Factor<T> a, Factor<T> b, Out* c,
 
 template <class T>
 void sum_rows(const T* x, Wide<T>* sum, int64_t rows, int64_t C) {
-  if (C > 0) add_slices(sum_rows_in_parts(x, sum, rows, C).sum, {});
+  using W = Wide<T>;
+  if (C > 0) cuda::add_parts<W>(sum_rows_in_parts(x, rows, C), {}, cuda::Outputs<W>{{sum}, C});
 }
 
 // A block of threads computes a tile of some 128 x 128 numbers of dw. As many slices as give each
