@@ -257,12 +257,13 @@ static void bench_adamw(const Bench& b, int64_t n) {
   Tensor p = b.parameter({n, 1});
   set_grad(p, b.filled({n, 1}, DType::f32));
   train::Optimizer optimizer({{"w", &p, true}}, {});
-  const double of_shadow = shadow(p).defined() ? 2 : 0;
+  // Bytes of a number: g is read, p and its two moments are read and written, a shadow is written.
+  const double moved = 4 + 3 * 8 + (shadow(p).defined() ? 2 : 0);
   optimizer.step(1e-3);  // on a GPU what follows repeats its last part, with the same rate
   const double seconds = b.time([&](int64_t) {
     b.compute.device == Device::cuda ? optimizer.launch({}) : optimizer.step(1e-3);
   });
-  b.print(str("adamw, ", n, " numbers"), "step", seconds, double(n) * (4 + 24 + of_shadow), 0);
+  b.print(str("adamw, ", n, " numbers"), "step", seconds, double(n) * moved, 0);
 }
 
 static int bench(const Flags& f) {

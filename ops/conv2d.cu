@@ -36,7 +36,7 @@ int64_t padded_patch(const Conv& c) {
 }
 
 // The extents as the kernels use them, in 32 bits, for the patches of one row of output pixels.
-struct Patches {
+struct PatchLayout {
   int H, W, I, k, stride, pad, OH, OW;
   int E;
 };
@@ -46,7 +46,7 @@ struct Patches {
 // col. whole: I is a multiple of a pack, and the addresses of x are aligned.
 template <class T, bool whole>
 __global__ void __launch_bounds__(cuda::kThreads)
-    gather_patches_kernel(const T* x, T* col, Patches p) {
+    gather_patches_kernel(const T* x, T* col, PatchLayout p) {
   constexpr int N = kPack<T>;
   using P = cuda::Pack<T, N>;
   const int packs = p.E / N, t = int(blockIdx.y * blockDim.x + threadIdx.x);
@@ -84,7 +84,7 @@ __global__ void __launch_bounds__(cuda::kThreads)
 // leaves a rest. A block to each row of dx and kThreads groups of N channels of it.
 template <class T, int N>
 __global__ void __launch_bounds__(cuda::kThreads)
-    gather_gradient_kernel(const T* dcol, T* dx, Patches p) {
+    gather_gradient_kernel(const T* dcol, T* dx, PatchLayout p) {
   const int groups = p.I / N, t = int(blockIdx.y * blockDim.x + threadIdx.x);
   if (t >= p.W * groups) return;
   const int x = t / groups, c = t % groups * N, y = int(blockIdx.x) % p.H;
@@ -106,14 +106,14 @@ __global__ void __launch_bounds__(cuda::kThreads)
 }
 
 // How a number of w (O, in, taps), in = I / groups, is found in packed (O, E), and back.
-struct Filters {
+struct FilterLayout {
   int I, in, out, taps, E;
 };
 
 // w (O, in, k k) -> packed (O, E): in (k k, I) order, in the type of x, 0 for channels of other
 // groups, and zeros behind. A thread to each number of packed.
 template <class T>
-__global__ void pack_weights_kernel(const Wide<T>* w, T* packed, Filters f, int64_t n) {
+__global__ void pack_weights_kernel(const Wide<T>* w, T* packed, FilterLayout f, int64_t n) {
   const int64_t at = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (at >= n) return;
   const int64_t o = at / f.E;
@@ -124,7 +124,7 @@ __global__ void pack_weights_kernel(const Wide<T>* w, T* packed, Filters f, int6
 
 // The way back, for dw. A thread to each number of w.
 template <class W>
-__global__ void unpack_weights_kernel(const W* packed, W* w, Filters f, int64_t n) {
+__global__ void unpack_weights_kernel(const W* packed, W* w, FilterLayout f, int64_t n) {
   const int64_t at = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
   if (at >= n) return;
   const int64_t o = at / (f.in * f.taps);
@@ -145,7 +145,7 @@ class Scratch {
 };
 
 template <class T>
-Patches patches_of(const Conv& c) {
+PatchLayout patches_of(const Conv& c) {
   const int64_t E = padded_patch<T>(c), largest = int64_t(1) << 30;
   CHECK(c.W * c.I <= largest && c.OW * E <= largest && c.H <= largest, "conv2d: rows of ", c.W,
         " x ", c.I, " numbers, patches of ", E, " are too large");
@@ -162,7 +162,7 @@ int64_t images_at_once(const Conv& c) {
 
 template <class T>
 void gather_patches(const T* x, T* col, int64_t images, const Conv& c) {
-  const Patches p = patches_of<T>(c);
+  const PatchLayout p = patches_of<T>(c);
   const bool whole = c.I % kPack<T> == 0 && cuda::aligned(x);
   cuda::launch("gather_patches",
                whole ? gather_patches_kernel<T, true> : gather_patches_kernel<T, false>,
@@ -181,7 +181,7 @@ void gather_gradient(const T* dcol, T* dx, int64_t images, const Conv& c) {
 }
 
 template <class T>
-Filters filters_of(const Conv& c) {
+FilterLayout filters_of(const Conv& c) {
   return {int(c.I), int(c.in), int(c.out), int(c.k * c.k), int(padded_patch<T>(c))};
 }
 

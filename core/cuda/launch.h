@@ -15,8 +15,9 @@
 namespace rmt::cuda {
 
 cudaStream_t stream();  // where the calling thread's work goes
-// From now on there; returns where it went before. Memory that is given back may be taken by work
-// on the other stream: what is used here must stay.
+// The calling thread's work goes to `stream` from now on; returns the stream it went to before.
+// Memory that is given back may be taken by work on the new stream at once: what work on the old
+// one still uses must be held until that is done.
 cudaStream_t use_stream(cudaStream_t stream);
 
 inline void check(cudaError_t code, const char* what) {

@@ -9,7 +9,7 @@
 //    load_rows<D>(q, tile + i0 ld, ld);     16 rows of q' as the left factor
 //    w.set_rows(i0);
 //    w.scores(s, q, tile_k + j ld, ld, j, offset);    16 x 16 of S + decay d - offset, in log 2
-//    weights(p, s);                                   P = 2^s, rounded
+//    w.exponentials(s, j);  round(p, s);              P = 2^s, rounded
 //    multiply<D>(out, p, tile_v + j ld, ld);          out += P v
 //
 // All 32 lanes of a warp call everything together. Scores of columns behind n are -inf, so what

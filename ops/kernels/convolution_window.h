@@ -38,7 +38,14 @@ struct Window {
 // y of x.
 inline Window forward_window(const Conv& c) {
   auto axis = [&](int64_t in, int64_t out) {
-    return WindowAxis{int(in), int(out), -int(c.pad), int(c.k), 0, 1, int(out), 0};
+    return WindowAxis{.in = int(in),
+                      .out = int(out),
+                      .start = -int(c.pad),
+                      .taps = int(c.k),
+                      .tap = 0,
+                      .tap_step = 1,
+                      .written = int(out),
+                      .out_start = 0};
   };
   return {int(c.B), int(c.I), int(c.O), int(c.stride), 1, axis(c.H, c.OH), axis(c.W, c.OW)};
 }
@@ -49,10 +56,14 @@ inline Window backward_window(const Conv& c, int64_t p, int64_t q) {
   auto axis = [&](int64_t in, int64_t out, int64_t rest) {
     const int64_t first = (rest + c.pad) % c.stride, taps = (c.k - first + c.stride - 1) / c.stride,
                   last = first + (taps - 1) * c.stride, start = (rest + c.pad - last) / c.stride;
-    return WindowAxis{int(in),    int((out - rest + c.stride - 1) / c.stride),
-                      int(start), int(taps),
-                      int(last),  -int(c.stride),
-                      int(out),   int(rest)};
+    return WindowAxis{.in = int(in),
+                      .out = int((out - rest + c.stride - 1) / c.stride),
+                      .start = int(start),
+                      .taps = int(taps),
+                      .tap = int(last),
+                      .tap_step = -int(c.stride),
+                      .written = int(out),
+                      .out_start = int(rest)};
   };
   return {int(c.B), int(c.O), int(c.I), 1, int(c.stride), axis(c.OH, c.H, p), axis(c.OW, c.W, q)};
 }
@@ -61,7 +72,16 @@ inline Window backward_window(const Conv& c, int64_t p, int64_t q) {
 // with 3 x 3 taps: 27 numbers and zeros behind them. y is a map of these with a window of one tap.
 constexpr int kPatchChannels = 32;
 inline Window patch_window(const Conv& c) {
-  auto axis = [](int64_t out) { return WindowAxis{int(out), int(out), 0, 1, 0, 1, int(out), 0}; };
+  auto axis = [](int64_t out) {
+    return WindowAxis{.in = int(out),
+                      .out = int(out),
+                      .start = 0,
+                      .taps = 1,
+                      .tap = 0,
+                      .tap_step = 1,
+                      .written = int(out),
+                      .out_start = 0};
+  };
   return {int(c.B), kPatchChannels, int(c.O), 1, 1, axis(c.OH), axis(c.OW)};
 }
 

@@ -72,8 +72,8 @@ void run(int64_t M, int64_t N, int64_t K, Factor<T> a, Factor<T> b, Out* c, cons
   Product product = describe(M, N, K, a, b, c);
   const Operands plain{.a = b.at, .b = a.at, .d = c, .accumulate = accumulate};
   if (!bias) return cublaslt::run(product, plain);
-  // The library adds an aligned bias in the product itself. For others, and should no algorithm be
-  // able to, the product is added to rows of bias.
+  // The library adds an aligned bias in the product itself. Where the bias is not aligned, or no
+  // algorithm can add it, C is first filled with rows of bias, and the product is added to these.
   product.epilogue = Epilogue::bias;
   if (alignment(bias) == kAlignment && cublaslt::supports(product)) {
     Operands with_bias = plain;
