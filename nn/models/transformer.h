@@ -31,7 +31,7 @@ struct TransformerBlock : Module {
   Attention& attn;
   LayerNorm& norm2;
   FeedForward& mlp;
-  DropPath &drop_1, &drop_2;
+  DropPath& drop;
 
   template <class... More>
   explicit TransformerBlock(const BlockOptions& o, More... more)
@@ -39,13 +39,13 @@ struct TransformerBlock : Module {
         attn(add<Attention>("attn", o.channels, o.heads, more...)),
         norm2(add<LayerNorm>("norm2", o.channels, o.eps)),
         mlp(add<FeedForward>("mlp", o.channels, o.hidden(), false)),
-        drop_1(add<DropPath>("drop_1", o.own_drop_path(), 2 * o.index)),
-        drop_2(add<DropPath>("drop_2", o.own_drop_path(), 2 * o.index + 1)) {}
+        drop(add<DropPath>("drop", o.own_drop_path(), o.index)) {}
 
   Tensor forward(const Tensor& x) {  // (B, ..., C) -> same
     const Tensor f = attn.forward(norm1.forward(x));
-    const auto [sum, normed] = add_and_norm(x, f, {}, drop_1, norm2);
-    return drop_2.forward(sum, mlp.forward(normed));
+    const auto [s_1, s_2] = drop.factors(x);
+    const auto [sum, normed] = add_and_norm(x, f, {}, s_1, norm2);
+    return ops::residual_add(sum, mlp.forward(normed), {}, s_2);
   }
 };
 

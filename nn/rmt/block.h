@@ -9,6 +9,7 @@
 #include "nn/rmt/gate.h"
 #include "nn/rmt/retention.h"
 #include "ops/gelu.h"
+#include "ops/residual_add.h"
 #include "ops/residual_layer_norm.h"
 
 namespace rmt::nn {
@@ -32,11 +33,11 @@ inline std::array<Tensor, 2> norm_beside(const Tensor& x, const LayerNorm& norm)
   return ops::layer_norm_beside(x, norm.weight, norm.bias, norm.eps);
 }
 
-// sum = drop.forward(x, f, gamma) and normed = norm.forward(sum), in one pass over memory: the end
-// of one branch and the beginning of the next.  x f (B, H, W, C), gamma C elements or undefined
+// sum = x + s gamma f and normed = norm.forward(sum), in one pass over memory: the end of a branch
+// and the beginning of the next.  x f (B, H, W, C), gamma C elements or undefined, s (B) likewise
 inline ops::ResidualNorm add_and_norm(const Tensor& x, const Tensor& f, const Tensor& gamma,
-                                      DropPath& drop, const LayerNorm& norm) {
-  return ops::residual_layer_norm(x, f, gamma, drop.factors(x), norm.weight, norm.bias, norm.eps);
+                                      const Tensor& s, const LayerNorm& norm) {
+  return ops::residual_layer_norm(x, f, gamma, s, norm.weight, norm.bias, norm.eps);
 }
 
 struct Block : Module {
@@ -47,7 +48,7 @@ struct Block : Module {
   LayerNorm& final_layer_norm;
   FeedForward& ffn;
   DepthwiseConv* pos;  // CPE, the conditional position encoding, or null
-  DropPath &drop_1, &drop_2;
+  DropPath& drop;
 
   // `index` counts the blocks of the whole model from 0.
   Block(const RmtConfig& c, const StageConfig& s, int64_t index)
@@ -58,15 +59,15 @@ struct Block : Module {
         final_layer_norm(add<LayerNorm>("final_layer_norm", s.channels)),
         ffn(add<FeedForward>("ffn", s.channels, s.hidden(), c.ffn_conv)),
         pos(add_if<DepthwiseConv>(c.position_conv, "pos.conv", s.channels, 3)),
-        drop_1(add<DropPath>("drop_1", c.drop_path_of(index), 2 * index)),
-        drop_2(add<DropPath>("drop_2", c.drop_path_of(index), 2 * index + 1)) {}
+        drop(add<DropPath>("drop", c.drop_path_of(index), index)) {}
 
   Tensor forward(Tensor x, Position& position) {  // (B, H, W, C) -> same
     if (pos) x = pos->forward(x, x);
     const auto [trunk, normed_1] = norm_beside(x, retention_layer_norm);
     const Tensor f = retention.forward(normed_1, position);
-    const auto [sum, normed_2] = add_and_norm(trunk, f, value(gamma_1), drop_1, final_layer_norm);
-    return drop_2.forward(sum, ffn.forward(normed_2), value(gamma_2));
+    const auto [s_1, s_2] = drop.factors(x);
+    const auto [sum, normed_2] = add_and_norm(trunk, f, value(gamma_1), s_1, final_layer_norm);
+    return ops::residual_add(sum, ffn.forward(normed_2), value(gamma_2), s_2);
   }
 
  protected:

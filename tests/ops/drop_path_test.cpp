@@ -13,8 +13,8 @@ namespace rmt::test {
 namespace {
 
 std::vector<double> factors(Device device, DType dtype, int64_t B, int64_t step,
-                            const ops::DropPathOptions& o) {
-  const Tensor s = Tensor::empty({B}, dtype, device);
+                            const ops::DropPathOptions& o, int64_t layers = 1) {
+  const Tensor s = Tensor::empty({layers, B}, dtype, device);
   ops::drop_path_factors(s, Tensor::full({}, double(step), DType::i64, device), o);
   return s.to(Device::cpu).to(DType::f64).to_vector<double>();
 }
@@ -49,6 +49,10 @@ TEST(DropPath, DependsOnSeedStepLayerAndSampleAlone) {
   EXPECT_EQ(factors(Device::cpu, DType::f32, 32, 7,
                     {.seed = 1, .layer = 2, .first_sample = 32, .rate = 0.5}),
             std::vector<double>(s.begin() + 32, s.end()));
+  // Two layers at once draw what each draws alone.
+  std::vector<double> both = s;
+  for (double x : run(7, {.seed = 1, .layer = 3, .rate = 0.5})) both.push_back(x);
+  EXPECT_EQ(factors(Device::cpu, DType::f32, 64, 7, o, 2), both);
 }
 
 TEST(DropPath, DevicesAgreeBitForBit) {
@@ -58,7 +62,8 @@ TEST(DropPath, DevicesAgreeBitForBit) {
       for (DType dtype : {DType::f32, DType::f64}) {
         const ops::DropPathOptions o{
             .seed = 0x123456789abcdef0, .layer = 37, .first_sample = 1000, .rate = 0.3};
-        EXPECT_EQ(factors(Device::cuda, dtype, B, step, o), factors(Device::cpu, dtype, B, step, o))
+        EXPECT_EQ(factors(Device::cuda, dtype, B, step, o, 3),
+                  factors(Device::cpu, dtype, B, step, o, 3))
             << "batch " << B << ", step " << step;
       }
 }
@@ -71,25 +76,32 @@ TEST(DropPath, ARecordingDrawsAnewForEachStep) {
                  .step = 1,
                  .step_on_gpu = Tensor::zeros({}, DType::i64, Device::cuda)};
   const Tensor x = Tensor::zeros({64, 2}, DType::f32, Device::cuda);
-  Tensor s;
+  const auto drawn = [](const std::array<Tensor, 2>& s, int64_t step) {
+    for (int64_t l : {0, 1})
+      EXPECT_EQ(
+          s[size_t(l)].to(Device::cpu).to(DType::f64).to_vector<double>(),
+          factors(Device::cpu, DType::f32, 64, step, {.seed = 9, .layer = 8 + l, .rate = 0.5}))
+          << "branch " << l << ", step " << step;
+  };
+  std::array<Tensor, 2> s;
   cuda::Graph graph;
   graph.capture([&] { s = drop.factors(x); });
   for (int64_t step : {3, 4}) {
     drop.mode().step_on_gpu.copy_from(Tensor::from<int64_t>({step}, {}));
     graph.launch();
-    EXPECT_EQ(s.to(Device::cpu).to(DType::f64).to_vector<double>(),
-              factors(Device::cpu, DType::f32, 64, step, {.seed = 9, .layer = 4, .rate = 0.5}));
+    drawn(s, step);
   }
   // Without a step on the GPU, the one on the host counts.
   drop.mode().step_on_gpu = Tensor();
-  EXPECT_EQ(drop.factors(x).to(Device::cpu).to(DType::f64).to_vector<double>(),
-            factors(Device::cpu, DType::f32, 64, 1, {.seed = 9, .layer = 4, .rate = 0.5}));
+  drawn(drop.factors(x), 1);
   drop.mode().training = false;
-  EXPECT_FALSE(drop.factors(x).defined());
+  EXPECT_FALSE(drop.factors(x)[0].defined() || drop.factors(x)[1].defined());
 }
 
 TEST(DropPath, RefusesWhatMakesNoSense) {
-  const Tensor s = Tensor::empty({3}), step = Tensor::zeros({}, DType::i64);
+  const Tensor s = Tensor::empty({1, 3}), step = Tensor::zeros({}, DType::i64);
+  expect_error([&] { ops::drop_path_factors(Tensor::empty({3}), step, {}); },
+               {"drop_path_factors", "(3)", "(layers, B)"});
   expect_error([&] { ops::drop_path_factors(s, step, {.rate = 1}); },
                {"drop_path_factors", "rate 1"});
   expect_error([&] { ops::drop_path_factors(s, Tensor::zeros({}), {}); },

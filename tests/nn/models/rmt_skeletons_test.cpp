@@ -64,14 +64,14 @@ TEST(RmtSkeletons, DecayAndDecompositionAreThePapers) {
                   std::log(1 - std::exp2(-2 - 6 * double(head) / double(N))), 2e-7);
     EXPECT_EQ(attention_of(*swin.stages[i]->blocks[0]).decomposed, i < 3);
   }
-  EXPECT_EQ(swin.stages[0]->blocks[0]->drop_1.rate, 0);
-  EXPECT_DOUBLE_EQ(swin.stages[2]->blocks[0]->drop_2.rate, 0.2 * 4 / 11);
-  EXPECT_EQ(swin.stages[3]->blocks[1]->drop_1.rate, 0.2);
+  EXPECT_EQ(swin.stages[0]->blocks[0]->drop.rate, 0);
+  EXPECT_DOUBLE_EQ(swin.stages[2]->blocks[0]->drop.rate, 0.2 * 4 / 11);
+  EXPECT_EQ(swin.stages[3]->blocks[1]->drop.rate, 0.2);
   nn::RmtVit vit(nn::rmt_deit_s(), {});
   EXPECT_EQ(vit.blocks.size(), 12u);
   EXPECT_FALSE(attention_of(*vit.blocks[0]).decomposed);
   EXPECT_EQ(vit.position.decay.numel(), 6);
-  EXPECT_EQ(vit.blocks[11]->drop_2.rate, 0.1);
+  EXPECT_EQ(vit.blocks[11]->drop.rate, 0.1);
 }
 
 TEST(RmtSkeletons, NamesAreThoseOfTheSkeletons) {

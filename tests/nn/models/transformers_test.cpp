@@ -76,21 +76,19 @@ TEST(Transformers, RecomputingChangesNoGradient) {
 TEST(Transformers, DropPathGrowsFromBlockToBlock) {
   Swin swin(nn::swin_t(), {});
   int64_t index = 0;
-  std::set<int64_t> layers;
+  std::set<int64_t> numbers;
   for (const nn::SwinStage* stage : swin.stages)
     for (const auto* block : stage->blocks) {
-      EXPECT_DOUBLE_EQ(block->drop_1.rate, 0.2 * double(index) / 11);
-      EXPECT_DOUBLE_EQ(block->drop_2.rate, 0.2 * double(index++) / 11);
-      EXPECT_TRUE(layers.insert(block->drop_1.layer).second &&
-                  layers.insert(block->drop_2.layer).second)
-          << "two branches would drop the same samples";
+      EXPECT_DOUBLE_EQ(block->drop.rate, 0.2 * double(index++) / 11);
+      EXPECT_TRUE(numbers.insert(block->drop.block).second)
+          << "two blocks would drop the same samples";
     }
   EXPECT_EQ(index, 12);
   Vit deit(nn::deit_s(), {});
-  EXPECT_EQ(deit.blocks[0]->drop_1.rate, 0);
-  EXPECT_DOUBLE_EQ(deit.blocks[5]->drop_2.rate, 0.1 * 5 / 11);
-  EXPECT_EQ(deit.blocks[11]->drop_1.rate, 0.1);
-  EXPECT_EQ(Swin(nn::swin_s(), {}).stages[3]->blocks[1]->drop_2.rate, 0.3);
+  EXPECT_EQ(deit.blocks[0]->drop.rate, 0);
+  EXPECT_DOUBLE_EQ(deit.blocks[5]->drop.rate, 0.1 * 5 / 11);
+  EXPECT_EQ(deit.blocks[11]->drop.rate, 0.1);
+  EXPECT_EQ(Swin(nn::swin_s(), {}).stages[3]->blocks[1]->drop.rate, 0.3);
 }
 
 // Every token comes to one place of one window, and back to its own.
