@@ -26,6 +26,12 @@ using Fragment = float[4];        // a lane's part of 16 x 8 numbers (core/cuda/
 
 constexpr int kD = 32, kTaps = 25;
 
+// Are there kernels for such heads and filters, if the map fits?
+inline bool suits(const Lines& lines, int64_t k) {
+  return lines.D == kD && lines.axis != ops::Axis::both && (k == 0 || k == 5) &&
+         lines.mode != ops::DecayMode::post_multiply && lines.B * lines.heads <= INT32_MAX;
+}
+
 struct Shape {
   int H, W, heads, pitch, zeros;  // zeros: the number of the row of zeros
   int over_W;                     // p / W = p over_W / 2^16 for the positions p of such maps

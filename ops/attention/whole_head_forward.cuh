@@ -93,24 +93,22 @@ __global__ void __launch_bounds__(kThreads<N>, kBlocks<N>)
   }
 }
 
-// Bytes of shared memory for so many tiles, and the taps.
-inline int64_t bytes_of(const Lines& lines, int tiles) {
-  return tiles * Shape(lines).tile() * int64_t(sizeof(bf16)) + kD * kTaps * int64_t(sizeof(float));
+// Bytes of shared memory: four tiles, and the taps.
+inline int64_t forward_bytes(const Lines& lines) {
+  return 4 * Shape(lines).tile() * int64_t(sizeof(bf16)) + kD * kTaps * int64_t(sizeof(float));
 }
-// Does a map of this shape fit? Both its sides have up to 16 positions, or both 17 to 32.
-inline bool fits(const Lines& lines, int64_t k, int tiles, int64_t shared_bytes) {
-  return lines.D == kD && lines.axis != ops::Axis::both && lines.H <= 32 && lines.W <= 32 &&
-         (lines.H > 16) == (lines.W > 16) && (k == 0 || k == 5) &&
-         lines.mode != ops::DecayMode::post_multiply && lines.B * lines.heads <= INT32_MAX &&
-         bytes_of(lines, tiles) <= shared_bytes;
+// Does a map fit? Both its sides have up to 16 positions, or both 17 to 32.
+inline bool fits_forward(const Lines& lines, int64_t k, int64_t shared_bytes) {
+  return suits(lines, k) && lines.H <= 32 && lines.W <= 32 && (lines.H > 16) == (lines.W > 16) &&
+         forward_bytes(lines) <= shared_bytes;
 }
 
 inline void forward(const Attention<bf16>& a, const float* w, const float* bias, bf16* y1,
                     bf16* y) {
   auto start = [&](auto N) {
     cuda::launch("packed_attention_forward", forward_kernel<N>,
-                 dim3(unsigned(a.lines.B * a.lines.heads)), dim3(kThreads<N>), bytes_of(a.lines, 4),
-                 a, Shape(a.lines), w, bias, y1, y);
+                 dim3(unsigned(a.lines.B * a.lines.heads)), dim3(kThreads<N>),
+                 forward_bytes(a.lines), a, Shape(a.lines), w, bias, y1, y);
   };
   if (std::max(a.lines.H, a.lines.W) <= 16)
     start(std::integral_constant<int, 16>());

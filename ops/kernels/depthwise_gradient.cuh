@@ -232,6 +232,16 @@ __global__ void __launch_bounds__(1024)
     dbias[c] = W(sum);
 }
 
+// Launches it.
+template <class W>
+void add_weight_gradients(const W* partial, W* dw, W* dbias, int64_t parts, int64_t taps,
+                          int64_t C) {
+  cuda::launch("add_weight_gradients", add_weight_gradients_kernel<W>,
+               dim3(unsigned(cuda::blocks_for(C, 32)), unsigned(taps + 1)),
+               dim3(32, unsigned(std::min<int64_t>(parts, 32))), 0, partial, dw, dbias, parts, taps,
+               C);
+}
+
 // Blocks that leave sums at most, with so many tiles of channels: as many as run at once, 3 of
 // the 8 for each multiprocessor that limits() counts. Then no block waits for another to end.
 inline int64_t most_parts(unsigned tiles) {
@@ -266,11 +276,7 @@ void backward(const T* x, int64_t x_stride, const T* dy, const Wide<T>* w, T* dx
     const Storage partial(parts * (taps + 1) * m.C * sizeof(W), Device::cuda);
     W* p = static_cast<W*>(partial.data());
     launch_parts(unsigned(parts), p);
-    if (dw)
-      cuda::launch("add_weight_gradients", add_weight_gradients_kernel<W>,
-                   dim3(unsigned(cuda::blocks_for(m.C, 32)), unsigned(taps + 1)),
-                   dim3(32, unsigned(std::min<int64_t>(parts, 32))), 0, p, dw, dbias, parts, taps,
-                   m.C);
+    if (dw) add_weight_gradients<W>(p, dw, dbias, parts, taps, m.C);
   };
   const Blocks b(m.C / N);
   auto parts = [&](const Strips& s) {

@@ -131,6 +131,22 @@ TEST_F(Ptx, LdmatrixDealsOutMatrices) {
   }
 }
 
+// Numbers 2 lane and 2 lane + 1 of a matrix come with each lane, those of the transposed one go.
+__global__ void transpose(uint32_t* y) {
+  const uint32_t i = 2 * threadIdx.x;
+  y[threadIdx.x] = ptx::movmatrix_trans(i | (i + 1) << 16);
+}
+
+TEST_F(Ptx, MovmatrixTransposes) {
+  Array<uint32_t> dy(32);
+  launch("transpose", transpose, dim3(1), dim3(32), 0, dy.p);
+  const std::vector<uint32_t> y = dy.read();
+  for (int lane = 0; lane < 32; ++lane) {
+    const int row = lane / 4, column = lane % 4 * 2;
+    ASSERT_EQ(y[lane], uint32_t(8 * column + row) | uint32_t(8 * column + 8 + row) << 16) << lane;
+  }
+}
+
 // --- cp.async ---
 
 enum class Bug { none, no_wait, no_commit, waits_for_too_few, no_barrier };
@@ -213,6 +229,28 @@ TEST_F(Ptx, PackRoundsTwoNumbersAndTheFirstComesLower) {
   for (size_t i = 0; i < 32; ++i)
     EXPECT_EQ(y[i], bf16(x[2 * i]).bits | uint32_t(bf16(x[2 * i + 1]).bits) << 16)
         << x[2 * i] << ", " << x[2 * i + 1];
+}
+
+__global__ void adds(const uint32_t* x, uint32_t* y) {
+  y[threadIdx.x] = ptx::add_bf16(x[threadIdx.x], x[threadIdx.x + 32]);
+}
+
+TEST_F(Ptx, AddRoundsBothSumsOnce) {
+  // Halves apart, and sums that fall between two bf16, to either side and in the middle.
+  std::vector<float> low{1, 1, 1, -1, 0, INFINITY, 0x1p-100f}, high{3, 0x1.02p0f, 1, 2, -0.f, 1, 5};
+  std::vector<float> low2{2, 0x1p-8f, 0x1.8p-8f, 1, 0, 1, 0x1p-101f},
+      high2{-3, 0x1p-8f, 0x1p-7f, 0x1p-20f, -0.f, 1, 0x1p-9f};
+  std::vector<uint32_t> x(64);
+  const auto two = [](float a, float b) { return bf16(a).bits | uint32_t(bf16(b).bits) << 16; };
+  for (size_t i = 0; i < low.size(); ++i) {
+    x[i] = two(low[i], high[i]);
+    x[i + 32] = two(low2[i], high2[i]);
+  }
+  Array<uint32_t> dx(x), dy(32);
+  launch("adds", adds, dim3(1), dim3(32), 0, dx.p, dy.p);
+  const std::vector<uint32_t> y = dy.read();
+  for (size_t i = 0; i < low.size(); ++i)
+    EXPECT_EQ(y[i], two(low[i] + low2[i], high[i] + high2[i])) << i;
 }
 
 __global__ void approximations(const float* x, float* power, float* reciprocal, int n) {

@@ -1,0 +1,246 @@
+// The gradients of y = A_H A_W v + LCE(v) in one launch: a block to each head of each image, of
+// which q, k, v, y1 = A_W v and dy are read once and dq, dk, dv written once. Of each column of the
+// map x is y1, of each row v, and then dy is dy1, which the columns gave:
+//
+//   P   = softmax(q' k'^T + decay d)       dx  = P^T dy
+//   dP  = dy x^T                           dq' = dS k'          D^-1/2 comes at the end
+//   dS  = P (dP - sum_j P_ij dP_ij)        dk' = dS^T q'
+//
+//   q', k' -> tiles, v, y1, dy -> tiles    1. load
+//   dy1, dq', dk' -> tiles                 2. of each column of the map, a warp to a column
+//   dv, dq = R^-1 (dq' + that of 2.), dk   3. of each row; dq and dk -> memory
+//   dv += conv(dy, taps reversed), dw      4. a warp to a channel; dv, dw -> memory
+//
+// A warp has all 16 x 16 scores of a line at once. P^T and dS^T as left factors are P and dS,
+// quarter by quarter transposed in registers.
+//
+// Rounded to bf16 are q', k', P, dS, dy1, the dq' and dk' of step 2, in step 4 dv and what is added
+// to it, and the results. The blocks' dw and dbias are f32 and added in order by a second kernel.
+#pragma once
+#include "ops/attention/kernels.h"
+#include "ops/attention/whole_head_planes.cuh"
+#include "ops/kernels/depthwise_gradient.cuh"
+
+namespace rmt::gpu::whole_head {
+
+constexpr int kBackwardThreads = 8 * 32, kBackwardBlocks = 2;
+
+// What a block has in shared memory. In step 4 planes lie over the last four tiles.
+struct BackwardMemory {
+  bf16 *y1, *v, *dy;  // y1, then dy1, then dv
+  bf16 *q, *k, *dq, *dk;
+  bf16 *planes, *dy_planes;
+  TapPair* pairs;
+  float* sums;  // (26, 32)
+
+  __device__ BackwardMemory(const Shape& s, bf16* shared)
+      : y1(shared),
+        v(y1 + s.tile()),
+        dy(v + s.tile()),
+        q(dy + s.tile()),
+        k(q + s.tile()),
+        dq(k + s.tile()),
+        dk(dq + s.tile()),
+        planes(q),
+        dy_planes(planes + kPlanes),
+        pairs(reinterpret_cast<TapPair*>(dy_planes + kPlanes)),
+        sums(reinterpret_cast<float*>(pairs + kPairsOfHead)) {}
+  static int64_t bytes(const Shape& s, bool convolves) {
+    const int64_t tile = s.tile() * int64_t(sizeof(bf16));
+    const int64_t step4 = 2 * kPlanes * sizeof(bf16) + kPairsOfHead * sizeof(TapPair) +
+                          (kTaps + 1) * kD * sizeof(float);
+    return 3 * tile + std::max(4 * tile, convolves ? step4 : 0);
+  }
+};
+
+// What a line gives: 16 x 32 numbers each, dq and dk without their factors.
+struct LineGradients {
+  Fragment values[kD / 8], q[kD / 8], k[kD / 8];
+};
+
+__device__ __forceinline__ void transpose(uint32_t (&a)[4]) {
+  const uint32_t upper_right = a[2];
+  a[2] = ptx::movmatrix_trans(a[1]);
+  a[1] = ptx::movmatrix_trans(upper_right);
+  a[0] = ptx::movmatrix_trans(a[0]);
+  a[3] = ptx::movmatrix_trans(a[3]);
+}
+
+// p -> P, g = dP -> dS; p came as 2^(s - the row's greatest).
+__device__ __forceinline__ void score_gradients(Fragment (&p)[2], Fragment (&g)[2]) {
+  unrolled<2>([&](int r) {
+    const auto sum = [&](auto&& f) {
+      return cuda::warp_sum<4>(f(0, 2 * r) + f(0, 2 * r + 1) + f(1, 2 * r) + f(1, 2 * r + 1));
+    };
+    const float scale = ptx::reciprocal_approx(sum([&](int m, int e) { return p[m][e]; }));
+    unrolled<4>([&](int e) { p[e / 2][2 * r + e % 2] *= scale; });
+    const float mean = sum([&](int m, int e) { return p[m][e] * g[m][e]; });
+    unrolled<4>([&](int e) {
+      float& dS = g[e / 2][2 * r + e % 2];
+      dS = p[e / 2][2 * r + e % 2] * (dS - mean);
+    });
+  });
+}
+
+// The gradients of a line, from tiles.
+__device__ __forceinline__ void backward_line(LineGradients& to, const Line<16>& line,
+                                              const Decay<16>& away, const bf16* q, const bf16* k,
+                                              const bf16* values, const bf16* dy) {
+  const int rows = line.rows_of(0);
+  Rows left;
+  Fragment p[2], g[2] = {};
+  load_rows(left, q, rows);
+  away.start(p);
+  multiply_transposed<16>(p, left, k, line);
+  load_rows(left, dy, rows);
+  multiply_transposed<16>(g, left, values, line);
+  exponentials(p);
+  score_gradients(p, g);
+
+  uint32_t a[4];
+  round_columns(a, g, 0);
+  multiply(to.q, a, k, rows);
+  transpose(a);
+  multiply(to.k, a, q, rows);
+  round_columns(a, p, 0);
+  transpose(a);
+  multiply(to.values, a, dy, rows);
+}
+
+// f(LineGradients, Line, number) of the lines along an axis.
+template <class F>
+__device__ __forceinline__ void for_lines(const Shape& s, bool along_W, float decay, const bf16* q,
+                                          const bf16* k, const bf16* values, const bf16* dy,
+                                          const F& f) {
+  const LinesOfWarp own(s, along_W);
+  const Decay<16> away(decay, own.n, 0);
+#pragma unroll 1
+  for (int number = own.first; number < own.count; number += own.step) {
+    const Line<16> line(s, along_W, number);
+    LineGradients gradients = {};
+    backward_line(gradients, line, away, q, k, values, dy);
+    __syncwarp();  // all lanes have read the line
+    f(gradients, line, number);
+  }
+}
+
+__device__ __forceinline__ void store_pair(bf16* to, float x0, float x1) {
+  *reinterpret_cast<uint32_t*>(to) = ptx::pack_bf16(x0, x1);
+}
+
+// Step 2: y1 -> dy1, and dq', dk'.
+__device__ __forceinline__ void backward_columns(const Shape& s, float decay,
+                                                 const BackwardMemory& t) {
+  for_lines(s, false, decay, t.q, t.k, t.y1, t.dy,
+            [&](const LineGradients& d, const Line<16>& line, int) {
+              for_results(line, 0, [&](int at, int r, int m) {
+                store_pair(t.y1 + at, d.values[m][2 * r], d.values[m][2 * r + 1]);
+                store_pair(t.dq + at, d.q[m][2 * r], d.q[m][2 * r + 1]);
+                store_pair(t.dk + at, d.k[m][2 * r], d.k[m][2 * r + 1]);
+              });
+            });
+}
+
+// Step 3: dy1 -> dv; dq', dk' -> dq, dk.
+__device__ __forceinline__ void backward_rows(const Shape& s, float decay, const float* rotary,
+                                              const BackwardMemory& t) {
+  const float factor_q = rsqrtf(float(kD));
+  constexpr float kFactorK = float(1 / kLog2e);  // the tile of q' holds D^-1/2 log2(e) q'
+  const int lane = int(threadIdx.x) % 32;
+  for_lines(s, true, decay, t.q, t.k, t.v, t.y1,
+            [&](const LineGradients& d, const Line<16>& line, int y) {
+              for_results(line, 0, [&](int at, int r, int m) {
+                store_pair(t.y1 + at, d.values[m][2 * r], d.values[m][2 * r + 1]);
+                Pack<float, 2> angle = {1, 0};
+                if (rotary)
+                  angle = *reinterpret_cast<const Pack<float, 2>*>(
+                      rotary + (y * s.W + lane / 4 + 8 * r) * kD + 8 * m + lane % 4 * 2);
+                const auto add = [&](bf16* to, const Fragment& x, float factor) {
+                  const Pack<float, 2> before = unpack(*reinterpret_cast<const uint32_t*>(to));
+                  float x0 = factor * (x[2 * r] + before.at[0]);
+                  float x1 = factor * (x[2 * r + 1] + before.at[1]);
+                  rotate(x0, x1, angle.at[0], -angle.at[1]);
+                  store_pair(to, x0, x1);
+                };
+                add(t.dq + at, d.q[m], factor_q);
+                add(t.dk + at, d.k[m], kFactorK);
+              });
+            });
+}
+
+// Step 4: dv += conv(dy, the taps reversed); -> part (26, C), dbias last, unless it is null.
+__device__ __forceinline__ void backward_convolution(const Shape& s, const float* w, int head,
+                                                     float* part, const BackwardMemory& t) {
+  spread(s, t.v, t.planes);
+  spread(s, t.dy, t.dy_planes);
+  load_pairs(w, head, true, t.pairs);
+  __syncthreads();
+  const Band band;
+  const Diagonals diagonals;
+#pragma unroll 1
+  for (int c = int(threadIdx.x) / 32; c < kD; c += int(blockDim.x) / 32) {
+    bf16* dy = t.dy_planes + c * kPlane;
+    if (part) tap_gradients(t.planes + c * kPlane, dy, diagonals, t.sums + c);
+    Fragment out[2] = {};
+    convolve_plane(dy, t.pairs + c * 5 * kPairs, band, out);
+    __syncwarp();
+    store_plane(out, dy);
+  }
+  __syncthreads();
+  if (part)
+    for (int i = int(threadIdx.x); i < (kTaps + 1) * kD; i += int(blockDim.x))
+      part[i / kD * s.heads * kD + head * kD + i % kD] = t.sums[i];
+  gather(s, t.dy_planes, t.y1);
+  __syncthreads();
+}
+
+__global__ void __launch_bounds__(kBackwardThreads, kBackwardBlocks)
+    backward_kernel(Attention<bf16> a, Shape s, const float* w, const bf16* y1,
+                    AttentionGradients<bf16> to, float* partial) {
+  DYNAMIC_SHARED(bf16, shared);
+  const BackwardMemory t(s, shared);
+  const Head h(s);
+  const int64_t at_qk = h.first(s, a.qk_stride), at_v = h.first(s, a.v_stride);
+  const int64_t at_y = h.first(s, a.y_stride);
+  copy_in(s, y1 + at_y, a.y_stride, t.y1);
+  copy_in(s, a.dy + at_y, a.y_stride, t.dy);
+  copy_in(s, a.v + at_v, a.v_stride, t.v);
+  ptx::cp_async_commit();
+  write_zeros(s, shared, 5);
+  load_rotated(s, a.q + at_qk, a.k + at_qk, a.qk_stride, a.rotary, t.q, t.k);
+  ptx::cp_async_wait<0>();
+  __syncthreads();
+
+  const float decay = a.decay ? float(kLog2e) * a.decay[h.head] : 0;
+  backward_columns(s, decay, t);
+  __syncthreads();
+  backward_rows(s, decay, a.rotary, t);
+  __syncthreads();
+  copy_out(s, t.dq, to.dq + at_qk, a.qk_stride);
+  copy_out(s, t.dk, to.dk + at_qk, a.qk_stride);
+  if (w) {
+    __syncthreads();
+    float* part = partial ? partial + h.image * (kTaps + 1) * s.heads * kD : nullptr;
+    backward_convolution(s, w, h.head, part, t);
+  }
+  copy_out(s, t.y1, to.dv + at_v, a.v_stride);
+}
+
+inline bool fits_backward(const Lines& lines, int64_t k, int64_t shared_bytes) {
+  return suits(lines, k) && lines.H <= 16 && lines.W <= kWidest &&
+         BackwardMemory::bytes(Shape(lines), k > 0) <= shared_bytes;
+}
+
+// dw (C, 25) and dbias (C) may be null.
+inline void backward(const Attention<bf16>& a, const float* w, const bf16* y1,
+                     const AttentionGradients<bf16>& to, float* dw, float* dbias) {
+  const int64_t C = a.lines.heads * kD, sums = (kTaps + 1) * C;
+  const Storage parts(dw ? a.lines.B * sums * sizeof(float) : 0, Device::cuda);
+  float* partial = dw ? static_cast<float*>(parts.data()) : nullptr;
+  cuda::launch("packed_attention_backward", backward_kernel,
+               dim3(unsigned(a.lines.B * a.lines.heads)), dim3(kBackwardThreads),
+               BackwardMemory::bytes(Shape(a.lines), w), a, Shape(a.lines), w, y1, to, partial);
+  if (dw) depthwise::add_weight_gradients(partial, dw, dbias, a.lines.B, kTaps, C);
+}
+
+}  // namespace rmt::gpu::whole_head
