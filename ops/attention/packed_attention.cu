@@ -44,8 +44,8 @@ void packed_attention_forward(const bf16* qkv, const float* decay, const float* 
                               const Lines& lines, int64_t k) {
   using ops::Axis;
   const Packed p{lines, lines.heads * lines.D, k, qkv, decay, rotary};
-  if (whole_head::fits_forward(lines, k, cuda::limits().shared_bytes))
-    return whole_head::forward(p.along(Axis::W, p.v(), 3 * p.C), w, bias, y1, y);
+  if (const int side = whole_head::forward_side(lines, k, cuda::limits().shared_bytes))
+    return whole_head::forward(side, p.along(Axis::W, p.v(), 3 * p.C), w, bias, y1, y);
   if (lines.axis == Axis::both) {
     attention_forward(p.along(Axis::both, p.v(), 3 * p.C), y);
   } else {

@@ -32,63 +32,56 @@ inline bool suits(const Lines& lines, int64_t k) {
          lines.mode != ops::DecayMode::post_multiply && lines.B * lines.heads <= INT32_MAX;
 }
 
+// A map of up to kSide x kSide.
+template <int kSide>
 struct Shape {
-  int H, W, heads, pitch, zeros;  // zeros: the number of the row of zeros
-  int over_W;                     // p / W = p over_W / 2^16 for the positions p of such maps
-  explicit Shape(const Lines& l)
-      : H(int(l.H)),
-        W(int(l.W)),
-        heads(int(l.heads)),
-        pitch(W | 1),
-        zeros(H * pitch),
-        over_W((1 << 16) / W + 1) {}
-  HD int tile() const { return (zeros + 1) * kD; }  // numbers
-  HD int positions() const { return H * W; }
+  static constexpr int pitch = kSide | 1, zeros = kSide * pitch;  // zeros: the row of zeros
+  static constexpr int tile = (zeros + 1) * kD;                   // numbers
+  static constexpr int N = (kSide + 15) / 16 * 16;  // a line's positions, padded to parts of 16
+  int H, W, heads;
+  explicit Shape(const Lines& l) : H(int(l.H)), W(int(l.W)), heads(int(l.heads)) {}
 };
 
 // Where chunk `chunk` of a row lies, in numbers from the tile's first.
 __device__ __forceinline__ int place(int row, int turn, int chunk) {
   return row * kD + ((turn ^ chunk) & 3) * 8;
 }
-// Of position number p of the map.
-__device__ __forceinline__ int place_of(const Shape& s, int p, int chunk) {
-  const int y = p * s.over_W >> 16, x = p - y * s.W;
-  return place(y * s.pitch + x, x / 2 + y / 2, chunk);
-}
-
 // The block's head: place of its channels in a tensor (B, H, W, stride), at chunk 0 of position 0.
 struct Head {
   int head;
   int64_t image;
-  __device__ explicit Head(const Shape& s)
-      : head(int(blockIdx.x) % s.heads), image(blockIdx.x / unsigned(s.heads)) {}
-  __device__ int64_t first(const Shape& s, int64_t stride) const {
-    return image * s.positions() * stride + head * kD;
+  __device__ explicit Head(int heads)
+      : head(int(blockIdx.x) % heads), image(blockIdx.x / unsigned(heads)) {}
+  template <class S>
+  __device__ int64_t first(const S& s, int64_t stride) const {
+    return image * s.H * s.W * stride + head * kD;
   }
 };
 
-// --- between global memory and tiles: a thread to each chunk of 8 channels ---
+// --- between global memory and tiles: a warp to 8 neighbours of a row of the map ---
 
-__device__ __forceinline__ void copy_in(const Shape& s, const bf16* from, int64_t stride,
-                                        bf16* tile) {
-  const int chunk = int(threadIdx.x) % 4, step = int(blockDim.x) / 4;
-  for (int p = int(threadIdx.x) / 4; p < s.positions(); p += step)
-    ptx::cp_async_16(tile + place_of(s, p, chunk), from + p * stride + chunk * 8);
+__device__ __forceinline__ void copy_eight(bf16* to, const bf16* from) {
+  *reinterpret_cast<Eight*>(to) = *reinterpret_cast<const Eight*>(from);
 }
 
-__device__ __forceinline__ void copy_out(const Shape& s, const bf16* tile, bf16* to,
-                                         int64_t stride) {
-  const int chunk = int(threadIdx.x) % 4, step = int(blockDim.x) / 4;
-  for (int p = int(threadIdx.x) / 4; p < s.positions(); p += step)
-    *reinterpret_cast<Eight*>(to + p * stride + chunk * 8) =
-        *reinterpret_cast<const Eight*>(tile + place_of(s, p, chunk));
+// f(p, c, at) for the positions p of which the thread moves 8 channels, c ... c + 7 of the head: at
+// is their place in a tile.
+template <class S, class F>
+__device__ __forceinline__ void for_chunks(const S& s, const F& f) {
+  const int lane = int(threadIdx.x) % 32, chunk = lane % 4, x = lane / 4;
+  for (int y = int(threadIdx.x) / 32; y < s.H; y += int(blockDim.x) / 32) {
+    const int at = place(y * s.pitch + x, x / 2 + y / 2, chunk);
+#pragma unroll 2
+    for (int i = 0; i < S::N / 8; ++i)
+      if (x + 8 * i < s.W) f(y * s.W + x + 8 * i, chunk * 8, at + 8 * i * kD);
+  }
 }
 
 // Cosines and sines of 4 pairs of channels of a position.
 using Angles = Pack<float, 8>;
-__device__ __forceinline__ Angles angles_of(const float* rotary, int p, int chunk) {
+__device__ __forceinline__ Angles angles_of(const float* rotary, int p, int c) {
   if (!rotary) return {1, 0, 1, 0, 1, 0, 1, 0};
-  const auto* from = reinterpret_cast<const Pack<float, 4>*>(rotary + p * kD + chunk * 8);
+  const auto* from = reinterpret_cast<const Pack<float, 4>*>(rotary + p * kD + c);
   const Pack<float, 4> low = from[0], high = from[1];
   return {low.at[0],  low.at[1],  low.at[2],  low.at[3],
           high.at[0], high.at[1], high.at[2], high.at[3]};
@@ -105,56 +98,45 @@ __device__ __forceinline__ Eight turned(Eight x, const Angles& angles, float fac
   return x;
 }
 
-// The tiles q' = D^-1/2 log2(e) R q and k' = R k, two positions of a thread at a time.
-__device__ __forceinline__ void load_rotated(const Shape& s, const bf16* q, const bf16* k,
+// The tiles q' = D^-1/2 log2(e) R q and k' = R k.
+template <class S>
+__device__ __forceinline__ void load_rotated(const S& s, const bf16* q, const bf16* k,
                                              int64_t stride, const float* rotary, bf16* tile_q,
                                              bf16* tile_k) {
-  constexpr int kBatch = 2;
-  const int chunk = int(threadIdx.x) % 4, step = int(blockDim.x) / 4, L = s.positions();
   const float factor = float(kLog2e) * rsqrtf(float(kD));
-  for (int p0 = int(threadIdx.x) / 4; p0 < L; p0 += kBatch * step) {
-    Eight own_q[kBatch], own_k[kBatch];
-    Angles angles[kBatch];
-    unrolled<kBatch>([&](int b) {
-      const int p = min(p0 + b * step, L - 1);
-      own_q[b] = *reinterpret_cast<const Eight*>(q + p * stride + chunk * 8);
-      own_k[b] = *reinterpret_cast<const Eight*>(k + p * stride + chunk * 8);
-      angles[b] = angles_of(rotary, p, chunk);
-    });
-    unrolled<kBatch>([&](int b) {
-      const int p = p0 + b * step;
-      if (p >= L) return;
-      const int at = place_of(s, p, chunk);
-      *reinterpret_cast<Eight*>(tile_q + at) = turned(own_q[b], angles[b], factor);
-      *reinterpret_cast<Eight*>(tile_k + at) = turned(own_k[b], angles[b], 1);
-    });
-  }
+  for_chunks(s, [&](int p, int c, int at) {
+    const Eight own_q = *reinterpret_cast<const Eight*>(q + p * stride + c);
+    const Eight own_k = *reinterpret_cast<const Eight*>(k + p * stride + c);
+    const Angles angles = angles_of(rotary, p, c);
+    *reinterpret_cast<Eight*>(tile_q + at) = turned(own_q, angles, factor);
+    *reinterpret_cast<Eight*>(tile_k + at) = turned(own_k, angles, 1);
+  });
 }
 
 // Zeros into the last row of each of `count` tiles.
-__device__ __forceinline__ void write_zeros(const Shape& s, bf16* tiles, int count) {
+template <class S>
+__device__ __forceinline__ void write_zeros(bf16* tiles, int count) {
   for (int i = int(threadIdx.x); i < count * 4; i += int(blockDim.x))
-    *reinterpret_cast<Eight*>(tiles + (i / 4) * s.tile() + place(s.zeros, 0, i % 4)) = {};
+    *reinterpret_cast<Eight*>(tiles + (i / 4) * S::tile + place(S::zeros, 0, i % 4)) = {};
 }
 
 // --- lines ---
 
-// Line number `line` along an axis, N = 16 or 32 positions of which n > N - 16 are there, and where
+// Line number `line` along an axis, N positions of which n > N - 16 are there, and where
 // a lane of a warp finds its part of 16 of them in any tile. A number here is that of channel 0 ...
 // 15; that of 16 ... 31 is number ^ 16.
-template <int N>
+template <class S>
 struct Line {
+  static constexpr int N = S::N;
   int n, first, step, half;
-  int zeros;
   int rows[N / 16];     // as the lane's row lane % 16 of a fragment a, or of a b to be transposed
   int columns[N / 16];  // as its row of a fragment b
 
-  __device__ Line(const Shape& s, bool along_W, int line)
+  __device__ Line(const S& s, bool along_W, int line)
       : n(along_W ? s.W : s.H),
         first(along_W ? line * s.pitch : line),
         step(along_W ? 1 : s.pitch),
-        half(line / 2),
-        zeros(s.zeros) {
+        half(line / 2) {
     const int lane = int(threadIdx.x) % 32;
     unrolled<N / 16>([&](int t) {
       rows[t] = at(16 * t + lane % 16, lane / 16);
@@ -166,7 +148,7 @@ struct Line {
   }
   // Chunk `chunk` of position i.
   __device__ __forceinline__ int at(int i, int chunk) const {
-    return place(i < n ? first + i * step : zeros, i / 2 + half, chunk);
+    return place(i < n ? first + i * step : S::zeros, i / 2 + half, chunk);
   }
 };
 
@@ -174,7 +156,8 @@ struct Line {
 // `tile`, of every so many lines.
 struct LinesOfWarp {
   int n, count, tile, first, step;
-  __device__ LinesOfWarp(const Shape& s, bool along_W)
+  template <class S>
+  __device__ LinesOfWarp(const S& s, bool along_W)
       : n(along_W ? s.W : s.H), count(along_W ? s.H : s.W) {
     const int warp = int(threadIdx.x) / 32, warps = int(blockDim.x) / 32;
     const bool two = n > 16;
@@ -226,10 +209,10 @@ __device__ __forceinline__ void load_rows(Rows& a, const bf16* tile, int rows) {
 }
 
 // s (16, N) += a b^T for all rows b of the line.
-template <int N>
-__device__ __forceinline__ void multiply_transposed(Fragment (&s)[N / 8], const Rows& a,
-                                                    const bf16* tile, const Line<N>& line) {
-  unrolled<N / 16>([&](int t) {
+template <class S>
+__device__ __forceinline__ void multiply_transposed(Fragment (&s)[S::N / 8], const Rows& a,
+                                                    const bf16* tile, const Line<S>& line) {
+  unrolled<S::N / 16>([&](int t) {
     unrolled<2>([&](int half) {
       uint32_t r[4];
       ptx::ldmatrix_x4(r, tile + (line.columns[t] ^ 16 * half));
@@ -274,8 +257,8 @@ __device__ __forceinline__ void exponentials(Fragment (&s)[M]) {
 
 // f(place, r, m) for the lane's parts of 16 x 32 results, rows lane / 4 + 8 r, of which it has the
 // channels 8 m + 2 (lane % 4) and the next, at `place` in a tile; not for padding.
-template <int N, class F>
-__device__ __forceinline__ void for_results(const Line<N>& line, int tile, const F& f) {
+template <class S, class F>
+__device__ __forceinline__ void for_results(const Line<S>& line, int tile, const F& f) {
   const int lane = int(threadIdx.x) % 32;
   unrolled<2>([&](int r) {
     const int i = 16 * tile + lane / 4 + 8 * r;
@@ -303,18 +286,20 @@ __device__ __forceinline__ Pack<float, 2> unpack(uint32_t word) {
 constexpr int kStrip = 14;
 struct Strip {
   int pair, x0, y;
-  __device__ Strip(const Shape& s, int job) : pair(int(threadIdx.x) % 16) {
+  template <class S>
+  __device__ Strip(const S& s, int job) : pair(int(threadIdx.x) % 16) {
     const int pairs_of_rows = (s.H + 1) / 2;
     x0 = job / pairs_of_rows * kStrip;
     y = job % pairs_of_rows * 2 + int(threadIdx.x) / 16 % 2;
   }
-  static __device__ int jobs(const Shape& s) {
+  template <class S>
+  static __device__ int jobs(const S& s) {
     return (s.H + 1) / 2 * ((s.W + kStrip - 1) / kStrip);
   }
   // f(i, word) for the pixels x0 + first + i, i = 0 ... count - 1, of row `row`: the lane's two
   // channels, 0 outside the map. first is even.
-  template <int first, int count, class F>
-  __device__ __forceinline__ void for_pixels(const Shape& s, const bf16* tile, int row,
+  template <int first, int count, class S, class F>
+  __device__ __forceinline__ void for_pixels(const S& s, const bf16* tile, int row,
                                              const F& f) const {
     const uint32_t* words = reinterpret_cast<const uint32_t*>(tile) +
                             (row * s.pitch + x0 + first) * (kD / 2) + pair % 4;
@@ -332,7 +317,8 @@ struct Strip {
 };
 
 // sum_p += sum_t taps_t x_(p + t - 2) for the strip's pixels p.
-__device__ __forceinline__ void convolve(const Shape& s, const Strip& strip, const bf16* tile,
+template <class S>
+__device__ __forceinline__ void convolve(const S& s, const Strip& strip, const bf16* tile,
                                          const float* taps, Pack<float, 2> (&sum)[kStrip]) {
 #pragma unroll 1
   for (int ty = 0; ty < 5; ++ty) {

@@ -30,27 +30,26 @@ struct BackwardMemory {
   bf16 *y1, *v, *dy;  // y1, then dy1, then dv
   bf16 *q, *k, *dq, *dk;
   bf16 *planes, *dy_planes;
-  TapPair* pairs;
+  uint32_t* pairs;
   float* sums;  // (26, 32)
 
-  __device__ BackwardMemory(const Shape& s, bf16* shared)
+  __device__ explicit BackwardMemory(bf16* shared)
       : y1(shared),
-        v(y1 + s.tile()),
-        dy(v + s.tile()),
-        q(dy + s.tile()),
-        k(q + s.tile()),
-        dq(k + s.tile()),
-        dk(dq + s.tile()),
+        v(y1 + Small::tile),
+        dy(v + Small::tile),
+        q(dy + Small::tile),
+        k(q + Small::tile),
+        dq(k + Small::tile),
+        dk(dq + Small::tile),
         planes(q),
         dy_planes(planes + kPlanes),
-        pairs(reinterpret_cast<TapPair*>(dy_planes + kPlanes)),
-        sums(reinterpret_cast<float*>(pairs + kPairsOfHead)) {}
-  static int64_t bytes(const Shape& s, bool convolves) {
-    const int64_t tile = s.tile() * int64_t(sizeof(bf16));
-    const int64_t step4 = 2 * kPlanes * sizeof(bf16) + kPairsOfHead * sizeof(TapPair) +
-                          (kTaps + 1) * kD * sizeof(float);
-    return 3 * tile + std::max(4 * tile, convolves ? step4 : 0);
-  }
+        pairs(reinterpret_cast<uint32_t*>(dy_planes + kPlanes)),
+        sums(reinterpret_cast<float*>(pairs + 2 * kPairsOfHead)) {}
+  static constexpr int64_t tiles = 7 * Small::tile * sizeof(bf16);
+  static constexpr int64_t step_4 = (3 * Small::tile + 2 * kPlanes) * sizeof(bf16) +
+                                    2 * kPairsOfHead * sizeof(uint32_t) +
+                                    (kTaps + 1) * kD * sizeof(float);
+  static constexpr int64_t bytes = std::max(tiles, step_4);
 };
 
 // What a line gives: 16 x 32 numbers each, dq and dk without their factors.
@@ -83,7 +82,7 @@ __device__ __forceinline__ void score_gradients(Fragment (&p)[2], Fragment (&g)[
 }
 
 // The gradients of a line, from tiles.
-__device__ __forceinline__ void backward_line(LineGradients& to, const Line<16>& line,
+__device__ __forceinline__ void backward_line(LineGradients& to, const Line<Small>& line,
                                               const Decay<16>& away, const bf16* q, const bf16* k,
                                               const bf16* values, const bf16* dy) {
   const int rows = line.rows_of(0);
@@ -91,9 +90,9 @@ __device__ __forceinline__ void backward_line(LineGradients& to, const Line<16>&
   Fragment p[2], g[2] = {};
   load_rows(left, q, rows);
   away.start(p);
-  multiply_transposed<16>(p, left, k, line);
+  multiply_transposed(p, left, k, line);
   load_rows(left, dy, rows);
-  multiply_transposed<16>(g, left, values, line);
+  multiply_transposed(g, left, values, line);
   exponentials(p);
   score_gradients(p, g);
 
@@ -109,14 +108,14 @@ __device__ __forceinline__ void backward_line(LineGradients& to, const Line<16>&
 
 // f(LineGradients, Line, number) of the lines along an axis.
 template <class F>
-__device__ __forceinline__ void for_lines(const Shape& s, bool along_W, float decay, const bf16* q,
+__device__ __forceinline__ void for_lines(const Small& s, bool along_W, float decay, const bf16* q,
                                           const bf16* k, const bf16* values, const bf16* dy,
                                           const F& f) {
   const LinesOfWarp own(s, along_W);
   const Decay<16> away(decay, own.n, 0);
 #pragma unroll 1
   for (int number = own.first; number < own.count; number += own.step) {
-    const Line<16> line(s, along_W, number);
+    const Line<Small> line(s, along_W, number);
     LineGradients gradients = {};
     backward_line(gradients, line, away, q, k, values, dy);
     __syncwarp();  // all lanes have read the line
@@ -129,10 +128,10 @@ __device__ __forceinline__ void store_pair(bf16* to, float x0, float x1) {
 }
 
 // Step 2: y1 -> dy1, and dq', dk'.
-__device__ __forceinline__ void backward_columns(const Shape& s, float decay,
+__device__ __forceinline__ void backward_columns(const Small& s, float decay,
                                                  const BackwardMemory& t) {
   for_lines(s, false, decay, t.q, t.k, t.y1, t.dy,
-            [&](const LineGradients& d, const Line<16>& line, int) {
+            [&](const LineGradients& d, const Line<Small>& line, int) {
               for_results(line, 0, [&](int at, int r, int m) {
                 store_pair(t.y1 + at, d.values[m][2 * r], d.values[m][2 * r + 1]);
                 store_pair(t.dq + at, d.q[m][2 * r], d.q[m][2 * r + 1]);
@@ -142,13 +141,13 @@ __device__ __forceinline__ void backward_columns(const Shape& s, float decay,
 }
 
 // Step 3: dy1 -> dv; dq', dk' -> dq, dk.
-__device__ __forceinline__ void backward_rows(const Shape& s, float decay, const float* rotary,
+__device__ __forceinline__ void backward_rows(const Small& s, float decay, const float* rotary,
                                               const BackwardMemory& t) {
   const float factor_q = rsqrtf(float(kD));
   constexpr float kFactorK = float(1 / kLog2e);  // the tile of q' holds D^-1/2 log2(e) q'
   const int lane = int(threadIdx.x) % 32;
   for_lines(s, true, decay, t.q, t.k, t.v, t.y1,
-            [&](const LineGradients& d, const Line<16>& line, int y) {
+            [&](const LineGradients& d, const Line<Small>& line, int y) {
               for_results(line, 0, [&](int at, int r, int m) {
                 store_pair(t.y1 + at, d.values[m][2 * r], d.values[m][2 * r + 1]);
                 Pack<float, 2> angle = {1, 0};
@@ -169,10 +168,9 @@ __device__ __forceinline__ void backward_rows(const Shape& s, float decay, const
 }
 
 // Step 4: dv += conv(dy, the taps reversed); -> part (26, C), dbias last, unless it is null.
-__device__ __forceinline__ void backward_convolution(const Shape& s, const float* w, int head,
+__device__ __forceinline__ void backward_convolution(const Small& s, const float* w, int head,
                                                      float* part, const BackwardMemory& t) {
-  spread(s, t.v, t.planes);
-  spread(s, t.dy, t.dy_planes);
+  spread(s, {t.v, t.dy}, {t.planes, t.dy_planes});
   load_pairs(w, head, true, t.pairs);
   __syncthreads();
   const Band band;
@@ -195,18 +193,20 @@ __device__ __forceinline__ void backward_convolution(const Shape& s, const float
 }
 
 __global__ void __launch_bounds__(kBackwardThreads, kBackwardBlocks)
-    backward_kernel(Attention<bf16> a, Shape s, const float* w, const bf16* y1,
+    backward_kernel(Attention<bf16> a, Small s, const float* w, const bf16* y1,
                     AttentionGradients<bf16> to, float* partial) {
   DYNAMIC_SHARED(bf16, shared);
-  const BackwardMemory t(s, shared);
-  const Head h(s);
+  const BackwardMemory t(shared);
+  const Head h(s.heads);
   const int64_t at_qk = h.first(s, a.qk_stride), at_v = h.first(s, a.v_stride);
   const int64_t at_y = h.first(s, a.y_stride);
-  copy_in(s, y1 + at_y, a.y_stride, t.y1);
-  copy_in(s, a.dy + at_y, a.y_stride, t.dy);
-  copy_in(s, a.v + at_v, a.v_stride, t.v);
+  for_chunks(s, [&](int p, int c, int at) {
+    ptx::cp_async_16(t.y1 + at, y1 + at_y + p * a.y_stride + c);
+    ptx::cp_async_16(t.dy + at, a.dy + at_y + p * a.y_stride + c);
+    ptx::cp_async_16(t.v + at, a.v + at_v + p * a.v_stride + c);
+  });
   ptx::cp_async_commit();
-  write_zeros(s, shared, 5);
+  write_zeros<Small>(shared, 5);
   load_rotated(s, a.q + at_qk, a.k + at_qk, a.qk_stride, a.rotary, t.q, t.k);
   ptx::cp_async_wait<0>();
   __syncthreads();
@@ -216,19 +216,22 @@ __global__ void __launch_bounds__(kBackwardThreads, kBackwardBlocks)
   __syncthreads();
   backward_rows(s, decay, a.rotary, t);
   __syncthreads();
-  copy_out(s, t.dq, to.dq + at_qk, a.qk_stride);
-  copy_out(s, t.dk, to.dk + at_qk, a.qk_stride);
+  for_chunks(s, [&](int p, int c, int at) {
+    const int64_t place = at_qk + p * a.qk_stride + c;
+    copy_eight(to.dq + place, t.dq + at);
+    copy_eight(to.dk + place, t.dk + at);
+  });
   if (w) {
     __syncthreads();
     float* part = partial ? partial + h.image * (kTaps + 1) * s.heads * kD : nullptr;
     backward_convolution(s, w, h.head, part, t);
   }
-  copy_out(s, t.y1, to.dv + at_v, a.v_stride);
+  for_chunks(
+      s, [&](int p, int c, int at) { copy_eight(to.dv + at_v + p * a.v_stride + c, t.y1 + at); });
 }
 
 inline bool fits_backward(const Lines& lines, int64_t k, int64_t shared_bytes) {
-  return suits(lines, k) && lines.H <= 16 && lines.W <= kWidest &&
-         BackwardMemory::bytes(Shape(lines), k > 0) <= shared_bytes;
+  return suits(lines, k) && lines.H <= 14 && lines.W <= 14 && BackwardMemory::bytes <= shared_bytes;
 }
 
 // dw (C, 25) and dbias (C) may be null.
@@ -239,7 +242,7 @@ inline void backward(const Attention<bf16>& a, const float* w, const bf16* y1,
   float* partial = dw ? static_cast<float*>(parts.data()) : nullptr;
   cuda::launch("packed_attention_backward", backward_kernel,
                dim3(unsigned(a.lines.B * a.lines.heads)), dim3(kBackwardThreads),
-               BackwardMemory::bytes(Shape(a.lines), w), a, Shape(a.lines), w, y1, to, partial);
+               BackwardMemory::bytes, a, Small(a.lines), w, y1, to, partial);
   if (dw) depthwise::add_weight_gradients(partial, dw, dbias, a.lines.B, kTaps, C);
 }
 

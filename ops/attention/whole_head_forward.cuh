@@ -13,29 +13,31 @@
 
 namespace rmt::gpu::whole_head {
 
-// Threads of a block and blocks of a multiprocessor for lines of up to N positions: those of RMT's
-// maps, 14 x 14 and 28 x 28, keep all warps busy.
-template <int N>
-constexpr int kThreads = N == 16 ? 7 * 32 : 28 * 32;
-template <int N>
-constexpr int kBlocks = N == 16 ? 4 : 1;
+// Threads of a block and blocks of a multiprocessor: on maps of kSide x kSide all warps are busy.
+template <int kSide>
+constexpr int kThreads = (kSide <= 16 ? kSide / 2 : kSide) * 32;
+template <int kSide>
+constexpr int kBlocks = kSide == 14   ? 4
+                        : kSide == 16 ? 3
+                                      : 1;
 
 // to = A values along an axis, all tiles. Row sums come from the tensor cores too, as P times a
 // column of ones.
-template <int N>
-__device__ __forceinline__ void attend(const Shape& s, bool along_W, float decay, const bf16* q,
+template <class S>
+__device__ __forceinline__ void attend(const S& s, bool along_W, float decay, const bf16* q,
                                        const bf16* k, const bf16* values, bf16* to) {
+  constexpr int N = S::N;
   constexpr uint32_t kOnes = 0x3f803f80;  // two bf16
   const LinesOfWarp own(s, along_W);
   const Decay<N> away(decay, own.n, own.tile);
 #pragma unroll 1
   for (int number = own.first; number < own.count; number += own.step) {
-    const Line<N> line(s, along_W, number);
+    const Line<S> line(s, along_W, number);
     Rows a;
     load_rows(a, q, line.rows_of(own.tile));
     Fragment p[N / 8], out[kD / 8] = {}, sum = {};
     away.start(p);
-    multiply_transposed<N>(p, a, k, line);
+    multiply_transposed(p, a, k, line);
     exponentials(p);
     unrolled<N / 16>([&](int t) {
       uint32_t left[4];
@@ -51,28 +53,33 @@ __device__ __forceinline__ void attend(const Shape& s, bool along_W, float decay
   }
 }
 
-template <int N>
-__global__ void __launch_bounds__(kThreads<N>, kBlocks<N>)
-    forward_kernel(Attention<bf16> a, Shape s, const float* w, const float* bias, bf16* y1,
+template <int kSide>
+__global__ void __launch_bounds__(kThreads<kSide>, kBlocks<kSide>)
+    forward_kernel(Attention<bf16> a, Shape<kSide> s, const float* w, const float* bias, bf16* y1,
                    bf16* y) {
   DYNAMIC_SHARED(bf16, shared);
-  bf16 *q = shared, *k = q + s.tile(), *v = k + s.tile(), *gathered = v + s.tile();
-  float* taps = reinterpret_cast<float*>(gathered + s.tile());
-  const Head h(s);
+  bf16 *q = shared, *k = q + s.tile, *v = k + s.tile, *gathered = v + s.tile;
+  float* taps = reinterpret_cast<float*>(gathered + s.tile);
+  const Head h(s.heads);
   const int64_t at_qk = h.first(s, a.qk_stride), at_y = h.first(s, a.y_stride);
-  copy_in(s, a.v + h.first(s, a.v_stride), a.v_stride, v);
+  const bf16* from_v = a.v + h.first(s, a.v_stride);
+  for_chunks(s,
+             [&](int p, int c, int at) { ptx::cp_async_16(v + at, from_v + p * a.v_stride + c); });
   ptx::cp_async_commit();
   if (w) load_taps(w, h.head, taps);
-  write_zeros(s, shared, 4);
+  write_zeros<Shape<kSide>>(shared, 4);
   load_rotated(s, a.q + at_qk, a.k + at_qk, a.qk_stride, a.rotary, q, k);
   ptx::cp_async_wait<0>();
   __syncthreads();
 
   const float decay = a.decay ? float(kLog2e) * a.decay[h.head] : 0;
-  attend<N>(s, true, decay, q, k, v, gathered);
+  attend(s, true, decay, q, k, v, gathered);
   __syncthreads();
-  if (y1) copy_out(s, gathered, y1 + at_y, a.y_stride);
-  attend<N>(s, false, decay, q, k, gathered, q);
+  if (y1)
+    for_chunks(s, [&](int p, int c, int at) {
+      copy_eight(y1 + at_y + p * a.y_stride + c, gathered + at);
+    });
+  attend(s, false, decay, q, k, gathered, q);
   __syncthreads();
 
   for (int job = int(threadIdx.x) / 32; job < Strip::jobs(s); job += int(blockDim.x) / 32) {
@@ -94,26 +101,32 @@ __global__ void __launch_bounds__(kThreads<N>, kBlocks<N>)
 }
 
 // Bytes of shared memory: four tiles, and the taps.
-inline int64_t forward_bytes(const Lines& lines) {
-  return 4 * Shape(lines).tile() * int64_t(sizeof(bf16)) + kD * kTaps * int64_t(sizeof(float));
-}
-// Does a map fit? Both its sides have up to 16 positions, or both 17 to 32.
-inline bool fits_forward(const Lines& lines, int64_t k, int64_t shared_bytes) {
-  return suits(lines, k) && lines.H <= 32 && lines.W <= 32 && (lines.H > 16) == (lines.W > 16) &&
-         forward_bytes(lines) <= shared_bytes;
+template <int kSide>
+constexpr int64_t kForwardBytes = 4 * Shape<kSide>::tile * sizeof(bf16) + kD* kTaps * sizeof(float);
+
+// kSide for a map; 0: there is none. A side is not much shorter than the other: both have one part
+// of 16 positions, or both two.
+inline int forward_side(const Lines& lines, int64_t k, int64_t shared_bytes) {
+  const int64_t longest = std::max(lines.H, lines.W), shortest = std::min(lines.H, lines.W);
+  if (!suits(lines, k)) return 0;
+  if (longest <= 14 && kForwardBytes<14> <= shared_bytes) return 14;
+  if (longest <= 16 && kForwardBytes<16> <= shared_bytes) return 16;
+  return longest <= 28 && shortest > 16 && kForwardBytes<28> <= shared_bytes ? 28 : 0;
 }
 
-inline void forward(const Attention<bf16>& a, const float* w, const float* bias, bf16* y1,
+inline void forward(int side, const Attention<bf16>& a, const float* w, const float* bias, bf16* y1,
                     bf16* y) {
-  auto start = [&](auto N) {
-    cuda::launch("packed_attention_forward", forward_kernel<N>,
-                 dim3(unsigned(a.lines.B * a.lines.heads)), dim3(kThreads<N>),
-                 forward_bytes(a.lines), a, Shape(a.lines), w, bias, y1, y);
+  const auto start = [&](auto kSide) {
+    cuda::launch("packed_attention_forward", forward_kernel<kSide>,
+                 dim3(unsigned(a.lines.B * a.lines.heads)), dim3(kThreads<kSide>),
+                 kForwardBytes<kSide>, a, Shape<kSide>(a.lines), w, bias, y1, y);
   };
-  if (std::max(a.lines.H, a.lines.W) <= 16)
+  if (side == 14)
+    start(std::integral_constant<int, 14>());
+  else if (side == 16)
     start(std::integral_constant<int, 16>());
   else
-    start(std::integral_constant<int, 32>());
+    start(std::integral_constant<int, 28>());
 }
 
 }  // namespace rmt::gpu::whole_head

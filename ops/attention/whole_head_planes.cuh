@@ -12,80 +12,82 @@
 //      3        w4  w3  w2  w1  w0          beside it in its corners alone, and no lane has a part
 //      4            w4  w3  w2  w1          of both corners.
 //
-// For that a channel must lie in memory as its map: a plane, 20 rows (y = -2 ... 17) of 16 columns.
-// What is outside the map is 0. A tap is the sum of two bf16, right to 2^-17 of itself.
+// For that a channel must lie in memory as its map: a plane, 20 rows (y = -2 ... 17) of 16 columns,
+// its left half and then its right one. What is outside the map is 0. A tap is the sum of two bf16,
+// right to 2^-17 of itself.
 //
-// Maps are up to 16 high and kWidest = 14 wide. Columns 14 and 15 are then 0, and the lanes that
-// hold one corner of the band may let the other corner have the same numbers: these meet zeros, or
-// columns of the result that do not exist.
+// Maps are up to 14 x 14. Columns 14 and 15 are then 0, and the lanes that hold one corner of the
+// band may let the other corner have the same numbers: these meet zeros, or columns of the result
+// that do not exist.
 #pragma once
 #include "ops/attention/whole_head.cuh"
 
 namespace rmt::gpu::whole_head {
 
-constexpr int kWidest = 14;
-constexpr int kPlaneRows = 20, kPlane = kPlaneRows * 16 + 8;  // 8 more: planes begin in all banks
-constexpr int kPlanes = kD * kPlane;                          // numbers of a head's planes
+constexpr int kPlaneRows = 20, kHalf = kPlaneRows * 8;
+constexpr int kPlane = 2 * kHalf + 8;  // 8 more: 8 planes begin in all banks
+constexpr int kPlanes = kD * kPlane;   // numbers of a head's planes
 
-// Of row `row` = y + 2 of a plane the 8 columns from 8 half on; 8 rows lie in all banks.
-__device__ __forceinline__ int place_in_plane(int row, int half) {
-  return row * 16 + ((row >> 2 ^ half) & 1) * 8;
-}
+using Small = Shape<14>;
 
-// A tile -> planes. A warp takes 8 positions of a row at a time, all channels.
-__device__ __forceinline__ void spread(const Shape& s, const bf16* tile, bf16* planes) {
+// Two tiles -> planes. A warp takes 8 positions of a row at a time, all channels.
+__device__ __forceinline__ void spread(const Small& s, const bf16* const (&tiles)[2],
+                                       bf16* const (&planes)[2]) {
   const int lane = int(threadIdx.x) % 32;
-  for (int job = int(threadIdx.x) / 32; job < 2 * kPlaneRows; job += int(blockDim.x) / 32) {
-    const int row = job / 2, half = job % 2, y = row - 2, x = 8 * half + lane % 8;
-    const bool inside = unsigned(y) < unsigned(s.H) && x < s.W;
-    uint32_t r[4];
-    ptx::ldmatrix_x4_trans(
-        r, tile + place(inside ? y * s.pitch + x : s.zeros, x / 2 + y / 2, lane / 8));
-    uint32_t* to =
-        reinterpret_cast<uint32_t*>(planes + lane / 4 * kPlane + place_in_plane(row, half)) +
-        lane % 4;
-    unrolled<4>([&](int i) { to[i * 4 * kPlane] = r[i]; });
-  }
+  for (int row = int(threadIdx.x) / 32; row < kPlaneRows; row += int(blockDim.x) / 32)
+    unrolled<2>([&](int half) {
+      const int y = row - 2, x = 8 * half + lane % 8;
+      const bool inside = unsigned(y) < unsigned(s.H) && x < s.W;
+      const int at = place(inside ? y * s.pitch + x : s.zeros, x / 2 + y / 2, lane / 8);
+      unrolled<2>([&](int i) {
+        uint32_t r[4];
+        ptx::ldmatrix_x4_trans(r, tiles[i] + at);
+        bf16* const to = planes[i] + lane / 4 * kPlane + half * kHalf + row * 8 + lane % 4 * 2;
+        unrolled<4>([&](int m) { *reinterpret_cast<uint32_t*>(to + m * 8 * kPlane) = r[m]; });
+      });
+    });
 }
 
 // tile += planes.
-__device__ __forceinline__ void gather(const Shape& s, const bf16* planes, bf16* tile) {
+__device__ __forceinline__ void gather(const Small& s, const bf16* planes, bf16* tile) {
   const int lane = int(threadIdx.x) % 32;
-  for (int job = int(threadIdx.x) / 32; job < 2 * s.H; job += int(blockDim.x) / 32) {
-    const int y = job / 2, half = job % 2, x = 8 * half + lane / 4;
-    uint32_t r[4];
-    ptx::ldmatrix_x4_trans(r, planes + lane * kPlane + place_in_plane(y + 2, half));
-    if (x >= s.W) continue;
-    const int at = place(y * s.pitch + x, x / 2 + y / 2, 0) + lane % 4 * 2;
-    unrolled<4>([&](int i) {
-      uint32_t* to = reinterpret_cast<uint32_t*>(tile + (at ^ 8 * i));
-      *to = ptx::add_bf16(*to, r[i]);
+  for (int y = int(threadIdx.x) / 32; y < s.H; y += int(blockDim.x) / 32)
+    unrolled<2>([&](int half) {
+      const int x = 8 * half + lane / 4;
+      uint32_t r[4];
+      ptx::ldmatrix_x4_trans(r, planes + lane * kPlane + half * kHalf + (y + 2) * 8);
+      if (x >= s.W) return;
+      const int at = place(y * s.pitch + x, x / 2 + y / 2, 0) + lane % 4 * 2;
+      unrolled<4>([&](int m) {
+        uint32_t* to = reinterpret_cast<uint32_t*>(tile + (at ^ 8 * m));
+        *to = ptx::add_bf16(*to, r[m]);
+      });
     });
-  }
 }
 
 // --- T ---
 
-// Two neighbours of a row of taps, (w_i, w_(i + 1)), as sums of two bf16 each.
-using TapPair = Pack<uint32_t, 2>;
+// Two neighbours of a row of taps, (w_i, w_(i + 1)), rounded; behind those of the whole head, what
+// the rounding has left of them.
 constexpr int kPairs = 7;  // i = -1 ... 4, and a pair of zeros
 constexpr int kPairsOfHead = kD * 5 * kPairs;
 
-// w (C, 25) of the head's channels -> pairs (32, 5, kPairs), the taps in reverse order when
-// `reversed`.
+// w (C, 25) of the head's channels -> pairs (2, 32, 5, kPairs), the taps in reverse order when
+// `reversed`. A thread takes a row of taps.
 __device__ __forceinline__ void load_pairs(const float* w, int head, bool reversed,
-                                           TapPair* pairs) {
-  for (int i = int(threadIdx.x); i < kPairsOfHead; i += int(blockDim.x)) {
-    const int row = i / kPairs, first = i % kPairs - 1;
-    const float* taps = w + (int64_t(head) * kD + row / 5) * kTaps;
-    const auto tap = [&](int tx) {
-      const int t = row % 5 * 5 + tx;
-      return tx >= 0 && tx < 5 ? taps[reversed ? kTaps - 1 - t : t] : 0.f;
-    };
-    const float low = tap(first), high = tap(first + 1);
-    const uint32_t rounded = ptx::pack_bf16(low, high);
-    pairs[i] = {rounded, ptx::pack_bf16(low - __uint_as_float(rounded << 16),
-                                        high - __uint_as_float(rounded & 0xffff0000u))};
+                                           uint32_t* pairs) {
+  for (int row = int(threadIdx.x); row < kD * 5; row += int(blockDim.x)) {
+    const float* from = w + int64_t(head) * kD * kTaps + row * 5;
+    if (reversed) from += (4 - row % 5 * 2) * 5;
+    float taps[kPairs + 1] = {};
+    unrolled<5>([&](int i) { taps[i + 1] = from[reversed ? 4 - i : i]; });
+    unrolled<kPairs>([&](int i) {
+      const uint32_t rounded = ptx::pack_bf16(taps[i], taps[i + 1]);
+      const Pack<float, 2> back = unpack(rounded);
+      pairs[row * kPairs + i] = rounded;
+      pairs[kPairsOfHead + row * kPairs + i] =
+          ptx::pack_bf16(taps[i] - back.at[0], taps[i + 1] - back.at[1]);
+    });
   }
 }
 
@@ -102,18 +104,17 @@ struct Band {
 };
 
 // out (16, 16) = the convolution of a plane.
-__device__ __forceinline__ void convolve_plane(const bf16* plane, const TapPair* pairs,
+__device__ __forceinline__ void convolve_plane(const bf16* plane, const uint32_t* pairs,
                                                const Band& band, Fragment (&out)[2]) {
-  const int lane = int(threadIdx.x) % 32;
+  const int lane = int(threadIdx.x) % 32, half = lane / 16;
   unrolled<5>([&](int ty) {
-    uint32_t a[4];
-    ptx::ldmatrix_x4(a, plane + place_in_plane(lane % 16 + ty, lane / 16));
-    const uint32_t swapped[4] = {a[2], a[3], a[0], a[1]};
-    const TapPair centre = pairs[ty * kPairs + band.centre];
-    const TapPair corner = pairs[ty * kPairs + band.corner];
+    uint32_t in[4], swapped[4];  // the halves
+    ptx::ldmatrix_x4(in, plane + half * kHalf + (lane % 16 + ty) * 8);
+    ptx::ldmatrix_x4(swapped, plane + (half ^ 1) * kHalf + (lane % 16 + ty) * 8);
     unrolled<2>([&](int part) {
-      const uint32_t b[2] = {centre.at[part], corner.at[part]};
-      ptx::mma_m16n8k16(out[0], a, b);
+      const uint32_t* row = pairs + part * kPairsOfHead + ty * kPairs;
+      const uint32_t b[2] = {row[band.centre], row[band.corner]};
+      ptx::mma_m16n8k16(out[0], in, b);
       ptx::mma_m16n8k16(out[1], swapped, b);
     });
   });
@@ -124,7 +125,7 @@ __device__ __forceinline__ void store_plane(const Fragment (&out)[2], bf16* plan
   const int lane = int(threadIdx.x) % 32;
   unrolled<4>([&](int i) {
     const int half = i / 2, r = i % 2;
-    bf16* to = plane + place_in_plane(lane / 4 + 8 * r + 2, half) + lane % 4 * 2;
+    bf16* to = plane + half * kHalf + (lane / 4 + 8 * r + 2) * 8 + lane % 4 * 2;
     *reinterpret_cast<uint32_t*>(to) = ptx::pack_bf16(out[half][2 * r], out[half][2 * r + 1]);
   });
 }
@@ -146,13 +147,17 @@ struct Diagonals {
       from[i] = ((g + 2 * (other - t)) & 7) * 4 + other;
     });
   }
-  // The sum of the lane's diagonal. The lane of g + 1 has the same diagonal for e = 1.
-  __device__ __forceinline__ float sum(const Fragment& d) const {
-    const int lane = int(threadIdx.x) % 32;
-    float x = centre[0] ? d[0] : d[2];
-    x += __shfl_sync(cuda::kFullWarp, centre[1] ? d[1] : d[3], (lane + 4) % 32);
-    unrolled<2>([&](int i) { x += __shfl_sync(cuda::kFullWarp, x, from[i]); });
-    return x;
+  // x = the sums of the lane's diagonal of each d. The lane of g + 1 has the same one for e = 1.
+  template <int n>
+  __device__ __forceinline__ void sum(const Fragment (&d)[n], float (&x)[n]) const {
+    const int next = (int(threadIdx.x) + 4) % 32;
+    unrolled<n>([&](int i) {
+      x[i] = centre[0] ? d[i][0] : d[i][2];
+      x[i] += __shfl_sync(cuda::kFullWarp, centre[1] ? d[i][1] : d[i][3], next);
+    });
+    unrolled<2>([&](int step) {
+      unrolled<n>([&](int i) { x[i] += __shfl_sync(cuda::kFullWarp, x[i], from[step]); });
+    });
   }
 };
 
@@ -160,26 +165,30 @@ struct Diagonals {
 __device__ __forceinline__ void tap_gradients(const bf16* plane, const bf16* dy_plane,
                                               const Diagonals& diagonals, float* sums) {
   constexpr uint32_t kOnes = 0x3f803f80;  // two bf16
-  const int lane = int(threadIdx.x) % 32, row = lane / 16 * 8 + lane % 8, half = lane / 8 % 2;
-  uint32_t dy[4];  // the quarters (y, x): upper left, upper right, lower left, lower right
-  ptx::ldmatrix_x4_trans(dy, dy_plane + place_in_plane(row + 2, half));
-  const uint32_t left[2] = {dy[0], dy[2]}, right[2] = {dy[1], dy[3]};
+  const int lane = int(threadIdx.x) % 32, row = lane % 8 * 8;
+  // The quarters (y, x) of dy: those on the left, those on the right.
+  uint32_t dy[4];
+  ptx::ldmatrix_x4_trans(dy, dy_plane + lane / 16 * kHalf + (lane / 8 % 2 * 8 + 2) * 8 + row);
+  const uint32_t left[2] = {dy[0], dy[1]}, right[2] = {dy[2], dy[3]};
+  Fragment d[5] = {}, all = {};
   unrolled<5>([&](int ty) {
-    uint32_t in[4];
-    ptx::ldmatrix_x4_trans(in, plane + place_in_plane(row + ty, half));
-    // The right half of the product is added to the left one, its rows x' ^ 8 to rows x': the
+    // The right half of the product is added to the left one, its rows x' to rows x' ^ 8: the
     // diagonals then lie above one another.
-    Fragment d = {};
-    ptx::mma_m16n8k16(d, in, left);
-    ptx::mma_m16n8k16(d, {in[1], in[0], in[3], in[2]}, right);
-    const float x = diagonals.sum(d);
-    if (diagonals.tx < 5 && lane % 4 == 0) sums[(5 * ty + diagonals.tx) * kD] = x;
+    const bf16* in_ty = plane + (lane / 16 * 8 + ty) * 8 + row;
+    uint32_t in[4], swapped[4];
+    ptx::ldmatrix_x4_trans(in, in_ty + lane / 8 % 2 * kHalf);
+    ptx::ldmatrix_x4_trans(swapped, in_ty + (lane / 8 % 2 ^ 1) * kHalf);
+    ptx::mma_m16n8k16(d[ty], in, left);
+    ptx::mma_m16n8k16(d[ty], swapped, right);
   });
-  Fragment d = {};
-  ptx::mma_m16n8k16(d, {kOnes, kOnes, kOnes, kOnes}, left);
-  ptx::mma_m16n8k16(d, {kOnes, kOnes, kOnes, kOnes}, right);
-  const float x = cuda::warp_sum<4>(d[0] + d[1]);
-  if (lane == 0) sums[kTaps * kD] = x;
+  ptx::mma_m16n8k16(all, {kOnes, kOnes, kOnes, kOnes}, left);
+  ptx::mma_m16n8k16(all, {kOnes, kOnes, kOnes, kOnes}, right);
+  float x[5];
+  diagonals.sum(d, x);
+  const float dbias = cuda::warp_sum<4>(all[0] + all[1]);
+  if (diagonals.tx < 5 && lane % 4 == 0)
+    unrolled<5>([&](int ty) { sums[(5 * ty + diagonals.tx) * kD] = x[ty]; });
+  if (lane == 0) sums[kTaps * kD] = dbias;
 }
 
 }  // namespace rmt::gpu::whole_head
