@@ -68,13 +68,17 @@ __device__ __forceinline__ void copy_eight(bf16* to, const bf16* from) {
 // is their place in a tile.
 template <class S, class F>
 __device__ __forceinline__ void for_chunks(const S& s, const F& f) {
-  const int lane = int(threadIdx.x) % 32, chunk = lane % 4, x = lane / 4;
-  for (int y = int(threadIdx.x) / 32; y < s.H; y += int(blockDim.x) / 32) {
+  const int thread = int(threadIdx.x), chunk = thread % 4, x = thread % 32 / 4;
+  for (int y = thread / 32; y < s.H; y += int(blockDim.x) / 32) {
     const int at = place(y * s.pitch + x, x / 2 + y / 2, chunk);
 #pragma unroll 2
     for (int i = 0; i < S::N / 8; ++i)
       if (x + 8 * i < s.W) f(y * s.W + x + 8 * i, chunk * 8, at + 8 * i * kD);
   }
+}
+
+__device__ __forceinline__ Pack<float, 2> unpack(uint32_t word) {
+  return {__uint_as_float(word << 16), __uint_as_float(word & 0xffff0000u)};
 }
 
 // Cosines and sines of 4 pairs of channels of a position.
@@ -87,30 +91,43 @@ __device__ __forceinline__ Angles angles_of(const float* rotary, int p, int c) {
           high.at[0], high.at[1], high.at[2], high.at[3]};
 }
 
-// x times factor, turned by the angles.
-__device__ __forceinline__ Eight turned(Eight x, const Angles& angles, float factor) {
+__device__ __forceinline__ Eight turned(Eight x, const Angles& angles) {
   unrolled<4>([&](int c) {
-    float x0 = factor * __uint_as_float(x.at[c] << 16);
-    float x1 = factor * __uint_as_float(x.at[c] & 0xffff0000u);
-    rotate(x0, x1, angles.at[2 * c], angles.at[2 * c + 1]);
-    x.at[c] = ptx::pack_bf16(x0, x1);
+    Pack<float, 2> pair = unpack(x.at[c]);
+    rotate(pair.at[0], pair.at[1], angles.at[2 * c], angles.at[2 * c + 1]);
+    x.at[c] = ptx::pack_bf16(pair.at[0], pair.at[1]);
   });
   return x;
 }
 
-// The tiles q' = D^-1/2 log2(e) R q and k' = R k.
+// q' and k' are R q and R k times this, so that q' k'^T are scores in units of log 2.
+__device__ __forceinline__ float score_factor() { return sqrtf(float(kLog2e) * rsqrtf(float(kD))); }
+
+// The tiles q' and k', as for_chunks goes, two positions at a time.
 template <class S>
-__device__ __forceinline__ void load_rotated(const S& s, const bf16* q, const bf16* k,
-                                             int64_t stride, const float* rotary, bf16* tile_q,
-                                             bf16* tile_k) {
-  const float factor = float(kLog2e) * rsqrtf(float(kD));
-  for_chunks(s, [&](int p, int c, int at) {
-    const Eight own_q = *reinterpret_cast<const Eight*>(q + p * stride + c);
-    const Eight own_k = *reinterpret_cast<const Eight*>(k + p * stride + c);
-    const Angles angles = angles_of(rotary, p, c);
-    *reinterpret_cast<Eight*>(tile_q + at) = turned(own_q, angles, factor);
-    *reinterpret_cast<Eight*>(tile_k + at) = turned(own_k, angles, 1);
-  });
+__device__ __forceinline__ void load_rotated(const S& s, const bf16* q, const bf16* k, int stride,
+                                             const float* rotary, bf16* tile_q, bf16* tile_k) {
+  const int lane = int(threadIdx.x) % 32, c = lane % 4 * 8;
+  const float factor = score_factor();
+  for (int y = int(threadIdx.x) / 32; y < s.H; y += int(blockDim.x) / 32)
+#pragma unroll 1
+    for (int x = lane / 4; x < s.W; x += 16) {
+      Eight own_q[2], own_k[2];
+      Angles angles[2];
+      unrolled<2>([&](int i) {
+        const int p = y * s.W + min(x + 8 * i, s.W - 1);
+        own_q[i] = *reinterpret_cast<const Eight*>(q + p * stride + c);
+        own_k[i] = *reinterpret_cast<const Eight*>(k + p * stride + c);
+        angles[i] = angles_of(rotary, p, c);
+      });
+      const int at = place(y * s.pitch + x, x / 2 + y / 2, c / 8);
+      unrolled<2>([&](int i) {
+        if (x + 8 * i >= s.W) return;
+        unrolled<8>([&](int a) { angles[i].at[a] *= factor; });
+        *reinterpret_cast<Eight*>(tile_q + at + 8 * i * kD) = turned(own_q[i], angles[i]);
+        *reinterpret_cast<Eight*>(tile_k + at + 8 * i * kD) = turned(own_k[i], angles[i]);
+      });
+    }
 }
 
 // Zeros into the last row of each of `count` tiles.
@@ -266,77 +283,6 @@ __device__ __forceinline__ void for_results(const Line<S>& line, int tile, const
     const int at = line.at(i, 0) + lane % 4 * 2;
     unrolled<kD / 8>([&](int m) { f(at ^ 8 * m, r, m); });
   });
-}
-
-// --- the depthwise convolution, k = 5 ---
-
-// The filters w (C, 25) of the head's channels -> taps (25, 32).
-__device__ __forceinline__ void load_taps(const float* w, int head, float* taps) {
-  for (int i = int(threadIdx.x); i < kD * kTaps; i += int(blockDim.x)) {
-    taps[i % kTaps * kD + i / kTaps] = w[int64_t(head) * kD * kTaps + i];
-  }
-}
-
-__device__ __forceinline__ Pack<float, 2> unpack(uint32_t word) {
-  return {__uint_as_float(word << 16), __uint_as_float(word & 0xffff0000u)};
-}
-
-// A strip: kStrip neighbours of a row of the map, from x0 on, two channels of each. A warp has two
-// rows of 16 pairs of channels.
-constexpr int kStrip = 14;
-struct Strip {
-  int pair, x0, y;
-  template <class S>
-  __device__ Strip(const S& s, int job) : pair(int(threadIdx.x) % 16) {
-    const int pairs_of_rows = (s.H + 1) / 2;
-    x0 = job / pairs_of_rows * kStrip;
-    y = job % pairs_of_rows * 2 + int(threadIdx.x) / 16 % 2;
-  }
-  template <class S>
-  static __device__ int jobs(const S& s) {
-    return (s.H + 1) / 2 * ((s.W + kStrip - 1) / kStrip);
-  }
-  // f(i, word) for the pixels x0 + first + i, i = 0 ... count - 1, of row `row`: the lane's two
-  // channels, 0 outside the map. first is even.
-  template <int first, int count, class S, class F>
-  __device__ __forceinline__ void for_pixels(const S& s, const bf16* tile, int row,
-                                             const F& f) const {
-    const uint32_t* words = reinterpret_cast<const uint32_t*>(tile) +
-                            (row * s.pitch + x0 + first) * (kD / 2) + pair % 4;
-    int turned_pair[4];  // of pixels i with i / 2 % 4 = 0, 1, 2, 3
-    unrolled<4>(
-        [&](int u) { turned_pair[u] = ((pair / 4 ^ ((x0 + first) / 2 + u + row / 2)) & 3) * 4; });
-    unrolled<count>([&](int i) {
-      const int x = x0 + first + i;
-      uint32_t word = 0;
-      if ((first + i >= 0 || x >= 0) && x < s.W)
-        word = words[turned_pair[i / 2 % 4] + i * (kD / 2)];
-      f(i, word);
-    });
-  }
-};
-
-// sum_p += sum_t taps_t x_(p + t - 2) for the strip's pixels p.
-template <class S>
-__device__ __forceinline__ void convolve(const S& s, const Strip& strip, const bf16* tile,
-                                         const float* taps, Pack<float, 2> (&sum)[kStrip]) {
-#pragma unroll 1
-  for (int ty = 0; ty < 5; ++ty) {
-    const int row = strip.y + ty - 2;
-    if (row < 0 || row >= s.H) continue;
-    Pack<float, 2> tap[5];
-    unrolled<5>([&](int tx) {
-      tap[tx] =
-          *reinterpret_cast<const Pack<float, 2>*>(taps + (ty * 5 + tx) * kD + 2 * strip.pair);
-    });
-    strip.for_pixels<-2, kStrip + 4>(s, tile, row, [&](int i, uint32_t word) {
-      const Pack<float, 2> x = unpack(word);
-      unrolled<5>([&](int tx) {
-        if (const int p = i - tx; p >= 0 && p < kStrip)
-          unrolled<2>([&](int e) { sum[p].at[e] += tap[tx].at[e] * x.at[e]; });
-      });
-    });
-  }
 }
 
 }  // namespace rmt::gpu::whole_head

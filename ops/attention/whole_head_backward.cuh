@@ -3,7 +3,7 @@
 // map x is y1, of each row v, and then dy is dy1, which the columns gave:
 //
 //   P   = softmax(q' k'^T + decay d)       dx  = P^T dy
-//   dP  = dy x^T                           dq' = dS k'          D^-1/2 comes at the end
+//   dP  = dy x^T                           dq' = dS k'          factors come at the end
 //   dS  = P (dP - sum_j P_ij dP_ij)        dk' = dS^T q'
 //
 //   q', k' -> tiles, v, y1, dy -> tiles    1. load
@@ -23,7 +23,7 @@
 
 namespace rmt::gpu::whole_head {
 
-constexpr int kBackwardThreads = 8 * 32, kBackwardBlocks = 2;
+constexpr int kBackwardThreads = 7 * 32, kBackwardBlocks = 2;
 
 // What a block has in shared memory. In step 4 planes lie over the last four tiles.
 struct BackwardMemory {
@@ -42,11 +42,11 @@ struct BackwardMemory {
         dq(k + Small::tile),
         dk(dq + Small::tile),
         planes(q),
-        dy_planes(planes + kPlanes),
-        pairs(reinterpret_cast<uint32_t*>(dy_planes + kPlanes)),
+        dy_planes(planes + Planes<Small>::all),
+        pairs(reinterpret_cast<uint32_t*>(dy_planes + Planes<Small>::all)),
         sums(reinterpret_cast<float*>(pairs + 2 * kPairsOfHead)) {}
   static constexpr int64_t tiles = 7 * Small::tile * sizeof(bf16);
-  static constexpr int64_t step_4 = (3 * Small::tile + 2 * kPlanes) * sizeof(bf16) +
+  static constexpr int64_t step_4 = (3 * Small::tile + 2 * Planes<Small>::all) * sizeof(bf16) +
                                     2 * kPairsOfHead * sizeof(uint32_t) +
                                     (kTaps + 1) * kD * sizeof(float);
   static constexpr int64_t bytes = std::max(tiles, step_4);
@@ -106,20 +106,21 @@ __device__ __forceinline__ void backward_line(LineGradients& to, const Line<Smal
   multiply(to.values, a, dy, rows);
 }
 
-// f(LineGradients, Line, number) of the lines along an axis.
-template <class F>
+// store(LineGradients, Line, number) for each line along an axis; start(LineGradients, Line) before.
+template <class Start, class F>
 __device__ __forceinline__ void for_lines(const Small& s, bool along_W, float decay, const bf16* q,
                                           const bf16* k, const bf16* values, const bf16* dy,
-                                          const F& f) {
+                                          const Start& start, const F& store) {
   const LinesOfWarp own(s, along_W);
   const Decay<16> away(decay, own.n, 0);
 #pragma unroll 1
   for (int number = own.first; number < own.count; number += own.step) {
     const Line<Small> line(s, along_W, number);
     LineGradients gradients = {};
+    start(gradients, line);
     backward_line(gradients, line, away, q, k, values, dy);
     __syncwarp();  // all lanes have read the line
-    f(gradients, line, number);
+    store(gradients, line, number);
   }
 }
 
@@ -130,41 +131,53 @@ __device__ __forceinline__ void store_pair(bf16* to, float x0, float x1) {
 // Step 2: y1 -> dy1, and dq', dk'.
 __device__ __forceinline__ void backward_columns(const Small& s, float decay,
                                                  const BackwardMemory& t) {
-  for_lines(s, false, decay, t.q, t.k, t.y1, t.dy,
-            [&](const LineGradients& d, const Line<Small>& line, int) {
-              for_results(line, 0, [&](int at, int r, int m) {
-                store_pair(t.y1 + at, d.values[m][2 * r], d.values[m][2 * r + 1]);
-                store_pair(t.dq + at, d.q[m][2 * r], d.q[m][2 * r + 1]);
-                store_pair(t.dk + at, d.k[m][2 * r], d.k[m][2 * r + 1]);
-              });
-            });
+  for_lines(
+      s, false, decay, t.q, t.k, t.y1, t.dy, [](LineGradients&, const Line<Small>&) {},
+      [&](const LineGradients& d, const Line<Small>& line, int) {
+        for_results(line, 0, [&](int at, int r, int m) {
+          store_pair(t.y1 + at, d.values[m][2 * r], d.values[m][2 * r + 1]);
+          store_pair(t.dq + at, d.q[m][2 * r], d.q[m][2 * r + 1]);
+          store_pair(t.dk + at, d.k[m][2 * r], d.k[m][2 * r + 1]);
+        });
+      });
 }
 
 // Step 3: dy1 -> dv; dq', dk' -> dq, dk.
 __device__ __forceinline__ void backward_rows(const Small& s, float decay, const float* rotary,
                                               const BackwardMemory& t) {
-  const float factor_q = rsqrtf(float(kD));
-  constexpr float kFactorK = float(1 / kLog2e);  // the tile of q' holds D^-1/2 log2(e) q'
+  // dq = D^-1/2 dS (R k), and the tiles have score_factor() R k and score_factor() R q.
+  const float factor = score_factor() * float(1 / kLog2e);
   const int lane = int(threadIdx.x) % 32;
-  for_lines(s, true, decay, t.q, t.k, t.v, t.y1,
-            [&](const LineGradients& d, const Line<Small>& line, int y) {
-              for_results(line, 0, [&](int at, int r, int m) {
-                store_pair(t.y1 + at, d.values[m][2 * r], d.values[m][2 * r + 1]);
-                Pack<float, 2> angle = {1, 0};
-                if (rotary)
-                  angle = *reinterpret_cast<const Pack<float, 2>*>(
-                      rotary + (y * s.W + lane / 4 + 8 * r) * kD + 8 * m + lane % 4 * 2);
-                const auto add = [&](bf16* to, const Fragment& x, float factor) {
-                  const Pack<float, 2> before = unpack(*reinterpret_cast<const uint32_t*>(to));
-                  float x0 = factor * (x[2 * r] + before.at[0]);
-                  float x1 = factor * (x[2 * r + 1] + before.at[1]);
-                  rotate(x0, x1, angle.at[0], -angle.at[1]);
-                  store_pair(to, x0, x1);
-                };
-                add(t.dq + at, d.q[m], factor_q);
-                add(t.dk + at, d.k[m], kFactorK);
-              });
-            });
+  for_lines(
+      s, true, decay, t.q, t.k, t.v, t.y1,
+      [&](LineGradients& d, const Line<Small>& line) {  // the sums begin from those of step 2
+        for_results(line, 0, [&](int at, int r, int m) {
+          const auto load = [&](Fragment& x, const bf16* from) {
+            const Pack<float, 2> before = unpack(*reinterpret_cast<const uint32_t*>(from));
+            x[2 * r] = before.at[0];
+            x[2 * r + 1] = before.at[1];
+          };
+          load(d.q[m], t.dq + at);
+          load(d.k[m], t.dk + at);
+        });
+      },
+      [&](const LineGradients& d, const Line<Small>& line, int y) {
+        for_results(line, 0, [&](int at, int r, int m) {
+          Pack<float, 2> angle = {1, 0};
+          if (rotary)
+            angle = *reinterpret_cast<const Pack<float, 2>*>(
+                rotary + (y * s.W + lane / 4 + 8 * r) * kD + 8 * m + lane % 4 * 2);
+          const float cosine = factor * angle.at[0], sine = factor * angle.at[1];
+          const auto store_back = [&](bf16* to, const Fragment& x) {
+            float x0 = x[2 * r], x1 = x[2 * r + 1];
+            rotate(x0, x1, cosine, -sine);
+            store_pair(to, x0, x1);
+          };
+          store_pair(t.y1 + at, d.values[m][2 * r], d.values[m][2 * r + 1]);
+          store_back(t.dq + at, d.q[m]);
+          store_back(t.dk + at, d.k[m]);
+        });
+      });
 }
 
 // Step 4: dv += conv(dy, the taps reversed); -> part (26, C), dbias last, unless it is null.
@@ -177,12 +190,9 @@ __device__ __forceinline__ void backward_convolution(const Small& s, const float
   const Diagonals diagonals;
 #pragma unroll 1
   for (int c = int(threadIdx.x) / 32; c < kD; c += int(blockDim.x) / 32) {
-    bf16* dy = t.dy_planes + c * kPlane;
-    if (part) tap_gradients(t.planes + c * kPlane, dy, diagonals, t.sums + c);
-    Fragment out[2] = {};
-    convolve_plane(dy, t.pairs + c * 5 * kPairs, band, out);
-    __syncwarp();
-    store_plane(out, dy);
+    bf16* dy = t.dy_planes + c * Planes<Small>::plane;
+    if (part) tap_gradients(t.planes + c * Planes<Small>::plane, dy, diagonals, t.sums + c);
+    convolve_plane<Small>(dy, t.pairs + c * 5 * kPairs, band, 0);
   }
   __syncthreads();
   if (part)
@@ -200,14 +210,16 @@ __global__ void __launch_bounds__(kBackwardThreads, kBackwardBlocks)
   const Head h(s.heads);
   const int64_t at_qk = h.first(s, a.qk_stride), at_v = h.first(s, a.v_stride);
   const int64_t at_y = h.first(s, a.y_stride);
+  const bf16 *from_y1 = y1 + at_y, *from_dy = a.dy + at_y, *from_v = a.v + at_v;
+  const int qk_stride = int(a.qk_stride), v_stride = int(a.v_stride), y_stride = int(a.y_stride);
   for_chunks(s, [&](int p, int c, int at) {
-    ptx::cp_async_16(t.y1 + at, y1 + at_y + p * a.y_stride + c);
-    ptx::cp_async_16(t.dy + at, a.dy + at_y + p * a.y_stride + c);
-    ptx::cp_async_16(t.v + at, a.v + at_v + p * a.v_stride + c);
+    ptx::cp_async_16(t.y1 + at, from_y1 + p * y_stride + c);
+    ptx::cp_async_16(t.dy + at, from_dy + p * y_stride + c);
+    ptx::cp_async_16(t.v + at, from_v + p * v_stride + c);
   });
   ptx::cp_async_commit();
   write_zeros<Small>(shared, 5);
-  load_rotated(s, a.q + at_qk, a.k + at_qk, a.qk_stride, a.rotary, t.q, t.k);
+  load_rotated(s, a.q + at_qk, a.k + at_qk, qk_stride, a.rotary, t.q, t.k);
   ptx::cp_async_wait<0>();
   __syncthreads();
 
@@ -216,18 +228,17 @@ __global__ void __launch_bounds__(kBackwardThreads, kBackwardBlocks)
   __syncthreads();
   backward_rows(s, decay, a.rotary, t);
   __syncthreads();
+  bf16 *dq = to.dq + at_qk, *dk = to.dk + at_qk, *dv = to.dv + at_v;
   for_chunks(s, [&](int p, int c, int at) {
-    const int64_t place = at_qk + p * a.qk_stride + c;
-    copy_eight(to.dq + place, t.dq + at);
-    copy_eight(to.dk + place, t.dk + at);
+    copy_eight(dq + p * qk_stride + c, t.dq + at);
+    copy_eight(dk + p * qk_stride + c, t.dk + at);
   });
   if (w) {
     __syncthreads();
     float* part = partial ? partial + h.image * (kTaps + 1) * s.heads * kD : nullptr;
     backward_convolution(s, w, h.head, part, t);
   }
-  for_chunks(
-      s, [&](int p, int c, int at) { copy_eight(to.dv + at_v + p * a.v_stride + c, t.y1 + at); });
+  for_chunks(s, [&](int p, int c, int at) { copy_eight(dv + p * v_stride + c, t.y1 + at); });
 }
 
 inline bool fits_backward(const Lines& lines, int64_t k, int64_t shared_bytes) {

@@ -4,12 +4,12 @@
 //   q', k' -> tiles, v -> tile           1. load
 //   y1 = softmax(q' k'^T + decay d) v    2. of each row of the map, a warp to 16 queries -> tile
 //   g  = softmax(q' k'^T + decay d) y1   3. of each column; over q', not read again -> tile
-//   y  = g + bias + sum_t w_t v_(p+t-2)  4. a thread to two channels of 14 pixels -> memory
+//   y  = g + bias + sum_t w_t v_(p+t-2)  4. a warp to a channel (whole_head_planes.cuh)
 //
-// Roundings to bf16 are where the op's definition has them: q', k', P, y1, g, y.
+// Rounded to bf16 are q', k', P, y1, g, what step 4 adds to it, and y.
 #pragma once
 #include "ops/attention/kernels.h"
-#include "ops/attention/whole_head.cuh"
+#include "ops/attention/whole_head_planes.cuh"
 
 namespace rmt::gpu::whole_head {
 
@@ -45,7 +45,7 @@ __device__ __forceinline__ void attend(const S& s, bool along_W, float decay, co
       multiply(out, left, values, line.rows[t]);
       ptx::mma_m16n8k16(sum, left, {kOnes, kOnes});
     });
-    const float scale[2] = {1 / sum[0], 1 / sum[2]};
+    const float scale[2] = {ptx::reciprocal_approx(sum[0]), ptx::reciprocal_approx(sum[2])};
     for_results(line, own.tile, [&](int at, int r, int m) {
       *reinterpret_cast<uint32_t*>(to + at) =
           ptx::pack_bf16(scale[r] * out[m][2 * r], scale[r] * out[m][2 * r + 1]);
@@ -53,56 +53,62 @@ __device__ __forceinline__ void attend(const S& s, bool along_W, float decay, co
   }
 }
 
+// g += bias + LCE(v), both tiles.
+template <class S>
+__device__ __forceinline__ void add_convolution(const S& s, const float* w, const float* bias,
+                                                int head, const bf16* v, bf16* planes,
+                                                uint32_t* pairs, bf16* g) {
+  spread(s, {v}, {planes});
+  load_pairs(w, head, false, pairs);
+  __syncthreads();
+  const Band band;
+#pragma unroll 1
+  for (int c = int(threadIdx.x) / 32; c < kD; c += int(blockDim.x) / 32)
+    convolve_plane<S>(planes + c * Planes<S>::plane, pairs + c * 5 * kPairs, band,
+                      bias ? bias[head * kD + c] : 0);
+  __syncthreads();
+  gather(s, planes, g);
+  __syncthreads();
+}
+
+// Bytes of shared memory: two tiles, and two more or the planes that come in their place.
+template <int kSide>
+constexpr int64_t kForwardBytes =
+    2 * Shape<kSide>::tile * sizeof(bf16) + std::max(2 * Shape<kSide>::tile * sizeof(bf16),
+                                                     Planes<Shape<kSide>>::all * sizeof(bf16) +
+                                                         2 * kPairsOfHead * sizeof(uint32_t));
+
 template <int kSide>
 __global__ void __launch_bounds__(kThreads<kSide>, kBlocks<kSide>)
     forward_kernel(Attention<bf16> a, Shape<kSide> s, const float* w, const float* bias, bf16* y1,
                    bf16* y) {
   DYNAMIC_SHARED(bf16, shared);
-  bf16 *q = shared, *k = q + s.tile, *v = k + s.tile, *gathered = v + s.tile;
-  float* taps = reinterpret_cast<float*>(gathered + s.tile);
+  bf16 *q = shared, *v = q + s.tile, *k = v + s.tile, *gathered = k + s.tile, *planes = k;
   const Head h(s.heads);
   const int64_t at_qk = h.first(s, a.qk_stride), at_y = h.first(s, a.y_stride);
   const bf16* from_v = a.v + h.first(s, a.v_stride);
-  for_chunks(s,
-             [&](int p, int c, int at) { ptx::cp_async_16(v + at, from_v + p * a.v_stride + c); });
+  const int v_stride = int(a.v_stride), y_stride = int(a.y_stride);
+  for_chunks(s, [&](int p, int c, int at) { ptx::cp_async_16(v + at, from_v + p * v_stride + c); });
   ptx::cp_async_commit();
-  if (w) load_taps(w, h.head, taps);
   write_zeros<Shape<kSide>>(shared, 4);
-  load_rotated(s, a.q + at_qk, a.k + at_qk, a.qk_stride, a.rotary, q, k);
+  load_rotated(s, a.q + at_qk, a.k + at_qk, int(a.qk_stride), a.rotary, q, k);
   ptx::cp_async_wait<0>();
   __syncthreads();
 
   const float decay = a.decay ? float(kLog2e) * a.decay[h.head] : 0;
   attend(s, true, decay, q, k, v, gathered);
   __syncthreads();
-  if (y1)
-    for_chunks(s, [&](int p, int c, int at) {
-      copy_eight(y1 + at_y + p * a.y_stride + c, gathered + at);
-    });
+  const auto store = [&](const bf16* tile, bf16* to) {
+    for_chunks(s, [&](int p, int c, int at) { copy_eight(to + p * y_stride + c, tile + at); });
+  };
+  if (y1) store(gathered, y1 + at_y);
   attend(s, false, decay, q, k, gathered, q);
   __syncthreads();
-
-  for (int job = int(threadIdx.x) / 32; job < Strip::jobs(s); job += int(blockDim.x) / 32) {
-    const Strip strip(s, job);
-    if (strip.y >= s.H) continue;
-    const int c = 2 * strip.pair;
-    Pack<float, 2> sum[kStrip], start = {};
-    if (bias) start = {bias[h.head * kD + c], bias[h.head * kD + c + 1]};
-    unrolled<kStrip>([&](int p) { sum[p] = start; });
-    if (w) convolve(s, strip, v, taps, sum);
-    bf16* to = y + at_y + (strip.y * s.W + strip.x0) * a.y_stride + c;
-    strip.for_pixels<0, kStrip>(s, q, strip.y, [&](int p, uint32_t word) {
-      const Pack<float, 2> g = unpack(word);
-      if (strip.x0 + p < s.W)
-        *reinterpret_cast<uint32_t*>(to + p * a.y_stride) =
-            ptx::pack_bf16(g.at[0] + sum[p].at[0], g.at[1] + sum[p].at[1]);
-    });
-  }
+  if (w)
+    add_convolution(s, w, bias, h.head, v, planes,
+                    reinterpret_cast<uint32_t*>(planes + Planes<Shape<kSide>>::all), q);
+  store(q, y + at_y);
 }
-
-// Bytes of shared memory: four tiles, and the taps.
-template <int kSide>
-constexpr int64_t kForwardBytes = 4 * Shape<kSide>::tile * sizeof(bf16) + kD* kTaps * sizeof(float);
 
 // kSide for a map; 0: there is none. A side is not much shorter than the other: both have one part
 // of 16 positions, or both two.

@@ -12,50 +12,52 @@
 //      3        w4  w3  w2  w1  w0          beside it in its corners alone, and no lane has a part
 //      4            w4  w3  w2  w1          of both corners.
 //
-// For that a channel must lie in memory as its map: a plane, 20 rows (y = -2 ... 17) of 16 columns,
-// its left half and then its right one. What is outside the map is 0. A tap is the sum of two bf16,
-// right to 2^-17 of itself.
-//
-// Maps are up to 14 x 14. Columns 14 and 15 are then 0, and the lanes that hold one corner of the
-// band may let the other corner have the same numbers: these meet zeros, or columns of the result
-// that do not exist.
+// For that a channel must lie in memory as its map: a plane, rows y = -2 ... N + 1 of N columns, N
+// the side rounded up to 16, as blocks of 8 columns. What is outside the map is 0. A tap is the sum
+// of two bf16, right to 2^-17 of itself.
 #pragma once
 #include "ops/attention/whole_head.cuh"
 
 namespace rmt::gpu::whole_head {
 
-constexpr int kPlaneRows = 20, kHalf = kPlaneRows * 8;
-constexpr int kPlane = 2 * kHalf + 8;  // 8 more: 8 planes begin in all banks
-constexpr int kPlanes = kD * kPlane;   // numbers of a head's planes
+template <class S>
+struct Planes {
+  static constexpr int rows = S::N + 4, blocks = S::N / 8;
+  static constexpr int block = rows * 8;            // numbers of a block,
+  static constexpr int plane = blocks * block + 8;  // of a plane (8 more: 8 begin in all banks)
+  static constexpr int all = kD * plane;            // and of all planes of a head
+};
 
-using Small = Shape<14>;
-
-// Two tiles -> planes. A warp takes 8 positions of a row at a time, all channels.
-__device__ __forceinline__ void spread(const Small& s, const bf16* const (&tiles)[2],
-                                       bf16* const (&planes)[2]) {
+// n tiles -> planes. A warp takes 8 positions of a row at a time, all channels.
+template <class S, int n>
+__device__ __forceinline__ void spread(const S& s, const bf16* const (&tiles)[n],
+                                       bf16* const (&planes)[n]) {
+  using P = Planes<S>;
   const int lane = int(threadIdx.x) % 32;
-  for (int row = int(threadIdx.x) / 32; row < kPlaneRows; row += int(blockDim.x) / 32)
-    unrolled<2>([&](int half) {
-      const int y = row - 2, x = 8 * half + lane % 8;
+  for (int row = int(threadIdx.x) / 32; row < P::rows; row += int(blockDim.x) / 32)
+    unrolled<P::blocks>([&](int j) {
+      const int y = row - 2, x = 8 * j + lane % 8;
       const bool inside = unsigned(y) < unsigned(s.H) && x < s.W;
       const int at = place(inside ? y * s.pitch + x : s.zeros, x / 2 + y / 2, lane / 8);
-      unrolled<2>([&](int i) {
+      unrolled<n>([&](int i) {
         uint32_t r[4];
         ptx::ldmatrix_x4_trans(r, tiles[i] + at);
-        bf16* const to = planes[i] + lane / 4 * kPlane + half * kHalf + row * 8 + lane % 4 * 2;
-        unrolled<4>([&](int m) { *reinterpret_cast<uint32_t*>(to + m * 8 * kPlane) = r[m]; });
+        bf16* const to = planes[i] + lane / 4 * P::plane + j * P::block + row * 8 + lane % 4 * 2;
+        unrolled<4>([&](int m) { *reinterpret_cast<uint32_t*>(to + m * 8 * P::plane) = r[m]; });
       });
     });
 }
 
-// tile += planes.
-__device__ __forceinline__ void gather(const Small& s, const bf16* planes, bf16* tile) {
+// tile += what convolve_plane has left in planes.
+template <class S>
+__device__ __forceinline__ void gather(const S& s, const bf16* planes, bf16* tile) {
+  using P = Planes<S>;
   const int lane = int(threadIdx.x) % 32;
   for (int y = int(threadIdx.x) / 32; y < s.H; y += int(blockDim.x) / 32)
-    unrolled<2>([&](int half) {
-      const int x = 8 * half + lane / 4;
+    unrolled<P::blocks>([&](int j) {
+      const int x = 8 * j + lane / 4;
       uint32_t r[4];
-      ptx::ldmatrix_x4_trans(r, planes + lane * kPlane + half * kHalf + (y + 2) * 8);
+      ptx::ldmatrix_x4_trans(r, planes + lane * P::plane + j * P::block + y * 8);
       if (x >= s.W) return;
       const int at = place(y * s.pitch + x, x / 2 + y / 2, 0) + lane % 4 * 2;
       unrolled<4>([&](int m) {
@@ -103,35 +105,49 @@ struct Band {
   static __device__ int slot(int i) { return i >= -1 && i <= 4 ? i + 1 : kPairs - 1; }
 };
 
-// out (16, 16) = the convolution of a plane.
-__device__ __forceinline__ void convolve_plane(const bf16* plane, const uint32_t* pairs,
-                                               const Band& band, Fragment (&out)[2]) {
-  const int lane = int(threadIdx.x) % 32, half = lane / 16;
-  unrolled<5>([&](int ty) {
-    uint32_t in[4], swapped[4];  // the halves
-    ptx::ldmatrix_x4(in, plane + half * kHalf + (lane % 16 + ty) * 8);
-    ptx::ldmatrix_x4(swapped, plane + (half ^ 1) * kHalf + (lane % 16 + ty) * 8);
-    unrolled<2>([&](int part) {
-      const uint32_t* row = pairs + part * kPairsOfHead + ty * kPairs;
-      const uint32_t b[2] = {row[band.centre], row[band.corner]};
-      ptx::mma_m16n8k16(out[0], in, b);
-      ptx::mma_m16n8k16(out[1], swapped, b);
+// plane = start + its convolution, rounded; of 16 rows after another, which come two rows higher
+// than they were: no row that is still to be read is written.
+template <class S>
+__device__ __forceinline__ void convolve_plane(bf16* plane, const uint32_t* pairs, const Band& band,
+                                               float start) {
+  using P = Planes<S>;
+  const int lane = int(threadIdx.x) % 32, t = lane % 4;
+#pragma unroll 1
+  for (int y = 0; y < S::N; y += 16) {
+    Fragment out[P::blocks];
+    unrolled<4 * P::blocks>([&](int e) { out[e / 4][e % 4] = start; });
+    unrolled<5>([&](int ty) {
+      uint32_t in[P::blocks + 2][2] = {};  // the blocks, and zeros to either side
+      unrolled<P::blocks>([&](int j) {
+        ptx::ldmatrix_x2(in[j + 1], plane + j * P::block + (y + lane % 16 + ty) * 8);
+      });
+      unrolled<2>([&](int part) {
+        const uint32_t* row = pairs + part * kPairsOfHead + ty * kPairs;
+        const uint32_t b[2] = {row[band.centre], row[band.corner]};
+        unrolled<P::blocks>([&](int j) {
+          // Of the blocks beside it the left one's last columns count, the right one's first.
+          const auto beside = [&](int r) { return t < 2 ? in[j + 2][r] : in[j][r]; };
+          ptx::mma_m16n8k16(out[j], {in[j + 1][0], in[j + 1][1], beside(0), beside(1)}, b);
+        });
+      });
     });
-  });
+    __syncwarp();  // all lanes have read these rows
+    unrolled<2 * P::blocks>([&](int e) {
+      const int j = e / 2, r = e % 2;
+      bf16* to = plane + j * P::block + (y + lane / 4 + 8 * r) * 8 + 2 * t;
+      *reinterpret_cast<uint32_t*>(to) = ptx::pack_bf16(out[j][2 * r], out[j][2 * r + 1]);
+    });
+  }
 }
 
-// What a lane has of such a convolution -> a plane's rows y = 0 ... 15, rounded.
-__device__ __forceinline__ void store_plane(const Fragment (&out)[2], bf16* plane) {
-  const int lane = int(threadIdx.x) % 32;
-  unrolled<4>([&](int i) {
-    const int half = i / 2, r = i % 2;
-    bf16* to = plane + half * kHalf + (lane / 4 + 8 * r + 2) * 8 + lane % 4 * 2;
-    *reinterpret_cast<uint32_t*>(to) = ptx::pack_bf16(out[half][2 * r], out[half][2 * r + 1]);
-  });
-}
+// --- the gradient of the taps, of maps of up to 14 x 14 ---
 
-// --- the gradient of the taps ---
+using Small = Shape<14>;
 
+// In a product in^T dy (x', x) of 16 x 16 a diagonal passes from the quarters in the middle to those
+// in the corners, as the band does. Columns 14 and 15 are 0: where a lane has one corner of the band,
+// it has zeros of the other.
+//
 // Which diagonals a lane has of products (x', x): with x' = g and x = 2t + e that of tx = x' - x +
 // 2 in quarters on the diagonal, else of that + 8 or - 8.
 struct Diagonals {
@@ -165,10 +181,11 @@ struct Diagonals {
 __device__ __forceinline__ void tap_gradients(const bf16* plane, const bf16* dy_plane,
                                               const Diagonals& diagonals, float* sums) {
   constexpr uint32_t kOnes = 0x3f803f80;  // two bf16
+  constexpr int kBlock = Planes<Small>::block;
   const int lane = int(threadIdx.x) % 32, row = lane % 8 * 8;
   // The quarters (y, x) of dy: those on the left, those on the right.
   uint32_t dy[4];
-  ptx::ldmatrix_x4_trans(dy, dy_plane + lane / 16 * kHalf + (lane / 8 % 2 * 8 + 2) * 8 + row);
+  ptx::ldmatrix_x4_trans(dy, dy_plane + lane / 16 * kBlock + (lane / 8 % 2 * 8 + 2) * 8 + row);
   const uint32_t left[2] = {dy[0], dy[1]}, right[2] = {dy[2], dy[3]};
   Fragment d[5] = {}, all = {};
   unrolled<5>([&](int ty) {
@@ -176,8 +193,8 @@ __device__ __forceinline__ void tap_gradients(const bf16* plane, const bf16* dy_
     // diagonals then lie above one another.
     const bf16* in_ty = plane + (lane / 16 * 8 + ty) * 8 + row;
     uint32_t in[4], swapped[4];
-    ptx::ldmatrix_x4_trans(in, in_ty + lane / 8 % 2 * kHalf);
-    ptx::ldmatrix_x4_trans(swapped, in_ty + (lane / 8 % 2 ^ 1) * kHalf);
+    ptx::ldmatrix_x4_trans(in, in_ty + lane / 8 % 2 * kBlock);
+    ptx::ldmatrix_x4_trans(swapped, in_ty + (lane / 8 % 2 ^ 1) * kBlock);
     ptx::mma_m16n8k16(d[ty], in, left);
     ptx::mma_m16n8k16(d[ty], swapped, right);
   });

@@ -165,8 +165,8 @@ void check_bf16(const Case& c, Inputs in, const Tensor& u, const std::vector<Ten
     const auto train = [&] { r.push_back(results(c, in, u, DType::bf16, Device::cuda)); };
 #ifndef RMT_CUDA
     const int64_t inferred = launches(infer), trained = launches(train);
-    if (forward) EXPECT_EQ(inferred, forward) << name;
-    if (backward) EXPECT_EQ(trained - inferred, backward) << name;
+    EXPECT_TRUE(forward == 0 || inferred == forward) << name << ": " << inferred;
+    EXPECT_TRUE(backward == 0 || trained - inferred == backward) << name << ": " << trained;
 #else
     train();
 #endif
@@ -206,7 +206,7 @@ TEST(PackedAttention, WholeHeadsOrPassAfterPass) {
     const std::vector<Tensor> exact = results(c, in, u, DType::f64, Device::cpu);
     const bool suits =
         c.decomposed && c.D == 32 && (c.k == 5 || c.k == 0) && (c.H > 16) == (c.W > 16);
-    const bool backward = c.H <= 16 && c.W <= 14;
+    const bool backward = c.H <= 14 && c.W <= 14;
     if (suits) check_bf16(c, in, u, exact, 227 << 10, 1, backward ? 1 + (c.k > 0) : 0);
     check_bf16(c, in, u, exact, 0, (c.decomposed ? 2 : 1) + (c.k > 0), 0);
   }
