@@ -149,6 +149,13 @@ __device__ __forceinline__ void cp_async_wait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(n) : "memory");
 }
 
+// x, though the compiler does not know it: what follows from x is computed here, not kept in
+// registers from an earlier place.
+__device__ __forceinline__ int anew(int x) {
+  asm volatile("" : "+r"(x));
+  return x;
+}
+
 // Two numbers, rounded to bf16, in one register.
 __device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
   uint32_t r;

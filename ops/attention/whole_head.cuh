@@ -48,13 +48,15 @@ __device__ __forceinline__ int place(int row, int turn, int chunk) {
 }
 // The block's head: place of its channels in a tensor (B, H, W, stride), at chunk 0 of position 0.
 struct Head {
-  int head;
-  int64_t image;
-  __device__ explicit Head(int heads)
-      : head(int(blockIdx.x) % heads), image(blockIdx.x / unsigned(heads)) {}
+  int head, image;
+  __device__ explicit Head(int heads) {
+    const int block = ptx::anew(int(blockIdx.x));
+    image = block / heads;
+    head = block - image * heads;
+  }
   template <class S>
   __device__ int64_t first(const S& s, int64_t stride) const {
-    return image * s.H * s.W * stride + head * kD;
+    return int64_t(image) * (s.H * s.W) * stride + head * kD;
   }
 };
 
@@ -108,20 +110,21 @@ template <class S>
 __device__ __forceinline__ void load_rotated(const S& s, const bf16* q, const bf16* k, int stride,
                                              const float* rotary, bf16* tile_q, bf16* tile_k) {
   const int lane = int(threadIdx.x) % 32, c = lane % 4 * 8;
+  constexpr int kBatch = S::N == 16 ? 2 : 1;
   const float factor = score_factor();
   for (int y = int(threadIdx.x) / 32; y < s.H; y += int(blockDim.x) / 32)
 #pragma unroll 1
-    for (int x = lane / 4; x < s.W; x += 16) {
-      Eight own_q[2], own_k[2];
-      Angles angles[2];
-      unrolled<2>([&](int i) {
+    for (int x = lane / 4; x < s.W; x += 8 * kBatch) {
+      Eight own_q[kBatch], own_k[kBatch];
+      Angles angles[kBatch];
+      unrolled<kBatch>([&](int i) {
         const int p = y * s.W + min(x + 8 * i, s.W - 1);
         own_q[i] = *reinterpret_cast<const Eight*>(q + p * stride + c);
         own_k[i] = *reinterpret_cast<const Eight*>(k + p * stride + c);
         angles[i] = angles_of(rotary, p, c);
       });
       const int at = place(y * s.pitch + x, x / 2 + y / 2, c / 8);
-      unrolled<2>([&](int i) {
+      unrolled<kBatch>([&](int i) {
         if (x + 8 * i >= s.W) return;
         unrolled<8>([&](int a) { angles[i].at[a] *= factor; });
         *reinterpret_cast<Eight*>(tile_q + at + 8 * i * kD) = turned(own_q[i], angles[i]);

@@ -106,7 +106,7 @@ __device__ __forceinline__ void backward_line(LineGradients& to, const Line<Smal
   multiply(to.values, a, dy, rows);
 }
 
-// store(LineGradients, Line, number) for each line along an axis; start(LineGradients, Line) before.
+// For each line along an axis start(LineGradients, Line), and store(LineGradients, Line, number).
 template <class Start, class F>
 __device__ __forceinline__ void for_lines(const Small& s, bool along_W, float decay, const bf16* q,
                                           const bf16* k, const bf16* values, const bf16* dy,

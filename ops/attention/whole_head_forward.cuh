@@ -84,30 +84,35 @@ __global__ void __launch_bounds__(kThreads<kSide>, kBlocks<kSide>)
                    bf16* y) {
   DYNAMIC_SHARED(bf16, shared);
   bf16 *q = shared, *v = q + s.tile, *k = v + s.tile, *gathered = k + s.tile, *planes = k;
-  const Head h(s.heads);
-  const int64_t at_qk = h.first(s, a.qk_stride), at_y = h.first(s, a.y_stride);
-  const bf16* from_v = a.v + h.first(s, a.v_stride);
-  const int v_stride = int(a.v_stride), y_stride = int(a.y_stride);
-  for_chunks(s, [&](int p, int c, int at) { ptx::cp_async_16(v + at, from_v + p * v_stride + c); });
-  ptx::cp_async_commit();
-  write_zeros<Shape<kSide>>(shared, 4);
-  load_rotated(s, a.q + at_qk, a.k + at_qk, int(a.qk_stride), a.rotary, q, k);
+  {
+    const Head h(s.heads);
+    const bf16* from_v = a.v + h.first(s, a.v_stride);
+    const int64_t at_qk = h.first(s, a.qk_stride);
+    for_chunks(s, [&](int p, int c, int at) {
+      ptx::cp_async_16(v + at, from_v + p * int(a.v_stride) + c);
+    });
+    ptx::cp_async_commit();
+    write_zeros<Shape<kSide>>(shared, 4);
+    load_rotated(s, a.q + at_qk, a.k + at_qk, int(a.qk_stride), a.rotary, q, k);
+  }
   ptx::cp_async_wait<0>();
   __syncthreads();
 
-  const float decay = a.decay ? float(kLog2e) * a.decay[h.head] : 0;
+  const float decay = a.decay ? float(kLog2e) * a.decay[Head(s.heads).head] : 0;
   attend(s, true, decay, q, k, v, gathered);
   __syncthreads();
   const auto store = [&](const bf16* tile, bf16* to) {
-    for_chunks(s, [&](int p, int c, int at) { copy_eight(to + p * y_stride + c, tile + at); });
+    to += Head(s.heads).first(s, a.y_stride);
+    for_chunks(s,
+               [&](int p, int c, int at) { copy_eight(to + p * int(a.y_stride) + c, tile + at); });
   };
-  if (y1) store(gathered, y1 + at_y);
+  if (y1) store(gathered, y1);
   attend(s, false, decay, q, k, gathered, q);
   __syncthreads();
   if (w)
-    add_convolution(s, w, bias, h.head, v, planes,
+    add_convolution(s, w, bias, Head(s.heads).head, v, planes,
                     reinterpret_cast<uint32_t*>(planes + Planes<Shape<kSide>>::all), q);
-  store(q, y + at_y);
+  store(q, y);
 }
 
 // kSide for a map; 0: there is none. A side is not much shorter than the other: both have one part

@@ -116,7 +116,8 @@ __device__ __forceinline__ void convolve_plane(bf16* plane, const uint32_t* pair
   for (int y = 0; y < S::N; y += 16) {
     Fragment out[P::blocks];
     unrolled<4 * P::blocks>([&](int e) { out[e / 4][e % 4] = start; });
-    unrolled<5>([&](int ty) {
+#pragma unroll(S::N == 16 ? 5 : 1)  // written out, 28 x 28 would not fit the registers
+    for (int ty = 0; ty < 5; ++ty) {
       uint32_t in[P::blocks + 2][2] = {};  // the blocks, and zeros to either side
       unrolled<P::blocks>([&](int j) {
         ptx::ldmatrix_x2(in[j + 1], plane + j * P::block + (y + lane % 16 + ty) * 8);
@@ -130,7 +131,7 @@ __device__ __forceinline__ void convolve_plane(bf16* plane, const uint32_t* pair
           ptx::mma_m16n8k16(out[j], {in[j + 1][0], in[j + 1][1], beside(0), beside(1)}, b);
         });
       });
-    });
+    }
     __syncwarp();  // all lanes have read these rows
     unrolled<2 * P::blocks>([&](int e) {
       const int j = e / 2, r = e % 2;
@@ -144,9 +145,8 @@ __device__ __forceinline__ void convolve_plane(bf16* plane, const uint32_t* pair
 
 using Small = Shape<14>;
 
-// In a product in^T dy (x', x) of 16 x 16 a diagonal passes from the quarters in the middle to those
-// in the corners, as the band does. Columns 14 and 15 are 0: where a lane has one corner of the band,
-// it has zeros of the other.
+// A diagonal of in^T dy (x', x) passes through the quarters as the band does. Columns 14 and 15 are
+// 0: where a lane has one corner of the band, it has zeros of the other.
 //
 // Which diagonals a lane has of products (x', x): with x' = g and x = 2t + e that of tx = x' - x +
 // 2 in quarters on the diagonal, else of that + 8 or - 8.

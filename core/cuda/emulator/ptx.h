@@ -204,6 +204,8 @@ void cp_async_wait() {
   }
 }
 
+inline int anew(int x) { return x; }
+
 inline uint32_t pack_bf16(float low, float high) {
   return bf16(low).bits | uint32_t(bf16(high).bits) << 16;
 }
