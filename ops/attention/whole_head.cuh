@@ -1,6 +1,6 @@
 // One head of one image whole in shared memory, for packed_attention in bf16 on maps so small that
-// its tensors fit: the tiles, and how they are filled, multiplied and convolved. The kernel is in
-// whole_head_forward.cuh.
+// its tensors fit: the tiles, and how they are filled and multiplied. The kernels are in
+// whole_head_forward.cuh and whole_head_backward.cuh.
 //
 // A tile holds D = 32 channels, 64 bytes, of each position (x, y) of the map, in its row
 // y pitch + x; the last row is zeros, which lines read where they are padded to 16 positions.
@@ -26,10 +26,13 @@ using Fragment = float[4];        // a lane's part of 16 x 8 numbers (core/cuda/
 
 constexpr int kD = 32, kTaps = 25;
 
-// Are there kernels for such heads and filters, if the map fits?
+// Are there kernels for such heads and filters, if the map fits? They count blocks, and numbers
+// within an image, in 32 bits.
 inline bool suits(const Lines& lines, int64_t k) {
+  constexpr int64_t kMostHeads = 1 << 14;
   return lines.D == kD && lines.axis != ops::Axis::both && (k == 0 || k == 5) &&
-         lines.mode != ops::DecayMode::post_multiply && lines.B * lines.heads <= INT32_MAX;
+         lines.mode != ops::DecayMode::post_multiply && lines.heads <= kMostHeads &&
+         lines.B * lines.heads <= INT32_MAX;
 }
 
 // A map of up to kSide x kSide.
@@ -46,7 +49,9 @@ struct Shape {
 __device__ __forceinline__ int place(int row, int turn, int chunk) {
   return row * kD + ((turn ^ chunk) & 3) * 8;
 }
+
 // The block's head: place of its channels in a tensor (B, H, W, stride), at chunk 0 of position 0.
+// A kernel whose registers are scarce asks again where it needs it.
 struct Head {
   int head, image;
   __device__ explicit Head(int heads) {
