@@ -1,8 +1,8 @@
-// packed_attention in bf16. Where a head of an image fits shared memory, in stages 2 and 3 of RMT at
-// 224 x 224, forward is one launch (whole_head_forward.cuh), and in stage 3 backward is
+// packed_attention in bf16. Where a head of an image fits shared memory, in stages 2 and 3 of RMT
+// at 224 x 224, forward is one launch (whole_head_forward.cuh), and in stage 3 backward is
 // (whole_head_backward.cuh). The rest is made of the kernels of manhattan_attention (kernels.h) and
-// depthwise_conv2d (depthwise_calls.h) in turn, which take tensors inside wider ones: q, k and v are
-// columns of qkv, dq, dk and dv of dqkv.
+// depthwise_conv2d (depthwise_calls.h) in turn, which take tensors inside wider ones: q, k and v
+// are columns of qkv, dq, dk and dv of dqkv.
 #include "core/cuda/limits.h"
 #include "core/storage.h"
 #include "ops/attention/whole_head_backward.cuh"
