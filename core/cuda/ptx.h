@@ -1,5 +1,5 @@
 // Tensor cores and asynchronous copies, from sm_80 on: the one file with inline PTX. (PTX ISA:
-// "cp.async", "mma.m16n8k16", "ldmatrix".) The emulated twins are in emulator/ptx.h.
+// "cp.async", "mma.m16n8k16", "ldmatrix", "movmatrix".) The emulated twins are in emulator/ptx.h.
 //
 // clang-format off
 // A tensor core multiplies small matrices, one product for a whole warp:
@@ -122,6 +122,14 @@ __device__ __forceinline__ void ldmatrix_x2_trans(uint32_t (&r)[2], const void* 
                : "memory");
 }
 
+// The 8 x 8 matrix that the warp's registers x hold as a[0] does a quarter of a, transposed. All 32
+// lanes call it together.
+__device__ __forceinline__ uint32_t movmatrix_trans(uint32_t x) {
+  uint32_t y;
+  asm("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(y) : "r"(x));
+  return y;
+}
+
 // Begins to copy 16 bytes from global to shared memory, both 16-byte aligned, and does not wait.
 // With valid = false zeros are written and `from` is not read. (.cg goes past the L1 cache, from
 // which nothing here would be read again.)
@@ -139,6 +147,13 @@ __device__ __forceinline__ void cp_async_commit() {
 template <int n>
 __device__ __forceinline__ void cp_async_wait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(n) : "memory");
+}
+
+// x, though the compiler does not know it: what follows from x is computed here, not kept in
+// registers from an earlier place.
+__device__ __forceinline__ int anew(int x) {
+  asm volatile("" : "+r"(x));
+  return x;
 }
 
 // Two numbers, rounded to bf16, in one register.

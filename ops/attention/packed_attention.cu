@@ -1,9 +1,11 @@
-// packed_attention in bf16. Forward, where a head of an image fits shared memory (in stages 2 and 3
-// of RMT at 224 x 224), is one launch (whole_head_forward.cuh). The rest is made of the kernels of
-// manhattan_attention (kernels.h) and depthwise_conv2d (depthwise_calls.h) in turn, which take
-// tensors inside wider ones: q, k and v are columns of qkv, dq, dk and dv of dqkv.
+// packed_attention in bf16. Where a head of an image fits shared memory, in stages 2 and 3 of RMT
+// at 224 x 224, forward is one launch (whole_head_forward.cuh), and in stage 3 backward is
+// (whole_head_backward.cuh). The rest is made of the kernels of manhattan_attention (kernels.h) and
+// depthwise_conv2d (depthwise_calls.h) in turn, which take tensors inside wider ones: q, k and v
+// are columns of qkv, dq, dk and dv of dqkv.
 #include "core/cuda/limits.h"
 #include "core/storage.h"
+#include "ops/attention/whole_head_backward.cuh"
 #include "ops/attention/whole_head_forward.cuh"
 #include "ops/kernels/depthwise_calls.h"
 
@@ -43,8 +45,8 @@ void packed_attention_forward(const bf16* qkv, const float* decay, const float* 
                               const Lines& lines, int64_t k) {
   using ops::Axis;
   const Packed p{lines, lines.heads * lines.D, k, qkv, decay, rotary};
-  if (whole_head::fits(lines, k, 4, cuda::limits().shared_bytes))
-    return whole_head::forward(p.along(Axis::W, p.v(), 3 * p.C), w, bias, y1, y);
+  if (const int side = whole_head::forward_side(lines, k, cuda::limits().shared_bytes))
+    return whole_head::forward(side, p.along(Axis::W, p.v(), 3 * p.C), w, bias, y1, y);
   if (lines.axis == Axis::both) {
     attention_forward(p.along(Axis::both, p.v(), 3 * p.C), y);
   } else {
@@ -63,6 +65,8 @@ void packed_attention_backward(const bf16* qkv, const float* decay, const float*
   const Packed p{lines, lines.heads * lines.D, k, qkv, decay, rotary};
   const int64_t C = p.C;
   bf16 *dq = dqkv, *dk = dqkv + C, *dv = dqkv + 2 * C;
+  if (whole_head::fits_backward(lines, k, cuda::limits().shared_bytes))
+    return whole_head::backward(p.along(Axis::W, p.v(), 3 * C, dy), w, y1, {dq, dk, dv}, dw, dbias);
   if (w) depthwise_backward<bf16>(p.v(), 3 * C, dy, w, dv, 3 * C, dw, dbias, p.map(), false);
   const bool add_v = w != nullptr;
   if (lines.axis == Axis::both)

@@ -1,6 +1,6 @@
 // One head of one image whole in shared memory, for packed_attention in bf16 on maps so small that
-// its tensors fit: the tiles, and how they are filled, multiplied and convolved. The kernel is in
-// whole_head_forward.cuh.
+// its tensors fit: the tiles, and how they are filled and multiplied. The kernels are in
+// whole_head_forward.cuh and whole_head_backward.cuh.
 //
 // A tile holds D = 32 channels, 64 bytes, of each position (x, y) of the map, in its row
 // y pitch + x; the last row is zeros, which lines read where they are padded to 16 positions.
@@ -26,129 +26,142 @@ using Fragment = float[4];        // a lane's part of 16 x 8 numbers (core/cuda/
 
 constexpr int kD = 32, kTaps = 25;
 
+// Are there kernels for such heads and filters, if the map fits? They count blocks, and numbers
+// within an image, in 32 bits.
+inline bool suits(const Lines& lines, int64_t k) {
+  constexpr int64_t kMostHeads = 1 << 14;
+  return lines.D == kD && lines.axis != ops::Axis::both && (k == 0 || k == 5) &&
+         lines.mode != ops::DecayMode::post_multiply && lines.heads <= kMostHeads &&
+         lines.B * lines.heads <= INT32_MAX;
+}
+
+// A map of up to kSide x kSide.
+template <int kSide>
 struct Shape {
-  int H, W, heads, pitch, zeros;  // zeros: the number of the row of zeros
-  int over_W;                     // p / W = p over_W / 2^16 for the positions p of such maps
-  explicit Shape(const Lines& l)
-      : H(int(l.H)),
-        W(int(l.W)),
-        heads(int(l.heads)),
-        pitch(W | 1),
-        zeros(H * pitch),
-        over_W((1 << 16) / W + 1) {}
-  HD int tile() const { return (zeros + 1) * kD; }  // numbers
-  HD int positions() const { return H * W; }
+  static constexpr int pitch = kSide | 1, zeros = kSide * pitch;  // zeros: the row of zeros
+  static constexpr int tile = (zeros + 1) * kD;                   // numbers
+  static constexpr int N = (kSide + 15) / 16 * 16;  // a line's positions, padded to parts of 16
+  int H, W, heads;
+  explicit Shape(const Lines& l) : H(int(l.H)), W(int(l.W)), heads(int(l.heads)) {}
 };
 
 // Where chunk `chunk` of a row lies, in numbers from the tile's first.
 __device__ __forceinline__ int place(int row, int turn, int chunk) {
   return row * kD + ((turn ^ chunk) & 3) * 8;
 }
-// Of position number p of the map.
-__device__ __forceinline__ int place_of(const Shape& s, int p, int chunk) {
-  const int y = p * s.over_W >> 16, x = p - y * s.W;
-  return place(y * s.pitch + x, x / 2 + y / 2, chunk);
-}
 
 // The block's head: place of its channels in a tensor (B, H, W, stride), at chunk 0 of position 0.
+// A kernel whose registers are scarce asks again where it needs it.
 struct Head {
-  int head;
-  int64_t image;
-  __device__ explicit Head(const Shape& s)
-      : head(int(blockIdx.x) % s.heads), image(blockIdx.x / unsigned(s.heads)) {}
-  __device__ int64_t first(const Shape& s, int64_t stride) const {
-    return image * s.positions() * stride + head * kD;
+  int head, image;
+  __device__ explicit Head(int heads) {
+    const int block = ptx::anew(int(blockIdx.x));
+    image = block / heads;
+    head = block - image * heads;
+  }
+  template <class S>
+  __device__ int64_t first(const S& s, int64_t stride) const {
+    return int64_t(image) * (s.H * s.W) * stride + head * kD;
   }
 };
 
-// --- between global memory and tiles: a thread to each chunk of 8 channels ---
+// --- between global memory and tiles: a warp to 8 neighbours of a row of the map ---
 
-__device__ __forceinline__ void copy_in(const Shape& s, const bf16* from, int64_t stride,
-                                        bf16* tile) {
-  const int chunk = int(threadIdx.x) % 4, step = int(blockDim.x) / 4;
-  for (int p = int(threadIdx.x) / 4; p < s.positions(); p += step)
-    ptx::cp_async_16(tile + place_of(s, p, chunk), from + p * stride + chunk * 8);
+__device__ __forceinline__ void copy_eight(bf16* to, const bf16* from) {
+  *reinterpret_cast<Eight*>(to) = *reinterpret_cast<const Eight*>(from);
 }
 
-__device__ __forceinline__ void copy_out(const Shape& s, const bf16* tile, bf16* to,
-                                         int64_t stride) {
-  const int chunk = int(threadIdx.x) % 4, step = int(blockDim.x) / 4;
-  for (int p = int(threadIdx.x) / 4; p < s.positions(); p += step)
-    *reinterpret_cast<Eight*>(to + p * stride + chunk * 8) =
-        *reinterpret_cast<const Eight*>(tile + place_of(s, p, chunk));
+// f(p, c, at) for the positions p of which the thread moves 8 channels, c ... c + 7 of the head: at
+// is their place in a tile.
+template <class S, class F>
+__device__ __forceinline__ void for_chunks(const S& s, const F& f) {
+  const int thread = int(threadIdx.x), chunk = thread % 4, x = thread % 32 / 4;
+  for (int y = thread / 32; y < s.H; y += int(blockDim.x) / 32) {
+    const int at = place(y * s.pitch + x, x / 2 + y / 2, chunk);
+#pragma unroll 2
+    for (int i = 0; i < S::N / 8; ++i)
+      if (x + 8 * i < s.W) f(y * s.W + x + 8 * i, chunk * 8, at + 8 * i * kD);
+  }
+}
+
+__device__ __forceinline__ Pack<float, 2> unpack(uint32_t word) {
+  return {__uint_as_float(word << 16), __uint_as_float(word & 0xffff0000u)};
 }
 
 // Cosines and sines of 4 pairs of channels of a position.
 using Angles = Pack<float, 8>;
-__device__ __forceinline__ Angles angles_of(const float* rotary, int p, int chunk) {
+__device__ __forceinline__ Angles angles_of(const float* rotary, int p, int c) {
   if (!rotary) return {1, 0, 1, 0, 1, 0, 1, 0};
-  const auto* from = reinterpret_cast<const Pack<float, 4>*>(rotary + p * kD + chunk * 8);
+  const auto* from = reinterpret_cast<const Pack<float, 4>*>(rotary + p * kD + c);
   const Pack<float, 4> low = from[0], high = from[1];
   return {low.at[0],  low.at[1],  low.at[2],  low.at[3],
           high.at[0], high.at[1], high.at[2], high.at[3]};
 }
 
-// x times factor, turned by the angles.
-__device__ __forceinline__ Eight turned(Eight x, const Angles& angles, float factor) {
+__device__ __forceinline__ Eight turned(Eight x, const Angles& angles) {
   unrolled<4>([&](int c) {
-    float x0 = factor * __uint_as_float(x.at[c] << 16);
-    float x1 = factor * __uint_as_float(x.at[c] & 0xffff0000u);
-    rotate(x0, x1, angles.at[2 * c], angles.at[2 * c + 1]);
-    x.at[c] = ptx::pack_bf16(x0, x1);
+    Pack<float, 2> pair = unpack(x.at[c]);
+    rotate(pair.at[0], pair.at[1], angles.at[2 * c], angles.at[2 * c + 1]);
+    x.at[c] = ptx::pack_bf16(pair.at[0], pair.at[1]);
   });
   return x;
 }
 
-// The tiles q' = D^-1/2 log2(e) R q and k' = R k, two positions of a thread at a time.
-__device__ __forceinline__ void load_rotated(const Shape& s, const bf16* q, const bf16* k,
-                                             int64_t stride, const float* rotary, bf16* tile_q,
-                                             bf16* tile_k) {
-  constexpr int kBatch = 2;
-  const int chunk = int(threadIdx.x) % 4, step = int(blockDim.x) / 4, L = s.positions();
-  const float factor = float(kLog2e) * rsqrtf(float(kD));
-  for (int p0 = int(threadIdx.x) / 4; p0 < L; p0 += kBatch * step) {
-    Eight own_q[kBatch], own_k[kBatch];
-    Angles angles[kBatch];
-    unrolled<kBatch>([&](int b) {
-      const int p = min(p0 + b * step, L - 1);
-      own_q[b] = *reinterpret_cast<const Eight*>(q + p * stride + chunk * 8);
-      own_k[b] = *reinterpret_cast<const Eight*>(k + p * stride + chunk * 8);
-      angles[b] = angles_of(rotary, p, chunk);
-    });
-    unrolled<kBatch>([&](int b) {
-      const int p = p0 + b * step;
-      if (p >= L) return;
-      const int at = place_of(s, p, chunk);
-      *reinterpret_cast<Eight*>(tile_q + at) = turned(own_q[b], angles[b], factor);
-      *reinterpret_cast<Eight*>(tile_k + at) = turned(own_k[b], angles[b], 1);
-    });
-  }
+// q' and k' are R q and R k times this, so that q' k'^T are scores in units of log 2.
+__device__ __forceinline__ float score_factor() { return sqrtf(float(kLog2e) * rsqrtf(float(kD))); }
+
+// The tiles q' and k', as for_chunks goes, two positions at a time.
+template <class S>
+__device__ __forceinline__ void load_rotated(const S& s, const bf16* q, const bf16* k, int stride,
+                                             const float* rotary, bf16* tile_q, bf16* tile_k) {
+  const int lane = int(threadIdx.x) % 32, c = lane % 4 * 8;
+  constexpr int kBatch = S::N == 16 ? 2 : 1;
+  const float factor = score_factor();
+  for (int y = int(threadIdx.x) / 32; y < s.H; y += int(blockDim.x) / 32)
+#pragma unroll 1
+    for (int x = lane / 4; x < s.W; x += 8 * kBatch) {
+      Eight own_q[kBatch], own_k[kBatch];
+      Angles angles[kBatch];
+      unrolled<kBatch>([&](int i) {
+        const int p = y * s.W + min(x + 8 * i, s.W - 1);
+        own_q[i] = *reinterpret_cast<const Eight*>(q + p * stride + c);
+        own_k[i] = *reinterpret_cast<const Eight*>(k + p * stride + c);
+        angles[i] = angles_of(rotary, p, c);
+      });
+      const int at = place(y * s.pitch + x, x / 2 + y / 2, c / 8);
+      unrolled<kBatch>([&](int i) {
+        if (x + 8 * i >= s.W) return;
+        unrolled<8>([&](int a) { angles[i].at[a] *= factor; });
+        *reinterpret_cast<Eight*>(tile_q + at + 8 * i * kD) = turned(own_q[i], angles[i]);
+        *reinterpret_cast<Eight*>(tile_k + at + 8 * i * kD) = turned(own_k[i], angles[i]);
+      });
+    }
 }
 
 // Zeros into the last row of each of `count` tiles.
-__device__ __forceinline__ void write_zeros(const Shape& s, bf16* tiles, int count) {
+template <class S>
+__device__ __forceinline__ void write_zeros(bf16* tiles, int count) {
   for (int i = int(threadIdx.x); i < count * 4; i += int(blockDim.x))
-    *reinterpret_cast<Eight*>(tiles + (i / 4) * s.tile() + place(s.zeros, 0, i % 4)) = {};
+    *reinterpret_cast<Eight*>(tiles + (i / 4) * S::tile + place(S::zeros, 0, i % 4)) = {};
 }
 
 // --- lines ---
 
-// Line number `line` along an axis, N = 16 or 32 positions of which n > N - 16 are there, and where
+// Line number `line` along an axis, N positions of which n > N - 16 are there, and where
 // a lane of a warp finds its part of 16 of them in any tile. A number here is that of channel 0 ...
 // 15; that of 16 ... 31 is number ^ 16.
-template <int N>
+template <class S>
 struct Line {
+  static constexpr int N = S::N;
   int n, first, step, half;
-  int zeros;
   int rows[N / 16];     // as the lane's row lane % 16 of a fragment a, or of a b to be transposed
   int columns[N / 16];  // as its row of a fragment b
 
-  __device__ Line(const Shape& s, bool along_W, int line)
+  __device__ Line(const S& s, bool along_W, int line)
       : n(along_W ? s.W : s.H),
         first(along_W ? line * s.pitch : line),
         step(along_W ? 1 : s.pitch),
-        half(line / 2),
-        zeros(s.zeros) {
+        half(line / 2) {
     const int lane = int(threadIdx.x) % 32;
     unrolled<N / 16>([&](int t) {
       rows[t] = at(16 * t + lane % 16, lane / 16);
@@ -160,7 +173,7 @@ struct Line {
   }
   // Chunk `chunk` of position i.
   __device__ __forceinline__ int at(int i, int chunk) const {
-    return place(i < n ? first + i * step : zeros, i / 2 + half, chunk);
+    return place(i < n ? first + i * step : S::zeros, i / 2 + half, chunk);
   }
 };
 
@@ -168,7 +181,8 @@ struct Line {
 // `tile`, of every so many lines.
 struct LinesOfWarp {
   int n, count, tile, first, step;
-  __device__ LinesOfWarp(const Shape& s, bool along_W)
+  template <class S>
+  __device__ LinesOfWarp(const S& s, bool along_W)
       : n(along_W ? s.W : s.H), count(along_W ? s.H : s.W) {
     const int warp = int(threadIdx.x) / 32, warps = int(blockDim.x) / 32;
     const bool two = n > 16;
@@ -220,10 +234,10 @@ __device__ __forceinline__ void load_rows(Rows& a, const bf16* tile, int rows) {
 }
 
 // s (16, N) += a b^T for all rows b of the line.
-template <int N>
-__device__ __forceinline__ void multiply_transposed(Fragment (&s)[N / 8], const Rows& a,
-                                                    const bf16* tile, const Line<N>& line) {
-  unrolled<N / 16>([&](int t) {
+template <class S>
+__device__ __forceinline__ void multiply_transposed(Fragment (&s)[S::N / 8], const Rows& a,
+                                                    const bf16* tile, const Line<S>& line) {
+  unrolled<S::N / 16>([&](int t) {
     unrolled<2>([&](int half) {
       uint32_t r[4];
       ptx::ldmatrix_x4(r, tile + (line.columns[t] ^ 16 * half));
@@ -268,8 +282,8 @@ __device__ __forceinline__ void exponentials(Fragment (&s)[M]) {
 
 // f(place, r, m) for the lane's parts of 16 x 32 results, rows lane / 4 + 8 r, of which it has the
 // channels 8 m + 2 (lane % 4) and the next, at `place` in a tile; not for padding.
-template <int N, class F>
-__device__ __forceinline__ void for_results(const Line<N>& line, int tile, const F& f) {
+template <class S, class F>
+__device__ __forceinline__ void for_results(const Line<S>& line, int tile, const F& f) {
   const int lane = int(threadIdx.x) % 32;
   unrolled<2>([&](int r) {
     const int i = 16 * tile + lane / 4 + 8 * r;
@@ -277,74 +291,6 @@ __device__ __forceinline__ void for_results(const Line<N>& line, int tile, const
     const int at = line.at(i, 0) + lane % 4 * 2;
     unrolled<kD / 8>([&](int m) { f(at ^ 8 * m, r, m); });
   });
-}
-
-// --- the depthwise convolution, k = 5 ---
-
-// The filters w (C, 25) of the head's channels -> taps (25, 32).
-__device__ __forceinline__ void load_taps(const float* w, int head, float* taps) {
-  for (int i = int(threadIdx.x); i < kD * kTaps; i += int(blockDim.x)) {
-    taps[i % kTaps * kD + i / kTaps] = w[int64_t(head) * kD * kTaps + i];
-  }
-}
-
-__device__ __forceinline__ Pack<float, 2> unpack(uint32_t word) {
-  return {__uint_as_float(word << 16), __uint_as_float(word & 0xffff0000u)};
-}
-
-// A strip: kStrip neighbours of a row of the map, from x0 on, two channels of each. A warp has two
-// rows of 16 pairs of channels.
-constexpr int kStrip = 14;
-struct Strip {
-  int pair, x0, y;
-  __device__ Strip(const Shape& s, int job) : pair(int(threadIdx.x) % 16) {
-    const int pairs_of_rows = (s.H + 1) / 2;
-    x0 = job / pairs_of_rows * kStrip;
-    y = job % pairs_of_rows * 2 + int(threadIdx.x) / 16 % 2;
-  }
-  static __device__ int jobs(const Shape& s) {
-    return (s.H + 1) / 2 * ((s.W + kStrip - 1) / kStrip);
-  }
-  // f(i, word) for the pixels x0 + first + i, i = 0 ... count - 1, of row `row`: the lane's two
-  // channels, 0 outside the map. first is even.
-  template <int first, int count, class F>
-  __device__ __forceinline__ void for_pixels(const Shape& s, const bf16* tile, int row,
-                                             const F& f) const {
-    const uint32_t* words = reinterpret_cast<const uint32_t*>(tile) +
-                            (row * s.pitch + x0 + first) * (kD / 2) + pair % 4;
-    int turned_pair[4];  // of pixels i with i / 2 % 4 = 0, 1, 2, 3
-    unrolled<4>(
-        [&](int u) { turned_pair[u] = ((pair / 4 ^ ((x0 + first) / 2 + u + row / 2)) & 3) * 4; });
-    unrolled<count>([&](int i) {
-      const int x = x0 + first + i;
-      uint32_t word = 0;
-      if ((first + i >= 0 || x >= 0) && x < s.W)
-        word = words[turned_pair[i / 2 % 4] + i * (kD / 2)];
-      f(i, word);
-    });
-  }
-};
-
-// sum_p += sum_t taps_t x_(p + t - 2) for the strip's pixels p.
-__device__ __forceinline__ void convolve(const Shape& s, const Strip& strip, const bf16* tile,
-                                         const float* taps, Pack<float, 2> (&sum)[kStrip]) {
-#pragma unroll 1
-  for (int ty = 0; ty < 5; ++ty) {
-    const int row = strip.y + ty - 2;
-    if (row < 0 || row >= s.H) continue;
-    Pack<float, 2> tap[5];
-    unrolled<5>([&](int tx) {
-      tap[tx] =
-          *reinterpret_cast<const Pack<float, 2>*>(taps + (ty * 5 + tx) * kD + 2 * strip.pair);
-    });
-    strip.for_pixels<-2, kStrip + 4>(s, tile, row, [&](int i, uint32_t word) {
-      const Pack<float, 2> x = unpack(word);
-      unrolled<5>([&](int tx) {
-        if (const int p = i - tx; p >= 0 && p < kStrip)
-          unrolled<2>([&](int e) { sum[p].at[e] += tap[tx].at[e] * x.at[e]; });
-      });
-    });
-  }
 }
 
 }  // namespace rmt::gpu::whole_head

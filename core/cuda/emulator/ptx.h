@@ -136,6 +136,31 @@ inline void ldmatrix_x2_trans(uint32_t (&r)[2], const void* row, Site at = Site:
   ldmatrix<2, true>("ldmatrix_x2_trans", r, row, at);
 }
 
+// What a lane brings to movmatrix: its part of the matrix, and then of the transposed one.
+struct Part {
+  uint32_t x, y;
+};
+
+inline void transpose_matrix(void* const (&record)[32]) {
+  expect_whole_warp("movmatrix_trans", record);
+  uint16_t matrix[8][8];
+  for (int lane = 0; lane < 32; ++lane) {
+    const uint32_t x = static_cast<const Part*>(record[lane])->x;
+    matrix[lane / 4][lane % 4 * 2] = uint16_t(x);
+    matrix[lane / 4][lane % 4 * 2 + 1] = uint16_t(x >> 16);
+  }
+  for (int lane = 0; lane < 32; ++lane) {
+    const int g = lane / 4, t = lane % 4;
+    static_cast<Part*>(record[lane])->y = matrix[2 * t][g] | uint32_t(matrix[2 * t + 1][g]) << 16;
+  }
+}
+
+inline uint32_t movmatrix_trans(uint32_t x, Site at = Site::current()) {
+  Part mine{x, 0};
+  emulator::collective("movmatrix_trans", ~0u, transpose_matrix, &mine, at);
+  return mine.y;
+}
+
 // The copies that a thread has under way.
 struct Copies {
   struct Copy {
@@ -178,6 +203,8 @@ void cp_async_wait() {
     c.groups.erase(c.groups.begin());
   }
 }
+
+inline int anew(int x) { return x; }
 
 inline uint32_t pack_bf16(float low, float high) {
   return bf16(low).bits | uint32_t(bf16(high).bits) << 16;

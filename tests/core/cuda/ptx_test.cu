@@ -131,6 +131,22 @@ TEST_F(Ptx, LdmatrixDealsOutMatrices) {
   }
 }
 
+// Numbers 2 lane and 2 lane + 1 of a matrix come with each lane, those of the transposed one go.
+__global__ void transpose(uint32_t* y) {
+  const uint32_t i = 2 * threadIdx.x;
+  y[threadIdx.x] = ptx::movmatrix_trans(i | (i + 1) << 16);
+}
+
+TEST_F(Ptx, MovmatrixTransposes) {
+  Array<uint32_t> dy(32);
+  launch("transpose", transpose, dim3(1), dim3(32), 0, dy.p);
+  const std::vector<uint32_t> y = dy.read();
+  for (int lane = 0; lane < 32; ++lane) {
+    const int row = lane / 4, column = lane % 4 * 2;
+    ASSERT_EQ(y[lane], uint32_t(8 * column + row) | uint32_t(8 * column + 8 + row) << 16) << lane;
+  }
+}
+
 // --- cp.async ---
 
 enum class Bug { none, no_wait, no_commit, waits_for_too_few, no_barrier };
