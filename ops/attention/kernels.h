@@ -5,6 +5,9 @@
 
 namespace rmt::gpu {
 
+// Of a line, at most, in the kernels for tensor cores.
+constexpr int64_t kMaxPositions = 256;
+
 // The inputs of a call. Each of q, k, v, dy has (B, H, W, C) numbers, C = heads D, and its
 // positions need not follow one another without a gap: from a position to the next are qk_stride
 // numbers in q and in k, v_stride in v, y_stride in y and dy, each C or more.
@@ -18,9 +21,9 @@ struct Attention {
 };
 
 // Where the gradients go: dq and dk lie as q and k do, dv as v does. With add_qk dq and dk are
-// added to the numbers that are there, with add_v dv is, in Wide<T> and with one rounding; else
-// they are written. No result may overlap an input or another result; they may lie between one
-// another's positions.
+// added to the numbers that are there, with add_v dv is; else they are written. A sum is rounded to
+// T, and before it, in the kernels for tensor cores, what is added. No result may overlap an input
+// or another result; they may lie between one another's positions.
 template <class T>
 struct AttentionGradients {
   T *dq, *dk, *dv;

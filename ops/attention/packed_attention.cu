@@ -33,10 +33,9 @@ struct Packed {
 }  // namespace
 
 bool packed_attention_serves(const Lines& lines, const bf16* qkv, const float* rotary) {
-  constexpr int64_t kLongest = 256;
   const int64_t longest =
       lines.axis == ops::Axis::both ? lines.H * lines.W : std::max(lines.H, lines.W);
-  return (lines.D == 16 || lines.D == 32) && longest <= kLongest &&
+  return (lines.D == 16 || lines.D == 32) && longest <= kMaxPositions &&
          lines.mode != ops::DecayMode::post_multiply && cuda::aligned(qkv, rotary);
 }
 

@@ -7,7 +7,7 @@
 
 namespace rmt::gpu::tensor_cores {
 
-constexpr int kMaxPositions = 256, kMaxWarps = 8;
+constexpr int kMaxWarps = 8;
 constexpr size_t kMaxShared = 99 << 10;  // of a block, on every GPU from sm_80 on
 
 // A call as the kernels want it: 32 bits, and no divisions. The grid is (groups of neighbouring
