@@ -13,14 +13,6 @@ namespace rmt::gpu::convolution {
 // for the filters.
 constexpr int64_t kHaloBytes = 48 << 10;
 
-// Dynamic shared memory to ask for when a kernel needs `bytes` of it. A block has more than 48 KiB
-// only if its dynamic part alone is larger (launch.h). These kernels have small static arrays
-// beside it; where both would pass 48 KiB together, a little more is asked for.
-inline size_t shared_bytes(size_t bytes) {
-  constexpr size_t kSmall = 48 << 10, kStatic = 4 << 10;
-  return bytes + kStatic > kSmall ? std::max(bytes, kSmall + 16) : bytes;
-}
-
 // What the kernels are for: filters of 2 x 2 and 3 x 3, whole packs of channels, or images of three
 // and the filters that look at them in RMT. The pointers are those of x or dy and of what is
 // written.
@@ -125,8 +117,8 @@ void launch_product(const char* name, const Source& source, const Epilogue& epil
                sums = size_t(kM * 16 * kWarps) * (kN * 8 + kGap);
   cuda::launch(name, product_kernel<kChannels, kM, kN, Source, Epilogue>,
                dim3(unsigned(cut.tiles.count), unsigned(cut.blocks())), dim3(kBlock),
-               shared_bytes(std::max(halo, sums) * sizeof(bf16)), source, epilogue, cut.w,
-               cut.tiles, filters.of(cut), bias, out);
+               std::max(halo, sums) * sizeof(bf16), source, epilogue, cut.w, cut.tiles,
+               filters.of(cut), bias, out);
 }
 
 template <class Source, class Epilogue>

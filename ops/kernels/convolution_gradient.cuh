@@ -146,38 +146,19 @@ __global__ void __launch_bounds__(32 * gradient_warps<Source>, kM* kChannels > 6
                 w.O - o);
 }
 
-// dw (O, I, k, k) and dbias (O) from the sums of the parts. Threads (x, y): number of dw and then
-// of dbias, every blockDim.y-th part.
-constexpr int kAddRows = 16;
-static __global__ void __launch_bounds__(32 * kAddRows)
-    add_gradients_kernel(GradientSums sums, int parts, Window w, Filters f, float* dw,
-                         float* dbias) {
-  SHARED(double, shared, 32 * kAddRows);
-  const int numbers = w.O * w.taps() * w.C;
-  int at = int(blockIdx.x * 32 + threadIdx.x);
-  const bool is_bias = at >= numbers;
-  const int count = is_bias ? w.O : numbers;
-  if (is_bias) at -= numbers;
-  const bool there = at < count && (!is_bias || dbias);
-  const float* from = is_bias ? sums.bias : sums.filters;
-  double total = 0;
-  if (there) {
-    const int n = is_bias ? parts : parts * sums.slices;
-#pragma unroll 8
-    for (int part = int(threadIdx.y); part < n; part += kAddRows)
-      total += double(from[int64_t(part) * count + at]);
+// Where the sums go: filters (O, taps, C) to dw (O, I, k, k), and behind them bias (O) to dbias.
+struct FilterGradients {
+  Window w;
+  Filters f;
+  float *dw, *dbias;
+  __device__ void operator()(int64_t i, double sum) const {
+    const int c = int(i) % w.C, tap = int(i) / w.C % w.taps(), o = int(i) / w.C / w.taps();
+    if (o >= w.O)
+      dbias[i - w.O * w.taps() * w.C] = float(sum);
+    else if (c < f.channels)
+      dw[f.place(o, c, tap / w.x.taps, tap % w.x.taps)] = float(sum);
   }
-  shared[threadIdx.y * 32 + threadIdx.x] = total;
-  __syncthreads();
-  if (threadIdx.y > 0 || !there) return;
-  for (int y = 1; y < kAddRows; ++y) total += shared[y * 32 + threadIdx.x];
-  if (is_bias) {
-    dbias[at] = float(total);
-    return;
-  }
-  const int c = at % w.C, tap = at / w.C % w.taps(), o = at / w.C / w.taps();
-  if (c < f.channels) dw[f.place(o, c, tap / w.x.taps, tap % w.x.taps)] = float(total);
-}
+};
 
 // dw and dbias, which may be null, with channels and rows of dw at a time that the compiler knows.
 template <int kChannels, int kM, class Source>
@@ -190,22 +171,19 @@ void launch_gradient(const Source& source, const bf16* dy, const Window& w, floa
   const int64_t wanted = cuda::blocks_for(cuda::limits().parts, 4) / (rows * chunks);
   const int64_t parts = std::clamp<int64_t>(wanted, 1, tiles.count);
   const int64_t slices = gradient_warps<Source> / w.taps(), numbers = int64_t(w.O) * w.taps() * w.C;
-  const Storage filters(size_t(parts * slices * numbers) * sizeof(float), Device::cuda),
-      bias(size_t(parts * w.O) * sizeof(float), Device::cuda);
+  const cuda::Partial<float> filters(parts * slices, numbers), bias(dbias ? parts : 0, w.O);
   const int64_t outputs = cuda::blocks_for(tiles.outputs(), 16) * 16,
                 halo = tiles.halo() * (kChannels + kGap),
                 numbers_shared = halo + outputs * (kM * 16 + kGap);
-  const GradientSums sums{static_cast<float*>(filters.data()),
-                          dbias ? static_cast<float*>(bias.data()) : nullptr, int(slices),
-                          int(outputs), int(halo)};
+  const GradientSums sums{filters.at(), dbias ? bias.at() : nullptr, int(slices), int(outputs),
+                          int(halo)};
   const int64_t threads = 32 * slices * w.taps();
   cuda::launch("conv2d_backward_w", gradient_kernel<kChannels, kM, Source>,
                dim3(unsigned(parts), rows, chunks), dim3(unsigned(threads)),
-               shared_bytes(std::max(size_t(numbers_shared) * sizeof(bf16), size_t(threads) * 8)),
-               source, dy, w, tiles, sums);
-  cuda::launch("add_gradients", add_gradients_kernel,
-               dim3(unsigned(cuda::blocks_for(numbers + w.O, 32))), dim3(32, kAddRows), 0, sums,
-               parts, w, forward_filters(c, is_image(c)), dw, dbias);
+               std::max(size_t(numbers_shared) * sizeof(bf16), size_t(threads) * 8), source, dy, w,
+               tiles, sums);
+  const FilterGradients to{w, forward_filters(c, is_image(c)), dw, dbias};
+  cuda::add_parts<float>(filters, dbias ? cuda::Parts<float>(bias) : cuda::Parts<float>(), to);
 }
 
 inline void backward_w(const bf16* dy, const bf16* x, float* dw, float* dbias, const Conv& c) {
