@@ -130,7 +130,7 @@ static void check_together(const TrainFlags& f) {
 }
 
 // "rmt_n, 2110042 parameters; images: 10 classes, 5000 + 1000 images; 2 threads"
-static std::string what_trains_on_what(const train::TrainOptions& o, const nn::Classifier& model,
+static std::string what_trains_on_what(const train::TrainOptions& o, nn::Classifier& model,
                                        const data::Dataset& train_images,
                                        const data::Dataset& test_images,
                                        const train::Compute& compute) {
