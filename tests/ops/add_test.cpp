@@ -35,7 +35,7 @@ TEST(Add, Broadcasts) {
   const Naive naive = broadcast_naive([](double a, double b) { return a + b; });
   for (auto& [a, b] : broadcast_shapes())
     check_op("add", [](Inputs in) { return ops::add(in[0], in[1]); }, {randn(a, 1), randn(b, 2)},
-             {.reference = naive, .max_probes = 20});
+             {.reference = naive, .f32_tolerance = sum_tolerance(a, b), .max_probes = 20});
 }
 
 TEST(Add, AParameterInF32BesideBf16) {

@@ -1,6 +1,7 @@
 // What the tests of ops that broadcast share: pairs of shapes, and the slow definition.
 #pragma once
 #include <algorithm>
+#include <cmath>
 #include <utility>
 #include <vector>
 
@@ -35,6 +36,17 @@ inline Shape broadcast_shape(const Shape& a, const Shape& b) {
   Shape y = a.rank() < b.rank() ? b : a;
   for (int d = 1; d <= std::min(a.rank(), b.rank()); ++d) y.set(-d, a[-d] == 1 ? b[-d] : a[-d]);
   return y;
+}
+
+// For f32, beside the usual 16 roundings: a gradient is a sum of K terms of random signs and
+// size s. Added one after the other they make partial sums of about s sqrt(n), of which each is
+// rounded by 2^-24 at most, in the mean square by a third of that squared. In all that is 2^-24 s K
+// / sqrt(6), and of the sum's own size s sqrt(K) it is 2^-24 sqrt(K / 6). Wide vectors add fewer at
+// a time.
+inline double sum_tolerance(const Shape& a, const Shape& b) {
+  const double least = double(std::max<int64_t>(1, std::min(a.numel(), b.numel()))),
+               K = double(broadcast_shape(a, b).numel()) / least;
+  return (16 + std::sqrt(K / 6)) * 0x1p-24;
 }
 
 // Where in a tensor of this shape the i-th element of y is read, dimension by dimension.

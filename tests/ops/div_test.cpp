@@ -21,7 +21,7 @@ TEST(Div, Broadcasts) {
   const Naive naive = broadcast_naive([](double a, double b) { return a / b; });
   for (auto& [a, b] : broadcast_shapes())
     check_op("div", [](Inputs in) { return ops::div(in[0], in[1]); }, {randn(a, 1), divisors(b, 2)},
-             {.reference = naive, .max_probes = 20});
+             {.reference = naive, .f32_tolerance = sum_tolerance(a, b), .max_probes = 20});
 }
 
 // The gradient of () is a sum of 336 numbers of both signs, as large as some of them: each brings

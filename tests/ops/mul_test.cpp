@@ -43,7 +43,7 @@ TEST(Mul, Broadcasts) {
   const Naive naive = broadcast_naive([](double a, double b) { return a * b; });
   for (auto& [a, b] : broadcast_shapes())
     check_op("mul", [](Inputs in) { return ops::mul(in[0], in[1]); }, {randn(a, 1), randn(b, 2)},
-             {.reference = naive, .max_probes = 20});
+             {.reference = naive, .f32_tolerance = sum_tolerance(a, b), .max_probes = 20});
 }
 
 TEST(Mul, AParameterInF32BesideBf16) {
