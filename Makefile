@@ -428,7 +428,8 @@ gpu-model: $(BIN)/gpu-model $(if $(COUNTED),$(SASS))
 .PHONY: gpu-model
 
 ptxas:
-	@NVCC="$(NVCC)" FLAGS="$(NVCCFLAGS) -Werror all-warnings" sh tests/ptxas.sh $(CU_SRC)
+	@NVCC="$(NVCC)" FLAGS="$(NVCCFLAGS) -DRMT_CUDA -Werror all-warnings" sh tests/ptxas.sh \
+	    $(CU_SRC) $(TEST_CU)
 
 format:
 	git ls-files -co --exclude-standard '*.h' '*.cpp' '*.cu' '*.cuh' | \

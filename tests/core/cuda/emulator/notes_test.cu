@@ -1,4 +1,5 @@
 // What is noted of a step, and the dry run, in which nothing is done.
+#ifndef __CUDACC__
 #include "core/cuda/emulator/notes.h"
 
 #include <cstring>
@@ -107,3 +108,4 @@ TEST(Notes, ADryRunTouchesNoMemory) {
 
 }  // namespace
 }  // namespace rmt::test
+#endif
