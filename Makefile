@@ -65,14 +65,14 @@ KERNEL_SAN := $(if $(filter thread,$(SAN)),,$(HOST_SAN))
 # Flags where $(1) optimises, unless all is to be debugged, or sanitized by $(2).
 level     = $(if $(filter DEBUG,$(ON)),-g -O0,$(if $(2),-g1 $(SAN_LEVEL) $(2),-g1 $(1)))
 flags     = $(strip $(CPPFLAGS) $(CXXFLAGS) -std=c++20 $(call level,$(1),$(2)) $(MARCH) $(OPTIONS))
-EMULATED := -fcf-protection=none -Wno-unknown-pragmas
+KERNEL_FLAGS := -fcf-protection=none -Wno-unknown-pragmas
 # A debugger stops in a kernel at every line and finds every variable; the tests' copies need not.
 STEPPED  := -g -gno-statement-frontiers
 FLAGS_library   := $(call flags,-O3,$(HOST_SAN))
 FLAGS_program   := $(call flags,-O1,$(HOST_SAN))
 FLAGS_test      := $(FLAGS_program)
-FLAGS_kernel    := $(call flags,-Og,$(KERNEL_SAN)) $(EMULATED) $(STEPPED)
-FLAGS_sanitized := $(call flags,-Og) $(EMULATED) $(SANITIZE)
+FLAGS_kernel    := $(call flags,-Og,$(KERNEL_SAN)) $(KERNEL_FLAGS) $(STEPPED)
+FLAGS_sanitized := $(call flags,-Og) $(KERNEL_FLAGS) $(SANITIZE)
 # The fastest linker that is there: mold, lld, gold, or the system's.
 LINKERS  := mold lld gold
 LINKER   := $(firstword $(foreach l,$(LINKERS),$(if $(shell command -v ld.$l 2>/dev/null),$l)))
